@@ -1,0 +1,89 @@
+"""The card beside every model: what one must know to run it, and what it was trained on and scored."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.classes import CLASS_NAMES
+from core.files import write_json
+
+MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
+OUTPUTS = ("logits", "probabilities")
+
+
+class ModelError(ValueError):
+    """A model or its card cannot be used; the message says which file and what to do, in one sentence."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What training writes and the app reads. Every field that can go wrong between the two is here."""
+
+    name: str
+    file: str
+    """Name of the LiteRT file in the card's folder."""
+    sha256: str
+    classes: tuple[str, ...]
+    """Names in the order of the model's outputs, all from ``CLASS_NAMES``."""
+    input_size: int
+    """Side of the square input in pixels."""
+    margin: float
+    """Share of a face's longer side that the crop adds on every side."""
+    output: str
+    """``logits`` (softmax still to be taken) or ``probabilities``."""
+    color_order: str = "RGB"
+    scaling: str = "inside the model; pixels go in as 0..255"
+    precision: str = "int8"
+    data: list = field(default_factory=list)
+    """One entry per data set: name, counts per class and split."""
+    scores: dict = field(default_factory=dict)
+    date: str = ""
+    versions: dict = field(default_factory=dict)
+    limits: str = ""
+
+    def save(self, path: Path | str) -> None:
+        """Write the card as JSON."""
+        write_json(path, dataclasses.asdict(self))
+
+
+def load_card(path: Path | str) -> ModelCard:
+    """Read and check a card.
+
+    Raises:
+        ModelError: the file is missing, is no card, or asks for something this app cannot do.
+    """
+    path = Path(path)
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        known = {f.name for f in dataclasses.fields(ModelCard)}
+        card = ModelCard(**{key: value for key, value in raw.items() if key in known})
+    except FileNotFoundError:
+        raise ModelError(
+            f"There is no model card {path}; train one with `python -m train.classifier` or restore `models/`."
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError) as error:
+        raise ModelError(f"{path} is not a model card ({error}); restore it or train the model again.") from None
+    if not isinstance(card.classes, list) or not card.classes or set(card.classes) - set(CLASS_NAMES):
+        raise ModelError(f"{path} names the classes {card.classes}; this app knows {', '.join(CLASS_NAMES)}.")
+    if Path(card.file).name != card.file:
+        raise ModelError(f"{path} names the file {card.file!r}; it must lie in the card's own folder.")
+    if card.output not in OUTPUTS or card.color_order != "RGB":
+        raise ModelError(
+            f"{path} says output {card.output!r}, colour order {card.color_order!r}; "
+            f"possible are {' or '.join(OUTPUTS)}, and RGB."
+        )
+    if not (isinstance(card.input_size, int) and 32 <= card.input_size <= 1024 and 0 <= card.margin <= 1):
+        raise ModelError(f"{path} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
+    return dataclasses.replace(card, classes=tuple(card.classes))
+
+
+def list_models(folder: Path | str = MODELS_DIR) -> list[str]:
+    """Names of the models in a folder, sorted: each has a ``NAME.json`` card."""
+    return sorted(path.stem for path in Path(folder).glob("*.json"))
+
+
+def file_sha256(path: Path | str) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,0 +1,146 @@
+"""How well a pipeline does on annotated photos: collect photo by photo, then compute."""
+
+import statistics
+from dataclasses import dataclass
+
+import numpy as np
+import supervision as sv
+
+from core.boxes import match_boxes, overlaps, shorter_sides
+from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY
+from core.detections import FACE_SCORE
+
+FOUND_IOU = 0.4
+FALSE_ALARM_IOU = 0.3
+AP_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Scores over all photos; shares are ``None`` where there was nothing to share. See ``Evaluation``."""
+
+    photos: int
+    faces: int
+    min_face_px: float
+    found: float | None
+    """Share of the faces with a box at IoU 0.4 or more."""
+    found_and_right: float | None
+    """Share of the faces that are found and judged right."""
+    mask_found_and_right: float | None
+    bare_found_and_right: float | None
+    false_alarms_per_photo: float | None
+    """Boxes per photo that overlap no annotated face, of any size or class, by 0.3."""
+    ap50: dict[str, float | None]
+    """Average precision at IoU 0.5 per class, worn-incorrectly faces counted (three-state)."""
+    map50_two_state: float | None
+    """Mean of mask and no mask, faces with a mask worn incorrectly ignored."""
+    map50_three_state: float | None
+    """Mean of all three classes."""
+    median_ms: float | None
+
+
+class Evaluation:
+    """Collects photos; every figure ignores faces under ``min_face_px``, as hit and as miss.
+
+    *Found*, *found and right* and false alarms count what the app shows; average precision ranks everything that the
+    pipeline reports at all, by the product of face score and confidence.
+    """
+
+    def __init__(self, min_face_px: float = 24):
+        """Args: the shorter side in pixels from which an annotated face counts."""
+        self.min_face_px = min_face_px
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all photos."""
+        self._times_ms: list[float] = []
+        self._false_alarms = 0
+        self._faces = np.zeros(len(CLASS_NAMES), int)
+        self._found = np.zeros(len(CLASS_NAMES), int)
+        self._right = np.zeros(len(CLASS_NAMES), int)
+        self._photos: list[tuple[sv.Detections, sv.Detections]] = []
+
+    def update(
+        self, shown: sv.Detections, truth: sv.Detections, elapsed_ms: float, ranked: sv.Detections | None = None
+    ) -> None:
+        """Add one photo, with or without faces.
+
+        Args:
+            shown: what the app would show at its own thresholds.
+            truth: all annotated faces.
+            elapsed_ms: time the pipeline took, in milliseconds.
+            ranked: everything the pipeline reports, for average precision; ``shown`` if left out.
+        """
+        counts = shorter_sides(truth.xyxy) >= self.min_face_px
+        self._times_ms.append(elapsed_ms)
+        predicted, true = match_boxes(shown.xyxy, truth.xyxy, FOUND_IOU)
+        counted = counts[true]
+        predicted, true = predicted[counted], true[counted]
+        right = shown.class_id[predicted] == truth.class_id[true]
+        for class_id in range(len(CLASS_NAMES)):
+            self._faces[class_id] += (truth.class_id[counts] == class_id).sum()
+            self._found[class_id] += (truth.class_id[true] == class_id).sum()
+            self._right[class_id] += (truth.class_id[true[right]] == class_id).sum()
+        best_overlap = overlaps(shown.xyxy, truth.xyxy).max(axis=1, initial=0)
+        big = shorter_sides(shown.xyxy) >= self.min_face_px
+        self._false_alarms += int((big & (best_overlap < FALSE_ALARM_IOU)).sum())
+        self._photos.append((shown if ranked is None else ranked, truth))
+
+    def compute(self) -> EvaluationResult:
+        """The scores of all photos so far."""
+        photos, faces = len(self._photos), int(self._faces.sum())
+        three = self._average_precision(ignored_class=None)
+        two = self._average_precision(ignored_class=WORN_INCORRECTLY)
+        return EvaluationResult(
+            photos=photos,
+            faces=faces,
+            min_face_px=self.min_face_px,
+            found=_share(self._found.sum(), faces),
+            found_and_right=_share(self._right.sum(), faces),
+            mask_found_and_right=_share(self._right[WITH_MASK], self._faces[WITH_MASK]),
+            bare_found_and_right=_share(self._right[WITHOUT_MASK], self._faces[WITHOUT_MASK]),
+            false_alarms_per_photo=_share(self._false_alarms, photos),
+            ap50={name: three.get(i) for i, name in enumerate(CLASS_NAMES)},
+            map50_two_state=_mean(two.get(WITH_MASK), two.get(WITHOUT_MASK)),
+            map50_three_state=_mean(*(three.get(i) for i in range(len(CLASS_NAMES)))),
+            median_ms=statistics.median(self._times_ms) if self._times_ms else None,
+        )
+
+    def _average_precision(self, ignored_class: int | None) -> dict[int, float]:
+        """AP at IoU 0.5 by class, of the classes that occur."""
+        from supervision.metrics import MeanAveragePrecision
+
+        metric = MeanAveragePrecision()
+        for ranked, truth in self._photos:
+            counts = (shorter_sides(truth.xyxy) >= self.min_face_px) & (truth.class_id != ignored_class)
+            kept = ranked[~self._to_ignore(ranked, truth, counts)]
+            if ignored_class is not None:
+                kept = kept[kept.class_id != ignored_class]
+            scored = sv.Detections(kept.xyxy, confidence=kept.confidence * kept.data[FACE_SCORE], class_id=kept.class_id)
+            target = sv.Detections(truth.xyxy[counts], class_id=truth.class_id[counts])
+            metric.update(scored, target)
+        if not any(len(truth) for _, truth in self._photos):
+            return {}
+        result = metric.compute()
+        return {
+            int(class_id): float(ap[0])
+            for class_id, ap in zip(result.matched_classes, result.ap_per_class, strict=True)
+            if ap[0] >= 0
+        }
+
+    def _to_ignore(self, ranked: sv.Detections, truth: sv.Detections, counts: np.ndarray) -> np.ndarray:
+        """Boxes that are neither right nor wrong, as in COCO: on an ignored face, or small and on no face at all."""
+        iou = overlaps(ranked.xyxy, truth.xyxy)
+        on_counted = iou[:, counts].max(axis=1, initial=0) >= AP_IOU
+        on_ignored = iou[:, ~counts].max(axis=1, initial=0) >= AP_IOU
+        small = shorter_sides(ranked.xyxy) < self.min_face_px
+        return ~on_counted & (on_ignored | small)
+
+
+def _share(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _mean(*values: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,116 @@
+"""Frame in, detections out: how a face finder and a mask classifier work together, and which pipelines there are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import supervision as sv
+
+from core.boxes import clip_boxes, shorter_sides
+from core.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
+from core.detections import make_detections, no_detections
+from core.faces import HaarFaceFinder, HaarSettings
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """What a person can set for every frame; a pipeline ignores what is not its own."""
+
+    min_confidence: float = 0.5
+    """Verdicts below this probability are left out, 0..1."""
+    min_face_px: float = 24
+    """Faces whose shorter side is smaller, in pixels of the frame, are left out."""
+    haar: HaarSettings = field(default_factory=HaarSettings)
+    """Knobs of the classic pipeline's cascade."""
+
+
+class Pipeline(Protocol):
+    """What every pipeline can do. It is shared by all visitors, so a call must be safe from any thread."""
+
+    def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
+        """Find and judge the faces of a frame (h, w, 3) uint8; fields as in ``core.detections``."""
+        ...
+
+
+class ClassicPipeline:
+    """The report's pipeline: a cascade finds faces, MobileNetV2 judges them all in one call."""
+
+    def __init__(self, classifier: MaskClassifier, find_faces: HaarFaceFinder | None = None):
+        self.find_faces = find_faces or HaarFaceFinder()
+        self.classifier = classifier
+
+    def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
+        xyxy, face_score = self.find_faces(frame_bgr, settings.haar, settings.min_face_px)
+        if not len(xyxy):
+            return no_detections()
+        class_id, confidence = self.classifier.classify(frame_bgr, xyxy)
+        return make_detections(clip_boxes(xyxy, frame_bgr.shape[1::-1]), class_id, confidence, face_score)
+
+
+@dataclass(frozen=True)
+class PipelineSpec:
+    """One entry of the registry: what a person reads, and how the pipeline is made."""
+
+    title: str
+    summary: str
+    build: Callable[[str], Pipeline]
+    """Makes the pipeline from the name of a model in ``models/``; this loads files and takes a moment."""
+    default_model: str
+    uses_haar: bool = False
+    """Whether the cascade's own settings apply."""
+
+
+PIPELINES: dict[str, PipelineSpec] = {
+    "classic": PipelineSpec(
+        title="Classic",
+        summary="A Haar cascade finds upright faces, MobileNetV2 judges each. Made for people who face the camera.",
+        build=lambda model: ClassicPipeline(load_classifier(model)),
+        default_model=DEFAULT_CLASSIFIER,
+        uses_haar=True,
+    ),
+}
+DEFAULT_PIPELINE = "classic"
+
+
+def build_pipeline(name: str = DEFAULT_PIPELINE, model: str | None = None) -> Pipeline:
+    """Make a pipeline by name.
+
+    Args:
+        name: a key of ``PIPELINES``.
+        model: a model of ``models/``; without it, the pipeline's own.
+
+    Raises:
+        ValueError: there is no such pipeline; ``core.card.ModelError``, a kind of it, if its model cannot be used.
+    """
+    if name not in PIPELINES:
+        raise ValueError(f"There is no pipeline {name!r}; possible are {', '.join(PIPELINES)}.")
+    spec = PIPELINES[name]
+    return spec.build(model or spec.default_model)
+
+
+def detect_masks(
+    frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionSettings | None = None
+) -> sv.Detections:
+    """Find the faces of a frame and say how each wears a mask. The one way in, for photo, video, webcam and scores.
+
+    Args:
+        frame_bgr: (h, w, 3) uint8 of any size; it is not changed.
+        pipeline: from ``build_pipeline``.
+        settings: limits; the defaults if left out.
+
+    Returns:
+        Detections as described in ``core.detections``, largest face first.
+
+    Raises:
+        ValueError: the frame has another shape or type.
+    """
+    if not isinstance(frame_bgr, np.ndarray) or frame_bgr.dtype != np.uint8:
+        raise ValueError(f"A frame must be a uint8 array, got {getattr(frame_bgr, 'dtype', type(frame_bgr).__name__)}.")
+    if frame_bgr.ndim != 3 or frame_bgr.shape[2] != 3 or not frame_bgr.size:
+        raise ValueError(f"A frame must have the shape (h, w, 3), got {frame_bgr.shape}.")
+    settings = settings or DetectionSettings()
+    found = pipeline(frame_bgr, settings)
+    sizes = shorter_sides(found.xyxy)
+    found = found[(sizes >= settings.min_face_px) & (found.confidence >= settings.min_confidence)]
+    return found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]

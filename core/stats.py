@@ -1,0 +1,118 @@
+"""Counts and shares: of one frame, and of a running video."""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import supervision as sv
+
+from core.classes import CLASS_NAMES, WITH_MASK
+
+
+@dataclass(frozen=True)
+class FrameStats:
+    """What was seen in one frame. Faces are counted, not people: nobody is followed from frame to frame."""
+
+    counts: tuple[int, ...] = (0,) * len(CLASS_NAMES)
+    """Faces per class, in the order of ``CLASS_NAMES``."""
+
+    @property
+    def faces(self) -> int:
+        """Faces of all classes."""
+        return sum(self.counts)
+
+    @property
+    def mask_share(self) -> float | None:
+        """Share of the faces with a mask worn well, 0..1; ``None`` without faces."""
+        return self.counts[WITH_MASK] / self.faces if self.faces else None
+
+    def __add__(self, other: "FrameStats") -> "FrameStats":
+        return FrameStats(tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+
+
+def summarize(detections: sv.Detections) -> FrameStats:
+    """Count the faces of one frame."""
+    counts = Counter(detections.class_id.tolist())
+    return FrameStats(tuple(counts[i] for i in range(len(CLASS_NAMES))))
+
+
+def describe(stats: FrameStats) -> str:
+    """The counts as one sentence: "3 faces: 2 with a mask, 1 without a mask."
+
+    >>> describe(FrameStats((2, 1, 0)))
+    '3 faces: 2 with a mask, 1 without a mask.'
+    """
+    if not stats.faces:
+        return "No face found."
+    words = ("with a mask", "without a mask", "with a mask worn incorrectly")
+    parts = [f"{n} {word}" for n, word in zip(stats.counts, words, strict=True) if n]
+    return f"{stats.faces} face{'s' if stats.faces > 1 else ''}: {', '.join(parts)}."
+
+
+@dataclass(frozen=True)
+class LiveSnapshot:
+    """The live counters at one moment."""
+
+    now: FrameStats = FrameStats()
+    """The newest analysed frame."""
+    recent: FrameStats = FrameStats()
+    """All analysed frames of the last seconds added up, so that one flicker does not move the share much."""
+    analysed_frames: int = 0
+    analyses_per_s: float = 0.0
+    """Analysed frames per second, over the last seconds."""
+    analysis_ms: float | None = None
+    """Time of the newest analysis in milliseconds."""
+    error: str | None = None
+    """The newest error of the analysis, as long as no frame was analysed after it."""
+
+
+class LiveStats:
+    """Counters between the video thread, which updates them, and the page, which reads copies. Every method locks."""
+
+    def __init__(self, window_s: float = 10.0, clock: Callable[[], float] = time.monotonic):
+        """Args: how many seconds ``recent`` covers; a clock in seconds that never goes back."""
+        self._window_s, self._clock, self._lock = window_s, clock, threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, for a new start of the camera."""
+        with self._lock:
+            self._history: deque[tuple[float, FrameStats]] = deque()
+            self._frames, self._analysis_ms, self._error = 0, None, None
+
+    def update(self, stats: FrameStats, analysis_ms: float) -> None:
+        """Add one analysed frame."""
+        with self._lock:
+            self._history.append((self._clock(), stats))
+            self._frames += 1
+            self._analysis_ms, self._error = analysis_ms, None
+            self._forget_old()
+
+    def fail(self, error: str) -> None:
+        """Remember why the newest frame could not be analysed."""
+        with self._lock:
+            self._error = error
+
+    def snapshot(self) -> LiveSnapshot:
+        """A copy of the counters as they are now."""
+        with self._lock:
+            self._forget_old()
+            if not self._history:
+                return LiveSnapshot(analysed_frames=self._frames, error=self._error)
+            span = max(self._clock() - self._history[0][0], 1e-3)
+            rate = len(self._history) / span if len(self._history) > 1 else 0.0
+            return LiveSnapshot(
+                now=self._history[-1][1],
+                recent=sum((stats for _, stats in self._history), FrameStats()),
+                analysed_frames=self._frames,
+                analyses_per_s=rate,
+                analysis_ms=self._analysis_ms,
+                error=self._error,
+            )
+
+    def _forget_old(self) -> None:
+        oldest = self._clock() - self._window_s
+        while self._history and self._history[0][0] < oldest:
+            self._history.popleft()

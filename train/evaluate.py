@@ -1,0 +1,130 @@
+"""Score a pipeline on annotated photos: ``python -m train.evaluate --data VOC_DIR``.
+
+Prints a table and, with ``--json``, writes the same figures to a file. ``core.metrics`` says what each figure means.
+"""
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import supervision as sv
+
+from core.classes import CLASS_NAMES
+from core.files import write_json
+from core.images import ImageError, read_image
+from core.metrics import Evaluation, EvaluationResult
+from core.pipeline import DEFAULT_PIPELINE, PIPELINES, DetectionSettings, build_pipeline, detect_masks
+from train.data import AnnotatedPhoto, DataError, read_list, read_pascal_voc
+
+
+def evaluate(
+    photos: list[AnnotatedPhoto],
+    detect: Callable[[np.ndarray], sv.Detections],
+    min_face_px: float = 24,
+    min_confidence: float = DetectionSettings().min_confidence,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> EvaluationResult:
+    """Run a detector over photos, in order.
+
+    Args:
+        photos: photos with their true boxes.
+        detect: BGR frame to detections; everything it reports is ranked for average precision.
+        min_face_px: smaller annotated faces are ignored.
+        min_confidence: what is less sure is ranked, but not shown.
+        progress: called with photos done and photos in all.
+    """
+    evaluation = Evaluation(min_face_px)
+    for done, photo in enumerate(photos, start=1):
+        frame = read_image(photo.path)
+        started = time.perf_counter()
+        ranked = detect(frame)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        shown = ranked[ranked.confidence >= min_confidence]
+        evaluation.update(shown, photo.truth, elapsed_ms, ranked)
+        progress(done, len(photos))
+    return evaluation.compute()
+
+
+def select_photos(photos: list[AnnotatedPhoto], list_path: Path | None) -> list[AnnotatedPhoto]:
+    """The photos that a list names, or all.
+
+    Raises:
+        DataError: the list names photos that are not there.
+    """
+    if list_path is None:
+        return photos
+    try:
+        wanted = read_list(list_path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The list {list_path} cannot be read: {error}") from None
+    missing = wanted - {photo.path.stem for photo in photos}
+    if missing:
+        raise DataError(f"{list_path} names {len(missing)} photos that are not in the data, {min(missing)} for one.")
+    return [photo for photo in photos if photo.path.stem in wanted]
+
+
+def format_table(title: str, result: EvaluationResult) -> str:
+    """The figures as lines of text."""
+    percent = lambda value: "-" if value is None else f"{value:.1%}"  # noqa: E731
+    number = lambda value, digits=3: "-" if value is None else f"{value:.{digits}f}"  # noqa: E731
+    rows = [
+        ("photos", str(result.photos)),
+        (f"faces of {result.min_face_px:g} px and more", str(result.faces)),
+        ("found", percent(result.found)),
+        ("found and right", percent(result.found_and_right)),
+        ("  with a mask", percent(result.mask_found_and_right)),
+        ("  without a mask", percent(result.bare_found_and_right)),
+        ("false alarms a photo", number(result.false_alarms_per_photo, 2)),
+        *((f"AP at IoU 0.5, {name}", number(result.ap50[name])) for name in CLASS_NAMES),
+        ("mAP50, two states", number(result.map50_two_state)),
+        ("mAP50, three states", number(result.map50_three_state)),
+        ("median time a photo", f"{number(result.median_ms, 1)} ms"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([title, *(f"  {name:<{width}}  {value:>8}" for name, value in rows)])
+
+
+def main(arguments: list[str] | None = None) -> EvaluationResult:
+    """Command line.
+
+    Raises:
+        DataError, ImageError, ModelError: what was asked for cannot be read.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m train.evaluate", description="Score a pipeline on annotated photos.", allow_abbrev=False
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="VOC_DIR", help="Pascal VOC folder")
+    parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, choices=tuple(PIPELINES))
+    parser.add_argument("--model", metavar="NAME", help="a model of models/ in place of the pipeline's own")
+    parser.add_argument("--list", type=Path, metavar="FILE", help="names of the photos to use, one per line")
+    parser.add_argument("--min-face", type=float, default=24, metavar="PX", help="ignore smaller faces, default 24")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    given = parser.parse_args(arguments)
+
+    photos = select_photos(read_pascal_voc(given.data), given.list)
+    pipeline = build_pipeline(given.pipeline, given.model)
+    # Boxes may come out a little smaller than the annotated face: do not cut them off at the very limit.
+    settings = DetectionSettings(min_confidence=0, min_face_px=given.min_face * 0.7)
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{done}/{total} photos", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    result = evaluate(
+        photos, lambda frame: detect_masks(frame, pipeline, settings), given.min_face, progress=progress
+    )
+    print(format_table(f"{given.pipeline} on {given.data.name}" + (f", {given.list.name}" if given.list else ""), result))
+    if given.json:
+        write_json(given.json, {"pipeline": given.pipeline, **dataclasses.asdict(result)})
+    return result
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DataError, ImageError, ValueError) as error:  # ModelError is a ValueError
+        sys.exit(f"train.evaluate: {error}")
