@@ -3,11 +3,12 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.classes import CLASS_NAMES
-from core.files import write_json
+from core.files import write_atomic, write_json
 
 MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
 OUTPUTS = ("logits", "probabilities")
@@ -87,3 +88,29 @@ def list_models(folder: Path | str = MODELS_DIR) -> list[str]:
 def file_sha256(path: Path | str) -> str:
     """SHA-256 of a file as 64 hexadecimal digits."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def install_model(run_dir: Path | str, name: str, folder: Path | str = MODELS_DIR) -> ModelCard:
+    """Put the exported model of a training run into ``models/`` under a name of its own.
+
+    The model file goes first and carries its digest in its name, so that at every moment the card in place describes a
+    file that is there, also while another process is loading it.
+
+    Raises:
+        ModelError: the run has no finished model.
+        ValueError: the name would not be a plain file name.
+    """
+    run_dir, folder = Path(run_dir), Path(folder)
+    if not name or not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"A model's name is made of letters, digits, '-' and '_', not {name!r}.")
+    card = load_card(run_dir / "card.json")
+    source = run_dir / card.file
+    if not source.is_file() or file_sha256(source) != card.sha256:
+        raise ModelError(f"{source} is missing or is not the file its card describes; finish the training first.")
+    card = dataclasses.replace(card, name=name, file=f"{name}-{card.sha256[:8]}.tflite")
+    write_atomic(folder / card.file, lambda path: shutil.copyfile(source, path))
+    card.save(folder / f"{name}.json")
+    for old in folder.glob(f"{name}-????????.tflite"):
+        if old.name != card.file:
+            old.unlink()
+    return card

@@ -16,8 +16,10 @@ class ClassStyle:
 
     words: str
     """What a label says, short and in ASCII, since OpenCV's fonts know nothing else."""
+    sign: str
+    """A character for tables that every font has."""
     icon: str
-    """An emoji for tables and counters."""
+    """Streamlit's name of the same sign for headings and counters."""
     color_rgb: tuple[int, int, int]
     """Box colour, 0..255. The three differ in lightness too, so they stay apart without colour vision."""
     text_rgb: tuple[int, int, int]
@@ -30,9 +32,9 @@ class ClassStyle:
 
 
 CLASS_STYLES = (
-    ClassStyle("Mask", "✅", (0, 122, 82), (255, 255, 255)),
-    ClassStyle("No mask", "❌", (200, 30, 45), (255, 255, 255)),
-    ClassStyle("Worn incorrectly", "⚠️", (255, 190, 30), (0, 0, 0)),
+    ClassStyle("Mask", "✓", ":material/check_circle:", (0, 122, 82), (255, 255, 255)),
+    ClassStyle("No mask", "✗", ":material/cancel:", (200, 30, 45), (255, 255, 255)),
+    ClassStyle("Worn incorrectly", "!", ":material/error:", (255, 190, 30), (0, 0, 0)),
 )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import supervision as sv
 
 from core.classes import CLASS_NAMES
+from core.crops import resize
 
 FACE_SCORE = "face_score"
 
@@ -46,3 +47,14 @@ def make_detections(
 def no_detections() -> sv.Detections:
     """What a frame without a face gives: the same fields, all of length 0."""
     return make_detections(np.empty((0, 4)), np.empty(0))
+
+
+def resized(
+    frame_bgr: np.ndarray, detections: sv.Detections, size_wh: tuple[int, int]
+) -> tuple[np.ndarray, sv.Detections]:
+    """A frame and its detections at another size; the given ones are not changed."""
+    ratio = np.array([size_wh[0] / frame_bgr.shape[1], size_wh[1] / frame_bgr.shape[0]] * 2, np.float32)
+    boxes = make_detections(
+        detections.xyxy * ratio, detections.class_id, detections.confidence, detections.data[FACE_SCORE]
+    )
+    return resize(frame_bgr, size_wh), boxes

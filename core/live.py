@@ -29,9 +29,12 @@ RETRY_S = 0.5
 class LiveProcessor:
     """Annotates a stream of frames for one visitor."""
 
-    def __init__(self, detect: Callable[[np.ndarray], sv.Detections], stats: LiveStats | None = None):
-        """``detect`` maps a BGR frame to detections; it may be replaced while the stream runs."""
+    def __init__(self, detect: Callable[[np.ndarray], sv.Detections] | None = None, stats: LiveStats | None = None):
+        """``detect`` maps a BGR frame to detections; without it the picture is shown as it comes."""
         self.detect = detect
+        """May be replaced while the stream runs."""
+        self.mirror = False
+        """Turn the picture round, as a mirror does. May be changed while the stream runs."""
         self.stats = stats or LiveStats()
         self._condition = threading.Condition()
         self._newest: np.ndarray | None = None
@@ -41,6 +44,10 @@ class LiveProcessor:
 
     def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
         """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
+        if self.mirror:
+            frame_bgr = np.ascontiguousarray(frame_bgr[:, ::-1])
+        if self.detect is None:
+            return frame_bgr
         with self._condition:
             self._newest = frame_bgr
             if self._worker is None or not self._worker.is_alive():

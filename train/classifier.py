@@ -58,7 +58,7 @@ class TrainConfig:
     margin: float = 0.15  # share of a face's longer side added around an annotated box
     min_face: float = 24  # annotated faces with a shorter side, in pixels, are left out
     precision: str = "int8"  # of the exported model
-    imagenet_weights: str = "imagenet"  # a path, or "imagenet" to let Keras download them
+    imagenet_weights: str = "imagenet"  # a path, "imagenet" to let Keras download them, or "none" for random ones
 
     def __post_init__(self):
         if self.recipe not in RECIPES:
@@ -166,7 +166,11 @@ class Trainer:
             self.model = keras.models.load_model(last, safe_mode=True)
             print(f"Going on after epoch {self.state['epochs_done']}.", flush=True)
         else:
-            self.model = network.build_classifier(len(faces.classes), config.dropout, config.imagenet_weights)
+            weights = None if config.imagenet_weights == "none" else config.imagenet_weights
+            try:
+                self.model = network.build_classifier(len(faces.classes), config.dropout, weights)
+            except (OSError, ValueError) as error:
+                raise DataError(f"The ImageNet weights {weights!r} cannot be read or downloaded: {error}") from None
         self.val_views = plain_views(faces, faces.split.val, self.size)
 
     def run(self) -> None:

@@ -1,0 +1,174 @@
+"""What the pages share and what needs Streamlit: the cached loader, the settings, the table of faces.
+
+The only module of ``core`` that imports Streamlit.
+"""
+
+import base64
+import re
+
+import numpy as np
+import streamlit as st
+import supervision as sv
+
+from core.annotate import percentage
+from core.classes import CLASS_STYLES
+from core.crops import crop_faces
+from core.faces import CASCADE_FILES, HaarSettings
+from core.images import encode_image
+from core.pipeline import (
+    DEFAULT_PIPELINE,
+    PIPELINES,
+    DetectionSettings,
+    Pipeline,
+    build_pipeline,
+)
+
+CROP_SIDE = 72
+# More rows than this make a page slow and help nobody; the downloads have them all.
+MAX_ROWS_WITH_CROPS = 300
+
+
+@st.cache_resource(show_spinner="Loading the model …")
+def load_pipeline(name: str) -> Pipeline:
+    """The pipeline of this name, made once and shared by all visitors of the server."""
+    return build_pipeline(name)
+
+
+def pipeline_or_stop(name: str) -> Pipeline:
+    """The pipeline, or one sentence that says why there is none, and the end of the page."""
+    try:
+        return load_pipeline(name)
+    except (ValueError, RuntimeError) as error:  # a missing or broken model, or OpenCV without its cascades
+        st.error(plain(str(error)))
+        st.stop()
+
+
+def settings_form() -> tuple[str, DetectionSettings]:
+    """The settings in the sidebar: the chosen pipeline's name and the limits. Kept while pages change."""
+    with st.sidebar:
+        st.subheader("Settings")
+        name = DEFAULT_PIPELINE
+        if len(PIPELINES) > 1:
+            name = st.selectbox(
+                "Method",
+                list(PIPELINES),
+                index=list(PIPELINES).index(DEFAULT_PIPELINE),
+                format_func=lambda key: PIPELINES[key].title,
+                **_kept("pipeline"),
+            )
+        st.caption(f"**{PIPELINES[name].title}.** {PIPELINES[name].summary}")
+        confidence = st.slider(
+            "Lowest confidence",
+            *(50, 99, 50),
+            format="%d%%",
+            help="Faces whose verdict is less sure than this are left out.",
+            **_kept("confidence"),
+        )
+        min_face = st.slider(
+            "Smallest face",
+            *(16, 200, 24),
+            format="%d px",
+            help="Shorter side of a face in pixels of the picture. Smaller faces are left out.",
+            **_kept("min_face"),
+        )
+        haar = _haar_form() if PIPELINES[name].uses_haar else HaarSettings()
+    return name, DetectionSettings(confidence / 100, min_face, haar)
+
+
+def _haar_form() -> HaarSettings:
+    default = HaarSettings()
+    names = {"default": "Standard", "alt2": "Alternative"}
+    with st.expander("Advanced"):
+        return HaarSettings(
+            cascade=st.selectbox(
+                "Face finder",
+                list(CASCADE_FILES),
+                index=list(CASCADE_FILES).index(default.cascade),
+                format_func=names.get,
+                help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
+                **_kept("cascade"),
+            ),
+            profile=st.checkbox(
+                "Look for faces from the side too",
+                default.profile,
+                help="Finds more faces and takes about three times as long.",
+                **_kept("profile"),
+            ),
+            scale_factor=st.slider(
+                "Step between face sizes",
+                *(1.05, 1.5, default.scale_factor, 0.05),
+                help="`scaleFactor`: small steps find more faces and are slower.",
+                **_kept("scale_factor"),
+            ),
+            min_neighbors=st.slider(
+                "Agreement",
+                *(1, 10, default.min_neighbors),
+                help="`minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
+                **_kept("min_neighbors"),
+            ),
+            max_side=st.select_slider(
+                "Search size",
+                (320, 480, 640, 800, 1024, 1600),
+                default.max_side,
+                format_func=lambda side: f"{side} px",
+                help="The picture's longer side is reduced to this for the search. Larger finds smaller faces.",
+                **_kept("max_side"),
+            ),
+        )
+
+
+def _kept(name: str) -> dict:
+    """Arguments that make a widget remember its value when another page is shown.
+
+    Streamlit forgets a widget's value once a page without it has run; a copy under another key survives.
+    """
+    key, copy = f"settings_{name}", f"kept_{name}"
+    if copy in st.session_state and key not in st.session_state:
+        st.session_state[key] = st.session_state[copy]
+
+    def keep() -> None:
+        st.session_state[copy] = st.session_state[key]
+
+    return {"key": key, "on_change": keep}
+
+
+def plain(text: str) -> str:
+    """Text from outside, such as a file name, without any meaning in Markdown."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~<>$:&])", r"\\\1", text)
+
+
+def show_verdict_counts(counts: tuple[int, ...], mask_share: float | None, share_help: str, a_row: int = 4) -> None:
+    """One number per class and the share with a mask, ``a_row`` of them side by side."""
+    numbers = [(f"{style.icon} {style.words}", str(count), None) for style, count in zip(CLASS_STYLES, counts, strict=True)]
+    numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}", share_help))
+    for start in range(0, len(numbers), a_row):
+        columns = st.columns(a_row)
+        for column, (label, value, help_text) in zip(columns, numbers[start : start + a_row], strict=False):
+            column.metric(label, value, help=help_text)
+
+
+def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
+    """A row per face: crop, verdict, probability, size."""
+    shown = detections[:MAX_ROWS_WITH_CROPS]
+    crops = crop_faces(frame_bgr, shown.xyxy, CROP_SIDE, 0.1)
+    rows = []
+    for i, crop in enumerate(crops):
+        style = CLASS_STYLES[shown.class_id[i]]
+        width, height = shown.xyxy[i, 2:] - shown.xyxy[i, :2]
+        jpeg = base64.b64encode(encode_image(crop[..., ::-1])).decode()
+        rows.append(
+            {
+                "Face": f"data:image/jpeg;base64,{jpeg}",
+                "Verdict": f"{style.sign} {style.words}",
+                "Probability": percentage(shown.confidence[i]),
+                "Size": f"{width:.0f} × {height:.0f} px",
+            }
+        )
+    st.dataframe(
+        rows,
+        hide_index=True,
+        row_height=CROP_SIDE,
+        column_config={"Face": st.column_config.ImageColumn(width="small")},
+    )
+    if len(detections) > MAX_ROWS_WITH_CROPS:
+        st.caption(f"The first {MAX_ROWS_WITH_CROPS} of {len(detections)} faces; the downloads hold all.")

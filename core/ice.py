@@ -1,0 +1,67 @@
+"""How browser and server find each other for live video, and what a browser asks before it gives its camera."""
+
+import json
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+
+
+def ice_servers(secrets: Mapping, environment: Mapping = os.environ) -> tuple[list[dict], list[str]]:
+    """STUN and TURN servers from the operator's settings.
+
+    ``.streamlit/secrets.toml`` may hold a list ``ice_servers`` of tables with ``urls`` and, for TURN, ``username`` and
+    ``credential``. Without it the environment variable ``ICE_SERVERS`` may hold the same list as JSON. With neither,
+    video works on localhost and within one network, without asking any other machine.
+
+    Returns:
+        The servers as WebRTC takes them, and a sentence for each entry that cannot be used.
+    """
+    try:
+        entries = secrets["ice_servers"] if "ice_servers" in secrets else None
+    except FileNotFoundError:  # Streamlit's answer where there is no secrets file
+        entries = None
+    source = ".streamlit/secrets.toml"
+    if entries is None:
+        source = "ICE_SERVERS"
+        try:
+            entries = json.loads(environment.get("ICE_SERVERS") or "[]")
+        except json.JSONDecodeError as error:
+            return [], [f"ICE_SERVERS is not valid JSON ({error}); live video uses no ICE server."]
+    if isinstance(entries, str | Mapping) or not hasattr(entries, "__iter__"):
+        return [], [f"The ICE servers in {source} must be a list of tables; live video uses none of them."]
+    servers, warnings = [], []
+    for number, entry in enumerate(entries, start=1):
+        server, problem = _ice_server(entry)
+        if server:
+            servers.append(server)
+        else:
+            warnings.append(f"ICE server {number} in {source} is left out: {problem}.")
+    return servers, warnings
+
+
+def _ice_server(entry: object) -> tuple[dict | None, str]:
+    if not isinstance(entry, Mapping) or "urls" not in entry:
+        return None, "it has no `urls`"
+    urls = [entry["urls"]] if isinstance(entry["urls"], str) else list(entry["urls"])
+    if not urls or not all(isinstance(url, str) and url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in urls):
+        return None, "each of its `urls` must start with stun: or turn:"
+    server = {"urls": urls}
+    if any(url.startswith("turn") for url in urls):
+        if not (entry.get("username") and entry.get("credential")):
+            return None, "a TURN server needs `username` and `credential`"
+        server |= {"username": str(entry["username"]), "credential": str(entry["credential"])}
+    return server, ""
+
+
+def camera_problem(url: str) -> str | None:
+    """Why a browser would not give its camera to a page at this address, or ``None``."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "http" and host not in LOCAL_HOSTS and not host.endswith(".localhost"):
+        return (
+            f"Your browser gives its camera only to secure pages: open this one as https, or as http on the server "
+            f"itself (http://localhost), not on {host}."
+        )
+    return None

@@ -1,0 +1,77 @@
+"""Judge the visitor's webcam, live."""
+
+from functools import partial
+
+import av
+import streamlit as st
+from streamlit_webrtc import WebRtcMode, webrtc_streamer
+
+from core.app import pipeline_or_stop, plain, settings_form, show_verdict_counts
+from core.ice import camera_problem, ice_servers
+from core.live import LiveProcessor
+from core.pipeline import detect_masks
+
+TEXTS = {
+    "start": "Start",
+    "stop": "Stop",
+    "select_device": "Choose camera",
+    "device_ask_permission": "Allow the camera when your browser asks.",
+    "device_not_available": "No camera was found: connect one and reload this page.",
+    "device_access_denied": "The camera was refused: allow it in your browser's address bar, then reload this page.",
+    "media_api_not_available": "This browser gives no camera to this page: use https or localhost.",
+}
+
+st.title("Live webcam")
+pipeline_name, settings = settings_form()
+pipeline = pipeline_or_stop(pipeline_name)  # loaded and warm before the first frame comes
+
+problem = camera_problem(st.context.url or "")
+if problem:
+    st.warning(problem)
+
+processor: LiveProcessor = st.session_state.setdefault("live_processor", LiveProcessor())
+processor.detect = partial(detect_masks, pipeline=pipeline, settings=settings)
+processor.mirror = st.sidebar.toggle("Mirror the picture", key="live_mirror")
+
+
+def on_frame(frame: av.VideoFrame) -> av.VideoFrame:
+    """Runs in the video thread for every frame; no Streamlit here."""
+    return av.VideoFrame.from_ndarray(processor.recv(frame.to_ndarray(format="bgr24")), format="bgr24")
+
+
+servers, warnings = ice_servers(st.secrets)
+for warning in warnings:
+    st.warning(warning)
+video, numbers = st.columns([3, 2])
+with video:
+    context = webrtc_streamer(
+        key="live",
+        mode=WebRtcMode.SENDRECV,
+        rtc_configuration={"iceServers": servers},
+        media_stream_constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False},
+        video_frame_callback=on_frame,
+        on_video_ended=processor.close,
+        video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
+        translations=TEXTS,
+    )
+
+
+@st.fragment(run_every=0.5 if context.state.playing else None)
+def show_numbers() -> None:
+    """The counters; this part of the page alone runs again, twice a second."""
+    seen = processor.stats.snapshot()
+    if seen.error:
+        st.error(plain(seen.error))
+    if not context.state.playing:
+        st.info("Press **Start** and allow the camera. The picture goes to this server only and is not stored.")
+        return
+    if not seen.analysed_frames:
+        st.info("Waiting for the first picture …")
+        return
+    show_verdict_counts(seen.now.counts, seen.recent.mask_share, "Of all faces seen in the last 10 seconds.", a_row=2)
+    if seen.analysis_ms is not None:
+        st.caption(f"{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each.")
+
+
+with numbers:
+    show_numbers()

@@ -1,0 +1,18 @@
+"""Start of the dashboard: ``streamlit run streamlit_app.py``. Page settings and navigation, nothing heavy."""
+
+import logging
+
+import streamlit as st
+
+# The video libraries tell of every connection attempt; what matters is shown on the page.
+for name in ("aioice", "aiortc", "libav"):
+    logging.getLogger(name).setLevel(logging.WARNING)
+
+st.set_page_config(page_title="Face masks", page_icon="😷", layout="wide")
+st.navigation(
+    [
+        st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
+        st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
+        st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
+    ]
+).run()

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from core.annotate import annotate, percentage
+from core.classes import CLASS_STYLES
+from core.detections import make_detections, no_detections
+
+
+def grey_frame(height=240, width=400):
+    return np.full((height, width, 3), 128, np.uint8)
+
+
+def has_color(frame, rgb):
+    return (np.abs(frame.astype(int) - rgb[::-1]).max(axis=2) < 12).any()
+
+
+def test_nothing_found_changes_nothing():
+    frame = grey_frame()
+    drawn = annotate(frame, no_detections())
+    assert (drawn == frame).all() and drawn is not frame
+
+
+@pytest.mark.parametrize("class_id", range(3), ids=lambda i: CLASS_STYLES[i].words)
+def test_box_and_label_have_the_class_color_and_the_given_frame_stays(class_id):
+    frame = grey_frame()
+    drawn = annotate(frame, make_detections([[100, 80, 180, 180]], [class_id], [0.87]))
+    assert (frame == 128).all()
+    assert drawn.shape == frame.shape
+    assert has_color(drawn[78:84, 105:175], CLASS_STYLES[class_id].color_rgb), "box"
+    assert has_color(drawn[50:79, 100:200], CLASS_STYLES[class_id].color_rgb), "label above the box"
+    assert has_color(drawn[50:79, 100:250], CLASS_STYLES[class_id].text_rgb), "text"
+
+
+def test_signs_differ_so_that_color_is_not_needed():
+    shapes = []
+    for class_id, style in enumerate(CLASS_STYLES):
+        drawn = annotate(grey_frame(), make_detections([[100, 80, 180, 180]], [class_id], [0.87]))
+        label = drawn[50:78, 100:122]
+        shapes.append(np.abs(label.astype(int) - style.text_rgb[::-1]).max(axis=2) < 60)
+    assert all((a != b).sum() > 15 for a, b in ((shapes[0], shapes[1]), (shapes[0], shapes[2]), (shapes[1], shapes[2])))
+
+
+@pytest.mark.parametrize(
+    "xyxy",
+    [
+        pytest.param([10, 0, 90, 60], id="at the top: label below"),
+        pytest.param([0, 0, 400, 240], id="fills the frame"),
+        pytest.param([350, 190, 400, 240], id="lower right corner"),
+        pytest.param([-30, -40, 30, 40], id="over the edge"),
+        pytest.param([100, 100, 101, 101], id="one pixel"),
+    ],
+)
+def test_label_stays_inside_the_frame(xyxy):
+    drawn = annotate(grey_frame(), make_detections([xyxy], [2], [0.6]))
+    amber = np.abs(drawn.astype(int) - CLASS_STYLES[2].color_rgb[::-1]).max(axis=2) < 12
+    dark = (drawn.max(axis=2) < 60) & amber.any()
+    assert amber.sum() > 1000, "the whole label is there"
+    assert dark.any(), "its text too"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 300), (300, 8), (3000, 40)], ids=str)
+def test_any_size_of_frame_works(shape):
+    frame = np.zeros((*shape, 3), np.uint8)
+    drawn = annotate(frame, make_detections([[0, 0, shape[1], shape[0]]], [1], [0.99]))
+    assert drawn.shape == frame.shape
+
+
+def test_labels_of_neighbours_do_not_hide_each_other():
+    boxes = [[60 + 45 * i, 100, 100 + 45 * i, 150] for i in range(6)]
+    drawn = annotate(grey_frame(), make_detections(boxes, [2] * 6, [0.77] * 6))
+    alone = [annotate(grey_frame(), make_detections([box], [2], [0.77])) for box in boxes]
+    amber = np.abs(drawn.astype(int) - CLASS_STYLES[2].color_rgb[::-1]).max(axis=2) < 12
+    assert amber.sum() > 6 * 250, "six labels, none covered"
+    assert (drawn != alone[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0.5, "50%"), (0.966, "97%"), (0.994, "99%"), (0.9999, "99%"), (1.0, "99%")]
+)
+def test_percentage_never_claims_certainty(probability, text):
+    assert percentage(probability) == text

@@ -1,0 +1,96 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from core.card import MODELS_DIR, ModelCard, ModelError, file_sha256, install_model, list_models, load_card
+
+CARD = ModelCard(
+    name="a", file="model.tflite", sha256="", classes=("with_mask", "without_mask"), input_size=224, margin=0.1,
+    output="logits",
+)  # fmt: skip
+
+
+def test_what_is_saved_is_read_back(tmp_path):
+    card = replace(CARD, scores={"test": {"accuracy": 0.5}}, data=[{"name": "x"}])
+    card.save(tmp_path / "a.json")
+    assert load_card(tmp_path / "a.json") == card
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        pytest.param({"classes": ["helmet"]}, "helmet", id="unknown class"),
+        pytest.param({"classes": []}, "classes", id="no class"),
+        pytest.param({"classes": "with_mask"}, "classes", id="no list"),
+        pytest.param({"file": "../../etc/passwd"}, "own folder", id="file outside its folder"),
+        pytest.param({"output": "votes"}, "votes", id="unknown output"),
+        pytest.param({"color_order": "BGR"}, "BGR", id="other colour order"),
+        pytest.param({"input_size": "large"}, "input size", id="size is no number"),
+        pytest.param({"input_size": 100000}, "input size", id="size is absurd"),
+        pytest.param({"margin": 7}, "margin", id="margin is absurd"),
+    ],
+)
+def test_a_card_that_asks_for_the_impossible_is_refused(tmp_path, change, sentence):
+    CARD.save(tmp_path / "a.json")
+    raw = json.loads((tmp_path / "a.json").read_text()) | change
+    (tmp_path / "a.json").write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match=sentence):
+        load_card(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "{}", "null", "\0"], ids=repr)
+def test_what_is_no_card_is_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ModelError, match="not a model card"):
+        load_card(tmp_path / "a.json")
+
+
+def test_a_missing_card_says_how_to_make_one(tmp_path):
+    with pytest.raises(ModelError, match="train"):
+        load_card(tmp_path / "none.json")
+
+
+def run_folder(tmp_path, content=b"model"):
+    run = tmp_path / "run"
+    run.mkdir(exist_ok=True)
+    (run / "model.tflite").write_bytes(content)
+    replace(CARD, sha256=file_sha256(run / "model.tflite")).save(run / "card.json")
+    return run
+
+
+def test_install_model_replaces_the_old_one(tmp_path):
+    models = tmp_path / "models"
+    install_model(run_folder(tmp_path, b"old"), "door", models)
+    card = install_model(run_folder(tmp_path, b"new"), "door", models)
+    assert list_models(models) == ["door"]
+    assert load_card(models / "door.json") == card
+    assert [path.read_bytes() for path in models.glob("*.tflite")] == [b"new"]
+    assert (models / card.file).is_file()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b", "."])
+def test_install_model_refuses_names_that_are_paths(tmp_path, name):
+    with pytest.raises(ValueError, match="name"):
+        install_model(run_folder(tmp_path), name, tmp_path / "models")
+
+
+def test_install_model_refuses_an_unfinished_run(tmp_path):
+    run = run_folder(tmp_path)
+    (run / "model.tflite").write_bytes(b"other")
+    with pytest.raises(ModelError, match="finish the training"):
+        install_model(run, "door", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_shipped_model_is_whole_and_small(name):
+    card = load_card(MODELS_DIR / f"{name}.json")
+    path = MODELS_DIR / card.file
+    assert file_sha256(path) == card.sha256
+    assert path.stat().st_size <= 5_000_000
+    assert card.name == name and card.data and card.scores and card.date and card.versions
+
+
+def test_a_model_is_shipped():
+    assert list_models()

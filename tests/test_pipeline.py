@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from core.detections import make_detections, no_detections
+from core.pipeline import PIPELINES, DetectionSettings, build_pipeline, detect_masks
+from core.sample import SAMPLE_FACE_XYXY, sample_photo
+
+
+@pytest.fixture(scope="module", params=PIPELINES)
+def pipeline(request):
+    return build_pipeline(request.param)
+
+
+def test_the_sample_is_judged_right(pipeline):
+    for masked, class_id in ((False, 1), (True, 0)):
+        frame = sample_photo(masked)
+        before = frame.copy()
+        found = detect_masks(frame, pipeline)
+        assert found.class_id.tolist() == [class_id]
+        assert found.confidence[0] > 0.8
+        assert 0 <= found.data["face_score"][0] <= 1
+        x1, y1, x2, y2 = found.xyxy[0]
+        middle = (x1 + x2) / 2, (y1 + y2) / 2
+        assert SAMPLE_FACE_XYXY[0] < middle[0] < SAMPLE_FACE_XYXY[2]
+        assert SAMPLE_FACE_XYXY[1] < middle[1] < SAMPLE_FACE_XYXY[3]
+        assert (frame == before).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 900), (900, 3), (480, 640)], ids=str)
+def test_a_frame_without_a_face_gives_no_detections_of_the_right_kind(pipeline, shape):
+    found = detect_masks(np.full((*shape, 3), 120, np.uint8), pipeline)
+    assert found.xyxy.shape == (0, 4) and found.data["face_score"].shape == (0,)
+
+
+def test_boxes_lie_within_the_frame(pipeline):
+    x1, y1, x2, y2 = SAMPLE_FACE_XYXY
+    cut = np.ascontiguousarray(sample_photo(False)[y1 - 8 : y2 + 4, x1 - 4 : x2 + 4])
+    found = detect_masks(cut, pipeline)
+    height, width = cut.shape[:2]
+    assert (found.xyxy >= 0).all() and (found.xyxy[:, [0, 2]] <= width).all() and (found.xyxy[:, [1, 3]] <= height).all()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(np.zeros((10, 10), np.uint8), id="grey"),
+        pytest.param(np.zeros((10, 10, 4), np.uint8), id="four channels"),
+        pytest.param(np.zeros((10, 10, 3), np.float32), id="float"),
+        pytest.param(np.zeros((0, 10, 3), np.uint8), id="no rows"),
+        pytest.param(None, id="nothing, as OpenCV gives for a missing file"),
+        pytest.param([[1, 2, 3]], id="a list"),
+    ],
+)
+def test_what_is_no_frame_stops_at_once(frame):
+    with pytest.raises(ValueError, match="A frame must"):
+        detect_masks(frame, lambda frame, settings: no_detections())
+
+
+def three_faces(frame, settings):
+    return make_detections(
+        [[0, 0, 30, 40], [0, 0, 100, 90], [0, 0, 20, 90]], [0, 1, 0], [0.9, 0.6, 0.99], [0.5, 0.5, 0.5]
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes"),
+    [
+        pytest.param(DetectionSettings(), [90, 30], id="defaults: 24 px and more, largest first"),
+        pytest.param(DetectionSettings(min_face_px=10), [90, 30, 20], id="smaller faces too"),
+        pytest.param(DetectionSettings(min_confidence=0.8, min_face_px=0), [30, 20], id="sure ones only"),
+        pytest.param(DetectionSettings(min_face_px=500), [], id="none is large enough"),
+    ],
+)
+def test_settings_hold_for_every_pipeline(settings, sizes):
+    found = detect_masks(np.zeros((100, 120, 3), np.uint8), three_faces, settings)
+    assert [min(x2 - x1, y2 - y1) for x1, y1, x2, y2 in found.xyxy.tolist()] == sizes
+    assert found.data["face_score"].shape == (len(sizes),)
+
+
+def test_an_unknown_pipeline_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"'best'.*classic"):
+        build_pipeline("best")
+    with pytest.raises(ValueError, match="no model card"):
+        build_pipeline("classic", "nobody")

@@ -1,0 +1,68 @@
+import threading
+
+import pytest
+
+from core.detections import make_detections, no_detections
+from core.stats import FrameStats, LiveStats, describe, summarize
+
+
+@pytest.mark.parametrize(
+    ("class_ids", "counts", "share", "words"),
+    [
+        pytest.param([], (0, 0, 0), None, "No face found.", id="nothing"),
+        pytest.param([0], (1, 0, 0), 1.0, "1 face: 1 with a mask.", id="one masked"),
+        pytest.param([1, 0, 1], (1, 2, 0), 1 / 3, "3 faces: 1 with a mask, 2 without a mask.", id="several"),
+        pytest.param([2, 2], (0, 0, 2), 0.0, "2 faces: 2 with a mask worn incorrectly.", id="worn incorrectly"),
+    ],
+)
+def test_summarize_and_describe(class_ids, counts, share, words):
+    detections = make_detections([[0, 0, 9, 9]] * len(class_ids), class_ids) if class_ids else no_detections()
+    stats = summarize(detections)
+    assert stats.counts == counts
+    assert stats.mask_share == share
+    assert describe(stats) == words
+
+
+def test_live_stats_forget_what_is_old():
+    now = 100.0
+    stats = LiveStats(window_s=10, clock=lambda: now)
+    stats.update(FrameStats((1, 0, 0)), 20)
+    now = 105.0
+    stats.update(FrameStats((0, 3, 0)), 30)
+    seen = stats.snapshot()
+    assert seen.now.counts == (0, 3, 0)
+    assert seen.recent.counts == (1, 3, 0) and seen.recent.mask_share == 0.25
+    assert seen.analysed_frames == 2 and seen.analysis_ms == 30
+    assert seen.analyses_per_s == pytest.approx(2 / 5)
+    now = 114.0
+    assert stats.snapshot().recent.counts == (0, 3, 0)
+    now = 200.0
+    seen = stats.snapshot()
+    assert seen.now.faces == 0 and seen.analysed_frames == 2
+
+
+def test_an_error_is_shown_until_a_frame_is_analysed_again():
+    stats = LiveStats()
+    stats.fail("broken")
+    assert stats.snapshot().error == "broken"
+    stats.update(FrameStats(), 5)
+    assert stats.snapshot().error is None
+    stats.fail("again")
+    stats.reset()
+    assert stats.snapshot().error is None and stats.snapshot().analysed_frames == 0
+
+
+def test_updates_from_many_threads_are_all_counted():
+    stats = LiveStats(window_s=1e9)
+
+    def work():
+        for _ in range(500):
+            stats.update(FrameStats((1, 0, 0)), 1)
+            stats.snapshot()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stats.snapshot().recent.counts == (2000, 0, 0)

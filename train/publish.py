@@ -1,0 +1,25 @@
+"""Put a trained model to work: ``python -m train.publish --run RUN_DIR --name NAME`` copies it into ``models/``."""
+
+import argparse
+import sys
+
+from core.card import MODELS_DIR, install_model
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.publish", description="Put a trained model to work.", allow_abbrev=False
+    )
+    parser.add_argument("--run", required=True, metavar="RUN_DIR", help="folder of a finished training run")
+    parser.add_argument("--name", required=True, help="the name under which the app finds it")
+    given = parser.parse_args()
+    card = install_model(given.run, given.name)
+    print(f"{MODELS_DIR.name}/{card.file}: {', '.join(card.classes)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"train.publish: {error}")
