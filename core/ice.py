@@ -1,11 +1,8 @@
-"""How browser and server find each other for live video, and what a browser asks before it gives its camera."""
+"""How browser and server find each other for live video: STUN and TURN servers from the operator's settings."""
 
 import json
 import os
 from collections.abc import Mapping
-from urllib.parse import urlsplit
-
-LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
 def ice_servers(secrets: Mapping, environment: Mapping = os.environ) -> tuple[list[dict], list[str]]:
@@ -53,15 +50,3 @@ def _ice_server(entry: object) -> tuple[dict | None, str]:
             return None, "a TURN server needs `username` and `credential`"
         server |= {"username": str(entry["username"]), "credential": str(entry["credential"])}
     return server, ""
-
-
-def camera_problem(url: str) -> str | None:
-    """Why a browser would not give its camera to a page at this address, or ``None``."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "http" and host not in LOCAL_HOSTS and not host.endswith(".localhost"):
-        return (
-            f"Your browser gives its camera only to secure pages: open this one as https, or as http on the server "
-            f"itself (http://localhost), not on {host}."
-        )
-    return None

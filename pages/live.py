@@ -6,8 +6,8 @@ import av
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
-from core.app import pipeline_or_stop, plain, settings_form, show_verdict_counts
-from core.ice import camera_problem, ice_servers
+from core.app import camera_problem, pipeline_or_stop, plain, settings_form, show_verdict_counts
+from core.ice import ice_servers
 from core.live import LiveProcessor
 from core.pipeline import detect_masks
 
@@ -25,9 +25,8 @@ st.title("Live webcam")
 pipeline_name, settings = settings_form()
 pipeline = pipeline_or_stop(pipeline_name)  # loaded and warm before the first frame comes
 
-problem = camera_problem(st.context.url or "")
-if problem:
-    st.warning(problem)
+if problem := camera_problem():
+    st.warning(problem, icon=":material/videocam_off:")
 
 processor: LiveProcessor = st.session_state.setdefault("live_processor", LiveProcessor())
 processor.detect = partial(detect_masks, pipeline=pipeline, settings=settings)

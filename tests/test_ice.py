@@ -1,6 +1,6 @@
 import pytest
 
-from core.ice import camera_problem, ice_servers
+from core.ice import ice_servers
 
 TURN = {"urls": "turn:turn.example.org:3478", "username": "door", "credential": "secret"}
 
@@ -54,21 +54,3 @@ def test_bad_settings_give_a_sentence_and_no_server(secrets, environment, senten
 def test_good_entries_survive_bad_ones():
     servers, warnings = ice_servers({"ice_servers": [{"urls": "ftp:a"}, TURN]}, {})
     assert len(servers) == len(warnings) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "possible"),
-    [
-        ("http://localhost:8501/live", True),
-        ("http://127.0.0.1:8501", True),
-        ("http://[::1]:8501", True),
-        ("https://door.example.org", True),
-        ("http://door.example.org", False),
-        ("http://192.0.2.7:8501/live", False),
-        ("", True),
-    ],
-)
-def test_camera_problem(url, possible):
-    problem = camera_problem(url)
-    assert (problem is None) == possible
-    assert possible or "https" in problem

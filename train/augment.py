@@ -83,9 +83,9 @@ def random_affine(size: int, how: Augmentation, rng: np.random.Generator) -> np.
     zoom_x, zoom_y = rng.uniform(*how.zoom, 2) if how.zoom_xy_apart else [np.exp(rng.uniform(*np.log(how.zoom)))] * 2
     flip = -1 if how.flip and rng.random() < 0.5 else 1
     cos, sin = np.cos(angle), np.sin(angle)
-    rotation = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+    rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     translation = np.array([[1, 0, shift_x], [0, 1, shift_y], [0, 0, 1]])
-    shearing = np.array([[np.cos(shear), 0, 0], [-np.sin(shear), 1, 0], [0, 0, 1]])
+    shearing = np.array([[1, -np.sin(shear), 0], [0, np.cos(shear), 0], [0, 0, 1]])
     zooming = np.diag([zoom_x * flip, zoom_y, 1])
     middle = (size - 1) / 2
     to_middle = np.array([[1, 0, -middle], [0, 1, -middle], [0, 0, 1]])

@@ -197,8 +197,10 @@ def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DIST
     from scipy.sparse.csgraph import connected_components
 
     n = len(images)
-    hashes = np.array([difference_hash(image) for image in images]).reshape(n, -1)
-    mirrored = np.array([difference_hash(image[:, ::-1].copy()) for image in images]).reshape(n, -1)
+    if not n:
+        return np.empty(0, int)
+    hashes = np.array([difference_hash(image) for image in images])  # (n, 256)
+    mirrored = np.array([difference_hash(image[:, ::-1].copy()) for image in images])
     signs, mirrored_signs = (np.where(bits, 1, -1).astype(np.float32) for bits in (hashes, mirrored))
     pairs = []
     for start in range(0, n, 1024):  # bits that differ = (bits - dot product of signs) / 2
@@ -206,7 +208,7 @@ def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DIST
         agreement = np.maximum(block @ signs.T, block @ mirrored_signs.T)
         close = (hashes.shape[1] - agreement) / 2 <= max_distance
         pairs.append(np.argwhere(close) + [start, 0])
-    a, b = np.vstack(pairs).T if pairs else np.empty((2, 0), int)
+    a, b = np.vstack(pairs).T
     _, groups = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
     return groups
 

@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from core.classifier import load_classifier
+from core.detections import make_detections, no_detections
+from core.images import encode_image
+from core.sample import SAMPLE_FACE_XYXY, sample_photo
+from tests.conftest import ROOT
+from tests.test_data import voc_xml, write_voc
+from train.data import DataError, read_pascal_voc, read_samples, plain_view
+from train.evaluate import evaluate, main, select_photos
+
+KEYS = {
+    *("photos", "faces", "found", "found_and_right", "mask_found_and_right", "bare_found_and_right"),
+    *("false_alarms_per_photo", "ap50", "map50_two_state", "map50_three_state", "median_ms"),
+}
+
+
+@pytest.fixture
+def sample_set(tmp_path):
+    """The sample bare and masked, on frames that are not square, and an empty scene."""
+    folder = write_voc(tmp_path / "set", {"empty": []})
+    for name, masked, label in (("bare", False, "without_mask"), ("masked", True, "with_mask")):
+        frame = np.full((560, 800, 3), 170, np.uint8)
+        frame[20:532, 250:762] = sample_photo(masked)
+        (folder / "images" / f"{name}.jpg").write_bytes(encode_image(frame))
+        x1, y1, x2, y2 = np.add(SAMPLE_FACE_XYXY, [251, 21, 250, 20])
+        (folder / "annotations" / f"{name}.xml").write_text(voc_xml([(label, (x1, y1, x2, y2))], (800, 560)))
+    return folder
+
+
+def test_the_command_prints_a_table_and_writes_json(sample_set, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "train.evaluate", "--data", str(sample_set), "--json", str(tmp_path / "scores.json")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "found and right" in done.stdout
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert set(scores) >= KEYS
+    assert (scores["photos"], scores["faces"]) == (3, 2)
+    assert scores["found"] == scores["found_and_right"] == 1.0
+    assert set(scores["ap50"]) == {"with_mask", "without_mask", "mask_weared_incorrect"}
+    assert scores["median_ms"] > 0
+
+
+def test_a_list_selects_photos(sample_set, tmp_path):
+    (tmp_path / "list.txt").write_text("masked.jpg\n")
+    result = main(["--data", str(sample_set), "--list", str(tmp_path / "list.txt"), "--pipeline", "classic"])
+    assert (result.photos, result.faces) == (1, 1)
+    assert result.bare_found_and_right is None
+    (tmp_path / "list.txt").write_text("nobody\n")
+    with pytest.raises(DataError, match="nobody"):
+        select_photos(read_pascal_voc(sample_set), tmp_path / "list.txt")
+
+
+def test_a_perfect_and_a_blind_detector(sample_set):
+    photos = read_pascal_voc(sample_set)
+    answers = iter([photo.truth for photo in photos])
+    perfect = evaluate(photos, lambda frame: next(answers))
+    assert perfect.found_and_right == perfect.map50_two_state == pytest.approx(1.0)
+    assert perfect.false_alarms_per_photo == 0
+    blind = evaluate(photos, lambda frame: no_detections())
+    assert blind.found == blind.map50_two_state == blind.false_alarms_per_photo == 0
+
+
+def test_what_is_not_sure_is_ranked_but_not_shown(sample_set):
+    photos = read_pascal_voc(sample_set)
+    result = evaluate(photos, lambda frame: make_detections([[0, 0, 50, 50]], [0], [0.3]), min_confidence=0.5)
+    assert result.false_alarms_per_photo == 0
+    assert evaluate(photos, lambda frame: make_detections([[0, 0, 50, 50]], [0], [0.6])).false_alarms_per_photo == 1
+
+
+def test_a_missing_folder_gets_a_sentence():
+    done = subprocess.run(
+        [sys.executable, "-m", "train.evaluate", "--data", "/nowhere"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode != 0 and "Traceback" not in done.stderr and "/nowhere" in done.stderr
+
+
+def test_the_shipped_classifier_on_faces_of_the_test_list(shared_data):
+    """Faces cut from street photos that it never saw: balanced accuracy of at least 0.97, as promised."""
+    classifier = load_classifier()
+    card = classifier.card
+    samples = [s for s in read_samples(shared_data / "ilc2021", card.margin) if s.held_out and s.label in card.classes]
+    assert len(samples) > 400
+    labels = np.array([card.classes.index(sample.label) for sample in samples])
+    views = np.stack([plain_view(sample, card.input_size) for sample in samples])
+    judged = np.concatenate(
+        [classifier.probabilities(views[i : i + 64]).argmax(axis=1) for i in range(0, len(views), 64)]
+    )
+    recalls = [(judged[labels == k] == k).mean() for k in range(len(card.classes))]
+    assert np.mean(recalls) >= 0.97

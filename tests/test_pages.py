@@ -1,0 +1,238 @@
+"""Every page, run as Streamlit runs it, without a browser."""
+
+import re
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+import streamlit as st
+import streamlit_webrtc
+from streamlit.testing.v1 import AppTest
+
+from core.images import encode_image
+from core.pipeline import PIPELINES, PipelineSpec
+from core.sample import sample_photo
+from tests.conftest import ROOT, StubPipeline, picture_bytes
+from tests.test_images import JPEG, png_header_bomb
+from tests.test_live import wait_until
+
+BARE, MASKED = (encode_image(sample_photo(masked)) for masked in (False, True))
+
+
+def open_page(page: str | None = None) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    if page:
+        app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.title, app.subheader)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def numbers(app: AppTest) -> dict[str, str]:
+    return {re.sub(r"^:material/\w+: ", "", metric.label): metric.value for metric in app.metric}
+
+
+def test_start_page_judges_the_sample_and_leads_on():
+    app = open_page()
+    assert app.title[0].value == "Who wears a face mask?"
+    captions = [image.captions for image in app.image]
+    assert captions == [["1 face: 1 without a mask."], ["1 face: 1 with a mask."]]
+    assert len(app.page_link) == 2
+    assert "not stored" in texts(app)
+
+
+def labelled(widgets, label: str):
+    return next(widget for widget in widgets if widget.label == label)
+
+
+@pytest.fixture
+def photo_page():
+    return open_page("photo")
+
+
+def upload(app, *files):
+    app.file_uploader[0].set_value([(name, data, "image/jpeg") for name, data in files]).run()
+    assert not app.exception
+    return app
+
+
+def test_photo_page_waits_for_a_photo(photo_page):
+    assert not photo_page.metric and not photo_page.error
+
+
+def test_a_photo_is_judged_without_a_button(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    assert "1 face: 1 with a mask." in texts(photo_page)
+    assert numbers(photo_page) == {"Mask": "1", "No mask": "0", "Worn incorrectly": "0", "Wear a mask well": "100%"}
+    row = photo_page.dataframe[0].value.iloc[0]
+    assert row["Verdict"] == "✓ Mask" and row["Probability"].endswith("%") and row["Size"].endswith("px")
+    assert row["Face"].startswith("data:image/jpeg;base64,")
+    assert [button.label for button in photo_page.download_button] == [
+        "Annotated photo",
+        "Table of this photo (CSV)",
+        "Table of this photo (JSON)",
+    ]
+
+
+def test_several_photos_add_up_and_one_is_shown(photo_page):
+    upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
+    assert numbers(photo_page)["Wear a mask well"] == "50%"
+    labelled(photo_page.selectbox, "Photo").select_index(1).run()
+    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "✗ No mask"
+
+
+def test_results_stay_and_follow_the_settings(photo_page):
+    upload(photo_page, ("a.jpg", MASKED))
+    labelled(photo_page.slider, "Smallest face").set_value(200).run()
+    assert "No face found." in texts(photo_page)
+    labelled(photo_page.slider, "Smallest face").set_value(24).run()
+    assert "1 face: 1 with a mask." in texts(photo_page)
+
+
+def test_settings_survive_a_change_of_page(photo_page):
+    labelled(photo_page.slider, "Smallest face").set_value(77).run()
+    photo_page.switch_page("pages/home.py").run()
+    photo_page.switch_page("pages/photo.py").run()
+    assert labelled(photo_page.slider, "Smallest face").value == 77
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        pytest.param(b"", "empty", id="zero bytes"),
+        pytest.param(b"just words", "not a picture", id="text named jpg"),
+        pytest.param(JPEG[:900], "damaged or incomplete", id="truncated"),
+        pytest.param(png_header_bomb(30000, 30000), "megapixels", id="header bomb"),
+    ],
+)
+def test_a_bad_file_gets_one_sentence_and_the_good_ones_are_judged(photo_page, data, sentence):
+    upload(photo_page, ("bad*_name.jpg", data), ("good.jpg", MASKED))
+    (error,) = photo_page.error
+    assert error.value.startswith(r"bad\*\_name\.jpg: ") and sentence in error.value
+    assert "1 face: 1 with a mask." in texts(photo_page)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(picture_bytes(size_wh=(1, 1)), id="one pixel"),
+        pytest.param(picture_bytes("L", (60, 40)), id="grey"),
+        pytest.param(picture_bytes("CMYK", (60, 40), "JPEG"), id="CMYK"),
+        pytest.param(picture_bytes("RGBA", (60, 40)), id="transparent"),
+        pytest.param(picture_bytes(size_wh=(3000, 3)), id="a line"),
+    ],
+)
+def test_a_picture_without_a_face_is_no_error(photo_page, data):
+    upload(photo_page, ("x.png", data))
+    assert not photo_page.error
+    assert "No face found." in texts(photo_page)
+
+
+def test_the_cascades_settings_appear_only_with_a_pipeline_that_has_one(monkeypatch):
+    assert [expander.label for expander in open_page("photo").expander] == ["Advanced"]
+    stub = PipelineSpec("Stub", "Finds what it is told.", build=lambda model: StubPipeline(), default_model="")
+    monkeypatch.setitem(PIPELINES, "stub", stub)
+    page = open_page("photo")
+    labelled(page.selectbox, "Method").select("stub").run()
+    assert not page.expander
+    upload(page, ("x.png", picture_bytes(size_wh=(300, 300))))
+    assert "1 face: 1 with a mask." in texts(page), "the chosen pipeline was asked"
+    st.cache_resource.clear()
+
+
+def test_a_missing_model_gets_a_sentence(monkeypatch):
+    import core.app
+    from core.card import ModelError
+
+    def missing(name):
+        raise ModelError("There is no model card models/x.json; train one.")
+
+    monkeypatch.setattr(core.app, "build_pipeline", missing)
+    st.cache_resource.clear()
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    app.switch_page("pages/live.py").run()
+    assert not app.exception
+    assert "train one" in app.error[0].value
+    st.cache_resource.clear()
+
+
+class FakeStreamer:
+    """Stands for the browser: keeps what the page asked for."""
+
+    def __init__(self, playing):
+        self.playing, self.arguments = playing, {}
+
+    def __call__(self, **arguments):
+        self.arguments = arguments
+        return SimpleNamespace(state=SimpleNamespace(playing=self.playing))
+
+
+@pytest.fixture
+def live_page(monkeypatch):
+    def open_live(playing):
+        streamer = FakeStreamer(playing)
+        monkeypatch.setattr(streamlit_webrtc, "webrtc_streamer", streamer)
+        return open_page("live"), streamer
+
+    return open_live
+
+
+def send(streamer, masked):
+    frame = np.full((512, 640, 3), 150, np.uint8)
+    frame[:, 64:576] = sample_photo(masked)
+    shown = streamer.arguments["video_frame_callback"](av.VideoFrame.from_ndarray(frame, format="bgr24"))
+    return frame, shown.to_ndarray(format="bgr24")
+
+
+def test_live_page_says_what_to_do_and_asks_no_other_machine(live_page):
+    app, streamer = live_page(playing=False)
+    assert "Press **Start**" in texts(app)
+    assert streamer.arguments["rtc_configuration"] == {"iceServers": []}
+    assert streamer.arguments["media_stream_constraints"]["audio"] is False
+    assert "refused" in streamer.arguments["translations"]["device_access_denied"]
+
+
+def test_live_page_counts_what_the_camera_shows(live_page):
+    app, streamer = live_page(playing=True)
+    frame, shown = send(streamer, masked=True)
+    assert shown.shape == frame.shape
+    processor = app.session_state["live_processor"]
+    wait_until(lambda: processor.stats.snapshot().now.faces == 1)
+    _, shown = send(streamer, masked=True)
+    assert (shown != frame).any(), "the box is drawn"
+    app.run()
+    assert numbers(app)["Mask"] == "1"
+    assert "ms each" in texts(app)
+    # A setting changes while the stream runs: the same processor follows.
+    labelled(app.slider, "Smallest face").set_value(200).run()
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.faces == 0)
+    streamer.arguments["on_video_ended"]()
+
+
+def test_live_page_shows_an_error_and_keeps_the_picture(live_page):
+    app, streamer = live_page(playing=True)
+    processor = app.session_state["live_processor"]
+
+    def broken(frame):
+        raise RuntimeError("the *model* is gone")
+
+    processor.detect = broken
+    frame, shown = send(streamer, masked=False)
+    assert (shown == frame).all()
+    wait_until(lambda: processor.stats.snapshot().error)
+    processor.detect = None  # so that no good frame comes in between
+    app.run()
+    assert any("gone" in error.value for error in app.error)
+    streamer.arguments["on_video_ended"]()
+
+
+def test_live_page_tells_of_a_bad_ice_server(live_page, monkeypatch):
+    monkeypatch.setenv("ICE_SERVERS", '[{"urls": "turn:turn.example.org"}]')
+    app, streamer = live_page(playing=False)
+    assert "`username` and `credential`" in app.warning[0].value
+    assert streamer.arguments["rtc_configuration"] == {"iceServers": []}

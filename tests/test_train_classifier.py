@@ -1,0 +1,206 @@
+"""Real training on images made here: small, but every file of a run folder is written and read back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from core.card import file_sha256, load_card
+from core.classifier import MaskClassifier
+from core.sample import SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, sample_photo
+from core.drawn_mask import draw_mask
+from tests.conftest import ROOT
+from train.classifier import TrainConfig, batches, load_faces, parse_config
+from train.data import DataError
+
+SETTINGS = ["--epochs", "3", "--fine-tune-blocks", "1", "--fine-tune-epochs", "1", "--batch-size", "8"]
+
+
+@pytest.fixture(scope="module")
+def faces_folder(tmp_path_factory):
+    """Sixty heads: the sample's, in many lights, bare and with drawn masks of many colours."""
+    folder = tmp_path_factory.mktemp("faces") / "drawn"
+    rng = np.random.default_rng(1)
+    x1, y1, x2, y2 = SAMPLE_FACE_XYXY
+    for label in ("with_mask", "without_mask"):
+        (folder / label).mkdir(parents=True)
+        for i in range(30):
+            frame = sample_photo(False)
+            if label == "with_mask":
+                color = tuple(int(c) for c in rng.integers(60, 250, 3))
+                frame = draw_mask(frame, SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, color)
+            dx, dy = rng.integers(-12, 13, 2)
+            head = frame[y1 - 20 + dy : y2 + 30 + dy, x1 - 30 + dx : x2 + 30 + dx]
+            head = cv2.convertScaleAbs(head, alpha=rng.uniform(0.6, 1.2), beta=rng.uniform(-20, 40))
+            cv2.imwrite(str(folder / label / f"{i:02}.jpg"), cv2.resize(head, (96, 96)))
+    return folder
+
+
+def command(folder, out, *more):
+    return [
+        *(sys.executable, "-m", "train.classifier", "--data", str(folder), "--out", str(out)),
+        *("--imagenet-weights", "none", *SETTINGS, *more),
+    ]
+
+
+def train(folder, out, *more):
+    return subprocess.run(command(folder, out, *more), cwd=ROOT, capture_output=True, text=True)
+
+
+def epochs_written(out):
+    path = out / "metrics.jsonl"
+    return [json.loads(line)["epoch"] for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+@pytest.fixture(scope="module")
+def finished_run(faces_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "small"
+    done = train(faces_folder, out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, done.stdout
+
+
+def test_a_run_folder_holds_what_it_promises(finished_run):
+    out, printed = finished_run
+    assert {path.name for path in out.iterdir()} == {
+        *("config.json", "metrics.jsonl", "report.json", "state.json", "card.json"),
+        *("best.keras", "last.keras", "model.keras", "model.tflite"),
+    }
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert [line["stage"] for line in lines] == ["head"] * 3 + ["fine-tune"]
+    assert all(0 <= line["accuracy"] <= 1 and line["loss"] > 0 and line["val_loss"] > 0 for line in lines)
+    assert lines[0]["learning_rate"] > lines[1]["learning_rate"] > lines[2]["learning_rate"]
+    assert lines[2]["loss"] < lines[0]["loss"], "it learns"
+    config = json.loads((out / "config.json").read_text())
+    assert config["epochs"] == 3 and config["seed"] == 42 and config["imagenet_weights"] == "none"
+    assert "train: " in printed and "steps" in printed
+
+
+def test_the_report_says_what_was_measured_on_what(finished_run):
+    report = json.loads((finished_run[0] / "report.json").read_text())
+    test = report["test"]
+    assert test["images"] == 12 == sum(map(sum, test["confusion_matrix"]))
+    for figure in ("accuracy", "balanced_accuracy", "expected_calibration_error"):
+        assert 0 <= test[figure] <= 1
+    assert test["per_class"]["with_mask"]["support"] == 6
+    assert set(test["per_class"]["with_mask"]) == {"precision", "recall", "f1", "support"}
+    assert report["split"]["counts"]["train"] == {"with_mask": 21, "without_mask": 21}
+    assert report["split"]["near_copies"] > 0
+    assert report["held_out"]["accuracy"] is None
+    assert report["test_exported"]["images"] == 12
+
+
+def test_the_exported_model_says_what_the_keras_model_says(finished_run, faces_folder):
+    import keras
+
+    out, _ = finished_run
+    card = load_card(out / "card.json")
+    assert card.sha256 == file_sha256(out / "model.tflite") and card.classes == ("with_mask", "without_mask")
+    assert (out / "model.tflite").stat().st_size < 5_000_000
+    views = np.stack(
+        [
+            cv2.resize(cv2.imread(str(path))[..., ::-1], (224, 224))
+            for path in sorted(faces_folder.glob("*/*.jpg"))[::4]
+        ]
+    )
+    exact = keras.models.load_model(out / "model.keras", safe_mode=True).predict(views, verbose=0)
+    small = MaskClassifier(card, out / "model.tflite").probabilities(views)
+    assert np.abs(exact - small).max() < 0.1
+    assert np.abs(exact - small).mean() < 0.03
+
+
+@pytest.mark.parametrize("stop_after", [1, 3], ids=["in the first stage", "at the turn to the second"])
+def test_a_killed_run_goes_on_after_its_last_epoch(faces_folder, tmp_path, stop_after):
+    out = tmp_path / "run"
+    process = subprocess.Popen(command(faces_folder, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 200
+    while stop_after not in epochs_written(out):
+        assert process.poll() is None, "it ended by itself"
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = train(faces_folder, out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Going on after epoch" in done.stdout
+    assert epochs_written(out) == [1, 2, 3, 4]
+    assert (out / "card.json").is_file()
+    assert not list(out.glob("*.partial*")) or all(path.name.startswith(".") for path in out.glob("*.partial*"))
+
+
+def test_sigterm_ends_cleanly_and_other_settings_are_refused_afterwards(faces_folder, tmp_path):
+    out = tmp_path / "run"
+    long = ("--epochs", "50")
+    process = subprocess.Popen(command(faces_folder, out, *long), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    end = time.monotonic() + 200
+    while not epochs_written(out):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "go on" in printed
+    refused = train(faces_folder, out, "--epochs", "2")
+    assert refused.returncode != 0
+    assert "other settings" in refused.stderr and "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["--data", "/nowhere", "--out", "x"], "no data folder", id="missing data"),
+        pytest.param(["--out", "x"], "--data", id="no data"),
+        pytest.param(["--data", "a", "--out", "x", "--epoch", "3"], "unrecognized", id="a mistyped option"),
+        pytest.param(["--data", "a", "--out", "x", "--epochs", "0"], "at least 1", id="no epochs"),
+        pytest.param(["--data", "a", "--out", "x", "--split", "even"], "invalid choice", id="unknown split"),
+        pytest.param(["--data", "a", "--out", "x", "--classes", "hat"], "hat", id="unknown class"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(arguments, sentence, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "train.classifier", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode != 0
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+    assert not (ROOT / "x").exists()
+
+
+def test_every_option_of_the_issue_reaches_the_configuration():
+    config = parse_config(
+        "--data a --data b --out r --epochs 7 --batch-size 4 --learning-rate 0.01 --dropout 0.3 --fine-tune-blocks 2 "
+        "--seed 9 --split grouped --test-share 0.3 --val-share 0.05 --imagenet-weights w.h5".split()
+    )
+    assert config.data == ("a", "b") and config.epochs == 7 and config.batch_size == 4
+    assert (config.learning_rate, config.dropout, config.fine_tune_blocks, config.seed) == (0.01, 0.3, 2, 9)
+    assert (config.split, config.test_share, config.val_share, config.imagenet_weights) == ("grouped", 0.3, 0.05, "w.h5")
+
+
+def test_one_class_is_not_enough(faces_folder):
+    with pytest.raises(DataError, match="at least two classes"):
+        load_faces(TrainConfig(data=(str(faces_folder),), out="x", classes=("with_mask",)))
+
+
+@pytest.mark.parametrize("batch_size", [8, 64], ids=["smaller than the data", "larger than the data"])
+def test_a_pass_shows_every_face_and_fills_the_last_batch(faces_folder, batch_size):
+    faces = load_faces(TrainConfig(data=(str(faces_folder),), out="x"))
+    from train.augment import REPORT
+
+    def one_pass(epoch):
+        return list(batches(faces, faces.split.train, batch_size, REPORT, 1, epoch, 32))
+
+    passed = one_pass(1)
+    assert len(passed) == -(-len(faces.split.train) // batch_size)
+    assert all(pixels.shape == (batch_size, 32, 32, 3) and pixels.dtype == np.uint8 for pixels, _ in passed)
+    assert all((a[0] == b[0]).all() for a, b in zip(passed, one_pass(1), strict=True))
+    assert (passed[0][0] != one_pass(2)[0][0]).any()
