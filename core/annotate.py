@@ -86,7 +86,7 @@ def _free_place(box, size, frame_wh, taken, last_try: bool) -> tuple[int, int] |
     x = int(np.clip(x1, 0, max(0, frame_w - label_w)))
     # Above the box, below it, or, where the frame ends, inside it.
     places = [(x, y1 - label_h), (x, y2), (x, y1), (x, y2 - label_h)]
-    inside = [(px, py) for px, py in places if 0 <= py and py + label_h <= frame_h]
+    inside = [(px, py) for px, py in places if py >= 0 and py + label_h <= frame_h]
     for px, py in inside:
         if all(px + label_w <= a or c <= px or py + label_h <= b or d <= py for a, b, c, d in taken):
             return px, py
@@ -103,9 +103,7 @@ def _draw_label(canvas, place, size, text: str, text_px: int, style: ClassStyle)
     _draw_sign(canvas, x + pad, y + pad, text_px, style, text_color)
     if text:
         origin = (x + 2 * pad + text_px, y + pad + text_px)
-        cv2.putText(
-            canvas, text, origin, FONT, text_px / FONT_HEIGHT, text_color, _stroke(text_px), cv2.LINE_AA
-        )
+        cv2.putText(canvas, text, origin, FONT, text_px / FONT_HEIGHT, text_color, _stroke(text_px), cv2.LINE_AA)
 
 
 def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> None:

@@ -180,7 +180,9 @@ def plain(text: str) -> str:
 
 def show_verdict_counts(counts: tuple[int, ...], mask_share: float | None, share_help: str, a_row: int = 4) -> None:
     """One number per class and the share with a mask, ``a_row`` of them side by side."""
-    numbers = [(f"{style.icon} {style.words}", str(count), None) for style, count in zip(CLASS_STYLES, counts, strict=True)]
+    numbers = [
+        (f"{style.icon} {style.words}", str(count), None) for style, count in zip(CLASS_STYLES, counts, strict=True)
+    ]
     numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}", share_help))
     for start in range(0, len(numbers), a_row):
         columns = st.columns(a_row)

@@ -40,7 +40,9 @@ def frame_with_faces(faces: int) -> np.ndarray:
     frame = np.full((FRAME_WH[1], FRAME_WH[0], 3), 170, np.uint8)
     for i in range(faces):
         # The cut reaches above the photo's edge for a little; the missing rows are left out.
-        head = sample_photo(masked=i % 2 == 1)[max(0, middle_y - half) : middle_y + half, middle_x - half : middle_x + half]
+        head = sample_photo(masked=i % 2 == 1)[
+            max(0, middle_y - half) : middle_y + half, middle_x - half : middle_x + half
+        ]
         head = resize(head, (side, side))
         left = (i % columns) * cell_w + (cell_w - side) // 2
         top = (i // columns) * cell_h + (cell_h - side) // 2
@@ -152,8 +154,12 @@ def format_result(result: dict) -> str:
     """The figures as lines of text."""
     lines = [f"{result['machine']['cpus']} cores, median of {result['repeats']} calls (95th percentile), milliseconds"]
     if "predict_one_ms" in result:
-        lines.append(f"one face, seed (model.predict)  {result['predict_one_ms']:8.2f} ({result['predict_one_p95_ms']:.2f})")
-    lines.append(f"one face, ours (LiteRT)         {result['classify_one_ms']:8.2f} ({result['classify_one_p95_ms']:.2f})")
+        lines.append(
+            f"one face, seed (model.predict)  {result['predict_one_ms']:8.2f} ({result['predict_one_p95_ms']:.2f})"
+        )
+    lines.append(
+        f"one face, ours (LiteRT)         {result['classify_one_ms']:8.2f} ({result['classify_one_p95_ms']:.2f})"
+    )
     if "predict_over_classify" in result:
         lines.append(f"the seed's way takes {result['predict_over_classify']} times as long")
     lines += ["", "640×480 frame".ljust(24) + "".join(f"{f'{faces} faces':>18}" for faces in FACES)]

@@ -30,9 +30,7 @@ def square_boxes(xyxy: np.ndarray, margin: float) -> np.ndarray:
     return np.hstack([centers - half, centers + half])
 
 
-def match_boxes(
-    predicted_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float
-) -> tuple[np.ndarray, np.ndarray]:
+def match_boxes(predicted_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of a predicted and a true box, best overlap first, each box in at most one pair.
 
     Args:

@@ -39,6 +39,8 @@ class ModelCard:
     precision: str = "int8"
     data: list = field(default_factory=list)
     """One entry per data set: name, counts per class and split."""
+    training: dict = field(default_factory=dict)
+    """The settings of the training run."""
     scores: dict = field(default_factory=dict)
     date: str = ""
     versions: dict = field(default_factory=dict)

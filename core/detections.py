@@ -33,11 +33,11 @@ def make_detections(
         scores[name] = np.ones(n, np.float32) if values is None else np.asarray(values, np.float32)
         if scores[name].shape != (n,):
             raise ValueError(f"{name} has shape {scores[name].shape}, expected ({n},), one for each box.")
-        if n and not (0 <= scores[name].min() and scores[name].max() <= 1):
+        if n and not (scores[name].min() >= 0 and scores[name].max() <= 1):
             raise ValueError(f"{name} must lie in 0..1, got {scores[name].min()}..{scores[name].max()}.")
     if class_id.shape != (n,):
         raise ValueError(f"class_id has shape {class_id.shape}, expected ({n},), one for each box.")
-    if n and not (0 <= class_id.min() and class_id.max() < len(CLASS_NAMES)):
+    if n and not (class_id.min() >= 0 and class_id.max() < len(CLASS_NAMES)):
         raise ValueError(f"class_id must lie in 0..{len(CLASS_NAMES) - 1}, got {class_id.tolist()}.")
     return sv.Detections(
         xyxy=xyxy, class_id=class_id, confidence=scores["confidence"], data={FACE_SCORE: scores[FACE_SCORE]}

@@ -42,7 +42,9 @@ def _ice_server(entry: object) -> tuple[dict | None, str]:
     if not isinstance(entry, Mapping) or "urls" not in entry:
         return None, "it has no `urls`"
     urls = [entry["urls"]] if isinstance(entry["urls"], str) else list(entry["urls"])
-    if not urls or not all(isinstance(url, str) and url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in urls):
+    if not urls or not all(
+        isinstance(url, str) and url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in urls
+    ):
         return None, "each of its `urls` must start with stun: or turn:"
     server = {"urls": urls}
     if any(url.startswith("turn") for url in urls):

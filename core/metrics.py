@@ -116,7 +116,9 @@ class Evaluation:
             kept = ranked[~self._to_ignore(ranked, truth, counts)]
             if ignored_class is not None:
                 kept = kept[kept.class_id != ignored_class]
-            scored = sv.Detections(kept.xyxy, confidence=kept.confidence * kept.data[FACE_SCORE], class_id=kept.class_id)
+            scored = sv.Detections(
+                kept.xyxy, confidence=kept.confidence * kept.data[FACE_SCORE], class_id=kept.class_id
+            )
             target = sv.Detections(truth.xyxy[counts], class_id=truth.class_id[counts])
             metric.update(scored, target)
         if not any(len(truth) for _, truth in self._photos):

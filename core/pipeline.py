@@ -89,9 +89,7 @@ def build_pipeline(name: str = DEFAULT_PIPELINE, model: str | None = None) -> Pi
     return spec.build(model or spec.default_model)
 
 
-def detect_masks(
-    frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionSettings | None = None
-) -> sv.Detections:
+def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionSettings | None = None) -> sv.Detections:
     """Find the faces of a frame and say how each wears a mask. The one way in, for photo, video, webcam and scores.
 
     Args:

@@ -70,7 +70,11 @@ def show(photo: Photo) -> None:
     view, boxes = resized(photo.frame_bgr, photo.detections, tuple(size_wh.tolist()))
     picture, table = st.columns([4, 3])
     picture.image(
-        annotate(view, boxes), channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face"
+        annotate(view, boxes),
+        channels="BGR",
+        output_format="JPEG",
+        width="stretch",
+        alt="The photo with a box per face",
     )
     with table:
         if len(photo.detections):
@@ -90,11 +94,19 @@ def show(photo: Photo) -> None:
 st.title("Photo")
 pipeline_name, settings = settings_form()
 source = st.segmented_control(
-    "Where from?", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"
+    "Where from?",
+    ("Upload", "Camera"),
+    default="Upload",
+    required=True,
+    label_visibility="collapsed",
+    key="photo_source",
 )
 if source == "Upload":
     uploads = st.file_uploader(
-        "Photos: JPEG, PNG, WebP or HEIC, up to 50 megapixels", UPLOAD_TYPES, accept_multiple_files=True, key="photo_files"
+        "Photos: JPEG, PNG, WebP or HEIC, up to 50 megapixels",
+        UPLOAD_TYPES,
+        accept_multiple_files=True,
+        key="photo_files",
     )
 else:
     picture = st.camera_input("Take a picture", key="photo_camera")
@@ -125,7 +137,9 @@ rows = [row for photo in photos for row in detection_rows(photo.name, photo.dete
 with st.container(horizontal=True):
     of = "all photos" if len(photos) > 1 else "this photo"
     csv, json = rows_to_csv(rows), rows_to_json(rows)
-    st.download_button(f"Table of {of} (CSV)", csv, "faces.csv", "text/csv", icon=":material/download:", on_click="ignore")
+    st.download_button(
+        f"Table of {of} (CSV)", csv, "faces.csv", "text/csv", icon=":material/download:", on_click="ignore"
+    )
     st.download_button(
         f"Table of {of} (JSON)", json, "faces.json", "application/json", icon=":material/download:", on_click="ignore"
     )

@@ -39,7 +39,11 @@ def test_tight_loose_and_square_boxes_give_the_same_verdict(classifier):
     x1, y1, x2, y2 = SAMPLE_FACE_XYXY
     w, h = x2 - x1, y2 - y1
     boxes = np.array(
-        [[x1 + w / 8, y1 + h / 8, x2 - w / 8, y2], [x1 - w / 4, y1 - h / 4, x2 + w / 4, y2 + h / 4], [x1, y1, x2, y1 + w]]
+        [
+            [x1 + w / 8, y1 + h / 8, x2 - w / 8, y2],
+            [x1 - w / 4, y1 - h / 4, x2 + w / 4, y2 + h / 4],
+            [x1, y1, x2, y1 + w],
+        ]
     )
     for masked, class_id in ((False, 1), (True, 0)):
         assert classifier.classify(sample_photo(masked), boxes)[0].tolist() == [class_id] * 3

@@ -229,5 +229,3 @@ def test_prajnasb_leaks_as_published(shared_data):
     # About 710 by the difference hash alone, more with mirrored copies.
     assert 700 <= facts["near_copies"] <= 850
     assert split_samples(samples, "grouped", 0.2, 0, 1).facts["test_with_near_copy_in_training"] == 0
-
-

@@ -11,7 +11,7 @@ from core.images import encode_image
 from core.sample import SAMPLE_FACE_XYXY, sample_photo
 from tests.conftest import ROOT
 from tests.test_data import voc_xml, write_voc
-from train.data import DataError, read_pascal_voc, read_samples, plain_view
+from train.data import DataError, plain_view, read_pascal_voc, read_samples
 from train.evaluate import evaluate, main, select_photos
 
 KEYS = {

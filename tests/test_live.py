@@ -123,5 +123,3 @@ def test_the_thread_ends_when_frames_stop_coming(monkeypatch):
     assert not worker.is_alive()
     processor.recv(FRAME)
     wait_until(lambda: processor.stats.snapshot().analysed_frames >= 2)
-
-

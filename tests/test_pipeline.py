@@ -37,7 +37,9 @@ def test_boxes_lie_within_the_frame(pipeline):
     cut = np.ascontiguousarray(sample_photo(False)[y1 - 8 : y2 + 4, x1 - 4 : x2 + 4])
     found = detect_masks(cut, pipeline)
     height, width = cut.shape[:2]
-    assert (found.xyxy >= 0).all() and (found.xyxy[:, [0, 2]] <= width).all() and (found.xyxy[:, [1, 3]] <= height).all()
+    assert (
+        (found.xyxy >= 0).all() and (found.xyxy[:, [0, 2]] <= width).all() and (found.xyxy[:, [1, 3]] <= height).all()
+    )
 
 
 @pytest.mark.parametrize(

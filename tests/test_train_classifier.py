@@ -13,8 +13,8 @@ import pytest
 
 from core.card import file_sha256, load_card
 from core.classifier import MaskClassifier
-from core.sample import SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, sample_photo
 from core.drawn_mask import draw_mask
+from core.sample import SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, sample_photo
 from tests.conftest import ROOT
 from train.classifier import TrainConfig, batches, load_faces, parse_config
 from train.data import DataError
@@ -105,10 +105,7 @@ def test_the_exported_model_says_what_the_keras_model_says(finished_run, faces_f
     assert card.sha256 == file_sha256(out / "model.tflite") and card.classes == ("with_mask", "without_mask")
     assert (out / "model.tflite").stat().st_size < 5_000_000
     views = np.stack(
-        [
-            cv2.resize(cv2.imread(str(path))[..., ::-1], (224, 224))
-            for path in sorted(faces_folder.glob("*/*.jpg"))[::4]
-        ]
+        [cv2.resize(cv2.imread(str(path))[..., ::-1], (224, 224)) for path in sorted(faces_folder.glob("*/*.jpg"))[::4]]
     )
     exact = keras.models.load_model(out / "model.keras", safe_mode=True).predict(views, verbose=0)
     small = MaskClassifier(card, out / "model.tflite").probabilities(views)
@@ -178,12 +175,43 @@ def test_bad_arguments_get_a_sentence(arguments, sentence, tmp_path):
 
 def test_every_option_of_the_issue_reaches_the_configuration():
     config = parse_config(
-        "--data a --data b --out r --epochs 7 --batch-size 4 --learning-rate 0.01 --dropout 0.3 --fine-tune-blocks 2 "
-        "--seed 9 --split grouped --test-share 0.3 --val-share 0.05 --imagenet-weights w.h5".split()
+        [
+            "--data",
+            "a",
+            "--data",
+            "b",
+            "--out",
+            "r",
+            "--epochs",
+            "7",
+            "--batch-size",
+            "4",
+            "--learning-rate",
+            "0.01",
+            "--dropout",
+            "0.3",
+            "--fine-tune-blocks",
+            "2",
+            "--seed",
+            "9",
+            "--split",
+            "grouped",
+            "--test-share",
+            "0.3",
+            "--val-share",
+            "0.05",
+            "--imagenet-weights",
+            "w.h5",
+        ]
     )
     assert config.data == ("a", "b") and config.epochs == 7 and config.batch_size == 4
     assert (config.learning_rate, config.dropout, config.fine_tune_blocks, config.seed) == (0.01, 0.3, 2, 9)
-    assert (config.split, config.test_share, config.val_share, config.imagenet_weights) == ("grouped", 0.3, 0.05, "w.h5")
+    assert (config.split, config.test_share, config.val_share, config.imagenet_weights) == (
+        "grouped",
+        0.3,
+        0.05,
+        "w.h5",
+    )
 
 
 def test_one_class_is_not_enough(faces_folder):

@@ -57,6 +57,7 @@ class TrainConfig:
     val_share: float = 0.1
     margin: float = 0.15  # share of a face's longer side added around an annotated box
     min_face: float = 24  # annotated faces with a shorter side, in pixels, are left out
+    keep: str = "best"  # which weights become the model: best (lowest validation loss) or last
     precision: str = "int8"  # of the exported model
     imagenet_weights: str = "imagenet"  # a path, "imagenet" to let Keras download them, or "none" for random ones
 
@@ -253,14 +254,14 @@ class Trainer:
 
 
 def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
-    """Calibrate the best weights, export them, look at the test set once, and write report and card."""
+    """Calibrate the weights that are kept, export them, look at the test set once, and write report and card."""
     import keras
 
     from core.classifier import MaskClassifier
     from train.export import export_litert
     from train.network import INPUT_SIZE, divide_logits, logits_model
 
-    model = keras.models.load_model(out / "best.keras", safe_mode=True)
+    model = keras.models.load_model(out / f"{config.keep}.keras", safe_mode=True)
     split = faces.split
     val_views = plain_views(faces, split.val, INPUT_SIZE)
     temperature = best_temperature(predict(logits_model(model), val_views), faces.labels[split.val])
@@ -286,8 +287,10 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
         output="logits",
         precision=config.precision,
         data=[_data_facts(faces, folder) for folder in config.data],
+        training={key: value for key, value in _settings(config).items() if key not in ("data", "imagenet_weights")},
         date=date.today().isoformat(),
         versions=_versions(),
+        limits=_limits(config, faces.classes),
     )
     exported = MaskClassifier(card, out / "model.tflite")
     report = {"classes": list(faces.classes), "temperature": temperature, "split": split.facts}
@@ -297,7 +300,8 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
         small = [exported.probabilities(views[i : i + 64]) for i in range(0, len(views), 64)]
         small = np.concatenate(small) if small else np.empty((0, len(faces.classes)), np.float32)
         report[f"{name}_exported"] = classification_scores(small, labels, faces.classes)
-    report["best_epoch"] = json.loads((out / STATE_FILE).read_text())["best_epoch"]
+    state = json.loads((out / STATE_FILE).read_text())
+    report["epoch"] = state["best_epoch"] if config.keep == "best" else state["epochs_done"]
     report["data"] = card.data
     write_json(out / "report.json", report)
     scores = {
@@ -319,6 +323,19 @@ def _data_facts(faces: Faces, folder: str) -> dict:
     return {"name": name, "faces": counts}
 
 
+def _settings(config: TrainConfig) -> dict:
+    """The settings that make a run what it is, as JSON holds them; where it is written does not belong to them."""
+    return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
+
+
+def _limits(config: TrainConfig, classes: tuple[str, ...]) -> str:
+    missing = [name for name in CLASS_NAMES if name not in classes]
+    text = f"Trained on faces of {config.min_face:g} px and more; smaller ones are guesses."
+    if missing:
+        text += f" It does not know {' and '.join(missing)} and takes such a face for one of its own classes."
+    return text
+
+
 def _versions() -> dict:
     from importlib.metadata import version
 
@@ -334,7 +351,7 @@ def main(config: TrainConfig) -> dict:
         Interrupted: SIGTERM or SIGINT came; start again with the same settings to go on.
     """
     out = Path(config.out)
-    settings = {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
+    settings = _settings(config)
     config_path = out / "config.json"
     if config_path.is_file() and json.loads(config_path.read_text()) != settings:
         raise DataError(f"{out} holds a run with other settings; choose another --out or remove it.")
@@ -380,7 +397,12 @@ def parse_config(arguments: list[str] | None = None) -> TrainConfig:
     parser.add_argument("--data", action="append", required=True, metavar="DIR", help="class folders or Pascal VOC")
     parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
     parser.add_argument("--classes", type=lambda text: tuple(text.split(",")), help="names, separated by commas")
-    choices = {"recipe": tuple(RECIPES), "split": ("random", "grouped"), "precision": ("int8", "fp16", "float32")}
+    choices = {
+        "recipe": tuple(RECIPES),
+        "split": ("random", "grouped"),
+        "keep": ("best", "last"),
+        "precision": ("int8", "fp16", "float32"),
+    }
     for field in dataclasses.fields(TrainConfig):
         if field.name in ("data", "out", "classes"):
             continue

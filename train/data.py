@@ -16,9 +16,9 @@ import numpy as np
 import supervision as sv
 
 from core.boxes import shorter_sides, square_boxes
+from core.classes import CLASS_NAMES, class_index
 from core.crops import cut, fit_within, resize
 from core.detections import make_detections
-from core.classes import CLASS_NAMES, class_index
 from core.images import ImageError, read_image
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -239,9 +239,7 @@ class Split:
     facts: dict
 
 
-def split_samples(
-    samples: list[Sample], method: str, test_share: float, val_share: float, seed: int
-) -> Split:
+def split_samples(samples: list[Sample], method: str, test_share: float, val_share: float, seed: int) -> Split:
     """Draw training, validation and test samples.
 
     Args:
@@ -258,7 +256,9 @@ def split_samples(
     from sklearn.model_selection import train_test_split
 
     if not (0 <= test_share < 1 and 0 <= val_share < 1 and test_share + val_share < 1):
-        raise DataError(f"Test share {test_share} and validation share {val_share} must lie in 0..1, their sum below 1.")
+        raise DataError(
+            f"Test share {test_share} and validation share {val_share} must lie in 0..1, their sum below 1."
+        )
     labels = np.array([sample.label for sample in samples])
     is_held_out = np.array([sample.held_out for sample in samples], bool)
     groups = sample_groups(samples)
@@ -289,7 +289,9 @@ def split_samples(
         "method": method,
         "seed": seed,
         "near_copies": int(
-            sum(1 for photo, group in _photo_groups(samples, groups, open_places).items() if photos_per_group[group] > 1)
+            sum(
+                1 for photo, group in _photo_groups(samples, groups, open_places).items() if photos_per_group[group] > 1
+            )
         ),
         "groups": len(size_of_group),
         "test_with_near_copy_in_training": int(np.isin(groups[parts["test"]], groups[rest]).sum()),

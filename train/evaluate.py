@@ -114,10 +114,10 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         if sys.stderr.isatty():
             print(f"\r{done}/{total} photos", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
-    result = evaluate(
-        photos, lambda frame: detect_masks(frame, pipeline, settings), given.min_face, progress=progress
+    result = evaluate(photos, lambda frame: detect_masks(frame, pipeline, settings), given.min_face, progress=progress)
+    print(
+        format_table(f"{given.pipeline} on {given.data.name}" + (f", {given.list.name}" if given.list else ""), result)
     )
-    print(format_table(f"{given.pipeline} on {given.data.name}" + (f", {given.list.name}" if given.list else ""), result))
     if given.json:
         write_json(given.json, {"pipeline": given.pipeline, **dataclasses.asdict(result)})
     return result
