@@ -32,7 +32,7 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     canvas = frame_bgr.copy()
     height, width = canvas.shape[:2]
     line = max(2, round(max(height, width) / 300))
-    boxes = [tuple(int(round(float(v))) for v in box) for box in detections.xyxy]
+    boxes = [tuple(round(float(v)) for v in box) for box in detections.xyxy]
     styles = [CLASS_STYLES[i] for i in detections.class_id]
     for (x1, y1, x2, y2), style in zip(boxes, styles, strict=True):
         # A dark line around the coloured one keeps it visible on ground of its own colour.
@@ -78,7 +78,7 @@ def _stroke(text_px: int) -> int:
 
 def _free_place(box, size, frame_wh, taken, last_try: bool) -> tuple[int, int] | None:
     """Upper left corner of a label near its box, inside the frame and clear of other labels; else ``None``."""
-    x1, y1, x2, y2 = box
+    x1, y1, _, y2 = box
     label_w, label_h = size
     frame_w, frame_h = frame_wh
     if label_w > frame_w and not last_try:

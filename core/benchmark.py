@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -135,7 +136,7 @@ def run_benchmark(repeats: int = 40, with_seed: bool = True) -> dict:
         _add_frames(
             result,
             name,
-            {f: times_ms(lambda frame=frame: detect_masks(frame, pipeline), repeats) for f, frame in frames.items()},
+            {f: times_ms(partial(detect_masks, frame, pipeline), repeats) for f, frame in frames.items()},
         )
         if isinstance(pipeline, ClassicPipeline):
             result["stages_ms"][name] = {

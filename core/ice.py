@@ -16,7 +16,7 @@ def ice_servers(secrets: Mapping, environment: Mapping = os.environ) -> tuple[li
         The servers as WebRTC takes them, and a sentence for each entry that cannot be used.
     """
     try:
-        entries = secrets["ice_servers"] if "ice_servers" in secrets else None
+        entries = secrets.get("ice_servers")
     except FileNotFoundError:  # Streamlit's answer where there is no secrets file
         entries = None
     source = ".streamlit/secrets.toml"

@@ -3,17 +3,8 @@ import numpy as np
 import pytest
 
 from core.crops import crop_faces
-from train.data import (
-    DataError,
-    Sample,
-    difference_hash,
-    near_copy_groups,
-    plain_view,
-    read_list,
-    read_pascal_voc,
-    read_samples,
-    split_samples,
-)
+from train.data import DataError, Sample, plain_view, read_list, read_pascal_voc, read_samples
+from train.split import difference_hash, near_copy_groups, split_samples
 
 
 def noise_picture(seed, size_wh=(80, 60)):

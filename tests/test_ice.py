@@ -8,7 +8,7 @@ TURN = {"urls": "turn:turn.example.org:3478", "username": "door", "credential": 
 class NoSecrets(dict):
     """What Streamlit's secrets do without a file."""
 
-    def __contains__(self, key):
+    def get(self, key, default=None):
         raise FileNotFoundError
 
 

@@ -1,0 +1,68 @@
+"""The settings of a training run, in one place."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+
+from core.classes import CLASS_NAMES
+from train.augment import RECIPES
+from train.data import DataError
+
+
+class Interrupted(Exception):
+    """Somebody asked the run to stop; everything up to the last finished epoch is kept."""
+
+
+def option(default, help: str, choices: tuple[str, ...] | None = None):
+    """A setting with its default, a sentence for people, and its possible values if they are few."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Every setting of a run, with its default."""
+
+    data: tuple[str, ...]
+    out: str
+    classes: tuple[str, ...] = ()
+    """Which classes to tell apart; none named: all that the data have."""
+    recipe: str = option("report", "how faces are varied: the report's way, or street, which is robust", tuple(RECIPES))
+    epochs: int = option(20, "passes that train the head on the frozen base")
+    fine_tune_blocks: int = option(0, "last blocks of the base to train afterwards, 0..16")
+    fine_tune_epochs: int = option(10, "passes for these blocks, if any")
+    batch_size: int = option(32, "faces per step")
+    learning_rate: float = option(1e-3, "rate at the start of the head's training; falls to 0 along a cosine")
+    fine_tune_rate: float = option(1e-4, "the same for the last blocks")
+    dropout: float = option(0.5, "share of the head's 128 features dropped in a step")
+    label_smoothing: float = option(0.0, "share of certainty taken from the labels")
+    seed: int = option(42, "the same seed gives the same split and the same views")
+    split: str = option("random", "grouped keeps near copies on one side", ("random", "grouped"))
+    test_share: float = option(0.2, "share of the faces for the test, 0..1")
+    val_share: float = option(0.1, "share of the faces for validation, 0..1")
+    margin: float = option(0.15, "share of a face's longer side added around an annotated box")
+    min_face: float = option(24.0, "annotated faces with a shorter side, in pixels, are left out")
+    keep: str = option("best", "weights that become the model: lowest validation loss, or last", ("best", "last"))
+    precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
+    imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
+
+    def __post_init__(self):
+        for setting in dataclasses.fields(self):
+            choices, value = setting.metadata.get("choices"), getattr(self, setting.name)
+            if choices and value not in choices:
+                raise DataError(f"{setting.name} is {value!r}; possible are {', '.join(choices)}.")
+        if self.epochs < 1 or self.fine_tune_epochs < 0 or self.batch_size < 1:
+            raise DataError("Epochs and batch size must be at least 1.")
+        if not 0 <= self.fine_tune_blocks <= 16 or not 0 <= self.dropout < 1:
+            raise DataError("Fine-tune blocks must lie in 0..16, dropout in 0..1.")
+        if set(self.classes) - set(CLASS_NAMES):
+            raise DataError(f"Classes are {self.classes}; known are {', '.join(CLASS_NAMES)}.")
+
+    @property
+    def total_epochs(self) -> int:
+        """Passes of both stages together."""
+        return self.epochs + (self.fine_tune_epochs if self.fine_tune_blocks else 0)
+
+
+def run_settings(config: TrainConfig) -> dict:
+    """The settings that make a run what it is, as JSON holds them; where it is written does not belong to them."""
+    return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}

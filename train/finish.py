@@ -1,0 +1,102 @@
+"""The end of a run: calibrate, export, look at the test set once, write report and card."""
+
+import dataclasses
+import json
+import sys
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from core.card import ModelCard, file_sha256
+from core.classes import CLASS_NAMES
+from core.classifier import MaskClassifier
+from core.files import write_atomic, write_json
+from train.augment import RECIPES, varied_view
+from train.config import TrainConfig, run_settings
+from train.export import export_litert
+from train.faces import Faces, plain_views
+from train.network import INPUT_SIZE, divide_logits, logits_model
+from train.scores import best_temperature, classification_scores
+from train.trainer import STATE_FILE, predict
+
+CALIBRATION_IMAGES = 256
+
+
+def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
+    """Calibrate the weights that are kept, export them, look at the test set once, and write report and card."""
+    model = keras.models.load_model(out / f"{config.keep}.keras", safe_mode=True)
+    split = faces.split
+    val_views = plain_views(faces, split.val, INPUT_SIZE)
+    temperature = best_temperature(predict(logits_model(model), val_views), faces.labels[split.val])
+    divide_logits(model, temperature)
+    write_atomic(out / "model.keras", lambda path: model.save(path, include_optimizer=False))
+
+    some = np.random.default_rng(config.seed).permutation(split.train)[:CALIBRATION_IMAGES]
+    calibration = np.stack(
+        [
+            varied_view(faces.samples[i], INPUT_SIZE, RECIPES[config.recipe], np.random.default_rng([config.seed, i]))
+            for i in some
+        ]
+    )
+    export_litert(logits_model(model), out / "model.tflite", config.precision, calibration)
+
+    card = ModelCard(
+        name=out.name,
+        file="model.tflite",
+        sha256=file_sha256(out / "model.tflite"),
+        classes=faces.classes,
+        input_size=INPUT_SIZE,
+        margin=config.margin,
+        output="logits",
+        precision=config.precision,
+        data=[_data_facts(faces, folder) for folder in config.data],
+        training={key: value for key, value in run_settings(config).items() if key not in ("data", "imagenet_weights")},
+        date=date.today().isoformat(),
+        versions=_versions(),
+        limits=_limits(config, faces.classes),
+    )
+    exported = MaskClassifier(card, out / "model.tflite")
+    report = {"classes": list(faces.classes), "temperature": temperature, "split": split.facts}
+    for name, places in (("test", split.test), ("held_out", split.held_out)):
+        views, labels = plain_views(faces, places, INPUT_SIZE), faces.labels[places]
+        report[name] = classification_scores(predict(model, views), labels, faces.classes)
+        small = [exported.probabilities(views[i : i + 64]) for i in range(0, len(views), 64)]
+        small = np.concatenate(small) if small else np.empty((0, len(faces.classes)), np.float32)
+        report[f"{name}_exported"] = classification_scores(small, labels, faces.classes)
+    state = json.loads((out / STATE_FILE).read_text())
+    report["epoch"] = state["best_epoch"] if config.keep == "best" else state["epochs_done"]
+    report["data"] = card.data
+    write_json(out / "report.json", report)
+    scores = {
+        name: {key: report[f"{name}_exported"].get(key) for key in SCORES_ON_CARD} for name in ("test", "held_out")
+    }
+    dataclasses.replace(card, scores={"split": config.split, "seed": config.seed, **scores}).save(out / "card.json")
+    return report
+
+
+SCORES_ON_CARD = ("images", "accuracy", "balanced_accuracy", "expected_calibration_error")
+
+
+def _data_facts(faces: Faces, folder: str) -> dict:
+    name = Path(folder).name
+    counts = {}
+    for part in ("train", "val", "test", "held_out"):
+        labels = [faces.samples[i].label for i in getattr(faces.split, part) if faces.samples[i].dataset == name]
+        counts[part] = {label: labels.count(label) for label in faces.classes}
+    return {"name": name, "faces": counts}
+
+
+def _limits(config: TrainConfig, classes: tuple[str, ...]) -> str:
+    missing = [name for name in CLASS_NAMES if name not in classes]
+    text = f"Trained on faces of {config.min_face:g} px and more; smaller ones are guesses."
+    if missing:
+        text += f" It does not know {' and '.join(missing)} and takes such a face for one of its own classes."
+    return text
+
+
+def _versions() -> dict:
+    packages = ("tensorflow", "keras", "numpy", "opencv-python-headless")
+    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
