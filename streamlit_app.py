@@ -9,10 +9,15 @@ for name in ("aioice", "aiortc", "libav"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 st.set_page_config(page_title="Face masks", page_icon="😷", layout="wide")
-st.navigation(
+page = st.navigation(
     [
         st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
         st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
         st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
     ]
-).run()
+)
+# Pages keep what they need under keys that start with their name; pictures go when their page is left.
+if page.url_path != "photo":
+    for key in ("photo_known", "photo_decoded"):
+        st.session_state.pop(key, None)
+page.run()

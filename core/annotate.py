@@ -14,7 +14,7 @@ FONT = cv2.FONT_HERSHEY_DUPLEX
 # Height of FONT's capitals in pixels at scale 1.
 FONT_HEIGHT = 22
 # Text height as a share of the frame's longer side: readable when the frame fills a page, modest on a crowd.
-TEXT_SHARE = (0.018, 0.034)
+TEXT_SHARE = (0.014, 0.034)
 MIN_TEXT_PX = 10
 TEXT_OF_FACE = 0.17
 
@@ -38,15 +38,19 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
         # A dark line around the coloured one keeps it visible on ground of its own colour.
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), style.color_rgb[::-1], line)
-    taken: list[tuple[int, int, int, int]] = []
+    labels: list[tuple[int, int, int, int]] = []
     for box, style, confidence in zip(boxes, styles, detections.confidence, strict=True):
         text_px = _text_height(box, (width, height))
         percent = percentage(confidence)
-        for text in (f"{style.words} {percent}", percent, ""):
+        texts = (f"{style.words} {percent}", percent, "")
+        others = [other for other in boxes if other is not box]
+        # A whole label beside all faces is best; then a whole one over another face, then a shorter one.
+        tries = [(texts[0], labels + others), *((text, labels) for text in texts), ("", [])]
+        for text, taken in tries:
             size = _label_size(text, text_px)
-            place = _free_place(box, size, (width, height), taken, last_try=not text)
+            place = _free_place(box, size, (width, height), taken, last_try=not (text or taken))
             if place is not None:
-                taken.append((*place, place[0] + size[0], place[1] + size[1]))
+                labels.append((*place, place[0] + size[0], place[1] + size[1]))
                 _draw_label(canvas, place, size, text, text_px, style)
                 break
     return canvas

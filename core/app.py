@@ -11,7 +11,8 @@ import streamlit as st
 import supervision as sv
 
 from core.annotate import percentage
-from core.classes import CLASS_STYLES
+from core.card import ModelError
+from core.classes import CLASS_NAMES, CLASS_STYLES
 from core.crops import crop_faces
 from core.faces import CASCADE_FILES, HaarSettings
 from core.images import encode_image
@@ -22,6 +23,7 @@ from core.pipeline import (
     Pipeline,
     build_pipeline,
 )
+from core.stats import FrameStats
 
 # Asks the browser, without asking the person, whether there is a camera and whether this page may use it.
 CAMERA_CHECK_JS = """
@@ -72,7 +74,7 @@ def pipeline_or_stop(name: str) -> Pipeline:
     """The pipeline, or one sentence that says why there is none, and the end of the page."""
     try:
         return load_pipeline(name)
-    except (ValueError, RuntimeError) as error:  # a missing or broken model, or OpenCV without its cascades
+    except ModelError as error:
         st.error(plain(str(error)))
         st.stop()
 
@@ -178,16 +180,17 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~<>$:&])", r"\\\1", text)
 
 
-def show_verdict_counts(counts: tuple[int, ...], mask_share: float | None, share_help: str, a_row: int = 4) -> None:
-    """One number per class and the share with a mask, ``a_row`` of them side by side."""
+def show_verdict_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 4) -> None:
+    """One number per class that the pipeline knows, and the share with a mask; ``a_row`` of them side by side."""
     numbers = [
-        (f"{style.icon} {style.words}", str(count), None) for style, count in zip(CLASS_STYLES, counts, strict=True)
+        (f"{style.icon} {style.words}", str(count))
+        for name, style, count in zip(CLASS_NAMES, CLASS_STYLES, stats.counts, strict=True)
+        if name in pipeline.classes
     ]
-    numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}", share_help))
+    numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}"))
     for start in range(0, len(numbers), a_row):
-        columns = st.columns(a_row)
-        for column, (label, value, help_text) in zip(columns, numbers[start : start + a_row], strict=False):
-            column.metric(label, value, help=help_text)
+        for column, (label, value) in zip(st.columns(a_row), numbers[start : start + a_row], strict=False):
+            column.metric(label, value)
 
 
 def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:

@@ -68,7 +68,11 @@ def load_card(path: Path | str) -> ModelCard:
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError) as error:
         raise ModelError(f"{path} is not a model card ({error}); restore it or train the model again.") from None
-    if not isinstance(card.classes, list) or not card.classes or set(card.classes) - set(CLASS_NAMES):
+    texts = (card.name, card.file, card.sha256, card.output, card.color_order)
+    if not all(isinstance(text, str) for text in texts):
+        raise ModelError(f"{path} is not a model card (a name, file or kind is no text); restore it or train again.")
+    known = isinstance(card.classes, list) and all(name in CLASS_NAMES for name in card.classes)
+    if not known or not card.classes:
         raise ModelError(f"{path} names the classes {card.classes}; this app knows {', '.join(CLASS_NAMES)}.")
     if Path(card.file).name != card.file:
         raise ModelError(f"{path} names the file {card.file!r}; it must lie in the card's own folder.")
@@ -77,7 +81,8 @@ def load_card(path: Path | str) -> ModelCard:
             f"{path} says output {card.output!r}, colour order {card.color_order!r}; "
             f"possible are {' or '.join(OUTPUTS)}, and RGB."
         )
-    if not (isinstance(card.input_size, int) and 32 <= card.input_size <= 1024 and 0 <= card.margin <= 1):
+    numbers = isinstance(card.input_size, int) and isinstance(card.margin, int | float)
+    if not (numbers and 32 <= card.input_size <= 1024 and 0 <= card.margin <= 1):
         raise ModelError(f"{path} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
     return dataclasses.replace(card, classes=tuple(card.classes))
 

@@ -11,6 +11,8 @@ from core.classes import class_index
 from core.crops import crop_faces
 
 DEFAULT_CLASSIFIER = "mask-classifier"
+# Faces per call of the network: memory grows with each, and is never given back. No ordinary frame has more.
+MAX_BATCH = 64
 # More threads than this gain nothing on a network this small and starve the video threads.
 MAX_THREADS = 4
 
@@ -37,7 +39,7 @@ class MaskClassifier:
             )
             (self._input,) = self._interpreter.get_input_details()
             (self._output,) = self._interpreter.get_output_details()
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, TypeError) as error:
             raise ModelError(f"{model_path} is not a usable LiteRT model ({error}).") from None
         side = card.input_size
         shapes = tuple(self._input["shape"][1:]), tuple(self._output["shape"][1:])
@@ -48,7 +50,10 @@ class MaskClassifier:
             )
         self._lock = threading.Lock()
         self._batch = 0
-        self.probabilities(np.zeros((1, side, side, 3), np.uint8))  # warm up, so that the first face is fast too
+        try:
+            self.probabilities(np.zeros((1, side, side, 3), np.uint8))  # warm up, so that the first face is fast too
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{model_path} loads but cannot be run ({error}).") from None
 
     def probabilities(self, crops_rgb: np.ndarray) -> np.ndarray:
         """Probability of each of the card's classes: (n, size, size, 3) uint8 in, (n, classes) float32 out.
@@ -61,18 +66,22 @@ class MaskClassifier:
             raise ValueError(
                 f"Expected uint8 crops of shape (n, {side}, {side}, 3), got {crops_rgb.dtype} {crops_rgb.shape}."
             )
-        n = len(crops_rgb)
-        if n == 0:
-            return np.empty((0, len(self.card.classes)), np.float32)
+        outputs = [np.empty((0, len(self.card.classes)), np.float32)]
         with self._lock:
-            if n != self._batch:  # allocating anew costs less than padding to a fixed batch
-                self._interpreter.resize_tensor_input(self._input["index"], crops_rgb.shape)
-                self._interpreter.allocate_tensors()
-                self._batch = n
-            self._interpreter.set_tensor(self._input["index"], crops_rgb.astype(self._input["dtype"], copy=False))
-            self._interpreter.invoke()
-            output = self._interpreter.get_tensor(self._output["index"])
+            for start in range(0, len(crops_rgb), MAX_BATCH):
+                outputs.append(self._run(crops_rgb[start : start + MAX_BATCH]))
+        output = np.concatenate(outputs)
         return softmax(output) if self.card.output == "logits" else output
+
+    def _run(self, crops_rgb: np.ndarray) -> np.ndarray:
+        if len(crops_rgb) != self._batch:  # allocating anew costs less than padding to a fixed batch
+            self._batch = 0  # should the next lines fail, the next call starts over
+            self._interpreter.resize_tensor_input(self._input["index"], crops_rgb.shape)
+            self._interpreter.allocate_tensors()
+            self._batch = len(crops_rgb)
+        self._interpreter.set_tensor(self._input["index"], crops_rgb.astype(self._input["dtype"], copy=False))
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output["index"])
 
     def classify(self, frame_bgr: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Judge the faces of a frame.

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from core.boxes import overlaps
+from core.card import ModelError
 from core.crops import fit_within
 
 CASCADE_FILES = {
@@ -18,11 +19,12 @@ PROFILE_FILE = "haarcascade_profileface.xml"
 # Where the face lies in the square that the cascade draws: x1, y1, x2, y2 in units of its side. The square ends at the
 # lower lip; an annotator's box goes down to the chin. Fitted by ``train.haar``.
 FACE_IN_SQUARE = {
-    "default": np.array([0.113, 0.092, 0.885, 1.02]),
-    "alt2": np.array([0.10, 0.08, 0.90, 1.034]),
+    "default": (0.113, 0.092, 0.885, 1.02),
+    "alt2": (0.10, 0.08, 0.90, 1.034),
+    "profile": (0.10, 0.08, 0.90, 1.034),
 }
 # Centre and width of the logistic curve from the last stage's sum to the share of true faces. Fitted by ``train.haar``.
-SCORE_CURVE = {"default": (3.0, 1.5), "alt2": (3.0, 1.5)}
+SCORE_CURVE = {"default": (3.0, 1.5), "alt2": (3.0, 1.5), "profile": (3.0, 1.5)}
 # Two boxes that overlap more than this show the same face seen by the frontal and the profile cascade.
 SAME_FACE_IOU = 0.3
 
@@ -57,7 +59,12 @@ class HaarFaceFinder:
     """Finds upright faces. Safe to share between threads: one search at a time."""
 
     def __init__(self):
-        self._cascades: dict[str, cv2.CascadeClassifier] = {}
+        """Load the cascades.
+
+        Raises:
+            ModelError: OpenCV comes without them.
+        """
+        self._cascades = load_cascades()
         self._lock = threading.Lock()
 
     def __call__(
@@ -74,54 +81,74 @@ class HaarFaceFinder:
             ``xyxy`` (n, 4) float32 in pixels of ``frame_bgr``, hairline to chin, perhaps over the edge of the frame;
             and ``face_score`` (n,) float32 in 0..1.
         """
-        squares, weight = self.find_squares(frame_bgr, settings, min_face_px)
-        side = squares[:, 2:3] - squares[:, 0:1]  # (n, 1)
-        face = np.tile(squares[:, :2], 2) + side * FACE_IN_SQUARE[settings.cascade]
-        center, width = SCORE_CURVE[settings.cascade]
-        score = 1 / (1 + np.exp(-(weight.astype(np.float64) - center) / width))
-        return face.astype(np.float32), score.astype(np.float32)
+        grey, ratio = self._prepare(frame_bgr, settings)
+        min_side = max(1, int(min_face_px / ratio.max()))
+        searches = [(settings.cascade, False)]
+        if settings.profile:  # its cascade knows one side of the head only: mirrored, it finds the other
+            searches += [("profile", False), ("profile", True)]
+        xyxy, score = np.empty((0, 4), np.float32), np.empty(0, np.float32)
+        for cascade, mirrored in searches:
+            squares, weight = self._search(cascade, cv2.flip(grey, 1) if mirrored else grey, settings, min_side)
+            boxes = faces_in_squares(squares, cascade)
+            if mirrored:
+                boxes[:, [0, 2]] = grey.shape[1] - boxes[:, [2, 0]]
+            new = overlaps(boxes, xyxy).max(axis=1, initial=0) < SAME_FACE_IOU
+            xyxy, score = np.vstack([xyxy, boxes[new]]), np.append(score, face_score(weight, cascade)[new])
+        return (xyxy * ratio).astype(np.float32), score.astype(np.float32)
 
     def find_squares(
-        self, frame_bgr: np.ndarray, settings: HaarSettings, min_face_px: float = 0
+        self, frame_bgr: np.ndarray, cascade: str, settings: HaarSettings, min_face_px: float = 0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What the cascade itself says: its squares (n, 4) in pixels of ``frame_bgr``, its last stage's sums (n,)."""
-        small, scale = fit_within(frame_bgr, settings.max_side)
+        """What one cascade itself says: its squares (n, 4) in pixels of ``frame_bgr``, its last stage's sums (n,)."""
+        grey, ratio = self._prepare(frame_bgr, settings)
+        squares, weight = self._search(cascade, grey, settings, max(1, int(min_face_px / ratio.max())))
+        return (squares * ratio).astype(np.float32), weight
+
+    def _prepare(self, frame_bgr: np.ndarray, settings: HaarSettings) -> tuple[np.ndarray, np.ndarray]:
+        """The reduced grey frame, contrast evened out, and what to multiply x1, y1, x2, y2 by to undo the reduction."""
+        small, _ = fit_within(frame_bgr, settings.max_side)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
-        min_side = max(1, int(min_face_px * scale))
-        with self._lock:
-            xyxy, weight = self._search(CASCADE_FILES[settings.cascade], grey, settings, min_side)
-            if settings.profile:
-                for mirrored in (False, True):
-                    more_xyxy, more_weight = self._search_profile(grey, settings, min_side, mirrored)
-                    new = overlaps(more_xyxy, xyxy).max(axis=1, initial=0) < SAME_FACE_IOU
-                    xyxy, weight = np.vstack([xyxy, more_xyxy[new]]), np.append(weight, more_weight[new])
-        # Scale x and y apart: rounding to whole pixels made their factors differ a little.
+        # x and y apart: rounding to whole pixels made their factors differ a little.
         ratio = np.array([frame_bgr.shape[1] / small.shape[1], frame_bgr.shape[0] / small.shape[0]] * 2)
-        return (xyxy * ratio).astype(np.float32), weight
+        return grey, ratio
 
-    def _search_profile(self, grey, settings, min_side, mirrored):
-        """The profile cascade knows one side of the head only: the other is found in the mirrored picture."""
-        xyxy, weight = self._search(PROFILE_FILE, cv2.flip(grey, 1) if mirrored else grey, settings, min_side)
-        if mirrored:
-            xyxy[:, [0, 2]] = grey.shape[1] - xyxy[:, [2, 0]]
-        return xyxy, weight
-
-    def _search(self, file: str, grey, settings: HaarSettings, min_side: int):
-        rects, _, weights = self._cascade(file).detectMultiScale3(
-            grey,
-            scaleFactor=settings.scale_factor,
-            minNeighbors=settings.min_neighbors,
-            minSize=(min_side, min_side),
-            outputRejectLevels=True,
-        )
+    def _search(self, cascade: str, grey: np.ndarray, settings: HaarSettings, min_side: int):
+        with self._lock:
+            rects, _, weights = self._cascades[cascade].detectMultiScale3(
+                grey,
+                scaleFactor=settings.scale_factor,
+                minNeighbors=settings.min_neighbors,
+                minSize=(min_side, min_side),
+                outputRejectLevels=True,
+            )
         xywh = np.asarray(rects, np.float32).reshape(-1, 4)
-        xyxy = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
-        return xyxy, np.asarray(weights, np.float32).reshape(-1)
+        squares = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
+        return squares, np.asarray(weights, np.float32).reshape(-1)
 
-    def _cascade(self, file: str) -> cv2.CascadeClassifier:
-        if file not in self._cascades:
-            cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / file))
-            if cascade.empty():
-                raise RuntimeError(f"OpenCV's {file} is missing; install opencv-python-headless>=4.12,<5.")
-            self._cascades[file] = cascade
-        return self._cascades[file]
+
+def faces_in_squares(squares: np.ndarray, cascade: str) -> np.ndarray:
+    """Face boxes, hairline to chin, from the cascade's squares; both (n, 4)."""
+    side = squares[:, 2:3] - squares[:, 0:1]  # (n, 1)
+    return np.tile(squares[:, :2], 2) + side * np.array(FACE_IN_SQUARE[cascade], np.float32)
+
+
+def face_score(stage_sum: np.ndarray, cascade: str) -> np.ndarray:
+    """The share of true faces among squares with such a sum of the last stage, (n,) in 0..1."""
+    center, width = SCORE_CURVE[cascade]
+    return 1 / (1 + np.exp(-(stage_sum.astype(np.float64) - center) / width))
+
+
+def load_cascades() -> dict:
+    """OpenCV's cascades by our names.
+
+    Raises:
+        ModelError: this OpenCV has none, as from version 5 on.
+    """
+    cascades = {}
+    for name, file in (CASCADE_FILES | {"profile": PROFILE_FILE}).items():
+        if not (hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data")):
+            raise ModelError(f"OpenCV {cv2.__version__} has no Haar cascades; install opencv-python-headless>=4.12,<5.")
+        cascades[name] = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / file))
+        if cascades[name].empty():
+            raise ModelError(f"OpenCV's file {file} is missing or broken; install opencv-python-headless again.")
+    return cascades

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def ice_servers(secrets: Mapping, environment: Mapping = os.environ) -> tuple[list[dict], list[str]]:
@@ -41,7 +41,8 @@ def ice_servers(secrets: Mapping, environment: Mapping = os.environ) -> tuple[li
 def _ice_server(entry: object) -> tuple[dict | None, str]:
     if not isinstance(entry, Mapping) or "urls" not in entry:
         return None, "it has no `urls`"
-    urls = [entry["urls"]] if isinstance(entry["urls"], str) else list(entry["urls"])
+    urls = [entry["urls"]] if isinstance(entry["urls"], str) else entry["urls"]
+    urls = list(urls) if isinstance(urls, Sequence) else []
     if not urls or not all(
         isinstance(url, str) and url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in urls
     ):

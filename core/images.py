@@ -6,12 +6,14 @@ nothing, and because it knows every format that people upload.
 
 import io
 import warnings
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-MAX_MEGAPIXELS = 50
+# The text says 50; cameras of "50 megapixels" make 8192 × 6144.
+MAX_MEGAPIXELS = 51
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "BMP", "TIFF")
 UPLOAD_TYPES = ("jpg", "jpeg", "png", "webp", "heic", "heif", "bmp", "tif", "tiff")
 
@@ -38,6 +40,7 @@ def decode_image(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     _register_heif()
+    limit = int(max_megapixels) // 10 * 10
     if not data:
         raise ImageError("This file is empty; save or export the picture again.")
     try:
@@ -46,18 +49,16 @@ def decode_image(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
-        raise ImageError(f"This picture is larger than {max_megapixels:g} megapixels; make it smaller.") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise ImageError(f"This picture is larger than {limit} megapixels; make it smaller.") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, RuntimeError):
         raise ImageError("This file is not a picture that can be read; use JPEG, PNG, WebP or HEIC.") from None
     width, height = image.size
     if width * height > max_megapixels * 1e6:
-        raise ImageError(
-            f"This picture has {width} × {height} pixels; make it smaller than {max_megapixels:g} megapixels."
-        )
+        raise ImageError(f"This picture has {width} × {height} pixels; make it smaller than {limit} megapixels.")
     try:
         # A JPEG far larger than needed is not decoded at full size by anyone else, but faces may be small: keep all.
         rgb = _to_rgb(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError, Image.DecompressionBombError):
         raise ImageError("This picture is damaged or incomplete; save or download it again.") from None
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
 
@@ -75,15 +76,43 @@ def _to_rgb(image) -> np.ndarray:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):  # 16 and 32 bits a pixel: Pillow would cut values off at 255
-        grey = np.asarray(image, np.float64)
-        span = 65535.0 if grey.max(initial=0) > 255 else 255.0
-        grey8 = np.clip(grey * (255.0 / span), 0, 255).astype(np.uint8)
+        grey = np.nan_to_num(np.asarray(image, np.float32))
+        brightest = grey.max(initial=0)
+        span = 65535 if brightest > 255 else 255 if brightest > 1 else 1
+        grey8 = np.clip(grey * np.float32(255 / span), 0, 255).astype(np.uint8)
         return cv2.cvtColor(grey8, cv2.COLOR_GRAY2RGB)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return np.asarray(image.convert("RGB"))
+
+
+class DecodedImages:
+    """Pictures decoded on demand, the latest kept: a visitor's photos take only so much memory, however many."""
+
+    def __init__(self, max_megapixels: float = 2 * MAX_MEGAPIXELS):
+        """Args: how many megapixels are kept in all, at 3 bytes a pixel; the latest picture is kept at any size."""
+        self._max_pixels = max_megapixels * 1e6
+        self._frames: dict[str, np.ndarray] = {}
+
+    def get(self, key: str, read: Callable[[], bytes]) -> np.ndarray:
+        """The frame of this key, (h, w, 3) uint8 BGR; ``read`` gives the file's bytes if it must be decoded.
+
+        Raises:
+            ImageError: as ``decode_image``.
+        """
+        frame = self._frames.pop(key, None)
+        if frame is None:
+            frame = decode_image(read())
+        self._frames[key] = frame
+        while len(self._frames) > 1 and sum(f.size / 3 for f in self._frames.values()) > self._max_pixels:
+            self._frames.pop(next(iter(self._frames)))
+        return frame
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        """Forget all other pictures."""
+        self._frames = {key: frame for key, frame in self._frames.items() if key in keys}
 
 
 def read_image(path: Path | str) -> np.ndarray:

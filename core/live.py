@@ -18,7 +18,7 @@ from core.detections import no_detections
 from core.stats import LiveStats, summarize
 
 log = logging.getLogger(__name__)
-# Boxes older than this are not drawn: the picture has moved on.
+# Boxes older than this are not drawn, the picture has moved on; with a slow model, than twice its last time.
 MAX_BOX_AGE_S = 1.0
 # Without a new frame for this long the camera is gone, and the analysis thread ends; the next frame starts a new one.
 IDLE_S = 3.0
@@ -38,9 +38,10 @@ class LiveProcessor:
         self.stats = stats or LiveStats()
         self._condition = threading.Condition()
         self._newest: np.ndarray | None = None
-        self._detections, self._detected_at = no_detections(), 0.0
+        self._detections, self._detected_at, self._analysis_s = no_detections(), 0.0, 0.0
         self._worker: threading.Thread | None = None
         self._closed = False
+        self._last_error = ""
 
     def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
         """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
@@ -56,7 +57,8 @@ class LiveProcessor:
                 self._worker.start()
             self._condition.notify()
             detections, age_s = self._detections, time.monotonic() - self._detected_at
-        if age_s > MAX_BOX_AGE_S:
+            max_age_s = max(MAX_BOX_AGE_S, 2 * self._analysis_s)
+        if age_s > max_age_s:
             return frame_bgr
         return annotate(frame_bgr, detections)
 
@@ -66,6 +68,7 @@ class LiveProcessor:
             self._closed = True
             self._newest = None
             self._detections, self._detected_at = no_detections(), 0.0
+            self.stats.reset()
             self._condition.notify()
 
     def _analyse(self) -> None:
@@ -82,15 +85,25 @@ class LiveProcessor:
             started = time.monotonic()
             try:
                 detections = self.detect(frame)
-            except Exception as error:  # whatever breaks, the picture must go on; the page shows the sentence
-                log.exception("The analysis of a live frame failed")
-                self.stats.fail(f"The faces in this picture could not be analysed: {error}")
-                time.sleep(RETRY_S)
+                seen = summarize(detections)
+            except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
+                self._fail(error)
                 continue
             now = time.monotonic()
             with self._condition:
                 if self._closed:
                     self._worker = None
                     return
-                self._detections, self._detected_at = detections, now
-            self.stats.update(summarize(detections), (now - started) * 1000)
+                self._detections, self._detected_at, self._analysis_s = detections, now, now - started
+                self.stats.update(seen, (now - started) * 1000)
+                self._last_error = ""
+
+    def _fail(self, error: Exception) -> None:
+        with self._condition:
+            if self._closed:
+                return
+            if repr(error) != self._last_error:  # one traceback for a lasting error, not one for each frame
+                log.error("The analysis of a live frame failed", exc_info=error)
+                self._last_error = repr(error)
+            self.stats.fail("The faces cannot be judged at the moment; the picture goes on. The server's log says why.")
+        time.sleep(RETRY_S)

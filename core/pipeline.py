@@ -28,6 +28,9 @@ class DetectionSettings:
 class Pipeline(Protocol):
     """What every pipeline can do. It is shared by all visitors, so a call must be safe from any thread."""
 
+    classes: tuple[str, ...]
+    """The names, all from ``CLASS_NAMES``, that its verdicts can have."""
+
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         """Find and judge the faces of a frame (h, w, 3) uint8; fields as in ``core.detections``."""
         ...
@@ -36,9 +39,11 @@ class Pipeline(Protocol):
 class ClassicPipeline:
     """The report's pipeline: a cascade finds faces, MobileNetV2 judges them all in one call."""
 
-    def __init__(self, classifier: MaskClassifier, find_faces: HaarFaceFinder | None = None):
-        self.find_faces = find_faces or HaarFaceFinder()
+    def __init__(self, classifier: MaskClassifier):
+        """Args: a loaded classifier. Raises: ModelError, if OpenCV comes without cascades."""
+        self.find_faces = HaarFaceFinder()
         self.classifier = classifier
+        self.classes = classifier.card.classes
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         xyxy, face_score = self.find_faces(frame_bgr, settings.haar, settings.min_face_px)

@@ -36,9 +36,7 @@ for place, masked in zip(places, (False, True), strict=True):
     with place, st.spinner("Judging the sample …"):
         jpeg, words = judged_sample(masked, DEFAULT_PIPELINE)
     place.image(jpeg, caption=words, width="stretch", alt=f"A portrait with the verdict: {words}")
-st.caption(
-    "Eileen Collins (NASA, public domain). The mask on the right is drawn; the verdicts are made now, not stored."
-)
+st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn; the verdicts are this server's own.")
 
 st.subheader("Good to know")
 st.markdown(

@@ -67,7 +67,7 @@ def show_numbers() -> None:
     if not seen.analysed_frames:
         st.info("Waiting for the first picture …")
         return
-    show_verdict_counts(seen.now.counts, seen.recent.mask_share, "Of all faces seen in the last 10 seconds.", a_row=2)
+    show_verdict_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
     if seen.analysis_ms is not None:
         st.caption(f"{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each.")
 

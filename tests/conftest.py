@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.classes import CLASS_NAMES
 from core.detections import make_detections
 from core.sample import SAMPLE_FACE_XYXY
 
@@ -44,6 +45,8 @@ def picture_bytes(mode: str = "RGB", size_wh: tuple[int, int] = (40, 30), format
 
 class StubPipeline:
     """Finds the sample's face wherever it is asked, with a verdict of the test's choice; no model needed."""
+
+    classes = CLASS_NAMES
 
     def __init__(self, class_id: int = 0, confidence: float = 0.9):
         self.class_id, self.confidence = class_id, confidence

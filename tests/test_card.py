@@ -29,6 +29,10 @@ def test_what_is_saved_is_read_back(tmp_path):
         pytest.param({"input_size": "large"}, "input size", id="size is no number"),
         pytest.param({"input_size": 100000}, "input size", id="size is absurd"),
         pytest.param({"margin": 7}, "margin", id="margin is absurd"),
+        pytest.param({"margin": "0.1"}, "margin", id="margin is text"),
+        pytest.param({"margin": None}, "margin", id="margin is nothing"),
+        pytest.param({"file": 5}, "not a model card", id="file is a number"),
+        pytest.param({"classes": [["with_mask"]]}, "classes", id="classes in a list of their own"),
     ],
 )
 def test_a_card_that_asks_for_the_impossible_is_refused(tmp_path, change, sentence):
@@ -89,7 +93,16 @@ def test_every_shipped_model_is_whole_and_small(name):
     path = MODELS_DIR / card.file
     assert file_sha256(path) == card.sha256
     assert path.stat().st_size <= 5_000_000
-    assert card.name == name and card.data and card.scores and card.date and card.versions
+    assert card.name == name
+    for field in ("data", "training", "scores", "date", "versions", "limits"):
+        assert getattr(card, field), f"the card says nothing of its {field}"
+
+
+def test_the_8_bit_export_costs_less_than_0_3_points():
+    scores = load_card(MODELS_DIR / "mask-classifier.json").scores
+    for part in ("test", "held_out"):
+        assert scores[f"{part}_exported"]["images"] == scores[part]["images"] > 500
+        assert scores[part]["accuracy"] - scores[f"{part}_exported"]["accuracy"] <= 0.003
 
 
 def test_a_model_is_shipped():

@@ -49,7 +49,7 @@ def test_tight_loose_and_square_boxes_give_the_same_verdict(classifier):
         assert classifier.classify(sample_photo(masked), boxes)[0].tolist() == [class_id] * 3
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 7, 1])
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 70, 1])
 def test_a_batch_says_what_its_faces_say_one_by_one(classifier, n):
     crops = np.random.default_rng(n).integers(0, 256, (n, 224, 224, 3), dtype=np.uint8)
     together = classifier.probabilities(crops)

@@ -47,7 +47,7 @@ def test_class_folders(tmp_path):
     (folder / "other").mkdir()
     samples = read_samples(folder, 0.15)
     assert [sample.label for sample in samples] == ["with_mask"] * 3 + ["without_mask"] * 3
-    assert samples[0].dataset == "set" and not samples[0].held_out
+    assert samples[0].dataset == str(folder) and not samples[0].held_out
     assert plain_view(samples[0], 32).shape == (32, 32, 3)
 
 

@@ -1,7 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
 from core.boxes import overlaps
+from core.card import ModelError
 from core.faces import HaarFaceFinder, HaarSettings
 from core.sample import SAMPLE_FACE_XYXY, sample_photo
 
@@ -62,3 +64,9 @@ def test_the_profile_cascade_adds_and_never_doubles(find):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         HaarSettings(**wrong)
+
+
+def test_an_opencv_without_cascades_gets_a_sentence(monkeypatch):
+    monkeypatch.delattr(cv2, "CascadeClassifier")
+    with pytest.raises(ModelError, match=r"install opencv-python-headless>=4\.12,<5"):
+        HaarFaceFinder()

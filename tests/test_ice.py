@@ -40,6 +40,8 @@ def test_good_settings(secrets, environment, servers):
         pytest.param({"ice_servers": 5}, {}, "list of tables", id="a number"),
         pytest.param({"ice_servers": ["stun:a"]}, {}, "no `urls`", id="a string in the list"),
         pytest.param({"ice_servers": [{"urls": "http://a"}]}, {}, "stun: or turn:", id="wrong kind of address"),
+        pytest.param({"ice_servers": [{"urls": 5}]}, {}, "stun: or turn:", id="a number for an address"),
+        pytest.param({}, {"ICE_SERVERS": '[{"urls": null}]'}, "stun: or turn:", id="null for an address"),
         pytest.param({"ice_servers": [{"urls": "turn:a"}]}, {}, "`username` and `credential`", id="no credentials"),
         pytest.param({"ice_servers": [TURN | {"credential": ""}]}, {}, "`credential`", id="half of the credentials"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.images import ImageError, decode_image, encode_image, read_image
+from core.images import DecodedImages, ImageError, decode_image, encode_image, read_image
 from tests.conftest import picture_bytes
 
 
@@ -109,6 +109,49 @@ def test_fifty_megapixels_are_accepted_and_more_are_not():
     assert decode_image(data).shape == (6200, 8000, 3)
     with pytest.raises(ImageError, match="smaller than 40 megapixels"):
         decode_image(data, max_megapixels=40)
+
+
+def test_float_and_nan_pixels_keep_their_range():
+    data = io.BytesIO()
+    grey = np.linspace(0, 1, 1200, dtype=np.float32).reshape(30, 40)
+    grey[0, 0] = np.nan
+    Image.fromarray(grey).save(data, "TIFF")
+    frame = decode_image(data.getvalue())
+    assert frame[:3].mean() < 40 and frame[-3:].mean() > 215
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "HEIF"])
+def test_damaged_files_never_raise_anything_else(format):
+    if format == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    whole = bytearray(picture_bytes(format=format, size_wh=(64, 48)))
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        data = whole.copy()
+        for place in rng.integers(0, len(data), 6):
+            data[place] = rng.integers(0, 256)
+        try:
+            frame = decode_image(bytes(data))
+        except ImageError:
+            continue
+        assert frame.dtype == np.uint8 and frame.ndim == 3
+
+
+def test_decoded_images_keep_the_latest_within_their_limit():
+    reads = []
+
+    def read(name):
+        reads.append(name)
+        return picture_bytes(size_wh=(100, 100))
+
+    images = DecodedImages(max_megapixels=0.025)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        assert images.get(name, lambda name=name: read(name)).shape == (100, 100, 3)
+    assert reads == ["a", "b", "c", "b"], "b was used longest ago when c came"
+    images.keep_only({"b"})
+    images.get("a", lambda: read("a"))
+    assert reads[-1] == "a"
+    assert DecodedImages(0.001).get("large", lambda: read("large")).shape == (100, 100, 3)
 
 
 def test_read_image_names_the_file(tmp_path):

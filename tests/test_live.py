@@ -68,8 +68,10 @@ def test_an_error_leaves_the_picture_running_and_is_shown_until_it_is_over(monke
         assert (processor.recv(FRAME) == FRAME).all()
         time.sleep(0.005)
     wait_until(lambda: processor.stats.snapshot().error)
-    assert "no model" in processor.stats.snapshot().error
-    assert sum("failed" in record.message for record in caplog.records) >= 1
+    time.sleep(0.1)
+    assert "no model" not in processor.stats.snapshot().error, "a sentence for people"
+    (record,) = (record for record in caplog.records if "failed" in record.message)
+    assert "no model" in str(record.exc_info[1]), "the log says it, once"
     broken.clear()
     wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().error is None)
     wait_until(lambda: (processor.recv(FRAME) != FRAME).any())
@@ -111,7 +113,17 @@ def test_the_thread_ends_with_the_stream_and_starts_again(processor):
     processor.close()
     worker.join(2)
     assert not worker.is_alive()
-    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().analysed_frames >= 2)
+    assert processor.stats.snapshot().analysed_frames == 0, "the next start counts anew"
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().analysed_frames >= 1)
+
+
+def test_a_detector_that_answers_nonsense_leaves_the_picture_running(monkeypatch):
+    monkeypatch.setattr(live, "RETRY_S", 0.01)
+    processor = LiveProcessor(lambda frame: None)
+    processor.recv(FRAME)
+    wait_until(lambda: processor.stats.snapshot().error)
+    assert (processor.recv(FRAME) == FRAME).all()
+    processor.close()
 
 
 def test_the_thread_ends_when_frames_stop_coming(monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from train.classifier import parse_config
 from train.config import TrainConfig
 from train.data import DataError
 from train.faces import batches, load_faces
+from train.trainer import read_state
 
 SETTINGS = ["--epochs", "3", "--fine-tune-blocks", "1", "--fine-tune-epochs", "1", "--batch-size", "8"]
 
@@ -71,7 +73,7 @@ def finished_run(faces_folder, tmp_path_factory):
 def test_a_run_folder_holds_what_it_promises(finished_run):
     out, printed = finished_run
     assert {path.name for path in out.iterdir()} == {
-        *("config.json", "metrics.jsonl", "report.json", "state.json", "card.json"),
+        *("config.json", "metrics.jsonl", "report.json", "card.json"),
         *("best.keras", "last.keras", "model.keras", "model.tflite"),
     }
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -131,7 +133,39 @@ def test_a_killed_run_goes_on_after_its_last_epoch(faces_folder, tmp_path, stop_
     assert "Going on after epoch" in done.stdout
     assert epochs_written(out) == [1, 2, 3, 4]
     assert (out / "card.json").is_file()
-    assert not list(out.glob("*.partial*")) or all(path.name.startswith(".") for path in out.glob("*.partial*"))
+
+
+def test_a_kill_between_weights_and_other_files_loses_nothing(finished_run, faces_folder, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(finished_run[0], out)
+    state = read_state(out / "last.keras")
+    assert state["epochs_done"] == 4
+    for name in ("best.keras", "metrics.jsonl", "model.keras", "model.tflite", "report.json", "card.json"):
+        if name != "best.keras" or state["best_epoch"] == 4:
+            (out / name).unlink()
+    done = train(faces_folder, out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert epochs_written(out) == [1, 2, 3, 4]
+    assert (out / "card.json").is_file() and read_state(out / "best.keras")["epochs_done"] == state["best_epoch"]
+
+
+def test_a_run_does_not_go_on_with_other_pictures(finished_run, faces_folder, tmp_path):
+    out, folder = tmp_path / "run", tmp_path / "drawn"
+    shutil.copytree(finished_run[0], out)
+    shutil.copytree(faces_folder, folder)
+    next((folder / "with_mask").iterdir()).unlink()
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(config | {"data": [str(folder)]}))
+    done = train(folder, out)
+    assert done.returncode != 0 and "pictures have changed" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_wrong_weights_do_not_block_the_run_folder(faces_folder, tmp_path):
+    out = tmp_path / "run"
+    refused = train(faces_folder, out, "--imagenet-weights", "/nowhere/weights.h5")
+    assert refused.returncode != 0
+    assert "/nowhere/weights.h5" in refused.stderr and "Traceback" not in refused.stderr
+    assert not (out / "config.json").exists()
 
 
 def test_sigterm_ends_cleanly_and_other_settings_are_refused_afterwards(faces_folder, tmp_path):

@@ -43,14 +43,12 @@ def main(config: TrainConfig) -> dict:
     )
     steps = -(-len(faces.split.train) // config.batch_size)
     print(f"{config.total_epochs} epochs of {steps} steps, {config.batch_size} faces each.", flush=True)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(config_path, settings)
-
     # Only now, with the data found good, is TensorFlow imported: that takes seconds.
     from train.finish import finish
     from train.trainer import Trainer
 
     trainer = Trainer(config, faces, out)
+    write_json(config_path, settings)
 
     def stop(signum, frame):
         trainer.stopping = True

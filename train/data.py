@@ -2,7 +2,7 @@
 
 Two layouts are read: a folder of class folders, whose pictures are one face each, and a Pascal VOC folder
 (``images/``, ``annotations/``), from which faces are cut. A ``test.txt`` in a Pascal VOC folder names photos that are
-held out: they, and near copies of them, are never trained or tuned on.
+held out: they are never trained or tuned on, and neither are near copies of them under a grouped split.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +37,7 @@ class Sample:
     """One labelled face, in memory."""
 
     dataset: str
+    """The folder it was read from, as it was given."""
     photo: Path
     label: str
     patch_rgb: np.ndarray
@@ -129,7 +130,7 @@ def _read_folder_samples(folder: Path) -> list[Sample]:
         size = min(image.shape[:2])
         patch, _ = fit_within(image, MAX_PATCH_CROP)
         whole = np.array([0, 0, patch.shape[1], patch.shape[0]], np.float32)
-        return Sample(folder.name, path, label, cv2.cvtColor(patch, cv2.COLOR_BGR2RGB), whole, size)
+        return Sample(str(folder), path, label, cv2.cvtColor(patch, cv2.COLOR_BGR2RGB), whole, size)
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(read, files))
@@ -149,7 +150,7 @@ def _read_voc_samples(folder: Path, margin: float, min_face_px: float) -> list[S
                 patch_rgb, crop = cut_patch(frame, xyxy, margin)
                 label = CLASS_NAMES[class_id]
                 samples.append(
-                    Sample(folder.name, photo.path, label, patch_rgb, crop, size, photo.path.stem in held_out)
+                    Sample(str(folder), photo.path, label, patch_rgb, crop, size, photo.path.stem in held_out)
                 )
         return samples
 

@@ -1,5 +1,7 @@
 """The labelled faces of a run in memory: varied views to train on, plain ones to judge by."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +24,13 @@ class Faces:
     labels: np.ndarray
     """(n,) int into ``classes``."""
     split: Split
+
+    @property
+    def digest(self) -> str:
+        """The same for the same faces in the same split: a run can only go on with what it was begun with."""
+        names = [f"{s.photo.name} {s.label} {s.crop_xyxy.round(1).tolist()}" for s in self.samples]
+        parts = [getattr(self.split, part).tolist() for part in ("train", "val", "test", "held_out")]
+        return hashlib.sha256(json.dumps([names, parts]).encode()).hexdigest()
 
 
 def load_faces(config: TrainConfig) -> Faces:

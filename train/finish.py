@@ -20,14 +20,18 @@ from train.export import export_litert
 from train.faces import Faces, plain_views
 from train.network import INPUT_SIZE, divide_logits, logits_model
 from train.scores import best_temperature, classification_scores
-from train.trainer import STATE_FILE, predict
+from train.trainer import BEST, LAST, predict, read_state
 
 CALIBRATION_IMAGES = 256
+SCORES_ON_CARD = ("images", "accuracy", "balanced_accuracy", "expected_calibration_error")
 
 
 def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     """Calibrate the weights that are kept, export them, look at the test set once, and write report and card."""
-    model = keras.models.load_model(out / f"{config.keep}.keras", safe_mode=True)
+    if (out / "card.json").is_file():
+        return json.loads((out / "report.json").read_text())
+    kept = out / (BEST if config.keep == "best" else LAST)
+    model = keras.models.load_model(kept, safe_mode=True)
     split = faces.split
     val_views = plain_views(faces, split.val, INPUT_SIZE)
     temperature = best_temperature(predict(logits_model(model), val_views), faces.labels[split.val])
@@ -63,30 +67,25 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     for name, places in (("test", split.test), ("held_out", split.held_out)):
         views, labels = plain_views(faces, places, INPUT_SIZE), faces.labels[places]
         report[name] = classification_scores(predict(model, views), labels, faces.classes)
-        small = [exported.probabilities(views[i : i + 64]) for i in range(0, len(views), 64)]
-        small = np.concatenate(small) if small else np.empty((0, len(faces.classes)), np.float32)
-        report[f"{name}_exported"] = classification_scores(small, labels, faces.classes)
-    state = json.loads((out / STATE_FILE).read_text())
-    report["epoch"] = state["best_epoch"] if config.keep == "best" else state["epochs_done"]
+        report[f"{name}_exported"] = classification_scores(exported.probabilities(views), labels, faces.classes)
+    report["epoch"] = read_state(kept)["epochs_done"]
     report["data"] = card.data
     write_json(out / "report.json", report)
     scores = {
-        name: {key: report[f"{name}_exported"].get(key) for key in SCORES_ON_CARD} for name in ("test", "held_out")
+        f"{name}{kind}": {key: report[f"{name}{kind}"].get(key) for key in SCORES_ON_CARD}
+        for name in ("test", "held_out")
+        for kind in ("", "_exported")
     }
     dataclasses.replace(card, scores={"split": config.split, "seed": config.seed, **scores}).save(out / "card.json")
     return report
 
 
-SCORES_ON_CARD = ("images", "accuracy", "balanced_accuracy", "expected_calibration_error")
-
-
 def _data_facts(faces: Faces, folder: str) -> dict:
-    name = Path(folder).name
     counts = {}
     for part in ("train", "val", "test", "held_out"):
-        labels = [faces.samples[i].label for i in getattr(faces.split, part) if faces.samples[i].dataset == name]
+        labels = [faces.samples[i].label for i in getattr(faces.split, part) if faces.samples[i].dataset == folder]
         counts[part] = {label: labels.count(label) for label in faces.classes}
-    return {"name": name, "faces": counts}
+    return {"name": Path(folder).name, "faces": counts}
 
 
 def _limits(config: TrainConfig, classes: tuple[str, ...]) -> str:

@@ -78,24 +78,26 @@ def score(settings: HaarSettings, photos: list[tuple[np.ndarray, AnnotatedPhoto]
     )
 
 
-def fit_box(photos: list[tuple[np.ndarray, AnnotatedPhoto]], settings: HaarSettings) -> np.ndarray:
-    """Median place of an annotated face in the cascade's square, (4,): x1, y1, x2, y2 in units of its side."""
+def fit_box(photos: list[tuple[np.ndarray, AnnotatedPhoto]], cascade: str, settings: HaarSettings) -> np.ndarray:
+    """Median place of an annotated face in a cascade's square, (4,): x1, y1, x2, y2 in units of its side."""
     finder, places = HaarFaceFinder(), []
     for frame, photo in photos:
-        squares, _ = finder.find_squares(frame, settings, MIN_FACE_PX)
+        squares, _ = finder.find_squares(frame, cascade, settings, MIN_FACE_PX)
         found, true = match_boxes(squares, photo.truth.xyxy, 0.3)
         side = squares[found, 2:3] - squares[found, 0:1]
         places.append((photo.truth.xyxy[true] - np.tile(squares[found, :2], 2)) / side)
     return np.median(np.concatenate(places), axis=0)
 
 
-def fit_score(photos: list[tuple[np.ndarray, AnnotatedPhoto]], settings: HaarSettings) -> tuple[float, float]:
+def fit_score(
+    photos: list[tuple[np.ndarray, AnnotatedPhoto]], cascade: str, settings: HaarSettings
+) -> tuple[float, float]:
     """Centre and width of the logistic curve that turns the stage sum into the share of true faces."""
     from sklearn.linear_model import LogisticRegression
 
     finder, weights, hits = HaarFaceFinder(), [], []
     for frame, photo in photos:
-        squares, weight = finder.find_squares(frame, settings, MIN_FACE_PX)
+        squares, weight = finder.find_squares(frame, cascade, settings, MIN_FACE_PX)
         weights.append(weight)
         hits.append(overlaps(squares, photo.truth.xyxy).max(axis=1, initial=0) >= FALSE_ALARM_IOU)
     fit = LogisticRegression(C=1e6).fit(np.concatenate(weights)[:, None], np.concatenate(hits))
@@ -141,18 +143,19 @@ def main() -> None:
     held_out = read_list(given.data / HELD_OUT_LIST) if (given.data / HELD_OUT_LIST).is_file() else set()
     chosen = [photo for photo in read_pascal_voc(given.data) if photo.path.stem not in held_out][:: given.every]
     photos = [(read_image(photo.path), photo) for photo in chosen]
-    start = HaarSettings()
-    for cascade in faces.CASCADE_FILES:
-        place = fit_box(photos, dataclasses.replace(start, cascade=cascade)).round(3).tolist()
-        print(f"face in the square of {cascade}: {place}", flush=True)
+    cascades = (*faces.CASCADE_FILES, "profile")
+    for cascade in cascades:
+        print(
+            f"face in the square of {cascade}: {fit_box(photos, cascade, HaarSettings()).round(3).tolist()}", flush=True
+        )
     scores = []
     for values in itertools.product(*GRID.values()):
         scores.append(score(HaarSettings(**dict(zip(GRID, values, strict=True))), photos))
         print(f"{values}: F1 {scores[-1].f1:.3f}", flush=True)
     best = max(scores, key=lambda each: each.f1)
     scores.append(score(dataclasses.replace(best.settings, profile=True), photos))
-    for cascade in faces.CASCADE_FILES:
-        center, width = fit_score(photos, dataclasses.replace(best.settings, cascade=cascade))
+    for cascade in cascades:
+        center, width = fit_score(photos, cascade, best.settings)
         print(f"score curve of {cascade}: centre {center:.2f}, width {width:.2f}")
     counted = sum(int((shorter_sides(photo.truth.xyxy) >= MIN_FACE_PX).sum()) for photo in chosen)
     text = format_report(scores, len(photos), counted, f"{given.data.name} --every {given.every}")

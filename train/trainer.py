@@ -4,12 +4,13 @@ import json
 import shutil
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from core.files import write_atomic, write_json
+from core.files import write_atomic
 from train import network
 from train.augment import RECIPES
 from train.config import Interrupted, TrainConfig
@@ -17,7 +18,9 @@ from train.data import DataError
 from train.faces import Faces, batches, plain_views
 from train.scores import classification_scores
 
-STATE_FILE = "state.json"
+BEST, LAST = "best.keras", "last.keras"
+# Keras' files are zip archives; this member more holds what is needed to go on.
+STATE_MEMBER = "mask_training_state.json"
 
 
 def predict(model, views: np.ndarray) -> np.ndarray:
@@ -33,13 +36,21 @@ class Trainer:
     def __init__(self, config: TrainConfig, faces: Faces, out: Path):
         self.config, self.faces, self.out = config, faces, out
         self.size = network.INPUT_SIZE
-        self.state = {"epochs_done": 0, "best_epoch": 0, "best_val_loss": float("inf")}
+        self.state = {
+            "data": faces.digest,
+            "epochs_done": 0,
+            "best_epoch": 0,
+            "best_val_loss": float("inf"),
+            "metrics": [],
+        }
         self.stopping = False
         keras.utils.set_random_seed(config.seed)
-        last = out / "last.keras"
-        if last.is_file() and (out / STATE_FILE).is_file():
-            self.state = json.loads((out / STATE_FILE).read_text())
-            self.model = keras.models.load_model(last, safe_mode=True)
+        if (out / LAST).is_file():
+            self.state = read_state(out / LAST)
+            if self.state["data"] != faces.digest:
+                raise DataError(f"The pictures have changed since {out} was begun; start a new run in another folder.")
+            self.model = keras.models.load_model(out / LAST, safe_mode=True)
+            self._settle()
             print(f"Going on after epoch {self.state['epochs_done']}.", flush=True)
         else:
             weights = None if config.imagenet_weights == "none" else config.imagenet_weights
@@ -112,17 +123,39 @@ class Trainer:
         )
 
     def _finish_epoch(self, line: dict) -> None:
-        """Write metrics, last and best in an order in which a kill at any point loses this epoch at most."""
+        """Make one epoch count: weights and state go into ``last.keras`` together, the rest follows from them."""
         # Without a validation set the last epoch is the best guess.
         score = line["val_loss"] if line["val_loss"] is not None else -line["epoch"]
-        write_atomic(self.out / "last.keras", self.model.save)
         if score <= self.state["best_val_loss"]:
             self.state |= {"best_epoch": line["epoch"], "best_val_loss": score}
-            write_atomic(self.out / "best.keras", lambda path: shutil.copyfile(self.out / "last.keras", path))
-        # An epoch done twice, because the kill came just here, is written once.
-        path = self.out / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.is_file() else []
-        lines = [old for old in lines if json.loads(old)["epoch"] < line["epoch"]] + [json.dumps(line)]
-        write_atomic(path, lambda temporary: temporary.write_text("\n".join(lines) + "\n"))
-        self.state["epochs_done"] = line["epoch"]
-        write_json(self.out / STATE_FILE, self.state)
+        self.state |= {"epochs_done": line["epoch"], "metrics": [*self.state["metrics"], line]}
+
+        def save(path: Path) -> None:
+            self.model.save(path)
+            with zipfile.ZipFile(path, "a") as file:
+                file.writestr(STATE_MEMBER, json.dumps(self.state))
+
+        write_atomic(self.out / LAST, save)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Bring the other files up to the newest ``last.keras``; a kill may have come before them."""
+        if self.state["best_epoch"] == self.state["epochs_done"]:
+            write_atomic(self.out / BEST, lambda path: shutil.copyfile(self.out / LAST, path))
+        lines = "".join(json.dumps(line) + "\n" for line in self.state["metrics"])
+        write_atomic(self.out / "metrics.jsonl", lambda path: path.write_text(lines))
+
+
+def read_state(path: Path) -> dict:
+    """What a checkpoint says of its run: ``epochs_done``, ``best_epoch``, ``best_val_loss``, ``metrics``, ``data``.
+
+    Raises:
+        DataError: the file is no checkpoint of this trainer.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return json.loads(file.read(STATE_MEMBER))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        raise DataError(
+            f"{path} is no checkpoint that can be gone on from; start a new run in another folder."
+        ) from None
