@@ -91,13 +91,14 @@ def open_page(playwright, server_url, request):
 
 
 def test_the_first_page_appears_fast_and_shows_the_sample(open_page):
-    open_page("").get_by_text("1 face: 1 with a mask.").wait_for()
-    page = open_page("")
+    page = open_page("")  # the first visit since the server is up: this test is the first of this file
     page.get_by_role("heading", name="Who wears a face mask?").wait_for()
-    # From the browser's own clock: navigation to the title on the screen, as the second visitor sees it.
-    started_ms = page.evaluate("performance.now()")
-    assert started_ms < 8000, "2 s on a free machine; tests may share theirs"
-    page.get_by_text("1 face: 1 without a mask.").wait_for()
+    # The browser's own clock, from navigation to the title on the screen.
+    appeared_s = page.evaluate("performance.now()") / 1000
+    print(f"the first page appeared after {appeared_s:.2f} s")
+    assert appeared_s < 4, "under 2 s on a free machine; tests may share theirs"
+    for words in ("1 face: 1 without a mask.", "1 face: 1 with a mask."):
+        page.get_by_text(words).wait_for()
     assert page.locator("img").count() >= 2
     page.get_by_role("link", name="Judge a photo").click()
     page.get_by_role("heading", name="Photo").wait_for()
@@ -137,7 +138,8 @@ def camera_film(tmp_path_factory):
     for masked in (False, True):
         photo = resize(sample_photo(masked), (480, 480))
         for i in range(80):
-            frame = np.full((480, 640, 3), 160, np.uint8)
+            frame = np.full((480, 640, 3), 40, np.uint8)  # dark on the left,
+            frame[:, 320:] = 220  # light on the right: a mirror shows
             left = 80 + round(12 * np.sin(i / 80 * 2 * np.pi))
             frame[:, left : left + 480] = photo
             pictures.append(encode_image(frame))
@@ -147,6 +149,20 @@ def camera_film(tmp_path_factory):
 
 def video_frames(page) -> int:
     return page.frame_locator("iframe").locator("video").evaluate("v => v.getVideoPlaybackQuality().totalVideoFrames")
+
+
+def left_is_darker(page) -> bool:
+    """Of the edges of the picture that the browser shows."""
+    return page.frame_locator("iframe").locator("video").evaluate(
+        """video => {
+            const canvas = document.createElement("canvas");
+            canvas.width = 64; canvas.height = 48;
+            const context = canvas.getContext("2d");
+            context.drawImage(video, 0, 0, 64, 48);
+            const green = x => context.getImageData(x, 24, 1, 1).data[1];
+            return green(1) < green(62);
+        }"""
+    )
 
 
 def test_the_live_page_judges_the_camera_and_the_video_moves(open_page, camera_film):
@@ -163,12 +179,13 @@ def test_the_live_page_judges_the_camera_and_the_video_moves(open_page, camera_f
     rate = (video_frames(page) - before) / (time.monotonic() - started)
     assert rate > 8, f"the picture moves at {rate:.1f} frames a second"
     # A setting takes effect while the video runs on.
-    page.get_by_role("slider").first.wait_for()
-    toggle = page.get_by_text("Mirror the picture")
-    toggle.click()
-    page.wait_for_timeout(1500)
+    assert left_is_darker(page)
     before = video_frames(page)
-    page.wait_for_timeout(1500)
+    page.get_by_text("Mirror the picture").click()
+    end = time.monotonic() + 10
+    while left_is_darker(page):
+        assert time.monotonic() < end, "the mirror does nothing"
+        page.wait_for_timeout(100)
     assert video_frames(page) > before
     page.frame_locator("iframe").get_by_role("button", name="Stop").click()
     page.get_by_text("Press Start").wait_for()
