@@ -10,6 +10,8 @@ import supervision as sv
 
 from core.classes import CLASS_NAMES, WITH_MASK
 
+HISTORY_S = 120
+
 
 @dataclass(frozen=True)
 class FrameStats:
@@ -59,6 +61,8 @@ class LiveSnapshot:
     """The newest analysed frame."""
     recent: FrameStats = FrameStats()
     """All analysed frames of the last seconds added up, so that one flicker does not move the share much."""
+    share_by_second: tuple[tuple[float, float | None], ...] = ()
+    """Seconds ago (from large to small) and the mask share of all faces in that second, over two minutes at most."""
     analysed_frames: int = 0
     analyses_per_s: float = 0.0
     """Analysed frames per second, over the last seconds."""
@@ -80,12 +84,17 @@ class LiveStats:
         """Forget everything, for a new start of the camera."""
         with self._lock:
             self._history: deque[tuple[float, FrameStats]] = deque()
+            self._seconds: deque[tuple[int, FrameStats]] = deque(maxlen=HISTORY_S)
             self._frames, self._analysis_ms, self._error = 0, None, None
 
     def update(self, stats: FrameStats, analysis_ms: float) -> None:
         """Add one analysed frame."""
         with self._lock:
-            self._history.append((self._clock(), stats))
+            now = self._clock()
+            self._history.append((now, stats))
+            if self._seconds and self._seconds[-1][0] == int(now):
+                stats = self._seconds.pop()[1] + stats
+            self._seconds.append((int(now), stats))
             self._frames += 1
             self._analysis_ms, self._error = analysis_ms, None
             self._forget_old()
@@ -106,6 +115,7 @@ class LiveStats:
             return LiveSnapshot(
                 now=self._history[-1][1],
                 recent=sum((stats for _, stats in self._history), FrameStats()),
+                share_by_second=tuple((self._clock() - second, stats.mask_share) for second, stats in self._seconds),
                 analysed_frames=self._frames,
                 analyses_per_s=rate,
                 analysis_ms=self._analysis_ms,

@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.app import camera_problem, pipeline_or_stop, plain, settings_form, show_verdict_counts
+from core.charts import share_over_time
 from core.ice import ice_servers
 from core.live import LiveProcessor
 from core.pipeline import detect_masks
@@ -69,6 +70,7 @@ def show_numbers() -> None:
         return
     show_verdict_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
     if seen.analysis_ms is not None:
+        st.plotly_chart(share_over_time(seen.share_by_second), key="live_share", config={"displayModeBar": False})
         st.caption(f"{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each.")
 
 

@@ -70,7 +70,7 @@ def server_url():
 
 
 @pytest.fixture
-def open_page(playwright, server_url, request):
+def open_page(playwright, server_url):
     browsers = []
 
     def go(path: str, flags: list[str] = FLAGS):
@@ -83,11 +83,15 @@ def open_page(playwright, server_url, request):
 
     yield go
     for browser in browsers:
-        if SCREENSHOTS:
-            Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-            name = re.sub(r"\W+", "-", request.node.name)
-            browser.contexts[0].pages[0].screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
         browser.close()
+
+
+def keep_picture(page, name: str) -> None:
+    """Save what the browser shows, if ``SCREENSHOTS`` names a folder; this is how the README's pictures are made."""
+    if SCREENSHOTS:
+        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(1000)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
 
 def test_the_first_page_appears_fast_and_shows_the_sample(open_page):
@@ -100,6 +104,7 @@ def test_the_first_page_appears_fast_and_shows_the_sample(open_page):
     for words in ("1 face: 1 without a mask.", "1 face: 1 with a mask."):
         page.get_by_text(words).wait_for()
     assert page.locator("img").count() >= 2
+    keep_picture(page, "start")
     page.get_by_role("link", name="Judge a photo").click()
     page.get_by_role("heading", name="Photo").wait_for()
 
@@ -130,6 +135,16 @@ def test_a_photo_is_uploaded_and_judged(open_page):
     assert (annotated != sample_photo(False)).any()
 
 
+def test_two_faces_in_one_photo(open_page):
+    both = np.hstack([sample_photo(False), sample_photo(True)])
+    page = open_page("photo")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    files = [{"name": "two.jpg", "mimeType": "image/jpeg", "buffer": encode_image(both)}]
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_text("2 faces: 1 with a mask, 1 without a mask.").wait_for()
+    keep_picture(page, "photo")
+
+
 @pytest.fixture(scope="module")
 def camera_film(tmp_path_factory):
     """A film for the fake camera: the sample bare for four seconds, then masked, slowly moving from side to side."""
@@ -153,8 +168,11 @@ def video_frames(page) -> int:
 
 def left_is_darker(page) -> bool:
     """Of the edges of the picture that the browser shows."""
-    return page.frame_locator("iframe").locator("video").evaluate(
-        """video => {
+    return (
+        page.frame_locator("iframe")
+        .locator("video")
+        .evaluate(
+            """video => {
             const canvas = document.createElement("canvas");
             canvas.width = 64; canvas.height = 48;
             const context = canvas.getContext("2d");
@@ -162,6 +180,7 @@ def left_is_darker(page) -> bool:
             const green = x => context.getImageData(x, 24, 1, 1).data[1];
             return green(1) < green(62);
         }"""
+        )
     )
 
 
@@ -178,6 +197,7 @@ def test_the_live_page_judges_the_camera_and_the_video_moves(open_page, camera_f
     page.wait_for_timeout(3000)
     rate = (video_frames(page) - before) / (time.monotonic() - started)
     assert rate > 8, f"the picture moves at {rate:.1f} frames a second"
+    keep_picture(page, "live")
     # A setting takes effect while the video runs on.
     assert left_is_darker(page)
     before = video_frames(page)
