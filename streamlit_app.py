@@ -18,6 +18,5 @@ page = st.navigation(
 )
 # Pages keep what they need under keys that start with their name; pictures go when their page is left.
 if page.url_path != "photo":
-    for key in ("photo_known", "photo_decoded"):
-        st.session_state.pop(key, None)
+    st.session_state.pop("photo_set", None)
 page.run()

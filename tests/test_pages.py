@@ -100,9 +100,9 @@ def test_results_stay_and_follow_the_settings(photo_page):
 
 def test_pictures_are_forgotten_when_another_page_is_shown():
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    app.session_state["photo_known"] = app.session_state["photo_decoded"] = "pictures"
+    app.session_state["photo_set"] = "pictures"
     app.run()  # the first page
-    assert "photo_known" not in app.session_state and "photo_decoded" not in app.session_state
+    assert "photo_set" not in app.session_state
 
 
 def test_a_photo_that_breaks_the_analysis_does_not_cost_the_others(monkeypatch):

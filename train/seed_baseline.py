@@ -7,12 +7,13 @@ input, prints one. Weights are random: they do not change the time.
 import json
 import os
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cv2
 import numpy as np
+
+from core.benchmark import times_ms
 
 
 def time_seed(frames: dict[str, str], repeats: int) -> dict:
@@ -39,22 +40,11 @@ def time_seed(frames: dict[str, str], repeats: int) -> dict:
             judge(frame[y : y + h, x : x + w])
 
     face = np.full((120, 100, 3), 127, np.uint8)
-    result = {"predict_ms": timed(lambda: judge(face), repeats), "frame_ms": {}}
+    result = {"predict_ms": times_ms(lambda: judge(face), repeats), "frame_ms": {}}
     for faces, path in frames.items():
         frame = cv2.imread(path)
-        result["frame_ms"][faces] = timed(lambda frame=frame: whole(frame), max(3, repeats // 4))
+        result["frame_ms"][faces] = times_ms(lambda frame=frame: whole(frame), max(3, repeats // 4))
     return result
-
-
-def timed(call, repeats: int) -> list[float]:
-    """Times of repeated calls in milliseconds, after one that does not count."""
-    call()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - started) * 1000)
-    return times
 
 
 if __name__ == "__main__":
