@@ -44,7 +44,7 @@ def draw_mask(
     """
     x1, y1, x2, y2 = face_xyxy
     face_w, face_h = x2 - x1, y2 - y1
-    nose, mask_h, half_w = y1 + 0.43 * face_h, 0.56 * face_h, 0.48 * face_w
+    nose, mask_h, half_w = y1 + 0.46 * face_h, 0.53 * face_h, 0.48 * face_w
     turn = cv2.getRotationMatrix2D(((x1 + x2) / 2, (y1 + y2) / 2), -tilt_deg, 1)
 
     def place(points) -> np.ndarray:

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 MAX_BOX_AGE_S = 1.0
 # Without a new frame for this long the camera is gone, and the analysis thread ends; the next frame starts a new one.
 IDLE_S = 3.0
+# After an analysis the thread rests for this share of the time it took: the picture, its encoder and other visitors
+# need the processor too.
+REST_SHARE = 0.4
 # After an error the next try waits, so that a broken model does not fill a core with failures.
 RETRY_S = 0.5
 
@@ -97,6 +100,7 @@ class LiveProcessor:
                 self._detections, self._detected_at, self._analysis_s = detections, now, now - started
                 self.stats.update(seen, (now - started) * 1000)
                 self._last_error = ""
+            time.sleep(min(REST_SHARE * (now - started), 0.2))
 
     def _fail(self, error: Exception) -> None:
         with self._condition:

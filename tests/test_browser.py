@@ -136,7 +136,7 @@ def test_a_photo_is_uploaded_and_judged(open_page):
 
 
 def test_two_faces_in_one_photo(open_page):
-    both = np.hstack([sample_photo(False), sample_photo(True)])
+    both = np.hstack([sample_photo(masked)[:400, 60:400] for masked in (False, True)])
     page = open_page("photo")
     page.set_viewport_size({"width": 1280, "height": 800})
     files = [{"name": "two.jpg", "mimeType": "image/jpeg", "buffer": encode_image(both)}]

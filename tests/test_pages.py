@@ -10,6 +10,7 @@ import streamlit as st
 import streamlit_webrtc
 from streamlit.testing.v1 import AppTest
 
+from core.crops import resize
 from core.images import encode_image
 from core.pipeline import PIPELINES, PipelineSpec
 from core.sample import sample_photo
@@ -218,8 +219,8 @@ def live_page(monkeypatch):
 
 
 def send(streamer, masked):
-    frame = np.full((512, 640, 3), 150, np.uint8)
-    frame[:, 64:576] = sample_photo(masked)
+    frame = np.full((480, 640, 3), 40, np.uint8)
+    frame[:, 80:560] = resize(sample_photo(masked), (480, 480))
     shown = streamer.arguments["video_frame_callback"](av.VideoFrame.from_ndarray(frame, format="bgr24"))
     return frame, shown.to_ndarray(format="bgr24")
 

@@ -114,6 +114,7 @@ def format_report(scores: list[HaarScore], photos: int, faces_counted: int, data
         f"{faces_counted} faces of {MIN_FACE_PX} px and more.",
         f"Found: a box at IoU {FOUND_IOU} or more. False alarm: a box that overlaps no annotated face by "
         f"{FALSE_ALARM_IOU}.",
+        "Times compare the rows with each other; each was taken once, whatever else the machine did.",
         "Sorted by F1 of found and precision. The first row without profile is the default in `core/faces.py`.",
         "",
         "| cascade | profile | longest side | scale factor | neighbours | found | of masked | of bare | precision "
@@ -158,7 +159,7 @@ def main() -> None:
         center, width = fit_score(photos, cascade, best.settings)
         print(f"score curve of {cascade}: centre {center:.2f}, width {width:.2f}")
     counted = sum(int((shorter_sides(photo.truth.xyxy) >= MIN_FACE_PX).sum()) for photo in chosen)
-    text = format_report(scores, len(photos), counted, f"{given.data.name} --every {given.every}")
+    text = format_report(scores, len(photos), counted, f"DATA/{given.data.name}")
     write_atomic(given.out, lambda path: path.write_text(text, encoding="utf-8"))
     print(f"best: {best.settings}")
 

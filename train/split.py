@@ -99,7 +99,7 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
     is_held_out = np.array([sample.held_out for sample in samples], bool)
     groups = sample_groups(samples)
     near_held_out = np.isin(groups, groups[is_held_out]) & ~is_held_out
-    open_places = np.flatnonzero(~is_held_out & ~(near_held_out if method == "grouped" else False))
+    open_places = np.flatnonzero(~(is_held_out | near_held_out if method == "grouped" else is_held_out))
     shares = {"test": test_share, "val": val_share}
     parts = {}
     if method == "random":
