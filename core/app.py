@@ -79,8 +79,13 @@ def pipeline_or_stop(name: str) -> Pipeline:
         st.stop()
 
 
-def settings_form() -> tuple[str, DetectionSettings]:
-    """The settings in the sidebar: the chosen pipeline's name and the limits. Kept while pages change."""
+def settings_form(page: str, defaults: DetectionSettings) -> tuple[str, DetectionSettings]:
+    """The settings in the sidebar: the chosen pipeline's name and the limits. Kept while pages change.
+
+    Args:
+        page: whose limits these are; the pipeline is the same on all pages.
+        defaults: the limits at first.
+    """
     with st.sidebar:
         st.subheader("Settings")
         name = DEFAULT_PIPELINE
@@ -95,24 +100,23 @@ def settings_form() -> tuple[str, DetectionSettings]:
         st.caption(f"**{PIPELINES[name].title}.** {PIPELINES[name].summary}")
         confidence = st.slider(
             "Lowest confidence",
-            *(50, 99, 50),
+            *(50, 99, round(100 * defaults.min_confidence)),
             format="%d%%",
             help="Faces whose verdict is less sure than this are left out.",
-            **_kept("confidence"),
+            **_kept(f"{page}_confidence"),
         )
         min_face = st.slider(
             "Smallest face",
-            *(16, 200, 24),
+            *(16, 200, round(defaults.min_face_px)),
             format="%d px",
             help="Shorter side of a face in pixels of the picture. Smaller faces are left out.",
-            **_kept("min_face"),
+            **_kept(f"{page}_min_face"),
         )
-        haar = _haar_form() if PIPELINES[name].uses_haar else HaarSettings()
+        haar = _haar_form(page, defaults.haar) if PIPELINES[name].uses_haar else defaults.haar
     return name, DetectionSettings(confidence / 100, min_face, haar)
 
 
-def _haar_form() -> HaarSettings:
-    default = HaarSettings()
+def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
     names = {"default": "Standard", "alt2": "Alternative"}
     with st.expander("Advanced"):
         return HaarSettings(
@@ -122,25 +126,25 @@ def _haar_form() -> HaarSettings:
                 index=list(CASCADE_FILES).index(default.cascade),
                 format_func=names.get,
                 help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
-                **_kept("cascade"),
+                **_kept(f"{page}_cascade"),
             ),
             profile=st.checkbox(
                 "Look for faces from the side too",
                 default.profile,
                 help="Finds more faces and takes about three times as long.",
-                **_kept("profile"),
+                **_kept(f"{page}_profile"),
             ),
             scale_factor=st.slider(
                 "Step between face sizes",
                 *(1.05, 1.5, default.scale_factor, 0.05),
                 help="`scaleFactor`: small steps find more faces and are slower.",
-                **_kept("scale_factor"),
+                **_kept(f"{page}_scale_factor"),
             ),
             min_neighbors=st.slider(
                 "Agreement",
                 *(1, 10, default.min_neighbors),
                 help="`minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
-                **_kept("min_neighbors"),
+                **_kept(f"{page}_min_neighbors"),
             ),
             max_side=st.select_slider(
                 "Search size",
@@ -148,7 +152,7 @@ def _haar_form() -> HaarSettings:
                 default.max_side,
                 format_func=lambda side: f"{side} px",
                 help="The picture's longer side is reduced to this for the search. Larger finds smaller faces.",
-                **_kept("max_side"),
+                **_kept(f"{page}_max_side"),
             ),
         )
 

@@ -23,7 +23,14 @@ from core.annotate import annotate
 from core.classifier import load_classifier
 from core.crops import crop_faces, resize
 from core.files import write_json
-from core.pipeline import PIPELINES, ClassicPipeline, DetectionSettings, build_pipeline, detect_masks
+from core.pipeline import (
+    LIVE_SETTINGS,
+    PIPELINES,
+    ClassicPipeline,
+    DetectionSettings,
+    build_pipeline,
+    detect_masks,
+)
 from core.sample import SAMPLE_FACE_XYXY, sample_photo
 
 FRAME_WH = (640, 480)
@@ -112,6 +119,7 @@ def run_benchmark(repeats: int = 40, with_seed: bool = True) -> dict:
         "repeats": repeats,
         "frame_ms": {},
         "frame_p95_ms": {},
+        "live_frame_ms": {},
         "stages_ms": {},
     }
     classifier = load_classifier()
@@ -138,6 +146,10 @@ def run_benchmark(repeats: int = 40, with_seed: bool = True) -> dict:
             name,
             {f: times_ms(partial(detect_masks, frame, pipeline), repeats) for f, frame in frames.items()},
         )
+        result["live_frame_ms"][name] = {
+            str(faces): median_and_p95(times_ms(partial(detect_masks, frame, pipeline, LIVE_SETTINGS), repeats))
+            for faces, frame in frames.items()
+        }
         if isinstance(pipeline, ClassicPipeline):
             result["stages_ms"][name] = {
                 str(faces): stage_times(pipeline, frame, faces, repeats) for faces, frame in frames.items()
@@ -167,6 +179,9 @@ def format_result(result: dict) -> str:
     for name, medians in result["frame_ms"].items():
         p95 = result["frame_p95_ms"][name]
         lines.append(name.ljust(24) + "".join(f"{f'{medians[f]:.1f} ({p95[f]:.1f})':>18}" for f in medians))
+    for name, by_faces in result["live_frame_ms"].items():
+        cells = (f"{times['median']:.1f} ({times['p95']:.1f})" for times in by_faces.values())
+        lines.append(f"{name}, live settings".ljust(24) + "".join(f"{cell:>18}" for cell in cells))
     for name, by_faces in result["stages_ms"].items():
         lines += ["", f"stages of {name}"]
         for stage in ("find_faces", "crop", "classify", "annotate"):

@@ -82,12 +82,14 @@ class HaarFaceFinder:
             and ``face_score`` (n,) float32 in 0..1.
         """
         grey, ratio = self._prepare(frame_bgr, settings)
-        min_side = max(1, int(min_face_px / ratio.max()))
         searches = [(settings.cascade, False)]
         if settings.profile:  # its cascade knows one side of the head only: mirrored, it finds the other
             searches += [("profile", False), ("profile", True)]
         xyxy, score = np.empty((0, 4), np.float32), np.empty(0, np.float32)
         for cascade, mirrored in searches:
+            # A face is narrower than its square: smaller squares than this hold smaller faces only.
+            x1, _, x2, _ = FACE_IN_SQUARE[cascade]
+            min_side = max(1, int(min_face_px / (x2 - x1) / ratio.max()))
             squares, weight = self._search(cascade, cv2.flip(grey, 1) if mirrored else grey, settings, min_side)
             boxes = faces_in_squares(squares, cascade)
             if mirrored:

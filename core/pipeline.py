@@ -25,6 +25,10 @@ class DetectionSettings:
     """Knobs of the classic pipeline's cascade."""
 
 
+# For live video: whoever stands before a camera is near, and a box that comes soon is worth more than a far face.
+LIVE_SETTINGS = DetectionSettings(min_face_px=48, haar=HaarSettings(scale_factor=1.1, min_neighbors=3))
+
+
 class Pipeline(Protocol):
     """What every pipeline can do. It is shared by all visitors, so a call must be safe from any thread."""
 

@@ -10,7 +10,7 @@ from core.app import camera_problem, pipeline_or_stop, plain, settings_form, sho
 from core.charts import share_over_time
 from core.ice import ice_servers
 from core.live import LiveProcessor
-from core.pipeline import detect_masks
+from core.pipeline import LIVE_SETTINGS, detect_masks
 
 TEXTS = {
     "start": "Start",
@@ -23,7 +23,7 @@ TEXTS = {
 }
 
 st.title("Live webcam")
-pipeline_name, settings = settings_form()
+pipeline_name, settings = settings_form("live", LIVE_SETTINGS)
 pipeline = pipeline_or_stop(pipeline_name)  # loaded and warm before the first frame comes
 
 if problem := camera_problem():

@@ -12,7 +12,7 @@ from core.detections import resized
 from core.export import detection_rows, rows_to_csv, rows_to_json
 from core.images import UPLOAD_TYPES, decode_image, encode_image
 from core.photos import Photo, PhotoSet
-from core.pipeline import detect_masks
+from core.pipeline import DetectionSettings, detect_masks
 from core.stats import FrameStats, describe, summarize
 
 # The picture on the page, longer side; the download has every pixel.
@@ -46,7 +46,7 @@ def show(photo: Photo, frame_bgr: np.ndarray) -> None:
 
 
 st.title("Photo")
-pipeline_name, settings = settings_form()
+pipeline_name, settings = settings_form("photo", DetectionSettings())
 source = st.segmented_control(
     "From", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"
 )
