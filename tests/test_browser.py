@@ -104,7 +104,6 @@ def test_the_first_page_appears_fast_and_shows_the_sample(open_page):
     for words in ("1 face: 1 without a mask.", "1 face: 1 with a mask."):
         page.get_by_text(words).wait_for()
     assert page.locator("img").count() >= 2
-    keep_picture(page, "start")
     page.get_by_role("link", name="Judge a photo").click()
     page.get_by_role("heading", name="Photo").wait_for()
 
