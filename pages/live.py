@@ -71,7 +71,10 @@ def show_numbers() -> None:
     show_verdict_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
     if seen.analysis_ms is not None:
         st.plotly_chart(share_over_time(seen.share_by_second), key="live_share", config={"displayModeBar": False})
-        st.caption(f"{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each.")
+        st.caption(
+            "The share is that of the last 10 seconds. "
+            f"{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each."
+        )
 
 
 with numbers:
