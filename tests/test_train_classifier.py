@@ -21,7 +21,6 @@ from train.classifier import parse_config
 from train.config import TrainConfig
 from train.data import DataError
 from train.faces import batches, load_faces
-from train.trainer import read_state
 
 SETTINGS = ["--epochs", "3", "--fine-tune-blocks", "1", "--fine-tune-epochs", "1", "--batch-size", "8"]
 
@@ -136,6 +135,9 @@ def test_a_killed_run_goes_on_after_its_last_epoch(faces_folder, tmp_path, stop_
 
 
 def test_a_kill_between_weights_and_other_files_loses_nothing(finished_run, faces_folder, tmp_path):
+    # Not at the top: on Python 3.13 the video library, which other test files import, crashes after TensorFlow.
+    from train.trainer import read_state
+
     out = tmp_path / "run"
     shutil.copytree(finished_run[0], out)
     state = read_state(out / "last.keras")
