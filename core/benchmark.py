@@ -111,7 +111,7 @@ def stage_times(pipeline: ClassicPipeline, frame: np.ndarray, faces: int, repeat
     return {"faces_found": len(found)} | {name: median_and_p95(times_ms(call, repeats)) for name, call in calls.items()}
 
 
-def run_benchmark(repeats: int = 40, with_seed: bool = True) -> dict:
+def run_benchmark(repeats: int = 40) -> dict:
     """Everything, as a dictionary that JSON can hold; ``frame_ms`` has medians by pipeline and number of faces."""
     frames = {faces: frame_with_faces(faces) for faces in FACES}
     result: dict = {
@@ -133,12 +133,11 @@ def run_benchmark(repeats: int = 40, with_seed: bool = True) -> dict:
     # One face the whole way, as predict is timed: cut out, resized, judged.
     one = median_and_p95(times_ms(lambda: classifier.classify(head, box), repeats))
     result["classify_one_ms"], result["classify_one_p95_ms"] = one["median"], one["p95"]
-    if with_seed:
-        seed = seed_times(frames, repeats)
-        one = median_and_p95(seed["predict_ms"])
-        result["predict_one_ms"], result["predict_one_p95_ms"] = one["median"], one["p95"]
-        result["predict_over_classify"] = round(one["median"] / result["classify_one_ms"], 1)
-        _add_frames(result, "seed", {int(faces): times for faces, times in seed["frame_ms"].items()})
+    seed = seed_times(frames, repeats)
+    one = median_and_p95(seed["predict_ms"])
+    result["predict_one_ms"], result["predict_one_p95_ms"] = one["median"], one["p95"]
+    result["predict_over_classify"] = round(one["median"] / result["classify_one_ms"], 1)
+    _add_frames(result, "seed", {int(faces): times for faces, times in seed["frame_ms"].items()})
     for name in PIPELINES:
         pipeline = build_pipeline(name)
         _add_frames(
@@ -166,15 +165,9 @@ def _add_frames(result: dict, name: str, times_by_faces: dict[int, list[float]])
 def format_result(result: dict) -> str:
     """The figures as lines of text."""
     lines = [f"{result['machine']['cpus']} cores, median of {result['repeats']} calls (95th percentile), milliseconds"]
-    if "predict_one_ms" in result:
-        lines.append(
-            f"one face, seed (model.predict)  {result['predict_one_ms']:8.2f} ({result['predict_one_p95_ms']:.2f})"
-        )
-    lines.append(
-        f"one face, ours (LiteRT)         {result['classify_one_ms']:8.2f} ({result['classify_one_p95_ms']:.2f})"
-    )
-    if "predict_over_classify" in result:
-        lines.append(f"the seed's way takes {result['predict_over_classify']} times as long")
+    for who, key in (("seed (model.predict)", "predict_one"), ("ours (LiteRT)", "classify_one")):
+        lines.append(f"one face, {who:<22}{result[f'{key}_ms']:8.2f} ({result[f'{key}_p95_ms']:.2f})")
+    lines.append(f"the seed's way takes {result['predict_over_classify']} times as long")
     lines += ["", "640×480 frame".ljust(24) + "".join(f"{f'{faces} faces':>18}" for faces in FACES)]
     for name, medians in result["frame_ms"].items():
         p95 = result["frame_p95_ms"][name]

@@ -6,7 +6,7 @@ import av
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
-from core.app import camera_problem, pipeline_or_stop, plain, settings_form, show_verdict_counts
+from core.app import CAMERA_PROBLEMS, camera_problem, pipeline_or_stop, plain, settings_form, show_verdict_counts
 from core.charts import share_over_time
 from core.ice import ice_servers
 from core.live import LiveProcessor
@@ -17,9 +17,9 @@ TEXTS = {
     "stop": "Stop",
     "select_device": "Choose camera",
     "device_ask_permission": "Allow the camera when your browser asks.",
-    "device_not_available": "No camera was found: connect one and reload this page.",
-    "device_access_denied": "The camera was refused: allow it in your browser's address bar, then reload this page.",
-    "media_api_not_available": "This browser gives no camera to this page: use https or localhost.",
+    "device_not_available": CAMERA_PROBLEMS["missing"],
+    "device_access_denied": CAMERA_PROBLEMS["refused"],
+    "media_api_not_available": CAMERA_PROBLEMS["insecure"],
 }
 
 st.title("Live webcam")

@@ -60,7 +60,7 @@ else:
 photo_set: PhotoSet = st.session_state.setdefault("photo_set", PhotoSet())
 photos = photo_set.show((upload.file_id, upload.name, upload.getvalue) for upload in uploads)
 pipeline = pipeline_or_stop(pipeline_name)
-bar = st.progress(0.0, "Looking for faces …") if len(photos) > 1 else st.empty()
+bar = st.empty()  # appears only while there is something to judge
 photo_set.judge(
     partial(detect_masks, pipeline=pipeline, settings=settings),
     (pipeline_name, settings),
