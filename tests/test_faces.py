@@ -70,3 +70,16 @@ def test_an_opencv_without_cascades_gets_a_sentence(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(ModelError, match=r"install opencv-python-headless>=4\.12,<5"):
         HaarFaceFinder()
+
+
+def test_a_face_in_the_mirrored_profile_comes_back_on_its_own_side(find, monkeypatch):
+    frame = np.zeros((100, 300, 3), np.uint8)
+    frame[:, 250:] = 255  # light on the right; in the mirror on the left
+
+    def search(cascade, grey, settings, min_side):
+        seen = cascade == "profile" and grey[50, 10] > grey[50, 290]
+        return np.array([[10, 20, 50, 60]] if seen else [], np.float32).reshape(-1, 4), np.ones(int(seen), np.float32)
+
+    monkeypatch.setattr(find, "_search", search)
+    (box,) = find(frame, HaarSettings(profile=True))[0]
+    assert 250 <= box[0] < box[2] <= 290

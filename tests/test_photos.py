@@ -30,6 +30,8 @@ def test_photos_are_judged_once_per_setting_and_forgotten_when_removed():
     assert again is second
     (new,) = photos.show([file("a", reads=reads)])
     assert new is not first and new.detections is None
+    photos.judge(detect, "other settings")
+    assert reads == ["a", "b", "a"], "the pixels of a removed photo were not kept"
 
 
 def test_a_failure_costs_one_photo_alone(caplog):

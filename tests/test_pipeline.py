@@ -84,3 +84,11 @@ def test_an_unknown_pipeline_is_refused_by_name():
         build_pipeline("best")
     with pytest.raises(ValueError, match="no model card"):
         build_pipeline("classic", "nobody")
+
+
+def test_the_cascades_boxes_over_the_edge_are_clipped(monkeypatch):
+    classic = build_pipeline("classic")
+    over = np.array([[-20, -30, 60, 70], [100, 10, 190, 130]], np.float32), np.array([0.9, 0.9], np.float32)
+    monkeypatch.setattr(classic, "find_faces", lambda *args: over)
+    found = detect_masks(np.zeros((120, 160, 3), np.uint8), classic)
+    assert sorted(found.xyxy.tolist()) == [[0, 0, 60, 70], [100, 10, 160, 120]]
