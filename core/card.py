@@ -11,7 +11,9 @@ from core.classes import CLASS_NAMES
 from core.files import write_atomic, write_json
 
 MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
-OUTPUTS = ("logits", "probabilities")
+OUTPUTS = {"classifier": ("logits", "probabilities"), "detector": ("centers",)}
+"""What a model can give, by its kind."""
+USES = ("photo", "live")
 
 
 class ModelError(ValueError):
@@ -33,7 +35,14 @@ class ModelCard:
     margin: float
     """Share of a face's longer side that the crop adds on every side."""
     output: str
-    """``logits`` (softmax still to be taken) or ``probabilities``."""
+    """Classifier: ``logits`` (softmax still to be taken) or ``probabilities``. Detector: ``centers``, three maps."""
+    kind: str = "classifier"
+    """``classifier`` judges one face, ``detector`` finds and judges all faces of a picture."""
+    face_scores: dict = field(default_factory=dict)
+    """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``)."""
+    calibration: dict = field(default_factory=dict)
+    """Detector: ``center_scale`` and ``center_offset`` make its centre logits probabilities, ``temperature`` divides
+    its state logits."""
     color_order: str = "RGB"
     scaling: str = "inside the model; pixels go in as 0..255"
     precision: str = "int8"
@@ -68,7 +77,7 @@ def load_card(path: Path | str) -> ModelCard:
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError) as error:
         raise ModelError(f"{path} is not a model card ({error}); restore it or train the model again.") from None
-    texts = (card.name, card.file, card.sha256, card.output, card.color_order)
+    texts = (card.name, card.file, card.sha256, card.output, card.color_order, card.kind)
     if not all(isinstance(text, str) for text in texts):
         raise ModelError(f"{path} is not a model card (a name, file or kind is no text); restore it or train again.")
     known = isinstance(card.classes, list) and all(name in CLASS_NAMES for name in card.classes)
@@ -76,20 +85,38 @@ def load_card(path: Path | str) -> ModelCard:
         raise ModelError(f"{path} names the classes {card.classes}; this app knows {', '.join(CLASS_NAMES)}.")
     if Path(card.file).name != card.file:
         raise ModelError(f"{path} names the file {card.file!r}; it must lie in the card's own folder.")
-    if card.output not in OUTPUTS or card.color_order != "RGB":
+    if card.kind not in OUTPUTS:
+        raise ModelError(f"{path} describes a {card.kind!r}; this app knows {' and '.join(OUTPUTS)}.")
+    if card.output not in OUTPUTS[card.kind] or card.color_order != "RGB":
         raise ModelError(
             f"{path} says output {card.output!r}, colour order {card.color_order!r}; "
-            f"possible are {' or '.join(OUTPUTS)}, and RGB."
+            f"possible are {' or '.join(OUTPUTS[card.kind])}, and RGB."
         )
     numbers = isinstance(card.input_size, int) and isinstance(card.margin, int | float)
     if not (numbers and 32 <= card.input_size <= 1024 and 0 <= card.margin <= 1):
         raise ModelError(f"{path} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
+    if card.kind == "detector":
+        wanted = {("face_scores", use) for use in USES}
+        wanted |= {("calibration", name) for name in ("center_scale", "center_offset", "temperature")}
+        for table, name in sorted(wanted):
+            value = getattr(card, table)
+            if not isinstance(value, dict) or not isinstance(value.get(name), int | float):
+                raise ModelError(f"{path} has no number {name!r} in {table!r}; restore it or train the model again.")
+        if tuple(card.classes) != CLASS_NAMES or card.calibration["temperature"] <= 0:
+            raise ModelError(f"{path} is no detector's card: all three classes and a temperature above 0 are needed.")
     return dataclasses.replace(card, classes=tuple(card.classes))
 
 
-def list_models(folder: Path | str = MODELS_DIR) -> list[str]:
-    """Names of the models in a folder, sorted: each has a ``NAME.json`` card."""
-    return sorted(path.stem for path in Path(folder).glob("*.json"))
+def list_models(folder: Path | str = MODELS_DIR, kind: str | None = None) -> list[str]:
+    """Names of the models in a folder, sorted: each has a ``NAME.json`` card; with ``kind`` only good ones of it."""
+
+    def fits(path: Path) -> bool:
+        try:
+            return kind is None or load_card(path).kind == kind
+        except ModelError:
+            return False
+
+    return sorted(path.stem for path in Path(folder).glob("*.json") if fits(path))
 
 
 def file_sha256(path: Path | str) -> str:

@@ -1,20 +1,18 @@
 """The mask classifier on LiteRT: all faces of a frame in one call, no TensorFlow."""
 
-import os
 import threading
 from pathlib import Path
 
 import numpy as np
 
-from core.card import MODELS_DIR, ModelCard, ModelError, file_sha256, load_card
+from core.card import MODELS_DIR, ModelCard, ModelError
 from core.classes import class_index
 from core.crops import crop_faces
+from core.litert import Network, checked_model
 
 DEFAULT_CLASSIFIER = "mask-classifier"
 # Faces per call of the network: memory grows with each, and is never given back. No ordinary frame has more.
 MAX_BATCH = 64
-# More threads than this gain nothing on a network this small and starve the video threads.
-MAX_THREADS = 4
 
 
 class MaskClassifier:
@@ -26,30 +24,17 @@ class MaskClassifier:
         Raises:
             ModelError: the file is missing, broken, or does not fit its card.
         """
-        from ai_edge_litert.interpreter import Interpreter
-
         self.card = card
         self.class_ids = np.array([class_index(name) for name in card.classes])
-        model_path = Path(model_path)
-        if not model_path.is_file():
-            raise ModelError(f"The model file {model_path} is missing; restore it or train the model again.")
-        try:
-            self._interpreter = Interpreter(
-                str(model_path), num_threads=num_threads or min(MAX_THREADS, os.cpu_count() or 1)
-            )
-            (self._input,) = self._interpreter.get_input_details()
-            (self._output,) = self._interpreter.get_output_details()
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise ModelError(f"{model_path} is not a usable LiteRT model ({error}).") from None
+        self._network = Network(model_path, num_threads)
         side = card.input_size
-        shapes = tuple(self._input["shape"][1:]), tuple(self._output["shape"][1:])
+        shapes = self._network.input_shape[1:], *(shape[1:] for shape in self._network.output_shapes)
         if shapes != ((side, side, 3), (len(card.classes),)):
             raise ModelError(
-                f"{model_path} takes {shapes[0]} and gives {shapes[1]}, "
+                f"{model_path} takes {shapes[0]} and gives {', '.join(map(str, shapes[1:]))}, "
                 f"its card says {(side, side, 3)} and {(len(card.classes),)}."
             )
         self._lock = threading.Lock()
-        self._batch = 0
         try:
             self.probabilities(np.zeros((1, side, side, 3), np.uint8))  # warm up, so that the first face is fast too
         except (ValueError, RuntimeError) as error:
@@ -69,19 +54,9 @@ class MaskClassifier:
         outputs = [np.empty((0, len(self.card.classes)), np.float32)]
         with self._lock:
             for start in range(0, len(crops_rgb), MAX_BATCH):
-                outputs.append(self._run(crops_rgb[start : start + MAX_BATCH]))
+                outputs.extend(self._network(crops_rgb[start : start + MAX_BATCH]))
         output = np.concatenate(outputs)
         return softmax(output) if self.card.output == "logits" else output
-
-    def _run(self, crops_rgb: np.ndarray) -> np.ndarray:
-        if len(crops_rgb) != self._batch:  # allocating anew costs less than padding to a fixed batch
-            self._batch = 0  # should the next lines fail, the next call starts over
-            self._interpreter.resize_tensor_input(self._input["index"], crops_rgb.shape)
-            self._interpreter.allocate_tensors()
-            self._batch = len(crops_rgb)
-        self._interpreter.set_tensor(self._input["index"], crops_rgb.astype(self._input["dtype"], copy=False))
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])
 
     def classify(self, frame_bgr: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Judge the faces of a frame.
@@ -113,9 +88,4 @@ def load_classifier(
     Raises:
         ModelError: there is no such model, or its file is not the one its card describes.
     """
-    folder = Path(folder)
-    card = load_card(folder / f"{name}.json")
-    path = folder / card.file
-    if path.is_file() and file_sha256(path) != card.sha256:
-        raise ModelError(f"{path} is not the file that its card describes; restore both or train the model again.")
-    return MaskClassifier(card, path, num_threads)
+    return MaskClassifier(*checked_model(name, "classifier", folder), num_threads)

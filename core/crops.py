@@ -1,9 +1,12 @@
-"""Faces cut out of a frame for the classifier: the one place where BGR becomes RGB on the way to a model."""
+"""Pictures on their way to a network: the one place where BGR becomes RGB."""
 
 import cv2
 import numpy as np
 
 from core.boxes import square_boxes
+
+GREY = 127
+"""What lies beyond the edge of a picture for the detector, in training too."""
 
 
 def crop_faces(frame_bgr: np.ndarray, xyxy: np.ndarray, size: int, margin: float) -> np.ndarray:
@@ -26,6 +29,25 @@ def crop_faces(frame_bgr: np.ndarray, xyxy: np.ndarray, size: int, margin: float
         part = cut(frame_bgr, square)
         cv2.cvtColor(resize(part, (size, size)), cv2.COLOR_BGR2RGB, dst=crop)
     return crops
+
+
+def letterbox(frame_bgr: np.ndarray, long_side: int) -> tuple[np.ndarray, float]:
+    """A frame scaled as a whole, at the top left of a grey canvas that the detector accepts.
+
+    Args:
+        frame_bgr: (h, w, 3) uint8.
+        long_side: what the frame's longer side becomes, larger or smaller than it is.
+
+    Returns:
+        (h', w', 3) uint8 RGB, both sides multiples of 32, and the factor by which the frame was scaled.
+    """
+    height, width = frame_bgr.shape[:2]
+    scale = long_side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    canvas = np.full((-(-size[1] // 32) * 32, -(-size[0] // 32) * 32, 3), GREY, np.uint8)
+    small = frame_bgr if size == (width, height) else resize(frame_bgr, size)
+    canvas[: size[1], : size[0]] = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+    return canvas, scale
 
 
 def cut(frame_bgr: np.ndarray, xyxy: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from core.detections import FACE_SCORE
 FOUND_IOU = 0.4
 FALSE_ALARM_IOU = 0.3
 AP_IOU = 0.5
+CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class EvaluationResult:
     """Mean of mask and no mask, faces with a mask worn incorrectly ignored."""
     map50_three_state: float | None
     """Mean of all three classes."""
+    verdict_calibration_error: float | None
+    """How far the probability of a verdict is from the share of right ones, among the faces found, 0..1."""
     median_ms: float | None
 
 
@@ -59,6 +62,8 @@ class Evaluation:
         self._found = np.zeros(len(CLASS_NAMES), int)
         self._right = np.zeros(len(CLASS_NAMES), int)
         self._photos: list[tuple[sv.Detections, sv.Detections]] = []
+        self._confidence: list[np.ndarray] = []
+        self._judged_right: list[np.ndarray] = []
 
     def update(
         self, shown: sv.Detections, truth: sv.Detections, elapsed_ms: float, ranked: sv.Detections | None = None
@@ -77,6 +82,8 @@ class Evaluation:
         counted = counts[true]
         predicted, true = predicted[counted], true[counted]
         right = shown.class_id[predicted] == truth.class_id[true]
+        self._confidence.append(shown.confidence[predicted])
+        self._judged_right.append(right)
         for class_id in range(len(CLASS_NAMES)):
             self._faces[class_id] += (truth.class_id[counts] == class_id).sum()
             self._found[class_id] += (truth.class_id[true] == class_id).sum()
@@ -102,6 +109,10 @@ class Evaluation:
             ap50={name: three.get(i) for i, name in enumerate(CLASS_NAMES)},
             map50_two_state=_mean(two.get(WITH_MASK), two.get(WITHOUT_MASK)),
             map50_three_state=_mean(*(three.get(i) for i in range(len(CLASS_NAMES)))),
+            verdict_calibration_error=calibration_error(
+                np.concatenate([np.empty(0), *self._confidence]),
+                np.concatenate([np.empty(0, bool), *self._judged_right]),
+            ),
             median_ms=statistics.median(self._times_ms) if self._times_ms else None,
         )
 
@@ -137,6 +148,29 @@ class Evaluation:
         on_ignored = iou[:, ~counts].max(axis=1, initial=0) >= AP_IOU
         small = shorter_sides(ranked.xyxy) < self.min_face_px
         return ~on_counted & (on_ignored | small)
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float | None:
+    """Expected calibration error (Guo et al. 2017): how far the stated probability is from the share that is right.
+
+    Judgements are put in ``bins`` bins of equal width by their probability; the gap in each is weighted by its size.
+
+    Args:
+        confidence: (n,) in 0..1.
+        right: (n,) bool.
+
+    Returns:
+        0..1, or ``None`` for no judgements.
+    """
+    if not len(confidence):
+        return None
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = 0.0
+    for b in range(bins):
+        inside = bin_of == b
+        if inside.any():
+            gap += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    return float(gap)
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -8,8 +8,10 @@ import numpy as np
 import supervision as sv
 
 from core.boxes import clip_boxes, shorter_sides
+from core.classes import CLASS_NAMES
 from core.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
-from core.detections import make_detections, no_detections
+from core.detections import FACE_SCORE, make_detections, no_detections
+from core.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, MaskDetector, load_detector
 from core.faces import HaarFaceFinder, HaarSettings
 
 
@@ -23,10 +25,16 @@ class DetectionSettings:
     """Faces whose shorter side is smaller, in pixels of the frame, are left out."""
     haar: HaarSettings = field(default_factory=HaarSettings)
     """Knobs of the classic pipeline's cascade."""
+    speed: str = DEFAULT_SPEED
+    """How closely the detector looks, a key of ``core.detector.SPEEDS``."""
+    use: str = "photo"
+    """``photo`` or ``live``: which of the pipeline's own limits for ``face_score`` holds."""
+    min_face_score: float | None = None
+    """Faces less likely than this are left out, 0..1; ``None`` leaves it to the pipeline."""
 
 
 # For live video: whoever stands before a camera is near, and a box that comes soon is worth more than a far face.
-LIVE_SETTINGS = DetectionSettings(min_face_px=48, haar=HaarSettings(scale_factor=1.1, min_neighbors=3))
+LIVE_SETTINGS = DetectionSettings(min_face_px=48, haar=HaarSettings(scale_factor=1.1, min_neighbors=3), use="live")
 
 
 class Pipeline(Protocol):
@@ -34,6 +42,8 @@ class Pipeline(Protocol):
 
     classes: tuple[str, ...]
     """The names, all from ``CLASS_NAMES``, that its verdicts can have."""
+    face_scores: dict[str, float]
+    """How likely a face must be to be shown, 0..1, by use; what is missing is 0."""
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         """Find and judge the faces of a frame (h, w, 3) uint8; fields as in ``core.detections``."""
@@ -48,6 +58,7 @@ class ClassicPipeline:
         self.find_faces = HaarFaceFinder()
         self.classifier = classifier
         self.classes = classifier.card.classes
+        self.face_scores: dict[str, float] = {}  # the cascade has its own limit: the windows that must agree
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         xyxy, face_score = self.find_faces(frame_bgr, settings.haar, settings.min_face_px)
@@ -55,6 +66,23 @@ class ClassicPipeline:
             return no_detections()
         class_id, confidence = self.classifier.classify(frame_bgr, xyxy)
         return make_detections(clip_boxes(xyxy, frame_bgr.shape[1::-1]), class_id, confidence, face_score)
+
+
+class NeuralPipeline:
+    """The centre-point detector: one pass finds and judges every face."""
+
+    classes = CLASS_NAMES
+
+    def __init__(self, detector: MaskDetector):
+        """Args: a loaded detector."""
+        self.detector = detector
+        self.face_scores = detector.card.face_scores
+
+    def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
+        xyxy, face_score, probabilities = self.detector.find(
+            frame_bgr, settings.speed, least_face_score(self, settings)
+        )
+        return make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), face_score)
 
 
 @dataclass(frozen=True)
@@ -66,20 +94,33 @@ class PipelineSpec:
     build: Callable[[str], Pipeline]
     """Makes the pipeline from the name of a model in ``models/``; this loads files and takes a moment."""
     default_model: str
+    model_kind: str
+    """The kind of its model's card."""
     uses_haar: bool = False
     """Whether the cascade's own settings apply."""
+    uses_speed: bool = False
+    """Whether it can look more or less closely."""
 
 
 PIPELINES: dict[str, PipelineSpec] = {
+    "neural": PipelineSpec(
+        title="Neural",
+        summary="One network finds every face, from any side, with or without a mask, and says how it is worn.",
+        build=lambda model: NeuralPipeline(load_detector(model)),
+        default_model=DEFAULT_DETECTOR,
+        model_kind="detector",
+        uses_speed=True,
+    ),
     "classic": PipelineSpec(
         title="Classic",
         summary="A Haar cascade finds upright faces, MobileNetV2 judges each. Made for people who face the camera.",
         build=lambda model: ClassicPipeline(load_classifier(model)),
         default_model=DEFAULT_CLASSIFIER,
+        model_kind="classifier",
         uses_haar=True,
     ),
 }
-DEFAULT_PIPELINE = "classic"
+DEFAULT_PIPELINE = "neural"
 
 
 def build_pipeline(name: str = DEFAULT_PIPELINE, model: str | None = None) -> Pipeline:
@@ -96,6 +137,13 @@ def build_pipeline(name: str = DEFAULT_PIPELINE, model: str | None = None) -> Pi
         raise ValueError(f"There is no pipeline {name!r}; possible are {', '.join(PIPELINES)}.")
     spec = PIPELINES[name]
     return spec.build(model or spec.default_model)
+
+
+def least_face_score(pipeline: Pipeline, settings: DetectionSettings) -> float:
+    """How likely a face must be to be shown, 0..1."""
+    if settings.min_face_score is not None:
+        return settings.min_face_score
+    return pipeline.face_scores.get(settings.use, 0.0)
 
 
 def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionSettings | None = None) -> sv.Detections:
@@ -119,5 +167,6 @@ def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionS
     settings = settings or DetectionSettings()
     found = pipeline(frame_bgr, settings)
     sizes = shorter_sides(found.xyxy)
-    found = found[(sizes >= settings.min_face_px) & (found.confidence >= settings.min_confidence)]
+    likely = found.data[FACE_SCORE] >= least_face_score(pipeline, settings)
+    found = found[likely & (sizes >= settings.min_face_px) & (found.confidence >= settings.min_confidence)]
     return found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from core.classifier import softmax
-from train.scores import best_temperature, classification_scores, expected_calibration_error
+from core.metrics import calibration_error
+from train.scores import best_temperature, classification_scores
 
 NAMES = ("with_mask", "without_mask")
 
@@ -48,7 +49,11 @@ def test_lengths_that_differ_stop_at_once():
 def test_expected_calibration_error(confidence, right, error):
     probabilities = np.tile([confidence, 1 - confidence], (100, 1))
     labels = np.where(np.arange(100) < 100 * right, 0, 1)
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(error, abs=1e-9)
+    assert calibration_error(probabilities[:, 0], labels == 0) == pytest.approx(error, abs=1e-9)
+
+
+def test_calibration_error_of_nothing_is_unknown():
+    assert calibration_error(np.empty(0), np.empty(0, bool)) is None
 
 
 def test_temperature_repairs_overconfidence():
@@ -58,7 +63,11 @@ def test_temperature_repairs_overconfidence():
     overconfident = true_logits * 3
     temperature = best_temperature(overconfident, labels)
     assert temperature == pytest.approx(3, rel=0.15)
-    before = expected_calibration_error(softmax(overconfident), labels)
-    after = expected_calibration_error(softmax(overconfident / temperature), labels)
+
+    def error(logits):
+        probabilities = softmax(logits)
+        return calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+    before, after = error(overconfident), error(overconfident / temperature)
     assert after < before / 3
     assert best_temperature(np.empty((0, 2)), np.empty(0, int)) == 1.0

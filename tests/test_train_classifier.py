@@ -17,7 +17,7 @@ from core.classifier import MaskClassifier
 from core.drawn_mask import draw_mask
 from core.sample import SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, sample_photo
 from tests.conftest import ROOT
-from train.classifier import parse_config
+from train.classifier import parse_arguments
 from train.config import TrainConfig
 from train.data import DataError
 from train.faces import batches, load_faces
@@ -216,7 +216,7 @@ def test_every_option_reaches_the_configuration():
         "--data a --data b --out r --epochs 7 --batch-size 4 --learning-rate 0.01 --dropout 0.3 --fine-tune-blocks 2 "
         "--seed 9 --split grouped --test-share 0.3 --val-share 0.05 --imagenet-weights w.h5"
     )
-    config = parse_config(given.split())
+    config = parse_arguments(given.split())
     assert config.data == ("a", "b") and config.epochs == 7 and config.batch_size == 4
     assert (config.learning_rate, config.dropout, config.fine_tune_blocks, config.seed) == (0.01, 0.3, 2, 9)
     assert (config.split, config.test_share, config.val_share) == ("grouped", 0.3, 0.05)

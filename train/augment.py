@@ -35,6 +35,10 @@ class Augmentation:
     noise_share: float = 0.0
     hide_share: float = 0.0
     """Share of views with a random block hidden, so that no single spot decides (Zhong et al. 2020)."""
+    detail_px: tuple[float, float] = (20, 100)
+    """Size at which a view that lost detail was seen."""
+    lens: float = 1.0
+    """Strength of defocus and motion; less where the faces in a view are small."""
 
 
 REPORT = Augmentation()
@@ -65,7 +69,7 @@ def varied_view(sample: Sample, size: int, how: Augmentation, rng: np.random.Gen
         matrix = np.diag([*ratio, 1]) @ matrix
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     view = cv2.warpAffine(patch, matrix[:2], (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return _change_pixels(view, how, rng)
+    return change_pixels(view, how, rng)
 
 
 def crop_matrix(crop_xyxy: np.ndarray, size: int) -> np.ndarray:
@@ -92,7 +96,8 @@ def random_affine(size: int, how: Augmentation, rng: np.random.Generator) -> np.
     return np.linalg.inv(to_middle) @ rotation @ translation @ shearing @ zooming @ to_middle
 
 
-def _change_pixels(view: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def change_pixels(view: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Vary light and lens of a square view (s, s, 3) uint8, in either order of colours."""
     size = view.shape[0]
     if rng.random() < how.hide_share:
         w, h = (size * rng.uniform(0.1, 0.35, 2)).astype(int)
@@ -109,7 +114,7 @@ def _change_pixels(view: np.ndarray, how: Augmentation, rng: np.random.Generator
     if rng.random() < how.grey_share:
         view = cv2.cvtColor(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < how.blur_share:
-        view = _lose_detail(view, rng)
+        view = _lose_detail(view, how, rng)
     if rng.random() < how.noise_share:
         noise = rng.normal(0, rng.uniform(2, 14), view.shape).astype(np.float32)
         view = np.clip(view + noise, 0, 255).astype(np.uint8)
@@ -119,15 +124,15 @@ def _change_pixels(view: np.ndarray, how: Augmentation, rng: np.random.Generator
     return view
 
 
-def _lose_detail(view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _lose_detail(view: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
     size = view.shape[0]
     kind = rng.integers(0, 4)
     if kind <= 1:  # a small face
-        side = int(np.exp(rng.uniform(np.log(20), np.log(100))))
+        side = int(np.exp(rng.uniform(*np.log(how.detail_px))))
         return cv2.resize(resize(view, (side, side)), (size, size), interpolation=cv2.INTER_LINEAR)
     if kind == 2:  # out of focus
-        return cv2.GaussianBlur(view, (0, 0), size / 224 * rng.uniform(0.8, 4))
-    length = max(3, int(size / 224 * rng.uniform(5, 22)))  # moving
+        return cv2.GaussianBlur(view, (0, 0), size / 224 * how.lens * rng.uniform(0.8, 4))
+    length = max(3, int(size / 224 * how.lens * rng.uniform(5, 22)))  # moving
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1 / length
     turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), rng.uniform(0, 180), 1)

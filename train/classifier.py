@@ -7,17 +7,22 @@ after its last finished epoch.
 """
 
 import argparse
-import dataclasses
-import json
 import os
-import signal
 import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from core.files import write_json
-from train.config import Interrupted, TrainConfig, run_settings
+from train.config import (
+    Interrupted,
+    TrainConfig,
+    add_settings,
+    check_run_folder,
+    parse_config,
+    run_settings,
+    stopping_on_signals,
+)
 from train.data import DataError
 from train.faces import load_faces
 
@@ -31,9 +36,7 @@ def main(config: TrainConfig) -> dict:
     """
     out = Path(config.out)
     settings = run_settings(config)
-    config_path = out / "config.json"
-    if config_path.is_file() and json.loads(config_path.read_text()) != settings:
-        raise DataError(f"{out} holds a run with other settings; choose another --out or remove it.")
+    check_run_folder(out, settings)
     faces = load_faces(config)
     for part, counts in faces.split.facts["counts"].items():
         print(f"{part}: " + (", ".join(f"{n} {label}" for label, n in counts.items()) or "none"))
@@ -48,17 +51,9 @@ def main(config: TrainConfig) -> dict:
     from train.trainer import Trainer
 
     trainer = Trainer(config, faces, out)
-    write_json(config_path, settings)
-
-    def stop(signum, frame):
-        trainer.stopping = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    write_json(out / "config.json", settings)
+    with stopping_on_signals(trainer):
         trainer.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     report = finish(config, faces, out)
     for name in ("test", "held_out"):
         for kind in (name, f"{name}_exported"):
@@ -72,33 +67,21 @@ def main(config: TrainConfig) -> dict:
     return report
 
 
-def parse_config(arguments: list[str] | None = None) -> TrainConfig:
-    """The configuration from command-line arguments; unknown or malformed ones are refused by argparse."""
+def parse_arguments(arguments: list[str] | None = None) -> TrainConfig:
+    """The configuration from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m train.classifier", description="Train the mask classifier.", allow_abbrev=False
     )
     parser.add_argument("--data", action="append", required=True, metavar="DIR", help="class folders or Pascal VOC")
     parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
     parser.add_argument("--classes", type=lambda text: tuple(text.split(",")), help="names, separated by commas")
-    for setting in dataclasses.fields(TrainConfig):
-        if setting.metadata:
-            parser.add_argument(
-                "--" + setting.name.replace("_", "-"),
-                type=type(setting.default),
-                choices=setting.metadata["choices"],
-                help=f"{setting.metadata['help']}; default {setting.default}",
-            )
-    given = {key: value for key, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    given["data"] = tuple(given["data"])
-    try:
-        return TrainConfig(**given)
-    except DataError as error:
-        parser.error(str(error))
+    add_settings(parser, TrainConfig)
+    return parse_config(parser, TrainConfig, arguments)
 
 
 if __name__ == "__main__":
     try:
-        main(parse_config())
+        main(parse_arguments())
     except DataError as error:
         sys.exit(f"train.classifier: {error}")
     except Interrupted:

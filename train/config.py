@@ -1,8 +1,15 @@
 """The settings of a training run, in one place."""
 
+import argparse
 import dataclasses
 import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from core.classes import CLASS_NAMES
 from train.augment import RECIPES
@@ -46,10 +53,7 @@ class TrainConfig:
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
     def __post_init__(self):
-        for setting in dataclasses.fields(self):
-            choices, value = setting.metadata.get("choices"), getattr(self, setting.name)
-            if choices and value not in choices:
-                raise DataError(f"{setting.name} is {value!r}; possible are {', '.join(choices)}.")
+        check_choices(self)
         if self.epochs < 1 or self.fine_tune_epochs < 0 or self.batch_size < 1:
             raise DataError("Epochs and batch size must be at least 1.")
         if not 0 <= self.fine_tune_blocks <= 16 or not 0 <= self.dropout < 1:
@@ -63,6 +67,75 @@ class TrainConfig:
         return self.epochs + (self.fine_tune_epochs if self.fine_tune_blocks else 0)
 
 
-def run_settings(config: TrainConfig) -> dict:
+def run_settings(config) -> dict:
     """The settings that make a run what it is, as JSON holds them; where it is written does not belong to them."""
     return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
+
+
+def check_choices(config) -> None:
+    """Refuse a value that is not among the choices of its setting.
+
+    Raises:
+        DataError: as said.
+    """
+    for setting in dataclasses.fields(config):
+        choices, value = setting.metadata.get("choices"), getattr(config, setting.name)
+        if choices and value not in choices:
+            raise DataError(f"{setting.name} is {value!r}; possible are {', '.join(choices)}.")
+
+
+def add_settings(parser: argparse.ArgumentParser, config_class) -> None:
+    """One command-line option for every field made with ``option``."""
+    for setting in dataclasses.fields(config_class):
+        if setting.metadata:
+            parser.add_argument(
+                "--" + setting.name.replace("_", "-"),
+                type=type(setting.default),
+                choices=setting.metadata["choices"],
+                help=f"{setting.metadata['help']}; default {setting.default or 'none'}",
+            )
+
+
+def parse_config(parser: argparse.ArgumentParser, config_class, arguments: list[str] | None = None):
+    """The configuration from command-line arguments; unknown or malformed ones are refused by argparse."""
+    given = {key: value for key, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    given["data"] = tuple(given["data"])
+    try:
+        return config_class(**given)
+    except DataError as error:
+        parser.error(str(error))
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of Python and of those packages that are there."""
+    found = {"python": sys.version.split()[0]}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def check_run_folder(out: Path, settings: dict) -> None:
+    """Refuse a folder that holds a run with other settings.
+
+    Raises:
+        DataError: as said.
+    """
+    path = out / "config.json"
+    if path.is_file() and json.loads(path.read_text()) != settings:
+        raise DataError(f"{out} holds a run with other settings; choose another --out or remove it.")
+
+
+@contextmanager
+def stopping_on_signals(trainer) -> Iterator[None]:
+    """Set ``trainer.stopping`` on SIGTERM and SIGINT."""
+
+    def stop(signum, frame):
+        trainer.stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

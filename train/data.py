@@ -111,13 +111,20 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
         raise DataError(f"{error} Remove it or replace it.") from None
 
 
-def _read_folder_samples(folder: Path) -> list[Sample]:
-    files = [
-        (path, class_folder.name)
-        for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and p.name in CLASS_NAMES)
-        for path in sorted(class_folder.iterdir())
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a data set in a fixed order: of a Pascal VOC folder all, of class folders those of each class."""
+    folders = [folder / "images"] if is_pascal_voc(folder) else [folder / name for name in sorted(CLASS_NAMES)]
+    return [
+        path
+        for each in folders
+        if each.is_dir()
+        for path in sorted(each.iterdir())
         if path.suffix.lower() in IMAGE_SUFFIXES
     ]
+
+
+def _read_folder_samples(folder: Path) -> list[Sample]:
+    files = [(path, path.parent.name) for path in picture_files(folder)]
     if not files:
         raise DataError(
             f"{folder} holds neither class folders ({', '.join(CLASS_NAMES)}) with pictures, "

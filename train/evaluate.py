@@ -14,11 +14,23 @@ import numpy as np
 import supervision as sv
 
 from core.classes import CLASS_NAMES
+from core.detections import FACE_SCORE
+from core.detector import DEFAULT_SPEED, SPEEDS
 from core.files import write_json
 from core.images import ImageError, read_image
 from core.metrics import Evaluation, EvaluationResult
-from core.pipeline import DEFAULT_PIPELINE, PIPELINES, DetectionSettings, build_pipeline, detect_masks
+from core.pipeline import (
+    DEFAULT_PIPELINE,
+    PIPELINES,
+    DetectionSettings,
+    build_pipeline,
+    detect_masks,
+    least_face_score,
+)
 from train.data import AnnotatedPhoto, DataError, read_list, read_pascal_voc
+
+# Average precision ranks the faces that are at least this likely; less likely ones could hardly change it.
+RANKED_FROM = 0.01
 
 
 def evaluate(
@@ -26,6 +38,7 @@ def evaluate(
     detect: Callable[[np.ndarray], sv.Detections],
     min_face_px: float = 24,
     min_confidence: float = DetectionSettings().min_confidence,
+    min_face_score: float = 0.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> EvaluationResult:
     """Run a detector over photos, in order.
@@ -35,6 +48,7 @@ def evaluate(
         detect: BGR frame to detections; everything it reports is ranked for average precision.
         min_face_px: smaller annotated faces are ignored.
         min_confidence: what is less sure is ranked, but not shown.
+        min_face_score: the same for how likely a face is.
         progress: called with photos done and photos in all.
     """
     evaluation = Evaluation(min_face_px)
@@ -43,7 +57,7 @@ def evaluate(
         started = time.perf_counter()
         ranked = detect(frame)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        shown = ranked[ranked.confidence >= min_confidence]
+        shown = ranked[(ranked.confidence >= min_confidence) & (ranked.data[FACE_SCORE] >= min_face_score)]
         evaluation.update(shown, photo.truth, elapsed_ms, ranked)
         progress(done, len(photos))
     return evaluation.compute()
@@ -82,6 +96,7 @@ def format_table(title: str, result: EvaluationResult) -> str:
         *((f"AP at IoU 0.5, {name}", number(result.ap50[name])) for name in CLASS_NAMES),
         ("mAP50, two states", number(result.map50_two_state)),
         ("mAP50, three states", number(result.map50_three_state)),
+        ("calibration error", number(result.verdict_calibration_error)),
         ("median time a photo", f"{number(result.median_ms, 1)} ms"),
     ]
     width = max(len(name) for name, _ in rows)
@@ -100,6 +115,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     parser.add_argument("--data", type=Path, required=True, metavar="VOC_DIR", help="Pascal VOC folder")
     parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, choices=tuple(PIPELINES))
     parser.add_argument("--model", metavar="NAME", help="a model of models/ in place of the pipeline's own")
+    parser.add_argument("--speed", default=DEFAULT_SPEED, choices=tuple(SPEEDS), help="how closely the detector looks")
     parser.add_argument("--list", type=Path, metavar="FILE", help="names of the photos to use, one per line")
     parser.add_argument("--min-face", type=float, default=24, metavar="PX", help="ignore smaller faces, default 24")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
@@ -108,18 +124,26 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     photos = select_photos(read_pascal_voc(given.data), given.list)
     pipeline = build_pipeline(given.pipeline, given.model)
     # Boxes may come out a little smaller than the annotated face: do not cut them off at the very limit.
-    settings = DetectionSettings(min_confidence=0, min_face_px=given.min_face * 0.7)
+    settings = DetectionSettings(
+        min_confidence=0, min_face_px=given.min_face * 0.7, speed=given.speed, min_face_score=RANKED_FROM
+    )
+    shown_from = least_face_score(pipeline, DetectionSettings())
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
             print(f"\r{done}/{total} photos", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
-    result = evaluate(photos, lambda frame: detect_masks(frame, pipeline, settings), given.min_face, progress=progress)
-    print(
-        format_table(f"{given.pipeline} on {given.data.name}" + (f", {given.list.name}" if given.list else ""), result)
+    result = evaluate(
+        photos,
+        lambda frame: detect_masks(frame, pipeline, settings),
+        given.min_face,
+        min_face_score=shown_from,
+        progress=progress,
     )
+    who = given.pipeline + (f" ({given.speed})" if PIPELINES[given.pipeline].uses_speed else "")
+    print(format_table(f"{who} on {given.data.name}" + (f", {given.list.name}" if given.list else ""), result))
     if given.json:
-        write_json(given.json, {"pipeline": given.pipeline, **dataclasses.asdict(result)})
+        write_json(given.json, {"pipeline": given.pipeline, "speed": given.speed, **dataclasses.asdict(result)})
     return result
 
 

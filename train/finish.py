@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import sys
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -15,7 +13,7 @@ from core.classes import CLASS_NAMES
 from core.classifier import MaskClassifier
 from core.files import write_atomic, write_json
 from train.augment import RECIPES, varied_view
-from train.config import TrainConfig, run_settings
+from train.config import TrainConfig, run_settings, versions
 from train.export import export_litert
 from train.faces import Faces, plain_views
 from train.network import INPUT_SIZE, divide_logits, logits_model
@@ -59,7 +57,7 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
         data=[_data_facts(faces, folder) for folder in config.data],
         training={key: value for key, value in run_settings(config).items() if key not in ("data", "imagenet_weights")},
         date=date.today().isoformat(),
-        versions=_versions(),
+        versions=versions("tensorflow", "keras", "numpy", "opencv-python-headless"),
         limits=_limits(config, faces.classes),
     )
     exported = MaskClassifier(card, out / "model.tflite")
@@ -94,8 +92,3 @@ def _limits(config: TrainConfig, classes: tuple[str, ...]) -> str:
     if missing:
         text += f" It does not know {' and '.join(missing)} and takes such a face for one of its own classes."
     return text
-
-
-def _versions() -> dict:
-    packages = ("tensorflow", "keras", "numpy", "opencv-python-headless")
-    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-CALIBRATION_BINS = 15
+from core.metrics import calibration_error
 
 
 def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict:
@@ -33,29 +33,13 @@ def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes
         "accuracy": float((judged == labels).mean()),
         "balanced_accuracy": float(recall[support > 0].mean()),
         "log_loss": float(-np.log(np.clip(probabilities[np.arange(n), labels], 1e-7, 1)).mean()),
-        "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        "expected_calibration_error": calibration_error(probabilities.max(axis=1), judged == labels),
         "confusion_matrix": confusion_matrix(labels, judged, labels=places).tolist(),
         "per_class": {
             name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
             for name, p, r, f, s in zip(classes, precision, recall, f1, support, strict=True)
         },
     }
-
-
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
-    """How far the stated probability is from the share that is right, 0..1 (Guo et al. 2017).
-
-    Judgements are put in ``bins`` bins of equal width by their probability; the gap in each is weighted by its size.
-    """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = 0.0
-    for b in range(bins):
-        inside = bin_of == b
-        if inside.any():
-            gap += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
-    return float(gap)
 
 
 def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

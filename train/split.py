@@ -52,11 +52,15 @@ def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DIST
 def sample_groups(samples: list[Sample]) -> np.ndarray:
     """Group numbers (n,) of the samples' photos: the same for faces of one photo and of near copies of it."""
     photos = list(dict.fromkeys(sample.photo for sample in samples))
+    group_of = dict(zip(photos, photo_groups(photos), strict=True))
+    return np.array([group_of[sample.photo] for sample in samples], int)
+
+
+def photo_groups(paths: list[Path]) -> np.ndarray:
+    """A group number for each photo file, (n,) int: near copies share theirs."""
     with ThreadPoolExecutor() as pool:
         # Small versions are enough for the hash and keep ten thousand photos out of memory.
-        images = list(pool.map(_photo_for_hash, photos))
-    group_of = dict(zip(photos, near_copy_groups(images), strict=True))
-    return np.array([group_of[sample.photo] for sample in samples], int)
+        return near_copy_groups(list(pool.map(_photo_for_hash, paths)))
 
 
 def _photo_for_hash(path: Path) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""The centre-point detector on LiteRT: all faces of a frame and how each wears its mask, in one pass."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.boxes import clip_boxes
+from core.card import MODELS_DIR, ModelCard, ModelError
+from core.centers import MAX_OVERLAP, STRIDE, decode, sigmoid, suppress
+from core.classes import CLASS_NAMES
+from core.classifier import softmax
+from core.crops import letterbox
+from core.litert import Network, checked_model
+
+DEFAULT_DETECTOR = "mask-detector"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How closely the detector looks."""
+
+    title: str
+    help: str
+    long_side: int
+    """The frame's longer side becomes this many pixels."""
+    second_side: int = 0
+    """If more than 0, a second look at a larger version, for small faces in large photos, up to this side."""
+
+
+SPEEDS = {
+    "fast": Speed("Fast", "For slow computers; misses small faces.", 448),
+    "balanced": Speed(
+        "Balanced", "Quick enough for video, finds faces from about 15 pixels in a webcam's picture.", 640
+    ),
+    "thorough": Speed("Thorough", "A second, closer look for crowds in large photos.", 640, 1920),
+}
+DEFAULT_SPEED = "balanced"
+# The second look shows a frame no more than this much larger than it is: more would invent nothing.
+MAX_ENLARGED = 1.5
+
+
+class MaskDetector:
+    """Finds faces and judges them. Safe to share between threads: one call at a time."""
+
+    def __init__(self, card: ModelCard, model_path: Path | str, num_threads: int | None = None):
+        """Load and check a LiteRT file.
+
+        Raises:
+            ModelError: the file is missing, broken, or does not fit its card.
+        """
+        self.card = card
+        self._lock = threading.Lock()
+        # Each look keeps its own network: changing the size of one takes longer than running it.
+        self._networks = [Network(model_path, num_threads) for _ in range(2)]
+        try:
+            maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise ModelError(f"{model_path} loads but cannot be run ({error}).") from None
+        wanted = [(64 // STRIDE, 96 // STRIDE, n) for n in (1, 4, len(CLASS_NAMES))]
+        if [m.shape for m in maps] != wanted:
+            raise ModelError(f"{model_path} gives maps of the shapes {[m.shape for m in maps]}, expected {wanted}.")
+
+    def find(
+        self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED, min_score: float = 0.3
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The faces of a frame, likeliest first.
+
+        Args:
+            frame_bgr: (h, w, 3) uint8 of any size.
+            speed: a key of ``SPEEDS``.
+            min_score: how likely a face must be, 0..1.
+
+        Returns:
+            ``xyxy`` (n, 4) float32 in pixels of the frame and inside it, ``face_score`` (n,) in 0..1, and the
+            probability of each of ``CLASS_NAMES`` (n, 3).
+        """
+        calibration = self.card.calibration
+        # decode wants the network's own score.
+        min_logit = np.log(max(min_score, 1e-6)) - np.log1p(-min(min_score, 1 - 1e-6))
+        own_min = float(sigmoid((min_logit - calibration["center_offset"]) / calibration["center_scale"]))
+        found = []
+        for look, side in enumerate(self._sides(frame_bgr, speed)):
+            canvas, scale = letterbox(frame_bgr, side)
+            center, log_edges, state = self._run(canvas, look)
+            xyxy, logit, states = decode(center[..., 0], log_edges, state, own_min)
+            found.append((xyxy / scale, logit, states))
+        xyxy, logit, states = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        if len(found) > 1:
+            order = np.argsort(-logit, kind="stable")
+            kept = order[suppress(xyxy[order], MAX_OVERLAP)]
+            xyxy, logit, states = xyxy[kept], logit[kept], states[kept]
+        score = sigmoid(calibration["center_scale"] * logit + calibration["center_offset"])
+        return clip_boxes(xyxy, frame_bgr.shape[1::-1]), score, softmax(states / calibration["temperature"])
+
+    def center_map(self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED) -> np.ndarray:
+        """How much each place of a frame looks like the centre of a face.
+
+        Returns:
+            (h', w') float32 in 0..1: a cell for every 4 pixels of the frame as the network sees it.
+        """
+        canvas, scale = letterbox(frame_bgr, self._sides(frame_bgr, speed)[-1])
+        center, _, _ = self._run(canvas, 0)
+        height, width = (max(1, round(n * scale / STRIDE)) for n in frame_bgr.shape[:2])
+        logit = center[:height, :width, 0]
+        return sigmoid(self.card.calibration["center_scale"] * logit + self.card.calibration["center_offset"])
+
+    def _sides(self, frame_bgr: np.ndarray, speed: str) -> list[int]:
+        if speed not in SPEEDS:
+            raise ValueError(f"Speed is {speed!r}; possible are {', '.join(SPEEDS)}.")
+        how = SPEEDS[speed]
+        second = min(how.second_side, round(MAX_ENLARGED * max(frame_bgr.shape[:2])))
+        return [how.long_side, second] if second > 1.2 * how.long_side else [how.long_side]
+
+    def _run(self, canvas_rgb: np.ndarray, look: int) -> list[np.ndarray]:
+        """Centre (h, w, 1), log edges (h, w, 4) and states (h, w, 3): told apart by their channels."""
+        with self._lock:
+            maps = self._networks[look](canvas_rgb[None])
+        return sorted((m[0] for m in maps), key=lambda m: (1, 4, len(CLASS_NAMES)).index(m.shape[-1]))
+
+
+def load_detector(
+    name: str = DEFAULT_DETECTOR, folder: Path | str = MODELS_DIR, num_threads: int | None = None
+) -> MaskDetector:
+    """Load a model of ``models/`` by name.
+
+    Raises:
+        ModelError: there is no such model, it is no detector, or its file is not the one its card describes.
+    """
+    return MaskDetector(*checked_model(name, "detector", folder), num_threads)

@@ -1,0 +1,132 @@
+"""Train the centre-point detector: ``python -m train.detector --data VOC_DIR --out RUN_DIR``.
+
+A run folder holds the same as the classifier's: the configuration, a line of metrics per epoch, best and last weights,
+the report, and the exported model with its card. Started again with the same settings, an interrupted run goes on after
+its last finished epoch. PyTorch trains three times as fast as TensorFlow on a CPU and is used if it is installed
+(``KERAS_BACKEND`` chooses otherwise); the export needs TensorFlow and runs in a process of its own.
+"""
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.files import write_json
+from train.config import (
+    Interrupted,
+    add_settings,
+    check_choices,
+    check_run_folder,
+    option,
+    parse_config,
+    run_settings,
+    stopping_on_signals,
+)
+from train.data import DataError
+from train.scenes import WindowRecipe, load_scenes
+
+if importlib.util.find_spec("torch"):
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Every setting of a run, with its default."""
+
+    data: tuple[str, ...]
+    out: str
+    boxes: str = option("", "what train.pseudo_boxes wrote; needed for class folders")
+    redraw: str = option("", "names of data sets, separated by commas, whose boxes are replaced by found ones")
+    epochs: int = option(30, "epochs in all")
+    windows: int = option(4000, "windows per epoch")
+    batch_size: int = option(16, "windows per step")
+    side: int = option(256, "side of a window in pixels, a multiple of 32")
+    large_share: float = option(0.2, "share of steps with windows half as large again and fewer of them")
+    cutout_share: float = option(0.25, "share of windows drawn from class folders, if there are any")
+    face_min: float = option(10.0, "smallest size in pixels that a face is scaled to")
+    face_max: float = option(250.0, "largest size")
+    mosaic_share: float = option(0.3, "share of windows made of four photos")
+    draw_share: float = option(0.12, "share of bare faces that get a mask drawn on")
+    learning_rate: float = option(1e-3, "highest rate of the new layers; falls to 0 along a cosine")
+    base_share: float = option(0.3, "rate of the pretrained base, as a share of that")
+    frozen_blocks: int = option(2, "the base's first blocks up to this one keep their weights; -1: none does")
+    warmup: int = option(300, "steps in which the rate rises")
+    weight_decay: float = option(1e-4, "of AdamW")
+    average: float = option(0.998, "share of the old average kept at each step in the averaged weights")
+    seed: int = option(42, "the same seed gives the same split and the same windows")
+    val_share: float = option(0.04, "share of the Pascal VOC photos for validation")
+    keep: str = option(
+        "last", "weights that become the model: best on the validation photos, or last", ("best", "last")
+    )
+    precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
+    imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
+
+    def __post_init__(self):
+        check_choices(self)
+        if self.epochs < 1 or self.windows < 1 or self.batch_size < 1:
+            raise DataError("Epochs, windows and batch size must be at least 1.")
+        if self.side < 64 or self.side % 32:
+            raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")
+
+    @property
+    def recipe(self) -> WindowRecipe:
+        """How windows are drawn."""
+        return WindowRecipe(
+            face_px=(self.face_min, self.face_max), mosaic_share=self.mosaic_share, draw_share=self.draw_share
+        )
+
+
+def main(config: DetectorConfig) -> None:
+    """Run the whole training.
+
+    Raises:
+        DataError: data or settings cannot be used.
+        Interrupted: SIGTERM or SIGINT came; start again with the same settings to go on.
+    """
+    out = Path(config.out)
+    settings = run_settings(config)
+    check_run_folder(out, settings)
+    redraw = tuple(name for name in config.redraw.split(",") if name)
+    scenes = load_scenes(list(config.data), config.boxes or None, redraw, config.val_share, config.seed)
+    for part in ("train", "val"):
+        for folder, counts in scenes.facts[part].items():
+            print(f"{part}, {Path(folder).name}: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    steps = -(-config.windows // config.batch_size)
+    print(f"{config.epochs} epochs of {steps} steps, {config.batch_size} windows each.", flush=True)
+    from train.detector_trainer import DetectorTrainer
+
+    trainer = DetectorTrainer(config, scenes, out)
+    write_json(out / "config.json", settings)
+    write_json(out / "data.json", scenes.facts)
+    with stopping_on_signals(trainer):
+        trainer.run()
+    # What follows needs TensorFlow, which a process with another backend must not load late.
+    command = [sys.executable, "-m", "train.detector_finish", "--run", str(out)]
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    if subprocess.run(command, env=environment, cwd=Path(__file__).resolve().parent.parent).returncode:
+        raise DataError("The export failed; the weights are kept, and the same command tries again.")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> DetectorConfig:
+    """The configuration from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.detector", description="Train the centre-point detector.", allow_abbrev=False
+    )
+    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="Pascal VOC, or class folders")
+    parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
+    add_settings(parser, DetectorConfig)
+    return parse_config(parser, DetectorConfig, arguments)
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_arguments())
+    except DataError as error:
+        sys.exit(f"train.detector: {error}")
+    except Interrupted:
+        print("\nStopped; start again with the same settings to go on.", flush=True)
+        sys.exit(143)

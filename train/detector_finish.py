@@ -1,0 +1,219 @@
+"""The end of a detector's run, in a process with TensorFlow: ``python -m train.detector_finish --run RUN_DIR``.
+
+Exports the averaged weights, calibrates the exported model on the validation photos, chooses there from which score a
+face is shown, and writes report and card.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+
+from core.boxes import match_boxes, overlaps, shorter_sides
+from core.card import ModelCard, file_sha256
+from core.classes import CLASS_NAMES
+from core.detector import DEFAULT_SPEED, MaskDetector
+from core.files import write_atomic, write_json
+from core.metrics import FALSE_ALARM_IOU, FOUND_IOU, calibration_error
+from train.config import run_settings, versions
+from train.data import DataError
+from train.detector import DetectorConfig
+from train.detector_network import HEADS
+from train.detector_trainer import load_averaged
+from train.export import export_litert
+from train.scenes import Scene, SceneSplit, draw_window, load_scenes
+from train.scores import best_temperature
+from train.trainer import BEST, LAST, read_state
+
+CALIBRATION_WINDOWS, CALIBRATION_SIDE = 300, 320
+MIN_FACE_PX = 24
+# A face is shown from the score on at which this many boxes a photo show no face that anybody or the second detector
+# saw; live video, where a box that flickers disturbs more, has the stricter one.
+FALSE_ALARMS = {"photo": 0.10, "live": 0.05}
+SCORE_RANGE = (0.15, 0.7)
+
+
+def finish(out: Path) -> dict:
+    """Export, calibrate, and write report and card.
+
+    Raises:
+        DataError: the run has no weights or its data are gone.
+    """
+    settings = json.loads((out / "config.json").read_text())
+    config = DetectorConfig(**settings | {"data": tuple(settings["data"]), "out": str(out)})
+    redraw = tuple(name for name in config.redraw.split(",") if name)
+    scenes = load_scenes(list(config.data), config.boxes or None, redraw, config.val_share, config.seed)
+    if config.keep == "best":
+        model = keras.models.load_model(out / BEST, safe_mode=True, compile=False)
+    else:
+        model = load_averaged(out / LAST)
+    write_atomic(out / "model.keras", lambda path: model.save(path, include_optimizer=False))
+    rng = np.random.default_rng(config.seed)
+    windows = [
+        draw_window(scenes.train, rng.integers(len(scenes.train)), CALIBRATION_SIDE, config.recipe, rng)[0]
+        for _ in range(min(CALIBRATION_WINDOWS, 10 * len(scenes.train)))
+    ]
+    heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
+    export_litert(heads, out / "model.tflite", config.precision, np.stack(windows)[..., ::-1])
+
+    card = ModelCard(
+        name=out.name,
+        file="model.tflite",
+        sha256=file_sha256(out / "model.tflite"),
+        classes=CLASS_NAMES,
+        input_size=CALIBRATION_SIDE,
+        margin=0,
+        output="centers",
+        kind="detector",
+        face_scores={use: 0.3 for use in FALSE_ALARMS},
+        calibration={"center_scale": 1.0, "center_offset": 0.0, "temperature": 1.0},
+        precision=config.precision,
+        data=_data_facts(scenes),
+        training={k: v for k, v in run_settings(config).items() if k not in ("data", "boxes", "imagenet_weights")},
+        date=date.today().isoformat(),
+        versions=versions("keras", "tensorflow", "torch", "numpy", "opencv-python-headless"),
+        limits=(
+            f"Trained on faces of {config.face_min:g} px and more. Half hidden or strongly blurred faces are often "
+            "left out, as in the photos it learnt from. Nose, mouth or chin uncovered counts as worn incorrectly."
+        ),
+    )
+    seen = _look_at(scenes.val or scenes.train, MaskDetector(card, out / "model.tflite"))
+    calibration = _calibration(seen)
+    card = dataclasses.replace(card, calibration=calibration)
+    seen = _look_at(scenes.val or scenes.train, MaskDetector(card, out / "model.tflite"))
+    face_scores, facts = _choose_scores(seen)
+    report = {
+        "epoch": read_state(out / LAST)["epochs_done"]
+        if config.keep == "last"
+        else read_state(out / LAST)["best_epoch"],
+        "data": scenes.facts,
+        "calibration": calibration,
+        "face_scores": face_scores,
+        "validation": facts,
+    }
+    write_json(out / "report.json", report)
+    dataclasses.replace(card, face_scores=face_scores, scores={"validation": facts}).save(out / "card.json")
+    return report
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What the exported model says of one photo."""
+
+    scene: Scene
+    xyxy: np.ndarray
+    score: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    true: np.ndarray
+
+
+def _look_at(scenes: list[Scene], detector: MaskDetector) -> list[_Seen]:
+    seen = []
+    for scene in scenes:
+        xyxy, score, probabilities = detector.find(scene.photo_bgr, DEFAULT_SPEED, 0.02)
+        large = shorter_sides(xyxy) >= 0.7 * MIN_FACE_PX
+        xyxy, score, probabilities = xyxy[large], score[large], probabilities[large]
+        seen.append(_Seen(scene, xyxy, score, probabilities, *match_boxes(xyxy, scene.faces_xyxy, FOUND_IOU)))
+    return seen
+
+
+def _calibration(seen: list[_Seen]) -> dict[str, float]:
+    """Scale and offset that make the centre's logit a probability (Platt 1999), and the states' temperature."""
+    from sklearn.linear_model import LogisticRegression
+
+    logits = np.concatenate([_logit(s.score) for s in seen])
+    is_face = np.concatenate([np.isin(np.arange(len(s.score)), s.predicted) for s in seen])
+    scale, offset = 1.0, 0.0
+    if 0 < is_face.sum() < len(is_face):
+        fit = LogisticRegression(C=1e6).fit(logits[:, None], is_face)
+        if fit.coef_[0, 0] > 0:
+            scale, offset = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    state_logits = np.concatenate([np.log(np.maximum(s.probabilities[s.predicted], 1e-9)) for s in seen])
+    states = np.concatenate([s.scene.class_id[s.true] for s in seen])
+    temperature = best_temperature(state_logits, states) if len(states) else 1.0
+    return {"center_scale": round(scale, 4), "center_offset": round(offset, 4), "temperature": round(temperature, 4)}
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p.astype(float), 1e-6, 1 - 1e-6)
+    return np.log(p / (1 - p))
+
+
+def _choose_scores(seen: list[_Seen]) -> tuple[dict[str, float], dict]:
+    """From which score on a face is shown, by use, and what that gives on these photos."""
+    chosen, facts = {}, {"photos": len(seen)}
+    candidates = np.arange(SCORE_RANGE[0], SCORE_RANGE[1] + 1e-9, 0.01)
+    figures = [_figures(seen, score) for score in candidates]
+    for use, allowed in FALSE_ALARMS.items():
+        place = next((i for i, f in enumerate(figures) if f["false_alarms_per_photo"] <= allowed), len(figures) - 1)
+        chosen[use] = round(float(candidates[place]), 2)
+        facts[use] = figures[place]
+    right = np.concatenate([s.probabilities[s.predicted].argmax(1) == s.scene.class_id[s.true] for s in seen])
+    sure = np.concatenate([s.probabilities[s.predicted].max(1, initial=0) for s in seen])
+    facts["verdict_calibration_error"] = calibration_error(sure, right)
+    return chosen, facts
+
+
+def _figures(seen: list[_Seen], score: float) -> dict:
+    faces = found = right = alarms = 0
+    for s in seen:
+        counts = shorter_sides(s.scene.faces_xyxy) >= MIN_FACE_PX
+        shown = s.score >= score
+        predicted, true = match_boxes(s.xyxy[shown], s.scene.faces_xyxy, FOUND_IOU)
+        predicted, true = predicted[counts[true]], true[counts[true]]
+        faces, found = faces + int(counts.sum()), found + len(true)
+        right += int((s.probabilities[shown][predicted].argmax(1) == s.scene.class_id[true]).sum())
+        known = np.vstack([s.scene.faces_xyxy, s.scene.ignored[:, :4]])
+        alarms += int((overlaps(s.xyxy[shown], known).max(axis=1, initial=0) < FALSE_ALARM_IOU).sum())
+    return {
+        "found": found / max(faces, 1),
+        "found_and_right": right / max(faces, 1),
+        "false_alarms_per_photo": alarms / max(len(seen), 1),
+    }
+
+
+def _data_facts(scenes: SceneSplit) -> list[dict]:
+    folders = dict.fromkeys([*scenes.facts["train"], *scenes.facts["val"]])
+    return [
+        {
+            "name": Path(folder).name,
+            **{part: scenes.facts[part][folder] for part in ("train", "val") if folder in scenes.facts[part]},
+        }
+        for folder in folders
+    ]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.detector_finish", description="Export a trained detector.", allow_abbrev=False
+    )
+    parser.add_argument("--run", required=True, metavar="RUN_DIR", type=Path)
+    given = parser.parse_args()
+    try:
+        report = finish(given.run)
+    except FileNotFoundError as error:
+        raise DataError(f"{given.run} is no run that can be finished: {error}") from None
+    for use, score in report["face_scores"].items():
+        figures = report["validation"][use]
+        print(
+            f"{use}, validation: faces shown from {score}, found {figures['found']:.3f}, found and right "
+            f"{figures['found_and_right']:.3f}, false alarms a photo {figures['false_alarms_per_photo']:.3f}"
+        )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DataError as error:
+        sys.exit(f"train.detector_finish: {error}")
