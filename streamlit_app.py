@@ -14,6 +14,7 @@ page = st.navigation(
         st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
         st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
         st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
+        st.Page("pages/model.py", title="Model", icon=":material/model_training:"),
     ]
 )
 # Pages keep what they need under keys that start with their name; pictures go when their page is left.

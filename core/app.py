@@ -5,15 +5,19 @@ The only module of ``core`` that imports Streamlit.
 
 import base64
 import re
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
 import supervision as sv
 
 from core.annotate import percentage
-from core.card import ModelError
-from core.classes import CLASS_NAMES, CLASS_STYLES
+from core.card import ModelError, list_models
+from core.classes import CLASS_NAMES, CLASS_STYLES, WITH_MASK
 from core.crops import crop_faces
+from core.detector import SPEEDS
+from core.explain import FaceExplainer, load_explainer, overlay_relevance
 from core.faces import CASCADE_FILES, HaarSettings
 from core.images import encode_image
 from core.pipeline import (
@@ -64,40 +68,67 @@ CROP_SIDE = 72
 MAX_ROWS_WITH_CROPS = 300
 
 
+class Method(NamedTuple):
+    """A pipeline and the model it works with: what a visitor chooses."""
+
+    pipeline: str
+    """A key of ``PIPELINES``."""
+    model: str
+    """A model of ``models/``."""
+
+
+def method_with_its_own_model(pipeline: str = DEFAULT_PIPELINE) -> Method:
+    """A pipeline with the model that it has unless another is chosen."""
+    return Method(pipeline, PIPELINES[pipeline].default_model)
+
+
 @st.cache_resource(show_spinner="Loading the model …")
-def load_pipeline(name: str) -> Pipeline:
-    """The pipeline of this name, made once and shared by all visitors of the server."""
-    return build_pipeline(name)
+def load_pipeline(method: Method) -> Pipeline:
+    """The pipeline, made once and shared by all visitors of the server."""
+    return build_pipeline(*method)
 
 
-def pipeline_or_stop(name: str) -> Pipeline:
+def pipeline_or_stop(method: Method) -> Pipeline:
     """The pipeline, or one sentence that says why there is none, and the end of the page."""
     try:
-        return load_pipeline(name)
+        return load_pipeline(method)
     except ModelError as error:
         st.error(plain(str(error)))
         st.stop()
 
 
-def settings_form(page: str, defaults: DetectionSettings) -> tuple[str, DetectionSettings]:
-    """The settings in the sidebar: the chosen pipeline's name and the limits. Kept while pages change.
+def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, DetectionSettings]:
+    """The settings in the sidebar: method, model and speed, and the limits. Kept while pages change.
 
     Args:
-        page: whose limits these are; the pipeline is the same on all pages.
-        defaults: the limits at first.
+        page: whose speed and limits these are; method and model are the same on all pages.
+        defaults: speed and limits at first.
     """
     with st.sidebar:
         st.subheader("Settings")
-        name = DEFAULT_PIPELINE
-        if len(PIPELINES) > 1:
-            name = st.selectbox(
-                "Method",
-                list(PIPELINES),
-                index=list(PIPELINES).index(DEFAULT_PIPELINE),
-                format_func=lambda key: PIPELINES[key].title,
-                **_kept("pipeline"),
+        name = st.selectbox(
+            "Method",
+            list(PIPELINES),
+            index=list(PIPELINES).index(DEFAULT_PIPELINE),
+            format_func=lambda key: PIPELINES[key].title,
+            **_kept("pipeline"),
+        )
+        spec = PIPELINES[name]
+        st.caption(spec.summary)
+        model = spec.default_model
+        models = list_models(kind=spec.model_kind)
+        if len(models) > 1 and model in models:
+            model = st.selectbox("Model", models, index=models.index(model), **_kept(f"{spec.model_kind}_model"))
+        speed = defaults.speed
+        if spec.uses_speed:
+            speed = st.selectbox(
+                "Speed",
+                list(SPEEDS),
+                index=list(SPEEDS).index(defaults.speed),
+                format_func=lambda key: SPEEDS[key].title,
+                **_kept(f"{page}_speed"),
             )
-        st.caption(f"**{PIPELINES[name].title}.** {PIPELINES[name].summary}")
+            st.caption(SPEEDS[speed].help)
         confidence = st.slider(
             "Lowest confidence",
             *(50, 99, round(100 * defaults.min_confidence)),
@@ -112,8 +143,9 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[str, Detectio
             help="Shorter side of a face in pixels of the picture. Smaller faces are left out.",
             **_kept(f"{page}_min_face"),
         )
-        haar = _haar_form(page, defaults.haar) if PIPELINES[name].uses_haar else defaults.haar
-    return name, DetectionSettings(confidence / 100, min_face, haar)
+        haar = _haar_form(page, defaults.haar) if spec.uses_haar else defaults.haar
+    settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, speed=speed)
+    return Method(name, model), settings
 
 
 def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
@@ -222,3 +254,31 @@ def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
     )
     if len(detections) > MAX_ROWS_WITH_CROPS:
         st.caption(f"The first {MAX_ROWS_WITH_CROPS} of {len(detections)} faces; the downloads hold all.")
+
+
+@st.cache_resource(show_spinner=False)
+def load_face_explainer() -> FaceExplainer:
+    """What says why a face is judged as it is, made once and shared."""
+    return load_explainer()
+
+
+def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
+    """On request, for one face: which parts of it speak for a mask and which against."""
+    if not st.toggle("Why? Show what speaks for and against a mask", key="photo_reasons"):
+        return
+    place = 0
+    if len(detections) > 1:
+        place = st.selectbox("Face", range(len(detections)), format_func=lambda i: f"Face {i + 1}", key="photo_face")
+    try:
+        with st.spinner("Looking closely …"):
+            explanation = load_face_explainer().explain(frame_bgr, detections.xyxy[place])
+    except ModelError as error:
+        st.error(plain(str(error)))
+        return
+    mask = explanation.probabilities[CLASS_NAMES[WITH_MASK]]
+    face, words = st.columns(2)
+    face.image(overlay_relevance(explanation), channels="BGR", width="stretch", alt="What speaks for and against")
+    words.markdown(
+        f":blue-background[Blue] speaks for a mask, :orange-background[orange] against. A second network, which looks "
+        f"at this face alone and knows only mask or no mask, gives {percentage(mask)} for a mask."
+    )

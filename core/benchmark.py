@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,12 +22,14 @@ import numpy as np
 from core.annotate import annotate
 from core.classifier import load_classifier
 from core.crops import crop_faces, resize
+from core.detector import DEFAULT_SPEED, SPEEDS
 from core.files import write_json
 from core.pipeline import (
     LIVE_SETTINGS,
     PIPELINES,
     ClassicPipeline,
     DetectionSettings,
+    Pipeline,
     build_pipeline,
     detect_masks,
 )
@@ -68,6 +70,13 @@ def times_ms(call: Callable[[], object], repeats: int) -> list[float]:
         call()
         times.append((time.perf_counter() - started) * 1000)
     return times
+
+
+def frame_times_ms(pipeline: Pipeline, settings: DetectionSettings, repeats: int = 15) -> Iterator[tuple[int, float]]:
+    """Faces in the frame and median milliseconds, frame by frame; for the page that measures this computer."""
+    for faces in FACES:
+        detect = partial(detect_masks, frame_with_faces(faces), pipeline, settings)
+        yield faces, float(np.median(times_ms(detect, repeats)))
 
 
 def median_and_p95(times: list[float]) -> dict[str, float]:
@@ -138,13 +147,15 @@ def run_benchmark(repeats: int = 40) -> dict:
     result["predict_one_ms"], result["predict_one_p95_ms"] = one["median"], one["p95"]
     result["predict_over_classify"] = round(one["median"] / result["classify_one_ms"], 1)
     _add_frames(result, "seed", {int(faces): times for faces, times in seed["frame_ms"].items()})
-    for name in PIPELINES:
+    for name, spec in PIPELINES.items():
         pipeline = build_pipeline(name)
-        _add_frames(
-            result,
-            name,
-            {f: times_ms(partial(detect_masks, frame, pipeline), repeats) for f, frame in frames.items()},
-        )
+        for speed in SPEEDS if spec.uses_speed else (DEFAULT_SPEED,):
+            detect = partial(detect_masks, pipeline=pipeline, settings=DetectionSettings(speed=speed))
+            _add_frames(
+                result,
+                name if speed == DEFAULT_SPEED else f"{name} {speed}",
+                {faces: times_ms(partial(detect, frame), repeats) for faces, frame in frames.items()},
+            )
         result["live_frame_ms"][name] = {
             str(faces): median_and_p95(times_ms(partial(detect_masks, frame, pipeline, LIVE_SETTINGS), repeats))
             for faces, frame in frames.items()

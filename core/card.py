@@ -54,10 +54,22 @@ class ModelCard:
     date: str = ""
     versions: dict = field(default_factory=dict)
     limits: str = ""
+    failures: list = field(default_factory=list)
+    """What it gets wrong, in words, one sentence each."""
 
     def save(self, path: Path | str) -> None:
         """Write the card as JSON."""
         write_json(path, dataclasses.asdict(self))
+
+
+def faces_by_part(card: ModelCard) -> list[dict]:
+    """What a model learnt from and was tested on: a row per data set and part: ``data``, ``part`` and the counts."""
+    return [
+        {"data": entry["name"], "part": part, **counts}
+        for entry in card.data
+        for part, counts in (entry.get("faces") or {}).items()
+        if any(counts.values())
+    ]
 
 
 def load_card(path: Path | str) -> ModelCard:

@@ -63,13 +63,13 @@ class MaskDetector:
             raise ModelError(f"{model_path} gives maps of the shapes {[m.shape for m in maps]}, expected {wanted}.")
 
     def find(
-        self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED, min_score: float = 0.3
+        self, frame_bgr: np.ndarray, speed: str | Speed = DEFAULT_SPEED, min_score: float = 0.3
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The faces of a frame, likeliest first.
 
         Args:
             frame_bgr: (h, w, 3) uint8 of any size.
-            speed: a key of ``SPEEDS``.
+            speed: a key of ``SPEEDS``, or one that is not among them.
             min_score: how likely a face must be, 0..1.
 
         Returns:
@@ -106,10 +106,10 @@ class MaskDetector:
         logit = center[:height, :width, 0]
         return sigmoid(self.card.calibration["center_scale"] * logit + self.card.calibration["center_offset"])
 
-    def _sides(self, frame_bgr: np.ndarray, speed: str) -> list[int]:
-        if speed not in SPEEDS:
+    def _sides(self, frame_bgr: np.ndarray, speed: str | Speed) -> list[int]:
+        if not isinstance(speed, Speed) and speed not in SPEEDS:
             raise ValueError(f"Speed is {speed!r}; possible are {', '.join(SPEEDS)}.")
-        how = SPEEDS[speed]
+        how = speed if isinstance(speed, Speed) else SPEEDS[speed]
         second = min(how.second_side, round(MAX_ENLARGED * max(frame_bgr.shape[:2])))
         return [how.long_side, second] if second > 1.2 * how.long_side else [how.long_side]
 

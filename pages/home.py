@@ -17,31 +17,31 @@ places = st.columns(2)
 
 # Only now, with the words on the screen, is anything heavy imported.
 from core.annotate import annotate  # noqa: E402
-from core.app import pipeline_or_stop  # noqa: E402
+from core.app import Method, method_with_its_own_model, pipeline_or_stop  # noqa: E402
 from core.images import encode_image  # noqa: E402
-from core.pipeline import DEFAULT_PIPELINE, detect_masks  # noqa: E402
+from core.pipeline import detect_masks  # noqa: E402
 from core.sample import sample_photo  # noqa: E402
 from core.stats import describe, summarize  # noqa: E402
 
 
 @st.cache_data(show_spinner=False)
-def judged_sample(masked: bool, pipeline_name: str) -> tuple[bytes, str]:
+def judged_sample(masked: bool, method: Method) -> tuple[bytes, str]:
     """The sample photo with its boxes as JPEG, and the verdict in words; made once per server."""
     photo = sample_photo(masked)
-    detections = detect_masks(photo, pipeline_or_stop(pipeline_name))
+    detections = detect_masks(photo, pipeline_or_stop(method))
     return encode_image(annotate(photo, detections)), describe(summarize(detections))
 
 
 for place, masked in zip(places, (False, True), strict=True):
     with place, st.spinner("Judging the sample …"):
-        jpeg, words = judged_sample(masked, DEFAULT_PIPELINE)
+        jpeg, words = judged_sample(masked, method_with_its_own_model())
     place.image(jpeg, caption=words, width="stretch", alt=f"A portrait with the verdict: {words}")
 st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn; the verdicts are this server's own.")
 
 st.subheader("Good to know")
 st.markdown(
     "- **Private.** Pictures stay in this server's memory while you look at them. Nothing is stored or sent on.\n"
-    "- **Not perfect.** A verdict is an estimate with a probability beside it. Faces from the side, far away or in the "
-    "dark are missed.\n"
+    "- **Not perfect.** A verdict is an estimate with a probability beside it. Faces far away, half hidden or blurred "
+    "are missed.\n"
     "- **To raise awareness.** It counts faces; it does not know who anybody is."
 )

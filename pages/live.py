@@ -23,8 +23,8 @@ TEXTS = {
 }
 
 st.title("Live webcam")
-pipeline_name, settings = settings_form("live", LIVE_SETTINGS)
-pipeline = pipeline_or_stop(pipeline_name)  # loaded and warm before the first frame comes
+method, settings = settings_form("live", LIVE_SETTINGS)
+pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
 
 if problem := camera_problem():
     st.warning(problem, icon=":material/videocam_off:")

@@ -4,37 +4,53 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+import supervision as sv
+from core.explain import overlay_centers
 
 from core.annotate import annotate
-from core.app import pipeline_or_stop, plain, settings_form, show_faces_table, show_verdict_counts
+from core.app import (
+    method_with_its_own_model,
+    pipeline_or_stop,
+    plain,
+    settings_form,
+    show_faces_table,
+    show_reasons,
+    show_verdict_counts,
+)
 from core.crops import fit_within
 from core.detections import resized
 from core.export import detection_rows, rows_to_csv, rows_to_json
 from core.images import UPLOAD_TYPES, decode_image, encode_image
 from core.photos import Photo, PhotoSet
-from core.pipeline import DetectionSettings, detect_masks
+from core.pipeline import PIPELINES, DetectionSettings, NeuralPipeline, detect_masks
 from core.stats import FrameStats, describe, summarize
 
 # The picture on the page, longer side; the download has every pixel.
 DISPLAY_SIDE = (640, 1600)
+VERDICTS, CENTERS, METHODS = "Verdicts", "What the network saw", "All methods"
+
+
+def picture_of(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
+    """The annotated photo in a size for the page."""
+    small, _ = fit_within(frame_bgr, DISPLAY_SIDE[1])
+    # Labels on a tiny picture would hide it: enlarge it first.
+    size_wh = np.array(small.shape[1::-1])
+    size_wh = np.rint(size_wh * max(1, DISPLAY_SIDE[0] / size_wh.max())).astype(int)
+    return annotate(*resized(frame_bgr, detections, tuple(size_wh.tolist())))
 
 
 def show(photo: Photo, frame_bgr: np.ndarray) -> None:
     """One photo large, its verdict in words, a row per face."""
     st.markdown(f"**{describe(summarize(photo.detections))}**")
-    small, _ = fit_within(frame_bgr, DISPLAY_SIDE[1])
-    # Labels on a tiny picture would hide it: enlarge it first.
-    size_wh = np.array(small.shape[1::-1])
-    size_wh = np.rint(size_wh * max(1, DISPLAY_SIDE[0] / size_wh.max())).astype(int)
-    view, boxes = resized(frame_bgr, photo.detections, tuple(size_wh.tolist()))
     picture, table = st.columns([4, 3])
-    annotated = annotate(view, boxes)
+    annotated = picture_of(frame_bgr, photo.detections)
     picture.image(annotated, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face")
     with table:
         if len(photo.detections):
             show_faces_table(frame_bgr, photo.detections)
+            show_reasons(frame_bgr, photo.detections)
         else:
-            st.info("No face was found. Faces must look at the camera and be larger than the smallest face set beside.")
+            st.info("No face was found. Faces must be larger than the smallest face set beside.")
         st.download_button(
             "Annotated photo",
             lambda: encode_image(annotate(decode_image(photo.read()), photo.detections)),
@@ -45,8 +61,31 @@ def show(photo: Photo, frame_bgr: np.ndarray) -> None:
         )
 
 
+def show_centers(frame_bgr: np.ndarray, pipeline: NeuralPipeline, settings: DetectionSettings) -> None:
+    """The network's map of face centres over the photo."""
+    st.markdown("**Bright where the network sees the centre of a face.** A box is drawn around each bright spot.")
+    small, _ = fit_within(frame_bgr, DISPLAY_SIDE[1])
+    seen = overlay_centers(small, pipeline.detector.center_map(frame_bgr, settings.speed))
+    st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a map of face centres")
+
+
+def show_methods(photo: Photo, frame_bgr: np.ndarray, settings: DetectionSettings) -> None:
+    """The same photo judged by every method, side by side."""
+    for column, (name, spec) in zip(st.columns(len(PIPELINES)), PIPELINES.items(), strict=True):
+        with column:
+            method = method_with_its_own_model(name)
+            detect = partial(detect_masks, pipeline=pipeline_or_stop(method), settings=settings)
+            with st.spinner(f"{spec.title} is looking …"):
+                found, elapsed_ms = photo_set.compare(photo, detect, (method, settings))
+            st.subheader(spec.title)
+            st.markdown(f"{describe(summarize(found))} {elapsed_ms:.0f} ms.")
+            st.image(
+                picture_of(frame_bgr, found), channels="BGR", output_format="JPEG", width="stretch", alt=spec.title
+            )
+
+
 st.title("Photo")
-pipeline_name, settings = settings_form("photo", DetectionSettings())
+method, settings = settings_form("photo", DetectionSettings())
 source = st.segmented_control(
     "From", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"
 )
@@ -59,11 +98,11 @@ else:
 
 photo_set: PhotoSet = st.session_state.setdefault("photo_set", PhotoSet())
 photos = photo_set.show((upload.file_id, upload.name, upload.getvalue) for upload in uploads)
-pipeline = pipeline_or_stop(pipeline_name)
+pipeline = pipeline_or_stop(method)
 bar = st.empty()  # appears only while there is something to judge
 photo_set.judge(
     partial(detect_masks, pipeline=pipeline, settings=settings),
-    (pipeline_name, settings),
+    (method, settings),
     lambda done, total: bar.progress(done / total, f"Looking for faces: photo {done} of {total}"),
 )
 bar.empty()
@@ -80,7 +119,17 @@ show_verdict_counts(total, pipeline, total.mask_share)
 chosen = next(iter(photos))
 if len(photos) > 1:
     chosen = st.selectbox("Photo", list(photos), format_func=lambda key: photos[key].name, key="photo_chosen")
-show(photos[chosen], photo_set.frame(photos[chosen]))
+chosen, frame = photos[chosen], photo_set.frame(photos[chosen])
+views = [VERDICTS, *([CENTERS] if isinstance(pipeline, NeuralPipeline) else []), METHODS]
+view = st.segmented_control(
+    "Show", views, default=VERDICTS, required=True, label_visibility="collapsed", key="photo_view"
+)
+if view == METHODS:
+    show_methods(chosen, frame, settings)
+elif view == CENTERS:
+    show_centers(frame, pipeline, settings)
+else:
+    show(chosen, frame)
 
 rows = [row for photo in photos.values() for row in detection_rows(photo.name, photo.detections)]
 of = "all photos" if len(photos) > 1 else "this photo"

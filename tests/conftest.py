@@ -47,9 +47,9 @@ class StubPipeline:
     """Finds the sample's face wherever it is asked, with a verdict of the test's choice; no model needed."""
 
     classes = CLASS_NAMES
-    face_scores: dict[str, float] = {}
 
     def __init__(self, class_id: int = 0, confidence: float = 0.9):
+        self.face_scores: dict[str, float] = {}
         self.class_id, self.confidence = class_id, confidence
         self.calls = 0
 

@@ -144,6 +144,40 @@ def test_two_faces_in_one_photo(open_page):
     keep_picture(page, "photo")
 
 
+def test_a_photo_is_looked_at_in_every_way(open_page):
+    page = open_page("photo")
+    files = [{"name": "masked.jpg", "mimeType": "image/jpeg", "buffer": encode_image(sample_photo(True))}]
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_text("1 face: 1 with a mask.").first.wait_for()
+    page.get_by_text("Why? Show what speaks for and against a mask").click()
+    page.get_by_text("against. A second network").wait_for()
+    keep_picture(page, "why")
+    page.get_by_role("radio", name="What the network saw").click()
+    page.get_by_text("Bright where the network sees").wait_for()
+    keep_picture(page, "centers")
+    page.get_by_role("radio", name="All methods").click()
+    for title in ("Neural", "Classic"):
+        page.get_by_role("heading", name=title).wait_for()
+    assert page.get_by_text(re.compile(r"1 face: 1 with a mask\. \d+ ms\.")).count() == 2
+    assert page.locator("[data-testid=stImage] img").count() == 2
+    keep_picture(page, "methods")
+
+
+def test_the_model_page_measures_this_computer(open_page):
+    page = open_page("model")
+    page.get_by_role("heading", name="How good it is").wait_for()
+    page.get_by_text("What it learnt from").wait_for()
+    charts = page.locator(".js-plotly-plot")
+    charts.first.wait_for()
+    before = charts.count()
+    page.get_by_role("button", name="Measure").click()
+    end = time.monotonic() + 60
+    while charts.count() == before:
+        assert time.monotonic() < end, "no chart of times appears"
+        page.wait_for_timeout(200)
+    keep_picture(page, "model")
+
+
 @pytest.fixture(scope="module")
 def camera_film(tmp_path_factory):
     """A film for the fake camera: the sample bare for four seconds, then masked, slowly moving from side to side."""

@@ -17,6 +17,7 @@ from train.evaluate import evaluate, main, select_photos
 KEYS = {
     *("photos", "faces", "found", "found_and_right", "mask_found_and_right", "bare_found_and_right"),
     *("false_alarms_per_photo", "ap50", "map50_two_state", "map50_three_state", "median_ms"),
+    "verdict_calibration_error",
 }
 
 
@@ -95,3 +96,22 @@ def test_the_shipped_classifier_on_faces_of_the_test_list(shared_data):
     judged = classifier.probabilities(views).argmax(axis=1)
     recalls = [(judged[labels == k] == k).mean() for k in range(len(card.classes))]
     assert np.mean(recalls) >= 0.97
+
+
+def test_what_is_hardly_a_face_is_ranked_but_not_shown(sample_set):
+    photos = read_pascal_voc(sample_set)
+    doubtful = make_detections([[0, 0, 50, 50]], [0], [0.9], face_score=[0.3])
+    assert evaluate(photos, lambda frame: doubtful, min_face_score=0.4).false_alarms_per_photo == 0
+    assert evaluate(photos, lambda frame: doubtful, min_face_score=0.2).false_alarms_per_photo == 1
+
+
+def test_the_shipped_detector_on_the_test_list(shared_data):
+    """The least that was promised of the default pipeline on street photos that it never saw."""
+    folder = shared_data / "ilc2021"
+    result = main(["--data", str(folder), "--list", str(folder / "test.txt")])
+    assert (result.photos, result.faces) == (320, 719)
+    assert result.map50_two_state >= 0.86
+    assert result.map50_three_state >= 0.78
+    assert result.found_and_right >= 0.93
+    assert result.false_alarms_per_photo <= 0.30
+    assert result.verdict_calibration_error <= 0.03

@@ -113,3 +113,10 @@ def test_reset_forgets():
     evaluation.update(make_detections([A], [0]), make_detections([A], [0]), 3.0)
     evaluation.reset()
     assert evaluation.compute().photos == 0
+
+
+def test_the_calibration_error_is_that_of_the_faces_found():
+    truth = make_detections([A, B, C], [0, 1, 0])
+    shown = make_detections([A, B], [0, 0], [0.9, 0.9])  # one right, one wrong, one not found
+    assert evaluate((shown, truth)).verdict_calibration_error == pytest.approx(0.4)
+    assert evaluate((no_detections(), truth)).verdict_calibration_error is None

@@ -10,10 +10,13 @@ import streamlit as st
 import streamlit_webrtc
 from streamlit.testing.v1 import AppTest
 
+from core.card import MODELS_DIR, load_card
 from core.crops import resize
+from core.detector import DEFAULT_DETECTOR
 from core.images import encode_image
-from core.pipeline import PIPELINES, PipelineSpec
+from core.pipeline import DEFAULT_PIPELINE, LIVE_SETTINGS, PIPELINES, DetectionSettings, PipelineSpec
 from core.sample import sample_photo
+from core.scoreboard import load_scoreboards
 from tests.conftest import ROOT, StubPipeline, picture_bytes
 from tests.test_images import JPEG, png_header_bomb
 from tests.test_live import wait_until
@@ -69,7 +72,7 @@ def test_photo_page_waits_for_a_photo(photo_page):
 def test_a_photo_is_judged_without_a_button(photo_page):
     upload(photo_page, ("door.jpg", MASKED))
     assert "1 face: 1 with a mask." in texts(photo_page)
-    assert numbers(photo_page) == {"Mask": "1", "No mask": "0", "Wear a mask well": "100%"}
+    assert numbers(photo_page) == {"Mask": "1", "No mask": "0", "Worn incorrectly": "0", "Wear a mask well": "100%"}
     row = photo_page.dataframe[0].value.iloc[0]
     assert row["Verdict"] == "✓ Mask" and row["Probability"].endswith("%") and row["Size"].endswith("px")
     assert row["Face"].startswith("data:image/jpeg;base64,")
@@ -106,6 +109,11 @@ def test_pictures_are_forgotten_when_another_page_is_shown():
     assert "photo_set" not in app.session_state
 
 
+def stub_spec(make=StubPipeline) -> PipelineSpec:
+    """An entry of the registry that needs no model."""
+    return PipelineSpec("Stub", "As told.", build=lambda model: make(), default_model="", model_kind="stub")
+
+
 def test_a_photo_that_breaks_the_analysis_does_not_cost_the_others(monkeypatch):
     class Fragile(StubPipeline):
         def __call__(self, frame_bgr, settings=None):
@@ -113,8 +121,7 @@ def test_a_photo_that_breaks_the_analysis_does_not_cost_the_others(monkeypatch):
                 raise RuntimeError("out of luck")
             return super().__call__(frame_bgr, settings)
 
-    spec = PipelineSpec("Fragile", "Breaks.", build=lambda model: Fragile(), default_model="")
-    monkeypatch.setitem(PIPELINES, "classic", spec)
+    monkeypatch.setitem(PIPELINES, DEFAULT_PIPELINE, stub_spec(Fragile))
     st.cache_resource.clear()
     page = upload(open_page("photo"), ("bad.png", picture_bytes(size_wh=(300, 77))), ("good.jpg", MASKED))
     st.cache_resource.clear()
@@ -170,23 +177,96 @@ def test_a_picture_without_a_face_is_no_error(photo_page, data):
     assert "No face found." in texts(photo_page)
 
 
-def test_the_cascades_settings_appear_only_with_a_pipeline_that_has_one(monkeypatch):
-    assert [expander.label for expander in open_page("photo").expander] == ["Advanced"]
-    stub = PipelineSpec("Stub", "Finds what it is told.", build=lambda model: StubPipeline(), default_model="")
-    monkeypatch.setitem(PIPELINES, "stub", stub)
+def test_each_method_shows_its_own_settings(monkeypatch):
+    monkeypatch.setitem(PIPELINES, "stub", stub_spec())
     page = open_page("photo")
+    assert not page.expander and labelled(page.selectbox, "Speed").value == DetectionSettings().speed
+    labelled(page.selectbox, "Method").select("classic").run()
+    assert [expander.label for expander in page.expander] == ["Advanced"]
+    assert "Speed" not in [box.label for box in page.selectbox]
     labelled(page.selectbox, "Method").select("stub").run()
-    assert not page.expander
+    assert not page.expander and "Speed" not in [box.label for box in page.selectbox]
     upload(page, ("x.png", picture_bytes(size_wh=(300, 300))))
     assert "1 face: 1 with a mask." in texts(page), "the chosen pipeline was asked"
     st.cache_resource.clear()
+
+
+def test_the_method_is_the_same_on_every_page_and_the_speed_is_the_pages_own(photo_page):
+    labelled(photo_page.selectbox, "Speed").select("fast").run()
+    labelled(photo_page.selectbox, "Method").select("classic").run()
+    photo_page.switch_page("pages/live.py").run()
+    assert labelled(photo_page.selectbox, "Method").value == "classic"
+    labelled(photo_page.selectbox, "Method").select("neural").run()
+    assert labelled(photo_page.selectbox, "Speed").value == LIVE_SETTINGS.speed
+    photo_page.switch_page("pages/photo.py").run()
+    assert labelled(photo_page.selectbox, "Speed").value == "fast"
+
+
+def test_the_model_can_be_chosen_where_there_are_several(photo_page, monkeypatch):
+    import core.app
+
+    assert "Model" not in [box.label for box in photo_page.selectbox]
+    monkeypatch.setattr(core.app, "list_models", lambda kind: [DEFAULT_DETECTOR, "other"])
+    page = open_page("photo")
+    labelled(page.selectbox, "Model").select("other").run()
+    assert "no model card" in page.error[0].value, "the chosen model was asked for"
+
+
+def test_a_photo_is_shown_as_every_method_judges_it(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    show_as(photo_page, "All methods")
+    assert [header.value for header in photo_page.subheader][1:] == [spec.title for spec in PIPELINES.values()]
+    verdicts = [text.value for text in photo_page.markdown if text.value.endswith("ms.")]
+    assert len(verdicts) == len(PIPELINES)
+    assert all(verdict.startswith("1 face: 1 with a mask.") for verdict in verdicts)
+    assert len(photo_page.image) == len(PIPELINES)
+
+
+def show_as(page, view):
+    next(control for control in page.segmented_control if control.key == "photo_view").set_value(view).run()
+    assert not page.exception
+
+
+def test_the_map_of_centres_is_shown_for_the_network_alone(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    show_as(photo_page, "What the network saw")
+    assert "centre of a face" in texts(photo_page) and len(photo_page.image) == 1
+    labelled(photo_page.selectbox, "Method").select("classic").run()
+    views = next(control for control in photo_page.segmented_control if control.key == "photo_view").options
+    assert [view if isinstance(view, str) else view.content for view in views] == ["Verdicts", "All methods"]
+
+
+def test_a_face_is_explained_on_request(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    assert len(photo_page.image) == 1
+    photo_page.toggle[0].set_value(True).run()
+    assert not photo_page.exception
+    assert "speaks for a mask" in texts(photo_page) and len(photo_page.image) == 2
+
+
+def test_the_model_page_shows_the_card_the_figures_and_the_limits():
+    app = open_page("model")
+    card = load_card(MODELS_DIR / f"{DEFAULT_DETECTOR}.json")
+    assert card.limits in texts(app) and numbers(app)["Verdicts"] == "3"
+    boards = load_scoreboards()
+    assert boards and [len(frame.value) for frame in app.dataframe][: len(boards)] == [len(b.rows) for b in boards]
+    labelled(app.selectbox, "Method").select("classic").run()
+    assert not app.exception and numbers(app)["Verdicts"] == "2"
+
+
+def test_the_model_page_measures_this_computer():
+    app = open_page("model")
+    before = len(app.get("plotly_chart"))
+    app.button[0].click().run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == before + 1
 
 
 def test_a_missing_model_gets_a_sentence(monkeypatch):
     import core.app
     from core.card import ModelError
 
-    def missing(name):
+    def missing(pipeline, model):
         raise ModelError("There is no model card models/x.json; train one.")
 
     monkeypatch.setattr(core.app, "build_pipeline", missing)

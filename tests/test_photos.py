@@ -53,3 +53,17 @@ def test_a_failure_costs_one_photo_alone(caplog):
     assert caplog.text.count("could not be judged") == 1
     with pytest.raises(ImageError):
         photos.frame(shown[0])
+
+
+def test_another_way_of_judging_is_kept_beside_the_verdicts():
+    photo_set = PhotoSet()
+    (photo,) = photo_set.show([("a", "a.png", picture_bytes)])
+    photo_set.judge(StubPipeline(0), "own")
+    other = StubPipeline(1)
+    found, elapsed_ms = photo_set.compare(photo, other, "other")
+    assert found.class_id.tolist() == [1] and elapsed_ms >= 0
+    photo_set.compare(photo, other, "other")
+    assert other.calls == 1, "judged once"
+    assert photo.detections.class_id.tolist() == [0], "its own verdicts stay"
+    photo_set.compare(photo, other, "other settings")
+    assert other.calls == 2

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 
+from core.boxes import overlaps
+from core.classes import WITH_MASK, WITHOUT_MASK
+from core.crops import resize
 from core.detections import make_detections, no_detections
 from core.pipeline import PIPELINES, DetectionSettings, build_pipeline, detect_masks
 from core.sample import SAMPLE_FACE_XYXY, sample_photo
@@ -64,6 +67,9 @@ def three_faces(frame, settings):
     )
 
 
+three_faces.face_scores = {"photo": 0.4, "live": 0.6}
+
+
 @pytest.mark.parametrize(
     ("settings", "sizes"),
     [
@@ -71,6 +77,9 @@ def three_faces(frame, settings):
         pytest.param(DetectionSettings(min_face_px=10), [90, 30, 20], id="smaller faces too"),
         pytest.param(DetectionSettings(min_confidence=0.8, min_face_px=0), [30, 20], id="sure ones only"),
         pytest.param(DetectionSettings(min_face_px=500), [], id="none is large enough"),
+        pytest.param(DetectionSettings(use="live"), [], id="live: the pipeline's stricter limit"),
+        pytest.param(DetectionSettings(use="live", min_face_score=0.5), [90, 30], id="a limit of one's own"),
+        pytest.param(DetectionSettings(min_face_score=0.6), [], id="none is likely enough"),
     ],
 )
 def test_settings_hold_for_every_pipeline(settings, sizes):
@@ -92,3 +101,35 @@ def test_the_cascades_boxes_over_the_edge_are_clipped(monkeypatch):
     monkeypatch.setattr(classic, "find_faces", lambda *args: over)
     found = detect_masks(np.zeros((120, 160, 3), np.uint8), classic)
     assert sorted(found.xyxy.tolist()) == [[0, 0, 60, 70], [100, 10, 160, 120]]
+
+
+SIZES_PX = (24, 40, 80, 160, 320, 448)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["bare", "masked"])
+@pytest.mark.parametrize("face_px", SIZES_PX)
+def test_the_network_finds_the_samples_face_at_every_size(face_px, masked):
+    """From 24 px up to a face that fills the whole of a 640×480 frame."""
+    x1, y1, x2, y2 = SAMPLE_FACE_XYXY
+    zoom = face_px / (x2 - x1)
+    photo = sample_photo(masked)
+    photo = resize(photo, tuple(max(1, round(side * zoom)) for side in photo.shape[1::-1]))
+    frame = np.full((480, 640, 3), 90, np.uint8)
+    middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) * zoom
+    left, top = (np.array([320, 240]) - middle).astype(int)
+    # The part of the enlarged photo that lies in the frame.
+    source = photo[max(0, -top) : 480 - top, max(0, -left) : 640 - left]
+    frame[max(0, top) : max(0, top) + source.shape[0], max(0, left) : max(0, left) + source.shape[1]] = source
+    truth = (np.array(SAMPLE_FACE_XYXY) * zoom + [left, top, left, top]).clip(0, [640, 480, 640, 480])
+    found = detect_masks(frame, build_pipeline("neural"), DetectionSettings(min_face_px=16))
+    iou = overlaps(found.xyxy, truth[None]).ravel()
+    assert len(iou) and iou.max() > 0.5, f"found {found.xyxy.round()}, the face is at {truth.round()}"
+    assert found.class_id[iou.argmax()] == (WITH_MASK if masked else WITHOUT_MASK)
+
+
+def test_a_face_that_is_the_whole_picture_is_found():
+    x1, y1, x2, y2 = SAMPLE_FACE_XYXY
+    for masked, class_id in ((False, WITHOUT_MASK), (True, WITH_MASK)):
+        found = detect_masks(np.ascontiguousarray(sample_photo(masked)[y1:y2, x1:x2]), build_pipeline("neural"))
+        assert found.class_id[:1].tolist() == [class_id]
+        assert overlaps(found.xyxy[:1], [[0, 0, x2 - x1, y2 - y1]])[0, 0] > 0.5

@@ -26,7 +26,7 @@ from train.config import (
     stopping_on_signals,
 )
 from train.data import DataError
-from train.scenes import WindowRecipe, load_scenes
+from train.scenes import SceneSplit, WindowRecipe, load_scenes
 
 if importlib.util.find_spec("torch"):
     os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -79,6 +79,11 @@ class DetectorConfig:
             face_px=(self.face_min, self.face_max), mosaic_share=self.mosaic_share, draw_share=self.draw_share
         )
 
+    def load_scenes(self) -> SceneSplit:
+        """Read the data. Raises: DataError, if they cannot be used."""
+        redraw = tuple(name for name in self.redraw.split(",") if name)
+        return load_scenes(list(self.data), self.boxes or None, redraw, self.val_share, self.seed)
+
 
 def main(config: DetectorConfig) -> None:
     """Run the whole training.
@@ -90,8 +95,7 @@ def main(config: DetectorConfig) -> None:
     out = Path(config.out)
     settings = run_settings(config)
     check_run_folder(out, settings)
-    redraw = tuple(name for name in config.redraw.split(",") if name)
-    scenes = load_scenes(list(config.data), config.boxes or None, redraw, config.val_share, config.seed)
+    scenes = config.load_scenes()
     for part in ("train", "val"):
         for folder, counts in scenes.facts[part].items():
             print(f"{part}, {Path(folder).name}: " + ", ".join(f"{n} {name}" for name, n in counts.items()))

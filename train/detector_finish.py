@@ -30,7 +30,7 @@ from train.detector import DetectorConfig
 from train.detector_network import HEADS
 from train.detector_trainer import load_averaged
 from train.export import export_litert
-from train.scenes import Scene, SceneSplit, draw_window, load_scenes
+from train.scenes import Scene, SceneSplit, draw_window
 from train.scores import best_temperature
 from train.trainer import BEST, LAST, read_state
 
@@ -48,10 +48,7 @@ def finish(out: Path) -> dict:
     Raises:
         DataError: the run has no weights or its data are gone.
     """
-    settings = json.loads((out / "config.json").read_text())
-    config = DetectorConfig(**settings | {"data": tuple(settings["data"]), "out": str(out)})
-    redraw = tuple(name for name in config.redraw.split(",") if name)
-    scenes = load_scenes(list(config.data), config.boxes or None, redraw, config.val_share, config.seed)
+    config, scenes = read_run(out)
     if config.keep == "best":
         model = keras.models.load_model(out / BEST, safe_mode=True, compile=False)
     else:
@@ -103,6 +100,13 @@ def finish(out: Path) -> dict:
     write_json(out / "report.json", report)
     dataclasses.replace(card, face_scores=face_scores, scores={"validation": facts}).save(out / "card.json")
     return report
+
+
+def read_run(out: Path) -> tuple[DetectorConfig, SceneSplit]:
+    """Settings and scenes of a run."""
+    settings = json.loads((out / "config.json").read_text())
+    config = DetectorConfig(**settings | {"data": tuple(settings["data"]), "out": str(out)})
+    return config, config.load_scenes()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,12 +187,10 @@ def _figures(seen: list[_Seen], score: float) -> dict:
 
 
 def _data_facts(scenes: SceneSplit) -> list[dict]:
-    folders = dict.fromkeys([*scenes.facts["train"], *scenes.facts["val"]])
+    parts = ("train", "val")
+    folders = dict.fromkeys(folder for part in parts for folder in scenes.facts[part])
     return [
-        {
-            "name": Path(folder).name,
-            **{part: scenes.facts[part][folder] for part in ("train", "val") if folder in scenes.facts[part]},
-        }
+        {"name": Path(folder).name, "faces": {part: scenes.facts[part].get(folder, {}) for part in parts}}
         for folder in folders
     ]
 

@@ -8,11 +8,13 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import supervision as sv
 
+from core.card import MODELS_DIR, load_card
 from core.classes import CLASS_NAMES
 from core.detections import FACE_SCORE
 from core.detector import DEFAULT_SPEED, SPEEDS
@@ -27,6 +29,7 @@ from core.pipeline import (
     detect_masks,
     least_face_score,
 )
+from core.scoreboard import Row, record
 from train.data import AnnotatedPhoto, DataError, read_list, read_pascal_voc
 
 # Average precision ranks the faces that are at least this likely; less likely ones could hardly change it.
@@ -119,6 +122,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     parser.add_argument("--list", type=Path, metavar="FILE", help="names of the photos to use, one per line")
     parser.add_argument("--min-face", type=float, default=24, metavar="PX", help="ignore smaller faces, default 24")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--record", action="store_true", help="keep the figures for the app's model page")
     given = parser.parse_args(arguments)
 
     photos = select_photos(read_pascal_voc(given.data), given.list)
@@ -140,10 +144,16 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         min_face_score=shown_from,
         progress=progress,
     )
-    who = given.pipeline + (f" ({given.speed})" if PIPELINES[given.pipeline].uses_speed else "")
-    print(format_table(f"{who} on {given.data.name}" + (f", {given.list.name}" if given.list else ""), result))
+    spec = PIPELINES[given.pipeline]
+    who = given.pipeline + (f" ({given.speed})" if spec.uses_speed else "")
+    on = given.data.name + (f", {given.list.name}" if given.list else "")
+    print(format_table(f"{who} on {on}", result))
     if given.json:
         write_json(given.json, {"pipeline": given.pipeline, "speed": given.speed, **dataclasses.asdict(result)})
+    if given.record:
+        card = load_card(MODELS_DIR / f"{given.model or spec.default_model}.json")
+        figures, today = dataclasses.asdict(result), date.today().isoformat()
+        record(on, Row(given.pipeline, given.speed if spec.uses_speed else "", card.sha256, today, figures))
     return result
 
 

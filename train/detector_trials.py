@@ -1,0 +1,127 @@
+"""What helps a trained detector and what does not: ``python -m train.detector_trials --run RUN_DIR``.
+
+Scores ways of looking with the run's exported model on its validation photos, which neither training nor the test list
+have seen, and prints a Markdown table; ``docs/detector.md`` holds it.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from core.boxes import shorter_sides
+from core.card import load_card
+from core.centers import MAX_OVERLAP, suppress
+from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK
+from core.classifier import MaskClassifier, load_classifier
+from core.crops import crop_faces
+from core.detections import FACE_SCORE, make_detections
+from core.detector import SPEEDS, MaskDetector, Speed
+from core.metrics import Evaluation, EvaluationResult
+from train.data import DataError
+from train.scenes import Scene
+
+SIDES = (352, 448, 512, 640, 832, 1024)
+MIN_SCORE, MIN_FACE_PX = 0.02, 24
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Boxes (n, 4), face scores (n,) and probabilities (n, 3), as ``MaskDetector.find`` gives them."""
+
+
+def mirrored_too(detector: MaskDetector, speed: Speed, frame_bgr: np.ndarray) -> Found:
+    """The frame and its mirror image, the likelier box of each face kept."""
+    xyxy, score, probabilities = detector.find(np.ascontiguousarray(frame_bgr[:, ::-1]), speed, MIN_SCORE)
+    xyxy = np.stack([frame_bgr.shape[1] - xyxy[:, 2], xyxy[:, 1], frame_bgr.shape[1] - xyxy[:, 0], xyxy[:, 3]], axis=1)
+    both = zip(detector.find(frame_bgr, speed, MIN_SCORE), (xyxy, score, probabilities), strict=True)
+    xyxy, score, probabilities = (np.concatenate(pair) for pair in both)
+    order = np.argsort(-score, kind="stable")
+    kept = order[suppress(xyxy[order], MAX_OVERLAP)]
+    return xyxy[kept], score[kept], probabilities[kept]
+
+
+def judged_twice(detector: MaskDetector, classifier: MaskClassifier, speed: Speed, frame_bgr: np.ndarray) -> Found:
+    """The classifier looks at every found face and has half a say in mask or no mask."""
+    xyxy, score, probabilities = detector.find(frame_bgr, speed, MIN_SCORE)
+    card = classifier.card
+    second = classifier.probabilities(crop_faces(frame_bgr, xyxy, card.input_size, card.margin))
+    pair = [WITH_MASK, WITHOUT_MASK]
+    second = second[:, [card.classes.index(CLASS_NAMES[i]) for i in pair]]
+    mixed = np.sqrt(probabilities[:, pair] * second + 1e-9)
+    share = probabilities[:, pair].sum(axis=1, keepdims=True)
+    probabilities = probabilities.copy()
+    probabilities[:, pair] = mixed / mixed.sum(axis=1, keepdims=True) * share
+    return xyxy, score, probabilities
+
+
+def score(scenes: list[Scene], find: Callable[[np.ndarray], Found], shown_from: float) -> EvaluationResult:
+    """The figures of one way of looking."""
+    evaluation = Evaluation(MIN_FACE_PX)
+    for scene in scenes:
+        xyxy, face_score, probabilities = find(scene.photo_bgr)
+        found = make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), face_score)
+        found = found[shorter_sides(xyxy) >= 0.7 * MIN_FACE_PX]
+        shown = found[(found.data[FACE_SCORE] >= shown_from) & (found.confidence >= 0.5)]
+        evaluation.update(shown, make_detections(scene.faces_xyxy, scene.class_id), 0.0, found)
+    return evaluation.compute()
+
+
+def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
+    """Name and figures of every way of looking."""
+    import keras
+
+    from train.detector_finish import read_run
+    from train.detector_network import HEADS
+    from train.export import export_litert
+
+    _, scenes = read_run(run)
+    card = load_card(run / "card.json")
+    detector = MaskDetector(card, run / card.file)
+    as_given = SPEEDS["balanced"]
+    ways: dict[str, Callable[[np.ndarray], Found]] = {}
+    for side in SIDES:
+        ways[f"longer side {side} px"] = lambda frame, side=side: detector.find(frame, Speed("", "", side), MIN_SCORE)
+    ways["thorough: a second, larger look"] = lambda frame: detector.find(frame, "thorough", MIN_SCORE)
+    ways[f"{as_given.long_side} px, mirrored too"] = partial(mirrored_too, detector, as_given)
+    ways[f"{as_given.long_side} px, classifier's second look"] = partial(
+        judged_twice, detector, load_classifier(), as_given
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        model = keras.models.load_model(run / "model.keras", safe_mode=True, compile=False)
+        heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
+        path = Path(folder) / "float.tflite"
+        export_litert(heads, path, "float32", np.empty(0))
+        exact = MaskDetector(card, path)
+        ways[f"{as_given.long_side} px, 32-bit numbers"] = lambda frame: exact.find(frame, as_given, MIN_SCORE)
+        return [(name, score(scenes.val, find, card.face_scores["photo"])) for name, find in ways.items()]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.detector_trials", description="Score ways of looking.", allow_abbrev=False
+    )
+    parser.add_argument("--run", required=True, metavar="RUN_DIR", type=Path, help="folder of a finished run")
+    given = parser.parse_args()
+    results = trials(given.run)
+    print(f"{results[0][1].photos} validation photos, {results[0][1].faces} faces of {MIN_FACE_PX} px and more\n")
+    print("| way of looking | found and right | false alarms a photo | mAP50, two states | three states |")
+    print("|---|---|---|---|---|")
+    for name, r in results:
+        print(
+            f"| {name} | {r.found_and_right:.1%} | {r.false_alarms_per_photo:.2f} "
+            f"| {r.map50_two_state:.3f} | {r.map50_three_state:.3f} |"
+        )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DataError, ValueError) as error:
+        sys.exit(f"train.detector_trials: {error}")
