@@ -192,10 +192,11 @@ def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
 def _kept(name: str) -> dict:
     """Arguments that make a widget remember its value when another page is shown.
 
-    Streamlit forgets a widget's value once a page without it has run; a copy under another key survives.
+    Streamlit forgets a widget's value once another page has run, even if that has a widget of the same key; a copy
+    under another key survives.
     """
     key, copy = f"settings_{name}", f"kept_{name}"
-    if copy in st.session_state and key not in st.session_state:
+    if copy in st.session_state:
         st.session_state[key] = st.session_state[copy]
 
     def keep() -> None:
@@ -264,7 +265,7 @@ def load_face_explainer() -> FaceExplainer:
 
 def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
     """On request, for one face: which parts of it speak for a mask and which against."""
-    if not st.toggle("Why? Show what speaks for and against a mask", key="photo_reasons"):
+    if not st.toggle("Why this verdict?", key="photo_reasons"):
         return
     place = 0
     if len(detections) > 1:

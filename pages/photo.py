@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import streamlit as st
 import supervision as sv
-from core.explain import overlay_centers
 
 from core.annotate import annotate
 from core.app import (
@@ -19,6 +18,7 @@ from core.app import (
 )
 from core.crops import fit_within
 from core.detections import resized
+from core.explain import overlay_centers
 from core.export import detection_rows, rows_to_csv, rows_to_json
 from core.images import UPLOAD_TYPES, decode_image, encode_image
 from core.photos import Photo, PhotoSet

@@ -149,7 +149,7 @@ def test_a_photo_is_looked_at_in_every_way(open_page):
     files = [{"name": "masked.jpg", "mimeType": "image/jpeg", "buffer": encode_image(sample_photo(True))}]
     page.locator("input[type=file]").set_input_files(files)
     page.get_by_text("1 face: 1 with a mask.").first.wait_for()
-    page.get_by_text("Why? Show what speaks for and against a mask").click()
+    page.get_by_text("Why this verdict?").click()
     page.get_by_text("against. A second network").wait_for()
     keep_picture(page, "why")
     page.get_by_role("radio", name="What the network saw").click()

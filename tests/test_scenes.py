@@ -328,21 +328,20 @@ def test_the_photos_in_memory_are_never_changed():
         assert (scene.class_id == class_id).all()
 
 
-def test_a_box_is_the_box_of_its_face_to_the_pixel(no_light):
+@pytest.mark.parametrize("class_id", [WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY])
+def test_a_box_is_the_box_of_its_face_to_the_pixel(no_light, class_id):
     """However the photo was turned, mirrored, stretched and scaled."""
     checked = 0
-    for seed, (picture, faces, class_id, _) in enumerate(
-        windows([large_scene(seed % 3) for seed in range(3)], PLAIN, 60)
-    ):
-        shown = painted(picture)
-        for box, label in zip(faces, class_id, strict=True):
+    for picture, faces, labels, _ in windows([large_scene(class_id)], PLAIN, 30):
+        assert (labels == class_id).all()
+        for box in faces:
             if box.min() <= 0 or box.max() >= SIDE:
                 continue  # cut off: what is left of an ellipse may be smaller than what is left of its box
-            rows, columns = np.nonzero(shown == label)
+            rows, columns = np.nonzero(painted(picture) == class_id)
             seen = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            assert np.abs(box - seen).max() <= 1.5, seed
+            assert np.abs(box - seen).max() <= 1.5
             checked += 1
-    assert checked >= 20
+    assert checked >= 10
 
 
 def inside(image, box):

@@ -115,14 +115,17 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def check_run_folder(out: Path, settings: dict) -> None:
-    """Refuse a folder that holds a run with other settings.
+def check_run_folder(out: Path, settings: dict, may_change: tuple[str, ...] = ()) -> None:
+    """Refuse a folder that holds a run with other settings, apart from those that may change.
 
     Raises:
         DataError: as said.
     """
     path = out / "config.json"
-    if path.is_file() and json.loads(path.read_text()) != settings:
+    if not path.is_file():
+        return
+    begun_with = json.loads(path.read_text()) | {name: settings[name] for name in may_change}
+    if begun_with != settings:
         raise DataError(f"{out} holds a run with other settings; choose another --out or remove it.")
 
 

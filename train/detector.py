@@ -41,7 +41,7 @@ class DetectorConfig:
     out: str
     boxes: str = option("", "what train.pseudo_boxes wrote; needed for class folders")
     redraw: str = option("", "names of data sets, separated by commas, whose boxes are replaced by found ones")
-    epochs: int = option(30, "epochs in all")
+    epochs: int = option(30, "epochs in all; a run that goes on may have more or fewer")
     windows: int = option(4000, "windows per epoch")
     batch_size: int = option(16, "windows per step")
     side: int = option(256, "side of a window in pixels, a multiple of 32")
@@ -50,6 +50,7 @@ class DetectorConfig:
     face_min: float = option(10.0, "smallest size in pixels that a face is scaled to")
     face_max: float = option(250.0, "largest size")
     mosaic_share: float = option(0.3, "share of windows made of four photos")
+    natural_share: float = option(0.0, "share of whole photos shown as the app sees them, nothing pasted")
     draw_share: float = option(0.12, "share of bare faces that get a mask drawn on")
     learning_rate: float = option(1e-3, "highest rate of the new layers; falls to 0 along a cosine")
     base_share: float = option(0.3, "rate of the pretrained base, as a share of that")
@@ -63,6 +64,8 @@ class DetectorConfig:
         "last", "weights that become the model: best on the validation photos, or last", ("best", "last")
     )
     precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
+    start: str = option("", "weights.npz of an earlier run to start from, in place of the ImageNet weights")
+    unannotated: float = option(0.25, "how much the place of a found but unannotated face counts as background, 0..1")
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
     def __post_init__(self):
@@ -76,13 +79,16 @@ class DetectorConfig:
     def recipe(self) -> WindowRecipe:
         """How windows are drawn."""
         return WindowRecipe(
-            face_px=(self.face_min, self.face_max), mosaic_share=self.mosaic_share, draw_share=self.draw_share
+            face_px=(self.face_min, self.face_max),
+            mosaic_share=self.mosaic_share,
+            natural_share=self.natural_share,
+            draw_share=self.draw_share,
         )
 
     def load_scenes(self) -> SceneSplit:
         """Read the data. Raises: DataError, if they cannot be used."""
         redraw = tuple(name for name in self.redraw.split(",") if name)
-        return load_scenes(list(self.data), self.boxes or None, redraw, self.val_share, self.seed)
+        return load_scenes(list(self.data), self.boxes or None, redraw, self.val_share, self.seed, self.unannotated)
 
 
 def main(config: DetectorConfig) -> None:
@@ -94,7 +100,7 @@ def main(config: DetectorConfig) -> None:
     """
     out = Path(config.out)
     settings = run_settings(config)
-    check_run_folder(out, settings)
+    check_run_folder(out, settings, may_change=("epochs",))
     scenes = config.load_scenes()
     for part in ("train", "val"):
         for folder, counts in scenes.facts[part].items():

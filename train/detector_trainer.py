@@ -49,15 +49,20 @@ class DetectorTrainer:
             if self.state["data"] != self.data:
                 raise DataError(f"The photos have changed since {out} was begun; start a new run in another folder.")
             self.model = keras.models.load_model(out / LAST, safe_mode=True)
+            self.model.optimizer.learning_rate = self._schedule()  # the number of epochs may have changed
             self._average = _read_average(out / LAST)
             self._settle()
             print(f"Going on after epoch {self.state['epochs_done']}.", flush=True)
         else:
             weights = None if config.imagenet_weights == "none" else config.imagenet_weights
             try:
-                self.model = build_detector(weights)
-            except (OSError, ValueError) as error:
-                raise DataError(f"The ImageNet weights {weights!r} cannot be read or downloaded: {error}") from None
+                self.model = build_detector(None if config.start else weights)
+                if config.start:
+                    read_weights(self.model, config.start)
+            except (OSError, ValueError, KeyError) as error:
+                raise DataError(
+                    f"The weights {config.start or weights!r} cannot be read or downloaded: {error}"
+                ) from None
             freeze_base(self.model, config.frozen_blocks)
             self._compile()
             self._average = [v.numpy().copy() for v in self._variables()]
@@ -72,18 +77,21 @@ class DetectorTrainer:
         while self.state["epochs_done"] < self.config.epochs:
             self._epoch(self.state["epochs_done"] + 1)
 
-    def _compile(self) -> None:
+    def _schedule(self) -> keras.optimizers.schedules.CosineDecay:
         config = self.config
-        schedule = keras.optimizers.schedules.CosineDecay(
+        return keras.optimizers.schedules.CosineDecay(
             0.0,
             max(1, self.steps * config.epochs - config.warmup),
             warmup_target=config.learning_rate,
             warmup_steps=config.warmup,
         )
+
+    def _compile(self) -> None:
+        config = self.config
         optimizer = TwoRateAdamW(
             base_share=config.base_share,
             base_count=len(self.model.get_layer("base").trainable_variables),
-            learning_rate=schedule,
+            learning_rate=self._schedule(),
             weight_decay=config.weight_decay,
             global_clipnorm=10.0,
         )
@@ -231,6 +239,35 @@ def load_averaged(path: Path) -> keras.Model:
     ):
         variable.assign(value)
     return model
+
+
+def write_weights(model: keras.Model, path: Path) -> None:
+    """All weights in half precision: the smallest file that another run can start from."""
+
+    def save(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, *[v.numpy().astype(np.float16) for v in _all_variables(model)])
+
+    write_atomic(path, save)
+
+
+def read_weights(model: keras.Model, path: Path | str) -> None:
+    """Take over what ``write_weights`` wrote.
+
+    Raises:
+        OSError, ValueError, KeyError: the file is missing, broken, or of another network.
+    """
+    variables = _all_variables(model)
+    with np.load(path, allow_pickle=False) as arrays:
+        if len(arrays.files) != len(variables):
+            raise ValueError(f"{path} holds {len(arrays.files)} arrays, expected {len(variables)}.")
+        for i, variable in enumerate(variables):
+            variable.assign(arrays[f"arr_{i}"].astype(np.float32))
+
+
+def _all_variables(model: keras.Model) -> list:
+    """In an order that does not depend on what is trainable."""
+    return [variable for layer in model.layers for variable in layer.variables]
 
 
 def _read_average(path: Path) -> list[np.ndarray]:

@@ -25,6 +25,8 @@ from train.split import photo_groups
 
 # Photos are kept in memory no larger than this; their small faces are still 20 px and more.
 MAX_PHOTO_SIDE = 800
+# Longer side of a photo in a natural view.
+NATURAL_SIDE = (340, 1000)
 # A view that covers less of its window is laid over another photo.
 MIN_COVER = 0.75
 LIGHT_AND_LENS = Augmentation(
@@ -67,7 +69,12 @@ class SceneSplit:
 
 
 def load_scenes(
-    folders: list[str], boxes_file: str | None, redraw: tuple[str, ...], val_share: float, seed: int
+    folders: list[str],
+    boxes_file: str | None,
+    redraw: tuple[str, ...],
+    val_share: float,
+    seed: int,
+    unannotated_counts: float = UNANNOTATED_COUNTS,
 ) -> SceneSplit:
     """Read all data sets; photos held out by a ``test.txt`` and near copies of them are left out.
 
@@ -78,6 +85,7 @@ def load_scenes(
             the annotated one.
         val_share: share of the Pascal VOC photos that go into validation, near copies together.
         seed: the same seed gives the same split.
+        unannotated_counts: how much the place of a face that was found but not annotated counts as background, 0..1.
 
     Raises:
         DataError: a folder or the file cannot be used.
@@ -91,7 +99,9 @@ def load_scenes(
             listed = read_list(folder / HELD_OUT_LIST) if (folder / HELD_OUT_LIST).is_file() else set()
             for photo in read_pascal_voc(folder):
                 found = np.array(pseudo.get(picture_key(folder, photo.path), []), np.float32).reshape(-1, 5)
-                boxes, ignored = _merge(photo.truth.xyxy, found, 1.0 if folder.name in redraw else TRUST_IN_FOUND)
+                boxes, ignored = _merge(
+                    photo.truth.xyxy, found, 1.0 if folder.name in redraw else TRUST_IN_FOUND, unannotated_counts
+                )
                 drafts.append((photo.path, str(folder), boxes, photo.truth.class_id, ignored, True))
                 held_out.append(photo.path.stem in listed)
         elif not boxes_file:
@@ -132,14 +142,14 @@ def load_scenes(
     return SceneSplit(train, val, facts)
 
 
-def _merge(xyxy: np.ndarray, found: np.ndarray, trust: float) -> tuple[np.ndarray, np.ndarray]:
+def _merge(xyxy: np.ndarray, found: np.ndarray, trust: float, counts: float) -> tuple[np.ndarray, np.ndarray]:
     """Annotated boxes (n, 4) moved towards the found ones (m, 5), and (k, 5) what was found beyond them."""
     places, true = match_boxes(found[:, :4], xyxy, SAME_FACE_IOU)
     merged = xyxy.copy()
     merged[true] += trust * (found[places, :4] - xyxy[true])
     alone = overlaps(found[:, :4], xyxy).max(axis=1, initial=0) < OTHER_FACE_IOU
     ignored = found[alone & (found[:, 4] >= SURE_SCORE)]
-    ignored[:, 4] = UNANNOTATED_COUNTS
+    ignored[:, 4] = counts
     return merged, ignored
 
 
@@ -176,6 +186,9 @@ class WindowRecipe:
     face_px: tuple[float, float] = (10, 250)
     """Size that the chosen face is scaled to, drawn evenly on a logarithmic scale."""
     max_zoom: float = 2.5
+    natural_share: float = 0.0
+    """Share of the views of whole photos that are as the app sees them: scaled by the photo's size, not by a face's,
+    grey beyond its edge, no other photo behind."""
     mosaic_share: float = 0.3
     rotation_deg: float = 8
     stretch: float = 0.1
@@ -246,6 +259,7 @@ def _view(scene: Scene, size_wh: tuple[int, int], how: WindowRecipe, face_px, rn
     """
     height, width = scene.photo_bgr.shape[:2]
     size = np.array(size_wh)
+    natural = False
     if face_px is None:
         zoom = (size / [width, height]).max() * rng.uniform(1.05, 2)
         reach = size / zoom / 2
@@ -258,7 +272,11 @@ def _view(scene: Scene, size_wh: tuple[int, int], how: WindowRecipe, face_px, rn
         else:
             face_side = float(np.exp(rng.uniform(np.log(20), np.log(200))))
             center = rng.uniform(0, [width, height])
-        zoom = min(np.exp(rng.uniform(*np.log(face_px))) / face_side, how.max_zoom)
+        zoom = np.exp(rng.uniform(*np.log(face_px))) / face_side
+        natural = scene.whole and rng.random() < how.natural_share
+        if natural:
+            zoom = np.exp(rng.uniform(*np.log(NATURAL_SIDE))) / max(width, height)
+        zoom = min(zoom, how.max_zoom)
         # Where the face lies in the window: anywhere, as long as most of it is inside.
         room = np.minimum(0.35 * zoom * face_side / size, 0.5)
         place = rng.uniform(room, 1 - room) * size
@@ -278,6 +296,8 @@ def _view(scene: Scene, size_wh: tuple[int, int], how: WindowRecipe, face_px, rn
     to_pixels[:, 2] += to_pixels[:, :2].sum(axis=1) * 0.5 - 0.5  # pixel centres lie at halves
     picture = cv2.warpAffine(photo, to_pixels, size_wh, flags=cv2.INTER_LINEAR, borderValue=(GREY, GREY, GREY))
     cover = cv2.warpAffine(np.full(photo.shape[:2], 255, np.uint8), to_pixels, size_wh, flags=cv2.INTER_NEAREST)
+    if natural:
+        cover[:] = 255
     faces, share = move_boxes(scene.faces_xyxy, matrix, size_wh)
     ignored, ignored_share = move_boxes(scene.ignored[:, :4], matrix, size_wh)
     ignored = np.hstack([ignored, scene.ignored[:, 4:]])
