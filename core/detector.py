@@ -30,15 +30,15 @@ class Speed:
 
 
 SPEEDS = {
-    "fast": Speed("Fast", "For slow computers; misses small faces.", 448),
+    "fast": Speed("Fast", "For slow computers; misses small faces.", 416),
     "balanced": Speed(
-        "Balanced", "Quick enough for video, finds faces from about 15 pixels in a webcam's picture.", 640
+        "Balanced", "Quick enough for video, finds faces from about 15 pixels in a webcam's picture.", 576
     ),
-    "thorough": Speed("Thorough", "A second, closer look for crowds in large photos.", 640, 1920),
+    "thorough": Speed("Thorough", "A second, closer look for crowds in large photos.", 512, 1920),
 }
 DEFAULT_SPEED = "balanced"
 # The second look shows a frame no more than this much larger than it is: more would invent nothing.
-MAX_ENLARGED = 1.5
+MAX_ENLARGED = 1.15
 
 
 class MaskDetector:
