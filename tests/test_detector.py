@@ -13,7 +13,7 @@ from core.boxes import match_boxes
 from core.card import MODELS_DIR, ModelCard, ModelError, file_sha256
 from core.classes import CLASS_NAMES
 from core.classifier import DEFAULT_CLASSIFIER, softmax
-from core.detector import SPEEDS, MaskDetector, load_detector
+from core.detector import SPEEDS, MaskDetector, Speed, load_detector
 
 CARD = ModelCard(
     name="door",
@@ -61,6 +61,14 @@ class PaintedNetwork:
                 log_edges[0, row, column] = np.log(np.maximum(edges, 0.01))
                 state[0, row, column, label] = 3
         return [state, center, log_edges]  # a converter promises no order
+
+
+@pytest.fixture(autouse=True)
+def speeds(monkeypatch):
+    """Sides of the tests' own: the shipped ones follow the shipped model."""
+    sides = {"fast": (448, 0), "balanced": (640, 0), "thorough": (640, 1920)}
+    monkeypatch.setattr(detector_module, "SPEEDS", {name: Speed(name, "", *both) for name, both in sides.items()})
+    monkeypatch.setattr(detector_module, "MAX_ENLARGED", 1.5)
 
 
 @pytest.fixture

@@ -497,7 +497,7 @@ def test_a_drawn_mask_changes_the_label_and_the_lower_half_of_the_face(no_light)
         nose = int(y1 + 0.5 * (y2 - y1)), int((x1 + x2) / 2)
         covered = bool((picture[nose] != plain[nose]).any())
         assert covered == (class_id[0] == WITH_MASK), "a mask below the nose is worn incorrectly"
-    assert len(labels) > 25
+    assert len(labels) >= 20
     assert set(labels) == {WITH_MASK, WORN_INCORRECTLY}
     assert labels.count(WITH_MASK) > labels.count(WORN_INCORRECTLY)
 
