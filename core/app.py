@@ -20,6 +20,7 @@ from core.detector import SPEEDS
 from core.explain import FaceExplainer, load_explainer, overlay_relevance
 from core.faces import CASCADE_FILES, HaarSettings
 from core.images import encode_image
+from core.jobs import Jobs
 from core.pipeline import (
     DEFAULT_PIPELINE,
     PIPELINES,
@@ -86,6 +87,12 @@ def method_with_its_own_model(pipeline: str = DEFAULT_PIPELINE) -> Method:
 def load_pipeline(method: Method) -> Pipeline:
     """The pipeline, made once and shared by all visitors of the server."""
     return build_pipeline(*method)
+
+
+@st.cache_resource(show_spinner=False)
+def server_jobs() -> Jobs:
+    """The long work of this server, whoever started it."""
+    return Jobs()
 
 
 def pipeline_or_stop(method: Method) -> Pipeline:

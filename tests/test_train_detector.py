@@ -31,8 +31,9 @@ from tests.conftest import ROOT
 from tests.test_data import noise_picture, voc_xml, write_class_folders
 from train.data import DataError, read_pascal_voc
 
-# As long as the balanced speed looks at, so that faces have the size they were trained at.
-SIZES_WH = [(640, 420), (400, 640), (640, 300)]
+# As long as the default speed makes a photo, so that faces have the size they were trained at.
+SIDE = 576
+SIZES_WH = [(SIDE, 380), (360, SIDE), (SIDE, 280)]
 # Enough for a network from random weights to know these photos by heart.
 BY_HEART = [
     *(
@@ -64,7 +65,7 @@ def head(class_id, face_w, rng):
     frame = sample_photo(False)
     x1, y1, x2, y2 = SAMPLE_FACE_XYXY
     if class_id != WITHOUT_MASK:
-        drop = 0.28 * (y2 - y1) if class_id == WORN_INCORRECTLY else 0  # below the nose
+        drop = 0.42 * (y2 - y1) if class_id == WORN_INCORRECTLY else 0  # on the chin
         frame = draw_mask(frame, (x1, y1 + drop, x2, y2 + 0.6 * drop), SAMPLE_TILT_DEG)
     zoom = face_w / (x2 - x1)
     left, top = x1 - 24, y1 - 30
@@ -84,7 +85,7 @@ def write_street(folder, count):
         objects = []
         for k in range(faces):
             class_id = (i + k) % 3
-            part, box = head(class_id, rng.uniform(40, 60), rng)
+            part, box = head(class_id, rng.uniform(44, 60), rng)
             room = width // faces  # side by side, so that no head hides another
             x = int(rng.integers(k * room + 2, (k + 1) * room - part.shape[1]))
             y = int(rng.integers(2, height - part.shape[0]))
@@ -179,7 +180,7 @@ def test_the_report_says_what_the_exported_model_does_on_its_photos(finished_run
     assert report["calibration"]["center_scale"] > 0 and report["calibration"]["temperature"] > 0
 
 
-def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finished_run, tmp_path):
+def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finished_run, street, tmp_path):
     out, _ = finished_run
     report = json.loads((out / "report.json").read_text())
     card = load_card(out / "card.json")
@@ -196,12 +197,10 @@ def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finis
     assert card.limits and card.date and card.versions["keras"]
     install_model(out, "door", tmp_path)
     detector = load_detector("door", tmp_path)
-    frame = np.full((480, 640, 3), 120, np.uint8)
-    part, box = head(WITHOUT_MASK, 50, None)
-    frame[200 : 200 + part.shape[0], 300 : 300 + part.shape[1]] = part
-    xyxy, _, probabilities = detector.find(frame, min_score=detector.card.face_scores["photo"])
-    found, _ = match_boxes(xyxy, [box + [300, 200, 300, 200]], 0.5)
-    assert len(found) == 1 and probabilities[found[0]].argmax() == WITHOUT_MASK
+    photo = read_pascal_voc(street)[5]
+    xyxy, _, probabilities = detector.find(read_image(photo.path), min_score=card.face_scores["photo"])
+    found, true = match_boxes(xyxy, photo.truth.xyxy, 0.5)
+    assert len(found) == 2 and (probabilities[found].argmax(axis=1) == photo.truth.class_id[true]).all()
 
 
 # The other side of training and app: the Keras model, and the batches it was trained on.
@@ -216,7 +215,7 @@ from train.scenes import load_scenes
 run, data, given, out = sys.argv[1:]
 given = np.load(given)
 maps = predict_maps(keras.models.load_model(run + "/model.keras", safe_mode=True, compile=False), given["canvas"])
-found = detections(maps, float(given["scale"]), given["size_wh"], 0.3)
+found = detections(maps, float(given["scale"]), given["size_wh"], 0.01)
 
 config = command.DetectorConfig((data,), run, windows=48, batch_size=8, side=96, large_share=0.5)
 scenes = load_scenes([data], None, (), 0.0, 0)
@@ -235,14 +234,14 @@ np.savez(out, maps=maps, xyxy=found.xyxy, class_id=found.class_id, **arrays)
 @pytest.fixture(scope="module")
 def wide_frame(street):
     frame = read_image(street / "images" / "05.jpg")
-    assert frame.shape[:2] == (300, 640), "wide, and its height is no multiple of 32"
+    assert frame.shape[:2] == (280, 576), "wide, and its height is no multiple of 32"
     return frame
 
 
 @pytest.fixture(scope="module")
 def in_keras(finished_run, street, wide_frame, tmp_path_factory):
     folder = tmp_path_factory.mktemp("keras")
-    canvas, scale = letterbox(wide_frame, 640)
+    canvas, scale = letterbox(wide_frame, SIDE)
     np.savez(folder / "given.npz", canvas=canvas, scale=scale, size_wh=wide_frame.shape[1::-1])
     arguments = [finished_run[0], street, folder / "given.npz", folder / "out.npz"]
     done = subprocess.run(
@@ -253,15 +252,14 @@ def in_keras(finished_run, street, wide_frame, tmp_path_factory):
 
 
 def test_the_exported_model_says_what_the_keras_model_says(finished_run, wide_frame, in_keras):
-    canvas, scale = letterbox(wide_frame, 640)
+    canvas, scale = letterbox(wide_frame, SIDE)
     maps = Network(finished_run[0] / "model.tflite")(canvas[None])
     center, state, log_edges = sorted((m[0] for m in maps), key=lambda m: m.shape[-1])
-    assert center.shape == (80, 160, 1) and in_keras["maps"].shape == (80, 160, 8)
+    assert center.shape == (72, 144, 1) and in_keras["maps"].shape == (72, 144, 8)
     difference = np.abs(sigmoid(center) - sigmoid(in_keras["maps"][..., :1]))
-    assert difference.mean() < 0.005 and difference.max() < 0.3
-    # Box and verdict matter at centres only.
-    xyxy, _, states = decode(center[..., 0], log_edges, state, 0.02)
-    assert len(xyxy) >= 2 and len(in_keras["xyxy"]) >= 2
+    assert difference.mean() < 0.005 and difference.max() < 0.2
+    # Box and verdict matter at centres only: the two faces are the two likeliest boxes of both.
+    xyxy, _, states = decode(center[..., 0], log_edges, state, 0.01)
     ours, theirs = match_boxes(xyxy[:2] / scale, in_keras["xyxy"][:2], 0.85)
     assert len(ours) == 2
     assert (states[ours].argmax(axis=1) == in_keras["class_id"][theirs]).all()

@@ -47,6 +47,8 @@ class DetectorConfig:
     side: int = option(256, "side of a window in pixels, a multiple of 32")
     large_share: float = option(0.2, "share of steps with windows half as large again and fewer of them")
     cutout_share: float = option(0.25, "share of windows drawn from class folders, if there are any")
+    often: str = option("", "how often photos of a data set are drawn, as name=factor, separated by commas; else 1")
+    wrongly_often: float = option(1.0, "how often photos with a mask worn incorrectly are drawn, as a factor")
     face_min: float = option(10.0, "smallest size in pixels that a face is scaled to")
     face_max: float = option(250.0, "largest size")
     mosaic_share: float = option(0.3, "share of windows made of four photos")
@@ -74,6 +76,16 @@ class DetectorConfig:
             raise DataError("Epochs, windows and batch size must be at least 1.")
         if self.side < 64 or self.side % 32:
             raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")
+        if self.wrongly_often <= 0 or any(factor <= 0 for factor in self.factors.values()):
+            raise DataError("How often photos are drawn must be above 0.")
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """How often photos of a data set are drawn, by its folder's name. Raises: DataError."""
+        try:
+            return {name: float(factor) for name, factor in (part.split("=") for part in self.often.split(",") if part)}
+        except ValueError:
+            raise DataError(f"Cannot read --often {self.often!r}; write it as name=0.5,name=2.") from None
 
     @property
     def recipe(self) -> WindowRecipe:

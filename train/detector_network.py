@@ -176,7 +176,7 @@ def detector_loss(targets, outputs):
     known = weight * ops.sum(label, axis=-1, keepdims=True)
     cross_entropy = -ops.sum(label * ops.log_softmax(state, axis=-1), axis=-1, keepdims=True)
     state_loss = ops.sum(cross_entropy * known) / ops.maximum(ops.sum(known), 1e-6)
-    return center_loss + 1.5 * edge_loss + 0.7 * state_loss, center_loss, edge_loss, state_loss
+    return center_loss + 1.5 * edge_loss + state_loss, center_loss, edge_loss, state_loss
 
 
 def giou_loss(true_edges, edges):

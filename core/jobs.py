@@ -1,0 +1,108 @@
+"""Long work beside the pages: it goes on when a page is reloaded, shows how far it is, and can be cancelled."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+log = logging.getLogger(__name__)
+UNEXPECTED = "This did not work because of an error in the app; the server's log has the details."
+
+
+class Cancelled(Exception):
+    """Somebody asked the work to stop."""
+
+
+Report = Callable[[int, int, str], None]
+"""Called by work with units done, units in all (0: unknown) and a few words; raises ``Cancelled``."""
+
+
+def no_report(done: int, total: int, text: str = "") -> None:
+    """For work that nobody watches."""
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """How far a job is."""
+
+    key: str
+    title: str
+    state: str
+    """``running``, ``done``, ``cancelled`` or ``failed``."""
+    done: int = 0
+    total: int = 0
+    text: str = ""
+    error: str = ""
+    """Why it failed, in one sentence for people."""
+    result: object = None
+    started: float = 0.0
+    """Seconds since the epoch."""
+
+    @property
+    def share(self) -> float | None:
+        """Part done, 0..1, or ``None`` if unknown."""
+        return min(1.0, self.done / self.total) if self.total else None
+
+
+class Jobs:
+    """The jobs of a server, by key. Safe to use from any thread."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._jobs: dict[str, JobStatus] = {}
+        self._stop: dict[str, threading.Event] = {}
+
+    def start(self, key: str, title: str, work: Callable[[Report], object]) -> bool:
+        """Begin a job in a thread of its own; ``False`` if one with this key is still running."""
+        with self._lock:
+            if key in self._jobs and self._jobs[key].state == "running":
+                return False
+            stop = self._stop[key] = threading.Event()
+            self._jobs[key] = JobStatus(key, title, "running", started=time.time())
+        threading.Thread(target=self._run, args=(key, work, stop), name=f"job-{key}", daemon=True).start()
+        return True
+
+    def _run(self, key: str, work: Callable[[Report], object], stop: threading.Event) -> None:
+        def report(done: int, total: int, text: str = "") -> None:
+            if stop.is_set():
+                raise Cancelled
+            self._change(key, done=done, total=total, text=text)
+
+        try:
+            self._change(key, result=work(report), state="done")
+        except Cancelled:
+            self._change(key, state="cancelled")
+        except (ValueError, OSError) as error:
+            log.info("Job %s failed: %s", key, error)
+            sentence = str(error) if isinstance(error, ValueError) else f"{error.strerror or error}."
+            self._change(key, state="failed", error=sentence)
+        except Exception:
+            log.exception("Job %s failed", key)
+            self._change(key, state="failed", error=UNEXPECTED)
+
+    def _change(self, key: str, **fields) -> None:
+        with self._lock:
+            self._jobs[key] = replace(self._jobs[key], **fields)
+
+    def status(self, key: str) -> JobStatus | None:
+        """How far a job is, or ``None`` if there is none."""
+        with self._lock:
+            return self._jobs.get(key)
+
+    def all(self) -> list[JobStatus]:
+        """Every job, in the order of their start."""
+        with self._lock:
+            return sorted(self._jobs.values(), key=lambda job: job.started)
+
+    def cancel(self, key: str) -> None:
+        """Ask a job to stop; it does at its next report."""
+        with self._lock:
+            if key in self._stop:
+                self._stop[key].set()
+
+    def forget(self, key: str) -> None:
+        """Drop a job that has ended, with its result."""
+        with self._lock:
+            if key in self._jobs and self._jobs[key].state != "running":
+                del self._jobs[key], self._stop[key]
