@@ -10,14 +10,24 @@ for name in ("aioice", "aiortc", "libav"):
 
 st.set_page_config(page_title="Face masks", page_icon="😷", layout="wide")
 page = st.navigation(
-    [
-        st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
-        st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
-        st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
-        st.Page("pages/model.py", title="Model", icon=":material/model_training:"),
-    ]
+    {
+        "": [
+            st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
+            st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
+            st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
+        ],
+        "Data and training": [
+            st.Page("pages/data.py", title="Data sets", icon=":material/photo_library:"),
+            st.Page("pages/make.py", title="Make pictures", icon=":material/draw:"),
+            st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
+            st.Page("pages/model.py", title="Model", icon=":material/neurology:"),
+        ],
+    }
 )
 # Pages keep what they need under keys that start with their name; pictures go when their page is left.
-if page.url_path != "photo":
-    st.session_state.pop("photo_set", None)
+PICTURES = {"photo": ("photo_set",), "make": ("make_portrait", "make_pictures", "make_shot")}
+for url_path, keys in PICTURES.items():
+    if page.url_path != url_path:
+        for key in keys:
+            st.session_state.pop(key, None)
 page.run()

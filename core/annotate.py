@@ -1,14 +1,16 @@
 """Boxes and labels on a copy of the frame: green for a mask, red for none, amber for worn incorrectly.
 
-Never colour alone: every label has a sign (tick, cross, exclamation mark), words and a percentage, in dark or light
-text on a filled field, so that it can be read on any picture. Sizes follow the frame and the face.
+Never colour alone: every label has a sign (tick, cross, exclamation mark; a letter or a number for other classes),
+words and a percentage, in dark or light text on a filled field, so that it can be read on any picture. Sizes follow the
+frame and the face.
 """
 
 import cv2
 import numpy as np
 import supervision as sv
 
-from core.classes import CLASS_STYLES, WITH_MASK, WITHOUT_MASK, ClassStyle
+from core.classes import CLASS_STYLES, WITH_MASK, WITHOUT_MASK, ClassStyle, styles_of
+from core.detections import classes_of
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 # Height of FONT's capitals in pixels at scale 1.
@@ -17,6 +19,8 @@ FONT_HEIGHT = 22
 TEXT_SHARE = (0.014, 0.034)
 MIN_TEXT_PX = 10
 TEXT_OF_FACE = 0.17
+# Longer words are cut: class names may be sentences.
+MAX_WORDS = 24
 
 
 def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
@@ -33,7 +37,8 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     height, width = canvas.shape[:2]
     line = max(2, round(max(height, width) / 300))
     boxes = [tuple(round(float(v)) for v in box) for box in detections.xyxy]
-    styles = [CLASS_STYLES[i] for i in detections.class_id]
+    of_class = styles_of(classes_of(detections))
+    styles = [of_class[i] for i in detections.class_id]
     for (x1, y1, x2, y2), style in zip(boxes, styles, strict=True):
         # A dark line around the coloured one keeps it visible on ground of its own colour.
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
@@ -42,7 +47,7 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     for box, style, confidence in zip(boxes, styles, detections.confidence, strict=True):
         text_px = _text_height(box, (width, height))
         percent = percentage(confidence)
-        texts = (f"{style.words} {percent}", percent, "")
+        texts = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
         others = [other for other in boxes if other is not box]
         # A whole label beside all faces is best; then a whole one over another face, then a shorter one.
         tries = [(texts[0], labels + others), *((text, labels) for text in texts), ("", [])]
@@ -59,6 +64,10 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
 def percentage(probability: float) -> str:
     """A probability as people read it: "97%", never more than "99%", since no model is ever certain."""
     return f"{min(99, round(100 * float(probability)))}%"
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= MAX_WORDS else f"{words[: MAX_WORDS - 2].rstrip()}.."
 
 
 def _text_height(box: tuple[int, int, int, int], size_wh: tuple[int, int]) -> int:
@@ -111,7 +120,10 @@ def _draw_label(canvas, place, size, text: str, text_px: int, style: ClassStyle)
 
 
 def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> None:
-    """Tick, cross or exclamation mark in a square of ``side`` pixels: OpenCV's fonts have none."""
+    """The sign in a square of ``side`` pixels; tick, cross and exclamation mark by hand: OpenCV's fonts have none."""
+    if style not in CLASS_STYLES:
+        _draw_letters(canvas, x, y, side, style.sign, color)
+        return
     if style is CLASS_STYLES[WITH_MASK]:
         strokes = [[(0.05, 0.55), (0.38, 0.9), (0.95, 0.12)]]
     elif style is CLASS_STYLES[WITHOUT_MASK]:
@@ -121,3 +133,13 @@ def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> N
     for stroke in strokes:
         points = np.rint(np.array(stroke) * side + [x, y]).astype(np.int32)
         cv2.polylines(canvas, [points], False, color, max(1, round(side / 5.5)), cv2.LINE_AA)
+
+
+def _draw_letters(canvas, x: int, y: int, side: int, text: str, color) -> None:
+    """A letter or a number, as large as a square of ``side`` pixels allows, in its middle."""
+    stroke = max(1, round(side / 9))
+    (width, height), _ = cv2.getTextSize(text, FONT, 1, stroke)
+    scale = min(side / FONT_HEIGHT, side / width)
+    (width, height), _ = cv2.getTextSize(text, FONT, scale, stroke)
+    origin = (x + (side - width) // 2, y + (side + height) // 2)
+    cv2.putText(canvas, text, origin, FONT, scale, color, stroke, cv2.LINE_AA)

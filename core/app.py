@@ -1,12 +1,12 @@
-"""What the pages share and what needs Streamlit: the cached loader, the settings, the table of faces.
+"""What the pages share and what needs Streamlit: the cached loaders, the settings, the method in use, tables of faces.
 
 The only module of ``core`` that imports Streamlit.
 """
 
 import base64
 import re
+from collections.abc import Collection
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -14,20 +14,17 @@ import supervision as sv
 
 from core.annotate import percentage
 from core.card import ModelError, list_models
-from core.classes import CLASS_NAMES, CLASS_STYLES, WITH_MASK
+from core.classes import CLASS_NAMES, WITH_MASK, style_of, styles_of, vocabulary
+from core.classifier import DEFAULT_CLASSIFIER
 from core.crops import crop_faces
+from core.detections import classes_of
 from core.detector import SPEEDS
 from core.explain import FaceExplainer, load_explainer, overlay_relevance
 from core.faces import CASCADE_FILES, HaarSettings
 from core.images import encode_image
+from core.in_use import in_use
 from core.jobs import Jobs
-from core.pipeline import (
-    DEFAULT_PIPELINE,
-    PIPELINES,
-    DetectionSettings,
-    Pipeline,
-    build_pipeline,
-)
+from core.pipeline import PIPELINES, DetectionSettings, Method, Pipeline, build_pipeline, method_version
 from core.stats import FrameStats
 
 # Asks the browser, without asking the person, whether there is a camera and whether this page may use it.
@@ -67,25 +64,20 @@ CAMERA_PROBLEMS = {
 CROP_SIDE = 72
 # More rows than this make a page slow and help nobody; the downloads have them all.
 MAX_ROWS_WITH_CROPS = 300
+# More counters than this make a page restless: then only those of classes that are seen are shown.
+MAX_COUNTERS = 8
+# A change of the method in use is noticed within this time.
+NOTICE_S = 0.8
 
 
-class Method(NamedTuple):
-    """A pipeline and the model it works with: what a visitor chooses."""
+@st.cache_resource(show_spinner="Loading the model …", max_entries=12)
+def load_pipeline(method: Method, version: str) -> Pipeline:
+    """The pipeline, made once and shared by all visitors of the server; anew if its model's files have changed.
 
-    pipeline: str
-    """A key of ``PIPELINES``."""
-    model: str
-    """A model of ``models/``."""
-
-
-def method_with_its_own_model(pipeline: str = DEFAULT_PIPELINE) -> Method:
-    """A pipeline with the model that it has unless another is chosen."""
-    return Method(pipeline, PIPELINES[pipeline].default_model)
-
-
-@st.cache_resource(show_spinner="Loading the model …")
-def load_pipeline(method: Method) -> Pipeline:
-    """The pipeline, made once and shared by all visitors of the server."""
+    Args:
+        method: pipeline and model.
+        version: ``core.pipeline.method_version`` of it.
+    """
     return build_pipeline(*method)
 
 
@@ -98,7 +90,7 @@ def server_jobs() -> Jobs:
 def pipeline_or_stop(method: Method) -> Pipeline:
     """The pipeline, or one sentence that says why there is none, and the end of the page."""
     try:
-        return load_pipeline(method)
+        return load_pipeline(method, method_version(method))
     except ModelError as error:
         st.error(plain(str(error)))
         st.stop()
@@ -107,48 +99,55 @@ def pipeline_or_stop(method: Method) -> Pipeline:
 def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, DetectionSettings]:
     """The settings in the sidebar: method, model and speed, and the limits. Kept while pages change.
 
+    Method and model start from those in use on this server. A visitor may choose others, until the server's change.
+
     Args:
         page: whose speed and limits these are; method and model are the same on all pages.
         defaults: speed and limits at first.
     """
+    _follow_method_in_use()
+    now = in_use()
     with st.sidebar:
         st.subheader("Settings")
+        if now.problem:
+            st.warning(plain(now.problem))
         name = st.selectbox(
             "Method",
             list(PIPELINES),
-            index=list(PIPELINES).index(DEFAULT_PIPELINE),
             format_func=lambda key: PIPELINES[key].title,
-            **_kept("pipeline"),
+            **_kept("pipeline", now.method.pipeline, PIPELINES),
         )
         spec = PIPELINES[name]
         st.caption(spec.summary)
-        model = spec.default_model
+        in_use_here = PIPELINES[now.method.pipeline].model_kind == spec.model_kind
+        model = now.method.model if in_use_here else spec.default_model
         models = list_models(kind=spec.model_kind)
         if len(models) > 1 and model in models:
-            model = st.selectbox("Model", models, index=models.index(model), **_kept(f"{spec.model_kind}_model"))
+            model = st.selectbox("Model", models, **_kept(f"{spec.model_kind}_model", model, models))
+        if Method(name, model) == now.method:
+            st.caption(":material/check: In use on this server.")
         speed = defaults.speed
         if spec.uses_speed:
             speed = st.selectbox(
                 "Speed",
                 list(SPEEDS),
-                index=list(SPEEDS).index(defaults.speed),
                 format_func=lambda key: SPEEDS[key].title,
-                **_kept(f"{page}_speed"),
+                **_kept(f"{page}_speed", defaults.speed, SPEEDS),
             )
             st.caption(SPEEDS[speed].help)
         confidence = st.slider(
             "Lowest confidence",
-            *(50, 99, round(100 * defaults.min_confidence)),
+            *(50, 99),
             format="%d%%",
             help="Faces whose verdict is less sure than this are left out.",
-            **_kept(f"{page}_confidence"),
+            **_kept(f"{page}_confidence", round(100 * defaults.min_confidence)),
         )
         min_face = st.slider(
             "Smallest face",
-            *(16, 200, round(defaults.min_face_px)),
+            *(16, 200),
             format="%d px",
             help="Shorter side of a face in pixels of the picture. Smaller faces are left out.",
-            **_kept(f"{page}_min_face"),
+            **_kept(f"{page}_min_face", round(defaults.min_face_px)),
         )
         haar = _haar_form(page, defaults.haar) if spec.uses_haar else defaults.haar
     settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, speed=speed)
@@ -162,54 +161,101 @@ def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
             cascade=st.selectbox(
                 "Face finder",
                 list(CASCADE_FILES),
-                index=list(CASCADE_FILES).index(default.cascade),
                 format_func=names.get,
                 help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
-                **_kept(f"{page}_cascade"),
+                **_kept(f"{page}_cascade", default.cascade, CASCADE_FILES),
             ),
             profile=st.checkbox(
                 "Look for faces from the side too",
-                default.profile,
                 help="Finds more faces and takes about three times as long.",
-                **_kept(f"{page}_profile"),
+                **_kept(f"{page}_profile", default.profile),
             ),
             scale_factor=st.slider(
                 "Step between face sizes",
-                *(1.05, 1.5, default.scale_factor, 0.05),
+                *(1.05, 1.5),
+                step=0.05,
                 help="`scaleFactor`: small steps find more faces and are slower.",
-                **_kept(f"{page}_scale_factor"),
+                **_kept(f"{page}_scale_factor", default.scale_factor),
             ),
             min_neighbors=st.slider(
                 "Agreement",
-                *(1, 10, default.min_neighbors),
+                *(1, 10),
                 help="`minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
-                **_kept(f"{page}_min_neighbors"),
+                **_kept(f"{page}_min_neighbors", default.min_neighbors),
             ),
             max_side=st.select_slider(
                 "Search size",
                 (320, 480, 640, 800, 1024, 1600),
-                default.max_side,
                 format_func=lambda side: f"{side} px",
                 help="The picture's longer side is reduced to this for the search. Larger finds smaller faces.",
-                **_kept(f"{page}_max_side"),
+                **_kept(f"{page}_max_side", default.max_side),
             ),
         )
 
 
-def _kept(name: str) -> dict:
+def _kept(name: str, default: object, options: Collection | None = None) -> dict:
     """Arguments that make a widget remember its value when another page is shown.
 
     Streamlit forgets a widget's value once another page has run, even if that has a widget of the same key; a copy
     under another key survives.
+
+    Args:
+        name: of the setting.
+        default: its value as long as nobody has changed it, or if what was chosen is no longer among the options.
+        options: what can be chosen, where that may change.
     """
     key, copy = f"settings_{name}", f"kept_{name}"
-    if copy in st.session_state:
-        st.session_state[key] = st.session_state[copy]
+    value = st.session_state.get(copy, default)
+    st.session_state[key] = value if options is None or value in options else default
 
     def keep() -> None:
         st.session_state[copy] = st.session_state[key]
 
     return {"key": key, "on_change": keep}
+
+
+def _follow_method_in_use() -> None:
+    """Put the visitor's choice to the server's method at the first visit and whenever that has changed."""
+    now, seen = in_use(), st.session_state.get("settings_stamp")
+    if now.stamp == seen:
+        return
+    st.session_state["settings_stamp"] = now.stamp
+    st.session_state["kept_pipeline"] = now.method.pipeline
+    st.session_state[f"kept_{PIPELINES[now.method.pipeline].model_kind}_model"] = now.method.model
+    if seen is not None:
+        st.toast(f"Now in use on this server: {method_words(now.method)}.", icon=":material/swap_horiz:")
+
+
+def method_words(method: Method) -> str:
+    """What people call a method and its model, for Markdown."""
+    return f"{PIPELINES[method.pipeline].title}, {plain(method.model)}"
+
+
+def method_changed() -> bool:
+    """Whether the server's method in use is another one than this visitor's page has followed."""
+    return in_use().stamp != st.session_state.get("settings_stamp")
+
+
+@st.fragment(run_every=NOTICE_S)
+def notice_method_in_use() -> None:
+    """Make the page follow the server's method in use, without anybody touching it; after ``settings_form``."""
+    if method_changed():
+        st.rerun(scope="app")
+
+
+def part_of_the_app() -> None:
+    """Start over where Streamlit runs a page by itself; the first line of a page.
+
+    It takes a folder named ``pages`` for its older kind of app until ``st.navigation`` was called once since the start
+    of the server; a page that is opened before would come without our navigation.
+    """
+    from streamlit.runtime.pages_manager import PagesManager
+
+    # Once per visitor: should another Streamlit work otherwise, no page goes round in circles.
+    if getattr(PagesManager, "uses_pages_directory", False) and "part_of_the_app" not in st.session_state:
+        st.session_state["part_of_the_app"] = True
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def camera_problem() -> str | None:
@@ -226,12 +272,17 @@ def plain(text: str) -> str:
 
 def show_verdict_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 4) -> None:
     """One number per class that the pipeline knows, and the share with a mask; ``a_row`` of them side by side."""
-    numbers = [
-        (f"{style.icon} {style.words}", str(count))
-        for name, style, count in zip(CLASS_NAMES, CLASS_STYLES, stats.counts, strict=True)
-        if name in pipeline.classes
-    ]
-    numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}"))
+    spoken = vocabulary(pipeline.classes)
+    names = [name for name in spoken if name in pipeline.classes]
+    if len(names) > MAX_COUNTERS:
+        names = [name for name in names if stats.count(name)]
+        st.caption(f"{len(pipeline.classes)} classes are told apart; these are seen:" if names else "No face found.")
+    numbers = []
+    for name in names:
+        style = style_of(name, spoken)
+        numbers.append((f"{style.icon} {plain(style.words)}", str(stats.count(name))))
+    if CLASS_NAMES[WITH_MASK] in pipeline.classes:
+        numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}"))
     for start in range(0, len(numbers), a_row):
         for column, (label, value) in zip(st.columns(a_row), numbers[start : start + a_row], strict=False):
             column.metric(label, value)
@@ -241,9 +292,9 @@ def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
     """A row per face: crop, verdict, probability, size."""
     shown = detections[:MAX_ROWS_WITH_CROPS]
     crops = crop_faces(frame_bgr, shown.xyxy, CROP_SIDE, 0.1)
-    rows = []
+    rows, styles = [], styles_of(classes_of(detections))
     for i, crop in enumerate(crops):
-        style = CLASS_STYLES[shown.class_id[i]]
+        style = styles[shown.class_id[i]]
         width, height = shown.xyxy[i, 2:] - shown.xyxy[i, :2]
         jpeg = base64.b64encode(encode_image(crop[..., ::-1])).decode()
         rows.append(
@@ -264,29 +315,35 @@ def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
         st.caption(f"The first {MAX_ROWS_WITH_CROPS} of {len(detections)} faces; the downloads hold all.")
 
 
-@st.cache_resource(show_spinner=False)
-def load_face_explainer() -> FaceExplainer:
-    """What says why a face is judged as it is, made once and shared."""
-    return load_explainer()
+@st.cache_resource(show_spinner=False, max_entries=4)
+def load_face_explainer(model: str, version: str) -> FaceExplainer:
+    """What says why a face is judged as it is, made once and shared; arguments as of ``load_pipeline``."""
+    return load_explainer(model)
 
 
-def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
-    """On request, for one face: which parts of it speak for a mask and which against."""
-    if not st.toggle("Why this verdict?", key="photo_reasons"):
+def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections, method: Method) -> None:
+    """On request, for one face: which parts of it speak for a mask and which against, if masks are the topic."""
+    if CLASS_NAMES[WITH_MASK] not in classes_of(detections) or not st.toggle("Why this verdict?", key="photo_reasons"):
         return
+    has_classifier = PIPELINES[method.pipeline].model_kind == "classifier"
+    method = method if has_classifier else Method("classic", DEFAULT_CLASSIFIER)
     place = 0
     if len(detections) > 1:
         place = st.selectbox("Face", range(len(detections)), format_func=lambda i: f"Face {i + 1}", key="photo_face")
     try:
         with st.spinner("Looking closely …"):
-            explanation = load_face_explainer().explain(frame_bgr, detections.xyxy[place])
+            explainer = load_face_explainer(method.model, method_version(method))
+            explanation = explainer.explain(frame_bgr, detections.xyxy[place])
     except ModelError as error:
         st.error(plain(str(error)))
         return
     mask = explanation.probabilities[CLASS_NAMES[WITH_MASK]]
     face, words = st.columns(2)
     face.image(overlay_relevance(explanation), channels="BGR", width="stretch", alt="What speaks for and against")
+    who = "The classifier, which looks at this face alone,"
+    if not has_classifier:
+        who = "A second network, which looks at this face alone and knows only mask or no mask,"
     words.markdown(
-        f":blue-background[Blue] speaks for a mask, :orange-background[orange] against. A second network, which looks "
-        f"at this face alone and knows only mask or no mask, gives {percentage(mask)} for a mask."
+        ":blue-background[Blue] speaks for a mask, :orange-background[orange] against. "
+        f"{who} gives {percentage(mask)} for a mask."
     )

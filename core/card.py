@@ -3,14 +3,19 @@
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.classes import CLASS_NAMES
+from core.classes import CLASS_NAMES, is_class_name
 from core.files import write_atomic, write_json
 
-MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
+MODELS_DIR = Path(os.environ.get("MASK_MODELS_DIR") or Path(__file__).resolve().parent.parent / "models").absolute()
+"""Where models and what is known of them live; the variable is for servers whose copy of the app cannot be written."""
+RESERVED_NAMES = ("in_use",)
+"""No model can have these: other files of ``MODELS_DIR`` do."""
+MAX_CLASSES = 500
 OUTPUTS = {"classifier": ("logits", "probabilities"), "detector": ("centers",)}
 """What a model can give, by its kind."""
 USES = ("photo", "live")
@@ -29,7 +34,7 @@ class ModelCard:
     """Name of the LiteRT file in the card's folder."""
     sha256: str
     classes: tuple[str, ...]
-    """Names in the order of the model's outputs, all from ``CLASS_NAMES``."""
+    """Names in the order of the model's outputs. Detector: exactly ``CLASS_NAMES``; classifier: any."""
     input_size: int
     """Side of the square input in pixels."""
     margin: float
@@ -72,6 +77,35 @@ def faces_by_part(card: ModelCard) -> list[dict]:
     ]
 
 
+def score_rows(card: ModelCard) -> list[dict]:
+    """What the training measured, for people: a row per part of the data, shares in 0..1 or ``None``.
+
+    A classifier's figures are those of the exported file, which is the one that runs.
+    """
+    own = "kept from training, near copies too" if card.scores.get("split") == "grouped" else "kept from training"
+    parts = {"test": f"a part of its own data, {own}", "held_out": "photos that were held out as a whole"}
+    columns = {"images": "Faces", "accuracy": "Right", "balanced_accuracy": "Right, mean of the classes"}
+    columns["expected_calibration_error"] = "Probability off by"
+    rows = []
+    for part, title in parts.items():
+        figures = next((found for key in (f"{part}_exported", part) if (found := _figures(card.scores, key))), None)
+        if figures:
+            rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
+    columns = {"faces": "Faces", "found": "Found", "found_and_right": "Found and right"}
+    columns["false_alarms_per_photo"] = "False alarms a photo"
+    for use in USES:
+        if figures := _figures(_figures(card.scores, "validation"), use):
+            title = f"photos kept from training, settings for {use}"
+            rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
+    return rows
+
+
+def _figures(scores: dict, key: str) -> dict:
+    """Figures of at least one face; cards of old or foreign trainings may have none."""
+    figures = scores.get(key)
+    return figures if isinstance(figures, dict) and (figures.get("images", 1) or 0) > 0 else {}
+
+
 def load_card(path: Path | str) -> ModelCard:
     """Read and check a card.
 
@@ -92,9 +126,11 @@ def load_card(path: Path | str) -> ModelCard:
     texts = (card.name, card.file, card.sha256, card.output, card.color_order, card.kind)
     if not all(isinstance(text, str) for text in texts):
         raise ModelError(f"{path} is not a model card (a name, file or kind is no text); restore it or train again.")
-    known = isinstance(card.classes, list) and all(name in CLASS_NAMES for name in card.classes)
-    if not known or not card.classes:
-        raise ModelError(f"{path} names the classes {card.classes}; this app knows {', '.join(CLASS_NAMES)}.")
+    good = isinstance(card.classes, list) and all(is_class_name(name) for name in card.classes)
+    if not good or not 0 < len(set(card.classes)) == len(card.classes) <= MAX_CLASSES:
+        raise ModelError(
+            f"{path} names the classes {str(card.classes)[:200]}; needed is a list of short, different names."
+        )
     if Path(card.file).name != card.file:
         raise ModelError(f"{path} names the file {card.file!r}; it must lie in the card's own folder.")
     if card.kind not in OUTPUTS:
@@ -128,7 +164,8 @@ def list_models(folder: Path | str = MODELS_DIR, kind: str | None = None) -> lis
         except ModelError:
             return False
 
-    return sorted(path.stem for path in Path(folder).glob("*.json") if fits(path))
+    paths = [path for path in Path(folder).glob("*.json") if path.stem not in RESERVED_NAMES]
+    return sorted(path.stem for path in paths if not path.name.startswith(".") and fits(path))
 
 
 def file_sha256(path: Path | str) -> str:
@@ -149,6 +186,8 @@ def install_model(run_dir: Path | str, name: str, folder: Path | str = MODELS_DI
     run_dir, folder = Path(run_dir), Path(folder)
     if not name or not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"A model's name is made of letters, digits, '-' and '_', not {name!r}.")
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name!r} cannot be a model's name, a file of the app has it; choose another one.")
     card = load_card(run_dir / "card.json")
     source = run_dir / card.file
     if not source.is_file() or file_sha256(source) != card.sha256:

@@ -1,4 +1,4 @@
-"""The mask classifier on LiteRT: all faces of a frame in one call, no TensorFlow."""
+"""The classifier on LiteRT: all faces of a frame in one call, whatever classes it knows; no TensorFlow."""
 
 import threading
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from core.card import MODELS_DIR, ModelCard, ModelError
-from core.classes import class_index
+from core.classes import vocabulary
 from core.crops import crop_faces
 from core.litert import Network, checked_model
 
@@ -25,7 +25,9 @@ class MaskClassifier:
             ModelError: the file is missing, broken, or does not fit its card.
         """
         self.card = card
-        self.class_ids = np.array([class_index(name) for name in card.classes])
+        self.classes = vocabulary(card.classes)
+        """What ``class_id`` counts through."""
+        self.class_ids = np.array([self.classes.index(name) for name in card.classes])
         self._network = Network(model_path, num_threads)
         side = card.input_size
         shapes = self._network.input_shape[1:], *(shape[1:] for shape in self._network.output_shapes)
@@ -66,12 +68,21 @@ class MaskClassifier:
             xyxy: (n, 4) face boxes in pixels.
 
         Returns:
-            ``class_id`` (n,) into ``CLASS_NAMES`` and ``confidence`` (n,) in 0..1 for that class.
+            ``class_id`` (n,) into ``classes`` and ``confidence`` (n,) in 0..1 for that class.
+        """
+        probabilities = self.judge(frame_bgr, xyxy)
+        return probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
+
+    def judge(self, frame_bgr: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+        """Probability of each of ``classes`` for the faces of a frame, as in ``classify``; 0 for what it does not know.
+
+        Returns:
+            (n, len(classes)) float32 in 0..1.
         """
         crops = crop_faces(frame_bgr, xyxy, self.card.input_size, self.card.margin)
-        probabilities = self.probabilities(crops)  # (n, classes)
-        best = probabilities.argmax(axis=1)
-        return self.class_ids[best], probabilities.max(axis=1, initial=0)
+        probabilities = np.zeros((len(crops), len(self.classes)), np.float32)
+        probabilities[:, self.class_ids] = self.probabilities(crops)
+        return probabilities
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -51,6 +51,9 @@ class MaskDetector:
             ModelError: the file is missing, broken, or does not fit its card.
         """
         self.card = card
+        self._state_offsets = np.array(card.calibration.get("state_offsets", [0.0] * len(CLASS_NAMES)), np.float32)
+        if self._state_offsets.shape != (len(CLASS_NAMES),) or not np.isfinite(self._state_offsets).all():
+            raise ModelError(f"The card of {card.name} needs {len(CLASS_NAMES)} numbers in 'state_offsets'.")
         self._lock = threading.Lock()
         # Each look keeps its own network: changing the size of one takes longer than running it.
         self._networks = [Network(model_path, num_threads) for _ in range(2)]
@@ -92,7 +95,8 @@ class MaskDetector:
             kept = order[suppress(xyxy[order], MAX_OVERLAP)]
             xyxy, logit, states = xyxy[kept], logit[kept], states[kept]
         score = sigmoid(calibration["center_scale"] * logit + calibration["center_offset"])
-        return clip_boxes(xyxy, frame_bgr.shape[1::-1]), score, softmax(states / calibration["temperature"])
+        states = states / calibration["temperature"] + self._state_offsets
+        return clip_boxes(xyxy, frame_bgr.shape[1::-1]), score, softmax(states)
 
     def center_map(self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED) -> np.ndarray:
         """How much each place of a frame looks like the centre of a face.

@@ -6,8 +6,7 @@ import json
 
 import supervision as sv
 
-from core.classes import CLASS_NAMES
-from core.detections import FACE_SCORE
+from core.detections import CLASS_NAME, FACE_SCORE
 
 COLUMNS = ("photo", "face", "verdict", "probability", "face_score", "x1", "y1", "x2", "y2", "width_px", "height_px")
 
@@ -20,7 +19,7 @@ def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
         values = (
             photo,
             i + 1,
-            CLASS_NAMES[detections.class_id[i]],
+            str(detections.data[CLASS_NAME][i]),
             round(float(detections.confidence[i]), 4),
             round(float(detections.data[FACE_SCORE][i]), 4),
             x1,
@@ -35,14 +34,17 @@ def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
 
 
 def rows_to_csv(rows: list[dict]) -> str:
-    """The rows as CSV with a header line; a photo's name cannot start a formula in a spreadsheet."""
+    """The rows as CSV with a header line; no name of a photo or a class can start a formula in a spreadsheet."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        name = row["photo"]
-        writer.writerow(row | {"photo": f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name})
+        writer.writerow(row | {column: _as_text(row[column]) for column in ("photo", "verdict")})
     return text.getvalue()
+
+
+def _as_text(name: str) -> str:
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def rows_to_json(rows: list[dict]) -> str:

@@ -8,12 +8,14 @@ import supervision as sv
 
 from core.boxes import match_boxes, overlaps, shorter_sides
 from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY
-from core.detections import FACE_SCORE
+from core.detections import FACE_SCORE, PROBABILITIES
 
 FOUND_IOU = 0.4
 FALSE_ALARM_IOU = 0.3
 AP_IOU = 0.5
 CALIBRATION_BINS = 15
+# A box under a class less likely than this could hardly change an average precision.
+LEAST_RANKED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,10 @@ class EvaluationResult:
 class Evaluation:
     """Collects photos; every figure ignores faces under ``min_face_px``, as hit and as miss.
 
-    *Found*, *found and right* and false alarms count the boxes that are sure enough to be shown; average precision
-    ranks everything that the pipeline reports at all, by the product of face score and confidence.
+    *Found*, *found and right* and false alarms count the boxes that are sure enough to be shown. Average precision
+    ranks everything that the pipeline reports at all. As is usual for detectors (Lin et al. 2017, RetinaNet), a box
+    counts under every class, by the product of its face score and that class's probability; where only the
+    verdict's own probability is known, it counts under that class alone.
     """
 
     def __init__(self, min_face_px: float = 24):
@@ -124,12 +128,9 @@ class Evaluation:
         metric = MeanAveragePrecision(max_detection_thresholds=(1, 10, 10_000))
         for ranked, truth in self._photos:
             counts = (shorter_sides(truth.xyxy) >= self.min_face_px) & (truth.class_id != ignored_class)
-            kept = ranked[~self._to_ignore(ranked, truth, counts)]
+            scored = _under_every_class(ranked[~self._to_ignore(ranked, truth, counts)])
             if ignored_class is not None:
-                kept = kept[kept.class_id != ignored_class]
-            scored = sv.Detections(
-                kept.xyxy, confidence=kept.confidence * kept.data[FACE_SCORE], class_id=kept.class_id
-            )
+                scored = scored[scored.class_id != ignored_class]
             target = sv.Detections(truth.xyxy[counts], class_id=truth.class_id[counts])
             metric.update(scored, target)
         if not any(len(truth) for _, truth in self._photos):
@@ -148,6 +149,13 @@ class Evaluation:
         on_ignored = iou[:, ~counts].max(axis=1, initial=0) >= AP_IOU
         small = shorter_sides(ranked.xyxy) < self.min_face_px
         return ~on_counted & (on_ignored | small)
+
+
+def _under_every_class(found: sv.Detections) -> sv.Detections:
+    """One detection per box and class, its confidence the product of face score and that class's probability."""
+    score = found.data[FACE_SCORE][:, None] * found.data[PROBABILITIES]  # (n, k)
+    place, class_id = np.nonzero(score >= LEAST_RANKED)
+    return sv.Detections(found.xyxy[place], confidence=score[place, class_id], class_id=class_id)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float | None:

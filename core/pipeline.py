@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import supervision as sv
 
 from core.boxes import clip_boxes, shorter_sides
-from core.classes import CLASS_NAMES
+from core.card import MODELS_DIR, file_sha256
+from core.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.detections import FACE_SCORE, make_detections, no_detections
 from core.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, MaskDetector, load_detector
@@ -41,7 +43,7 @@ class Pipeline(Protocol):
     """What every pipeline can do. It is shared by all visitors, so a call must be safe from any thread."""
 
     classes: tuple[str, ...]
-    """The names, all from ``CLASS_NAMES``, that its verdicts can have."""
+    """The names that its verdicts can have; ``core.classes.vocabulary`` of them is what ``class_id`` counts through."""
     face_scores: dict[str, float]
     """How likely a face must be to be shown, 0..1, by use; what is missing is 0."""
 
@@ -63,9 +65,10 @@ class ClassicPipeline:
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         xyxy, face_score = self.find_faces(frame_bgr, settings.haar, settings.min_face_px)
         if not len(xyxy):
-            return no_detections()
-        class_id, confidence = self.classifier.classify(frame_bgr, xyxy)
-        return make_detections(clip_boxes(xyxy, frame_bgr.shape[1::-1]), class_id, confidence, face_score)
+            return no_detections(self.classifier.classes)
+        probabilities = self.classifier.judge(frame_bgr, xyxy)
+        xyxy = clip_boxes(xyxy, frame_bgr.shape[1::-1])
+        return _verdicts(xyxy, probabilities.argmax(axis=1), face_score, self.classifier.classes, probabilities)
 
 
 class NeuralPipeline:
@@ -82,7 +85,44 @@ class NeuralPipeline:
         xyxy, face_score, probabilities = self.detector.find(
             frame_bgr, settings.speed, least_face_score(self, settings)
         )
-        return make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), face_score)
+        return _verdicts(xyxy, probabilities.argmax(axis=1), face_score, CLASS_NAMES, probabilities)
+
+
+class CombinedPipeline:
+    """The detector finds the faces, a classifier of any classes looks at each again and judges it, all in one call.
+
+    A classifier of the project's classes that does not know masks worn incorrectly leaves these to the detector: where
+    the detector sees one, its verdict stays; elsewhere the classifier's holds.
+    """
+
+    def __init__(self, detector: MaskDetector, classifier: MaskClassifier):
+        """Args: a loaded detector and a loaded classifier."""
+        self.detector, self.classifier = detector, classifier
+        self.face_scores = detector.card.face_scores
+        own, third = classifier.card.classes, CLASS_NAMES[WORN_INCORRECTLY]
+        self._asks_detector = classifier.classes == CLASS_NAMES and third not in own
+        self.classes = (*own, third) if self._asks_detector else own
+
+    def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
+        xyxy, face_score, states = self.detector.find(frame_bgr, settings.speed, least_face_score(self, settings))
+        if not len(xyxy):
+            return no_detections(self.classifier.classes)
+        probabilities = self.classifier.judge(frame_bgr, xyxy)
+        class_id = probabilities.argmax(axis=1)
+        if self._asks_detector:
+            worn_incorrectly = states.argmax(axis=1) == WORN_INCORRECTLY
+            class_id[worn_incorrectly] = WORN_INCORRECTLY
+            # The detector's share of the third class; the classifier divides the rest.
+            share = states[:, WORN_INCORRECTLY]
+            probabilities *= 1 - share[:, None]
+            probabilities[:, WORN_INCORRECTLY] = share
+        return _verdicts(xyxy, class_id, face_score, self.classifier.classes, probabilities)
+
+
+def _verdicts(xyxy, class_id, face_score, classes, probabilities) -> sv.Detections:
+    """Detections whose confidence is the probability of their class."""
+    confidence = probabilities[np.arange(len(class_id)), class_id]
+    return make_detections(xyxy, class_id, confidence, face_score, classes, probabilities)
 
 
 @dataclass(frozen=True)
@@ -100,6 +140,8 @@ class PipelineSpec:
     """Whether the cascade's own settings apply."""
     uses_speed: bool = False
     """Whether it can look more or less closely."""
+    finds_with: str = ""
+    """The model that finds the faces, if that is another one."""
 
 
 PIPELINES: dict[str, PipelineSpec] = {
@@ -119,8 +161,50 @@ PIPELINES: dict[str, PipelineSpec] = {
         model_kind="classifier",
         uses_haar=True,
     ),
+    "combined": PipelineSpec(
+        title="Neural + classifier",
+        summary="The network of Neural finds every face, a classifier of your choice judges each: your own, too.",
+        build=lambda model: CombinedPipeline(load_detector(), load_classifier(model)),
+        default_model=DEFAULT_CLASSIFIER,
+        model_kind="classifier",
+        uses_speed=True,
+        finds_with=DEFAULT_DETECTOR,
+    ),
 }
 DEFAULT_PIPELINE = "neural"
+
+
+class Method(NamedTuple):
+    """A pipeline and the model it works with: what a person chooses."""
+
+    pipeline: str
+    """A key of ``PIPELINES``."""
+    model: str
+    """A model of ``models/``."""
+
+
+def method_with_its_own_model(pipeline: str = DEFAULT_PIPELINE) -> Method:
+    """A pipeline with the model that it has unless another is chosen."""
+    return Method(pipeline, PIPELINES[pipeline].default_model)
+
+
+def method_for_model(model: str, kind: str) -> Method:
+    """How a model is put to work where only the model is named: a classifier judges what the detector finds."""
+    return Method("combined" if kind == "classifier" else "neural", model)
+
+
+def method_version(method: Method, folder: Path | str = MODELS_DIR) -> str:
+    """Changes with the models that a method works with, also where their names stay; empty if one is missing."""
+    try:  # a card holds the digest of its model
+        return " ".join(file_sha256(Path(folder) / f"{model}.json")[:16] for model in models_of(method))
+    except OSError:
+        return ""
+
+
+def models_of(method: Method) -> list[str]:
+    """The names of all models that a method works with, the chosen one first."""
+    finds_with = PIPELINES[method.pipeline].finds_with if method.pipeline in PIPELINES else ""
+    return [method.model, *([finds_with] if finds_with else [])]
 
 
 def build_pipeline(name: str = DEFAULT_PIPELINE, model: str | None = None) -> Pipeline:

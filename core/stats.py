@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import supervision as sv
 
-from core.classes import CLASS_NAMES, WITH_MASK
+from core.classes import CLASS_NAMES, WITH_MASK, styles_of
+from core.detections import classes_of
 
 HISTORY_S = 120
 
@@ -18,7 +19,9 @@ class FrameStats:
     """What was seen in one frame. Faces are counted, not people: nobody is followed from frame to frame."""
 
     counts: tuple[int, ...] = (0,) * len(CLASS_NAMES)
-    """Faces per class, in the order of ``CLASS_NAMES``."""
+    """Faces per class, in the order of ``classes``."""
+    classes: tuple[str, ...] = CLASS_NAMES
+    """What is told apart."""
 
     @property
     def faces(self) -> int:
@@ -27,17 +30,29 @@ class FrameStats:
 
     @property
     def mask_share(self) -> float | None:
-        """Share of the faces with a mask worn well, 0..1; ``None`` without faces."""
-        return self.counts[WITH_MASK] / self.faces if self.faces else None
+        """Share of the faces with a mask worn well, 0..1; ``None`` without faces, or where masks are not the topic."""
+        if not self.faces or CLASS_NAMES[WITH_MASK] not in self.classes:
+            return None
+        return self.count(CLASS_NAMES[WITH_MASK]) / self.faces
+
+    def count(self, name: str) -> int:
+        """Faces of a class, 0 for one that is not told apart here."""
+        return self.counts[self.classes.index(name)] if name in self.classes else 0
 
     def __add__(self, other: "FrameStats") -> "FrameStats":
-        return FrameStats(tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+        if not self.faces:
+            classes = other.classes
+        elif not other.faces:
+            classes = self.classes
+        else:  # where a method with other classes took over, both are counted
+            classes = self.classes + tuple(name for name in other.classes if name not in self.classes)
+        return FrameStats(tuple(self.count(name) + other.count(name) for name in classes), classes)
 
 
 def summarize(detections: sv.Detections) -> FrameStats:
     """Count the faces of one frame."""
-    counts = Counter(detections.class_id.tolist())
-    return FrameStats(tuple(counts[i] for i in range(len(CLASS_NAMES))))
+    counts, classes = Counter(detections.class_id.tolist()), classes_of(detections)
+    return FrameStats(tuple(counts[i] for i in range(len(classes))), classes)
 
 
 def describe(stats: FrameStats) -> str:
@@ -48,8 +63,8 @@ def describe(stats: FrameStats) -> str:
     """
     if not stats.faces:
         return "No face found."
-    words = ("with a mask", "without a mask", "with a mask worn incorrectly")
-    parts = [f"{n} {word}" for n, word in zip(stats.counts, words, strict=True) if n]
+    styles = styles_of(stats.classes)
+    parts = [f"{n} {style.sentence or style.words}" for n, style in zip(stats.counts, styles, strict=True) if n]
     return f"{stats.faces} face{'s' if stats.faces > 1 else ''}: {', '.join(parts)}."
 
 

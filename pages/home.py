@@ -17,25 +17,27 @@ places = st.columns(2)
 
 # Only now, with the words on the screen, is anything heavy imported.
 from core.annotate import annotate  # noqa: E402
-from core.app import Method, method_with_its_own_model, pipeline_or_stop  # noqa: E402
+from core.app import pipeline_or_stop, plain  # noqa: E402
 from core.images import encode_image  # noqa: E402
-from core.pipeline import detect_masks  # noqa: E402
+from core.in_use import in_use  # noqa: E402
+from core.pipeline import Method, detect_masks, method_version  # noqa: E402
 from core.sample import sample_photo  # noqa: E402
 from core.stats import describe, summarize  # noqa: E402
 
 
 @st.cache_data(show_spinner=False)
-def judged_sample(masked: bool, method: Method) -> tuple[bytes, str]:
-    """The sample photo with its boxes as JPEG, and the verdict in words; made once per server."""
+def judged_sample(masked: bool, method: Method, version: str) -> tuple[bytes, str]:
+    """The sample photo with its boxes as JPEG, and the verdict in words; made once per server and model."""
     photo = sample_photo(masked)
     detections = detect_masks(photo, pipeline_or_stop(method))
     return encode_image(annotate(photo, detections)), describe(summarize(detections))
 
 
+method = in_use().method
 for place, masked in zip(places, (False, True), strict=True):
     with place, st.spinner("Judging the sample …"):
-        jpeg, words = judged_sample(masked, method_with_its_own_model())
-    place.image(jpeg, caption=words, width="stretch", alt=f"A portrait with the verdict: {words}")
+        jpeg, words = judged_sample(masked, method, method_version(method))
+    place.image(jpeg, caption=plain(words), width="stretch", alt=f"A portrait with the verdict: {words}")
 st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn; the verdicts are this server's own.")
 
 st.subheader("Good to know")

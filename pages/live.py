@@ -6,8 +6,19 @@ import av
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
-from core.app import CAMERA_PROBLEMS, camera_problem, pipeline_or_stop, plain, settings_form, show_verdict_counts
+from core.app import (
+    CAMERA_PROBLEMS,
+    NOTICE_S,
+    camera_problem,
+    method_changed,
+    part_of_the_app,
+    pipeline_or_stop,
+    plain,
+    settings_form,
+    show_verdict_counts,
+)
 from core.charts import share_over_time
+from core.classes import CLASS_NAMES, WITH_MASK, vocabulary
 from core.ice import ice_servers
 from core.live import LiveProcessor
 from core.pipeline import LIVE_SETTINGS, detect_masks
@@ -22,6 +33,7 @@ TEXTS = {
     "media_api_not_available": CAMERA_PROBLEMS["insecure"],
 }
 
+part_of_the_app()
 st.title("Live webcam")
 method, settings = settings_form("live", LIVE_SETTINGS)
 pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
@@ -30,6 +42,9 @@ if problem := camera_problem():
     st.warning(problem, icon=":material/videocam_off:")
 
 processor: LiveProcessor = st.session_state.setdefault("live_processor", LiveProcessor())
+if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
+    st.session_state["live_classes"] = vocabulary(pipeline.classes)
+    processor.stats.reset()  # what was counted before were other things
 processor.detect = partial(detect_masks, pipeline=pipeline, settings=settings)
 processor.mirror = st.sidebar.toggle("Mirror the picture", key="live_mirror")
 
@@ -56,9 +71,11 @@ with video:
     )
 
 
-@st.fragment(run_every=0.5 if context.state.playing else None)
+@st.fragment(run_every=0.5 if context.state.playing else NOTICE_S)
 def show_numbers() -> None:
-    """The counters; this part of the page alone runs again, twice a second."""
+    """The counters; this part of the page alone runs again, twice a second, and follows the server's method."""
+    if method_changed():
+        st.rerun(scope="app")  # the stream goes on, and its next picture is judged by the new method
     seen = processor.stats.snapshot()
     if seen.error:
         st.error(plain(seen.error))
@@ -70,11 +87,11 @@ def show_numbers() -> None:
         return
     show_verdict_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
     if seen.analysis_ms is not None:
-        st.plotly_chart(share_over_time(seen.share_by_second), key="live_share", config={"displayModeBar": False})
-        st.caption(
-            "The share is that of the last 10 seconds. "
-            f"{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each."
-        )
+        share = ""
+        if CLASS_NAMES[WITH_MASK] in pipeline.classes:
+            st.plotly_chart(share_over_time(seen.share_by_second), key="live_share", config={"displayModeBar": False})
+            share = "The share is that of the last 10 seconds. "
+        st.caption(f"{share}{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each.")
 
 
 with numbers:

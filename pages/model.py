@@ -1,50 +1,133 @@
-"""What the chosen model is: figures, speed on this computer, limits, what it learnt from."""
+"""Which model is in use, which others there are, and what the chosen one is: figures, speed, limits, data."""
 
 import dataclasses
+from datetime import datetime
 
 import streamlit as st
 
-from core.app import pipeline_or_stop, plain, settings_form
+from core.app import (
+    method_words,
+    notice_method_in_use,
+    part_of_the_app,
+    pipeline_or_stop,
+    plain,
+    settings_form,
+)
 from core.benchmark import FACES, frame_times_ms
-from core.card import MODELS_DIR, faces_by_part, load_card
+from core.card import MODELS_DIR, ModelCard, ModelError, faces_by_part, list_models, load_card, score_rows
 from core.charts import found_and_right, times_by_faces
-from core.classes import CLASS_NAMES, CLASS_STYLES
-from core.pipeline import PIPELINES, DetectionSettings
+from core.classes import styles_of, vocabulary
+from core.in_use import go_back, in_use, previous, remove_model, use, why_not_removable
+from core.pipeline import PIPELINES, DetectionSettings, Method, method_for_model
 from core.scoreboard import as_table, load_scoreboards, method_title
 
 PARTS = {"train": "training", "val": "checks while training", "test": "test", "held_out": "street photos, test"}
-SHARES = ("Found", "Found and right", "With a mask", "Without")
+SHARES = ("Found", "Found and right", "With a mask", "Without", "Right", "Right, mean of the classes")
+KINDS = {"detector": "finds faces and judges them", "classifier": "judges faces"}
+# More class names than this are counted, not listed.
+MAX_NAMES = 8
 
+
+def try_to(change, *arguments) -> None:
+    """Do something to the models and show the page anew, or say in one sentence why it could not be done."""
+    try:
+        with st.spinner("One moment …"):
+            change(*arguments)
+    except ModelError as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
+
+
+def class_words(card: ModelCard) -> str:
+    """The classes that a model tells apart, for Markdown."""
+    if len(card.classes) > MAX_NAMES:
+        return f"{len(card.classes)} classes"
+    return ", ".join(f"{style.sign} {plain(style.words)}" for style in styles_of(card.classes))
+
+
+def show_model_in_use(chosen: Method) -> None:
+    """What this server uses, the way back, and the visitor's own choice, should it be another one."""
+    now, before = in_use(), previous()
+    with st.container(border=True):
+        st.markdown(f":green-badge[:material/check: In use] **{method_words(now.method)}**")
+        with st.container(horizontal=True):
+            if chosen != now.method and st.button(
+                f"Use {method_words(chosen)}", type="primary", key="model_use_chosen", icon=":material/play_arrow:"
+            ):
+                try_to(use, chosen)
+            if before and st.button(f"Go back to {method_words(before)}", key="model_back", icon=":material/undo:"):
+                try_to(go_back)
+        st.caption("Photo and live pages of all visitors follow at once, running cameras too.")
+
+
+def show_installed_models() -> None:
+    """A row per model, with what can be done with it."""
+    now = in_use().method
+    for name in list_models():
+        about, facts, change, remove = st.columns([5, 3, 2, 2], vertical_alignment="center")
+        try:
+            card = load_card(MODELS_DIR / f"{name}.json")
+        except ModelError as error:
+            about.error(plain(str(error)))
+        else:
+            mark = " :green-badge[In use]" if name == now.model else ""
+            about.markdown(f"**{plain(name)}**{mark}  \n{KINDS[card.kind]}: {class_words(card)}")
+            scores = [row["Right"] for row in score_rows(card) if row.get("Right") is not None]
+            facts.caption(" · ".join([plain(card.date), *[f"{share:.1%} right in its test" for share in scores[:1]]]))
+            method = method_for_model(name, card.kind)
+            if name != now.model and change.button("Use", key=f"model_use_{name}", icon=":material/play_arrow:"):
+                try_to(use, method)
+        if not why_not_removable(name):
+            with remove.popover("Remove", icon=":material/delete:"):
+                st.markdown(f"Delete **{plain(name)}** from this server?")
+                if st.button("Delete for good", key=f"model_remove_{name}"):
+                    try_to(remove_model, name)
+
+
+def percent_columns(names: tuple[str, ...] = SHARES) -> dict:
+    """Columns of shares, as tables show them."""
+    return {name: st.column_config.NumberColumn(format="percent") for name in names}
+
+
+part_of_the_app()
 st.title("Model")
 method, settings = settings_form("photo", DetectionSettings())
+notice_method_in_use()
+show_model_in_use(method)
+st.subheader("Models on this server")
+show_installed_models()
+
 pipeline = pipeline_or_stop(method)
 card = load_card(MODELS_DIR / f"{method.model}.json")
-
+file = MODELS_DIR / card.file
+st.subheader(f"About {plain(card.name)}")
 facts = {
     "Verdicts": str(len(card.classes)),
-    "Size": f"{(MODELS_DIR / card.file).stat().st_size / 1e6:.1f} MB",
+    "Size": f"{file.stat().st_size / 1e6:.1f} MB",
     "Numbers": card.precision,
-    "Made": card.date,
+    "Made": card.date or f"{datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d}",
 }
 for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
     column.metric(label, value)
-styles = [CLASS_STYLES[CLASS_NAMES.index(name)] for name in card.classes]
-st.caption(f"**{plain(card.name)}** says: {', '.join(f'{style.sign} {style.words}' for style in styles)}.")
+st.caption(f"**{plain(card.name)}** {KINDS[card.kind]}: {class_words(card)}.")
+if finder := PIPELINES[method.pipeline].finds_with:
+    st.caption(f"The faces are found by **{plain(finder)}**.")
 
 st.subheader("How good it is")
+if rows := score_rows(card):
+    st.markdown(f"**{plain(card.name)}**, measured when its training ended:")
+    st.dataframe(rows, hide_index=True, column_config=percent_columns((*SHARES, "Probability off by")))
 for board in load_scoreboards():
     table, figures = as_table(board), board.rows[0].figures
     st.markdown(
-        f"{figures['photos']} street and press photos that no model has learnt from (`{board.photos}`), with "
-        f"{figures['faces']} faces of {figures['min_face_px']:g} pixels and more:"
+        f"**All methods** with the models that came with the app, on {figures['photos']} street and press photos that "
+        f"none of these has learnt from (`{board.photos}`), with {figures['faces']} faces of "
+        f"{figures['min_face_px']:g} pixels and more:"
     )
     chart = found_and_right([row["Method"] for row in table], [row["Found and right"] for row in table])
     st.plotly_chart(chart, key=f"model_{board.photos}", config={"displayModeBar": False})
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config={name: st.column_config.NumberColumn(format="percent") for name in SHARES},
-    )
+    st.dataframe(table, hide_index=True, column_config=percent_columns())
 st.caption(
     "A false alarm is a box where nobody marked a face; many show a face in the background that was left unmarked. "
     "mAP50, for engineers, is the mean average precision at an overlap of 0.5; 1 is perfect."
@@ -52,24 +135,26 @@ st.caption(
 
 st.subheader("How fast it is on this computer")
 speed = settings.speed if PIPELINES[method.pipeline].uses_speed else ""
-if st.button("Measure", icon=":material/timer:", help="Judges sample pictures for a few seconds."):
+if st.button("Measure", key="model_measure", icon=":material/timer:", help="Judges sample pictures for some seconds."):
     bar, times = st.progress(0.0, "Measuring …"), {}
     for faces, ms in frame_times_ms(pipeline, settings):
         times[faces] = ms
         bar.progress(len(times) / len(FACES), "Measuring …")
     bar.empty()
-    st.session_state["model_times"] = {**st.session_state.get("model_times", {}), method_title(method[0], speed): times}
+    title = f"{method_title(method.pipeline, speed)}, {method.model}"
+    st.session_state["model_times"] = {**st.session_state.get("model_times", {}), title: times}
 for title, times in st.session_state.get("model_times", {}).items():
     st.plotly_chart(times_by_faces(title, times), key=f"model_times_{title}", config={"displayModeBar": False})
 
 st.subheader("Limits")
-st.markdown("\n".join(f"- {sentence}" for sentence in [card.limits, *card.failures] if sentence))
+st.markdown("\n".join(f"- {plain(sentence)}" for sentence in [card.limits, *card.failures] if sentence))
 
 st.subheader("What it learnt from")
+names = vocabulary(card.classes)
 st.dataframe(
     [
         {"Data set": row["data"], "Used for": PARTS.get(row["part"], row["part"])}
-        | {style.words: row.get(name, 0) for name, style in zip(CLASS_NAMES, CLASS_STYLES, strict=True)}
+        | {style.words: row.get(name, 0) for name, style in zip(names, styles_of(names), strict=True)}
         for row in faces_by_part(card)
     ],
     hide_index=True,

@@ -8,7 +8,8 @@ import supervision as sv
 
 from core.annotate import annotate
 from core.app import (
-    method_with_its_own_model,
+    notice_method_in_use,
+    part_of_the_app,
     pipeline_or_stop,
     plain,
     settings_form,
@@ -18,11 +19,12 @@ from core.app import (
 )
 from core.crops import fit_within
 from core.detections import resized
+from core.detector import MaskDetector
 from core.explain import overlay_centers
 from core.export import detection_rows, rows_to_csv, rows_to_json
 from core.images import UPLOAD_TYPES, decode_image, encode_image
 from core.photos import Photo, PhotoSet
-from core.pipeline import PIPELINES, DetectionSettings, NeuralPipeline, detect_masks
+from core.pipeline import PIPELINES, DetectionSettings, Method, detect_masks, method_version
 from core.stats import FrameStats, describe, summarize
 
 # The picture on the page, longer side; the download has every pixel.
@@ -41,14 +43,14 @@ def picture_of(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
 
 def show(photo: Photo, frame_bgr: np.ndarray) -> None:
     """One photo large, its verdict in words, a row per face."""
-    st.markdown(f"**{describe(summarize(photo.detections))}**")
+    st.markdown(f"**{plain(describe(summarize(photo.detections)))}**")
     picture, table = st.columns([4, 3])
     annotated = picture_of(frame_bgr, photo.detections)
     picture.image(annotated, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face")
     with table:
         if len(photo.detections):
             show_faces_table(frame_bgr, photo.detections)
-            show_reasons(frame_bgr, photo.detections)
+            show_reasons(frame_bgr, photo.detections, method)
         else:
             st.info("No face was found. Faces must be larger than the smallest face set beside.")
         st.download_button(
@@ -61,31 +63,34 @@ def show(photo: Photo, frame_bgr: np.ndarray) -> None:
         )
 
 
-def show_centers(frame_bgr: np.ndarray, pipeline: NeuralPipeline, settings: DetectionSettings) -> None:
+def show_centers(frame_bgr: np.ndarray, detector: MaskDetector, settings: DetectionSettings) -> None:
     """The network's map of face centres over the photo."""
     st.markdown("**Bright where the network sees the centre of a face.** A box is drawn around each bright spot.")
     small, _ = fit_within(frame_bgr, DISPLAY_SIDE[1])
-    seen = overlay_centers(small, pipeline.detector.center_map(frame_bgr, settings.speed))
+    seen = overlay_centers(small, detector.center_map(frame_bgr, settings.speed))
     st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a map of face centres")
 
 
 def show_methods(photo: Photo, frame_bgr: np.ndarray, settings: DetectionSettings) -> None:
-    """The same photo judged by every method, side by side."""
+    """The same photo judged by every method, side by side; with the chosen model where it fits."""
+    chosen = PIPELINES[method.pipeline].model_kind
     for column, (name, spec) in zip(st.columns(len(PIPELINES)), PIPELINES.items(), strict=True):
         with column:
-            method = method_with_its_own_model(name)
-            detect = partial(detect_masks, pipeline=pipeline_or_stop(method), settings=settings)
+            other = Method(name, method.model if spec.model_kind == chosen else spec.default_model)
+            detect = partial(detect_masks, pipeline=pipeline_or_stop(other), settings=settings)
             with st.spinner(f"{spec.title} is looking …"):
-                found, elapsed_ms = photo_set.compare(photo, detect, (method, settings))
+                found, elapsed_ms = photo_set.compare(photo, detect, (other, method_version(other), settings))
             st.subheader(spec.title)
-            st.markdown(f"{describe(summarize(found))} {elapsed_ms:.0f} ms.")
+            st.markdown(f"{plain(describe(summarize(found)))} {elapsed_ms:.0f} ms.")
             st.image(
                 picture_of(frame_bgr, found), channels="BGR", output_format="JPEG", width="stretch", alt=spec.title
             )
 
 
+part_of_the_app()
 st.title("Photo")
 method, settings = settings_form("photo", DetectionSettings())
+notice_method_in_use()
 source = st.segmented_control(
     "From", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"
 )
@@ -102,7 +107,7 @@ pipeline = pipeline_or_stop(method)
 bar = st.empty()  # appears only while there is something to judge
 photo_set.judge(
     partial(detect_masks, pipeline=pipeline, settings=settings),
-    (method, settings),
+    (method, method_version(method), settings),
     lambda done, total: bar.progress(done / total, f"Looking for faces: photo {done} of {total}"),
 )
 bar.empty()
@@ -115,19 +120,20 @@ if not photos:
     st.stop()
 
 total = sum((summarize(photo.detections) for photo in photos.values()), FrameStats())
+detector = getattr(pipeline, "detector", None)
 show_verdict_counts(total, pipeline, total.mask_share)
 chosen = next(iter(photos))
 if len(photos) > 1:
     chosen = st.selectbox("Photo", list(photos), format_func=lambda key: photos[key].name, key="photo_chosen")
 chosen, frame = photos[chosen], photo_set.frame(photos[chosen])
-views = [VERDICTS, *([CENTERS] if isinstance(pipeline, NeuralPipeline) else []), METHODS]
+views = [VERDICTS, *([CENTERS] if detector else []), METHODS]
 view = st.segmented_control(
     "Show", views, default=VERDICTS, required=True, label_visibility="collapsed", key="photo_view"
 )
 if view == METHODS:
     show_methods(chosen, frame, settings)
 elif view == CENTERS:
-    show_centers(frame, pipeline, settings)
+    show_centers(frame, detector, settings)
 else:
     show(chosen, frame)
 

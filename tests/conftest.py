@@ -1,18 +1,38 @@
 """Small things that many tests need. Nothing here imports TensorFlow."""
 
 import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import CLASS_NAMES
-from core.detections import make_detections
-from core.sample import SAMPLE_FACE_XYXY
-
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+# Tests put models to work and remove them: in a copy, so that the app of whoever runs them stays as it is. This must be
+# set before anything of ours is imported.
+MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
+os.environ["MASK_MODELS_DIR"] = str(Path(MODELS_COPY.name) / "models")
+shutil.copytree(ROOT / "models", os.environ["MASK_MODELS_DIR"], ignore=lambda folder, names: [
+    name for name in names if Path(folder) == ROOT / "models" and not name.startswith(("mask-", "scores"))
+])  # fmt: skip
+
+from core.classes import CLASS_NAMES  # noqa: E402
+from core.detections import make_detections  # noqa: E402
+from core.sample import SAMPLE_FACE_XYXY  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def usual_method():
+    """Every test starts with the method that is in use at first."""
+    (Path(os.environ["MASK_MODELS_DIR"]) / "in_use.json").unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +76,83 @@ class StubPipeline:
     def __call__(self, frame_bgr, settings=None):
         self.calls += 1
         return make_detections([SAMPLE_FACE_XYXY], [self.class_id], [self.confidence], [0.8])
+
+
+# A real browser: headless Chromium looks at the app as a user starts it.
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have a browser: install chromium")
+        pytest.skip("needs Chromium; set CHROMIUM to its path if it has another name")
+    with api.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server_url(tmp_path_factory):
+    """The app as a user starts it, on a free port, without data sets and runs, all of it shut down afterwards."""
+    home = tmp_path_factory.mktemp("home")
+    folders = {"MASK_DATA_DIR": str(home / "data"), "MASK_RUNS_DIR": str(home / "runs")}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"),
+            *("--server.port", str(port), "--server.address", "127.0.0.1"),
+        ],
+        cwd=ROOT,
+        env=os.environ | folders,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 60
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert server.poll() is None and time.monotonic() < end, "the app does not start"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture
+def open_page(playwright, server_url):
+    browsers = []
+
+    def go(path: str, flags: list[str] = FLAGS):
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browsers.append(browser)
+        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page.set_default_timeout(45_000)
+        page.goto(f"{server_url}/{path}")
+        return page
+
+    yield go
+    for browser in browsers:
+        browser.close()
+
+
+def keep_picture(page, name: str) -> None:
+    """Save what the browser shows, if ``SCREENSHOTS`` names a folder; this is how the README's pictures are made."""
+    if SCREENSHOTS:
+        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(1000)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")

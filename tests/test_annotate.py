@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.annotate import annotate, percentage
-from core.classes import CLASS_STYLES
+from core.classes import CLASS_STYLES, styles_of
 from core.detections import make_detections, no_detections
 
 
@@ -38,6 +38,18 @@ def test_signs_differ_so_that_color_is_not_needed():
         label = drawn[50:78, 100:122]
         shapes.append(np.abs(label.astype(int) - style.text_rgb[::-1]).max(axis=2) < 60)
     assert all((a != b).sum() > 15 for a, b in ((shapes[0], shapes[1]), (shapes[0], shapes[2]), (shapes[1], shapes[2])))
+
+
+@pytest.mark.parametrize("classes", [("helmet", "no_helmet"), ("шлем", "__" * 20), tuple("abcdefghijkl")], ids=str)
+def test_other_classes_have_their_own_color_sign_and_words(classes):
+    labels = []
+    for class_id, style in enumerate(styles_of(classes)):
+        drawn = annotate(grey_frame(), make_detections([[100, 80, 180, 180]], [class_id], [0.87], classes=classes))
+        assert has_color(drawn[78:84, 105:175], style.color_rgb), "box"
+        assert has_color(drawn[50:79, 100:122], style.text_rgb), "sign"
+        labels.append(np.abs(drawn[50:78, 100:122].astype(int) - style.text_rgb[::-1]).max(axis=2) < 60)
+    for i, label in enumerate(labels):
+        assert all((label != other).sum() > 10 for other in labels[:i]), "signs differ without colour"
 
 
 def label_area(detections, monkeypatch, frame=None):

@@ -3,7 +3,16 @@ from dataclasses import replace
 
 import pytest
 
-from core.card import MODELS_DIR, ModelCard, ModelError, file_sha256, install_model, list_models, load_card
+from core.card import (
+    MODELS_DIR,
+    ModelCard,
+    ModelError,
+    file_sha256,
+    install_model,
+    list_models,
+    load_card,
+    score_rows,
+)
 
 CARD = ModelCard(
     name="a", file="model.tflite", sha256="", classes=("with_mask", "without_mask"), input_size=224, margin=0.1,
@@ -20,8 +29,13 @@ def test_what_is_saved_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        pytest.param({"classes": ["helmet"]}, "helmet", id="unknown class"),
         pytest.param({"classes": []}, "classes", id="no class"),
+        pytest.param({"classes": ["a", "a"]}, "different names", id="the same class twice"),
+        pytest.param({"classes": ["a", " "]}, "classes", id="a class without a name"),
+        pytest.param({"classes": ["a", "b\n"]}, "classes", id="a class of two lines"),
+        pytest.param({"classes": ["a", "b" * 61]}, "short", id="a very long name"),
+        pytest.param({"classes": ["a", 5]}, "classes", id="a number"),
+        pytest.param({"classes": [str(i) for i in range(501)]}, "classes", id="very many classes"),
         pytest.param({"classes": "with_mask"}, "classes", id="no list"),
         pytest.param({"file": "../../etc/passwd"}, "own folder", id="file outside its folder"),
         pytest.param({"output": "votes"}, "votes", id="unknown output"),
@@ -41,6 +55,39 @@ def test_a_card_that_asks_for_the_impossible_is_refused(tmp_path, change, senten
     (tmp_path / "a.json").write_text(json.dumps(raw))
     with pytest.raises(ModelError, match=sentence):
         load_card(tmp_path / "a.json")
+
+
+def test_a_classifier_may_know_any_classes_and_a_detector_only_ours(tmp_path):
+    card = replace(CARD, classes=("helmet", "no_helmet", "Größe L"))
+    card.save(tmp_path / "a.json")
+    assert load_card(tmp_path / "a.json") == card
+    numbers = {"center_scale": 1, "center_offset": 0, "temperature": 1}
+    scores = {"photo": 0.3, "live": 0.5}
+    replace(card, kind="detector", output="centers", face_scores=scores, calibration=numbers).save(tmp_path / "b.json")
+    with pytest.raises(ModelError, match="all three classes"):
+        load_card(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    ("scores", "rows"),
+    [
+        pytest.param({}, [], id="nothing was measured"),
+        pytest.param({"test": {"images": 0, "accuracy": None}, "held_out": None}, [], id="on no face"),
+        pytest.param({"test": {"images": 9, "accuracy": 0.5}}, [(9, 0.5)], id="the own test part"),
+        pytest.param(
+            {"test": {"images": 9, "accuracy": 0.5}, "test_exported": {"images": 9, "accuracy": 0.4}},
+            [(9, 0.4)],
+            id="what runs counts",
+        ),
+        pytest.param(
+            {"split": "grouped", "test": {"images": 9, "accuracy": 1}, "held_out_exported": {"images": 4}},
+            [(9, 1), (4, None)],
+            id="real photos too",
+        ),
+    ],
+)
+def test_score_rows_tell_what_was_measured(scores, rows):
+    assert [(row["Faces"], row["Right"]) for row in score_rows(replace(CARD, scores=scores))] == rows
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "{}", "null", "\0"], ids=repr)
@@ -73,7 +120,7 @@ def test_install_model_replaces_the_old_one(tmp_path):
     assert (models / card.file).is_file()
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b", "."])
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b", ".", "in_use"])
 def test_install_model_refuses_names_that_are_paths(tmp_path, name):
     with pytest.raises(ValueError, match="name"):
         install_model(run_folder(tmp_path), name, tmp_path / "models")

@@ -91,6 +91,17 @@ def test_class_ids_follow_the_card_not_the_order_of_outputs(classifier):
     assert swapped.classify(sample_photo(True), box)[0] != classifier.classify(sample_photo(True), box)[0]
 
 
+def test_a_classifier_may_know_any_classes(classifier):
+    path, box = MODELS_DIR / classifier.card.file, np.array([SAMPLE_FACE_XYXY], np.float32)
+    helmets = MaskClassifier(replace(classifier.card, classes=("helmet", "no_helmet")), path)
+    assert helmets.classes == ("helmet", "no_helmet")
+    assert helmets.classify(sample_photo(False), box)[0].tolist() == [1]
+    judged = helmets.judge(sample_photo(False), np.vstack([box, box]))
+    assert judged.shape == (2, 2)
+    ours = classifier.judge(sample_photo(False), box)
+    assert ours.shape == (1, 3) and ours[0, :2].tolist() == judged[0].tolist() and ours[0, 2] == 0
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 from core.crops import crop_faces
+from train.config import TrainConfig
 from train.data import DataError, Sample, plain_view, read_list, read_pascal_voc, read_samples
-from train.split import difference_hash, near_copy_groups, split_samples
+from train.faces import load_faces
+from train.split import difference_hash, near_copy_groups, sample_groups, split_samples
 
 
 def noise_picture(seed, size_wh=(80, 60)):
@@ -48,6 +50,7 @@ def test_class_folders(tmp_path):
     samples = read_samples(folder, 0.15)
     assert [sample.label for sample in samples] == ["with_mask"] * 3 + ["without_mask"] * 3
     assert samples[0].dataset == str(folder) and not samples[0].held_out
+    assert samples[0].key == "with_mask/000.jpg"
     assert plain_view(samples[0], 32).shape == (32, 32, 3)
 
 
@@ -71,6 +74,13 @@ def test_pascal_voc_boxes_sizes_and_photos_without_faces(tmp_path):
     assert len(read_samples(folder, 0.15, min_face_px=5)) == 3
 
 
+def test_photos_for_the_detector_have_this_projects_classes(tmp_path):
+    folder = write_voc(tmp_path / "voc", {"a": [("helmet", (1, 1, 50, 50))]})
+    with pytest.raises(DataError, match="helmet"):
+        read_pascal_voc(folder)
+    assert [sample.label for sample in read_samples(folder, 0.15)] == ["helmet"]
+
+
 def test_a_training_crop_is_what_the_app_cuts(tmp_path):
     box = (41, 31, 90, 100)
     folder = write_voc(tmp_path / "voc", {"a": [("with_mask", box)]})
@@ -78,6 +88,18 @@ def test_a_training_crop_is_what_the_app_cuts(tmp_path):
     frame = cv2.imread(str(folder / "images" / "a.jpg"))
     expected = crop_faces(frame, np.array([[40, 30, 90, 100]], np.float32), 64, 0.15)[0]
     assert np.abs(plain_view(sample, 64).astype(int) - expected).mean() < 2
+
+
+def test_classes_of_a_run_come_from_the_data(tmp_path):
+    folder = write_class_folders(tmp_path / "set", 4, ("zebra", "without_mask", "ant"))
+    settings = {"data": (str(folder),), "out": "x", "test_share": 0.25, "val_share": 0.25}
+    faces = load_faces(TrainConfig(**settings))
+    assert faces.classes == ("without_mask", "ant", "zebra")
+    assert [faces.classes[i] for i in faces.labels] == [sample.label for sample in faces.samples]
+    faces = load_faces(TrainConfig(**settings, classes=("zebra", "ant")))
+    assert faces.classes == ("ant", "zebra") and len(faces.samples) == 8
+    with pytest.raises(DataError, match="No picture shows hat; the data have without_mask, ant, zebra"):
+        load_faces(TrainConfig(**settings, classes=("ant", "hat")))
 
 
 def test_held_out_list(tmp_path):
@@ -91,14 +113,11 @@ def test_held_out_list(tmp_path):
     ("prepare", "sentence"),
     [
         pytest.param(lambda path: None, "no data folder", id="missing"),
-        pytest.param(lambda path: path.mkdir(), "neither class folders", id="empty"),
+        pytest.param(lambda path: path.mkdir(), "no pictures.*class folders", id="empty"),
         pytest.param(
             lambda path: ((path / "with_mask").mkdir(parents=True), (path / "with_mask" / "x.jpg").write_bytes(b"no")),
             r"x\.jpg.*not a picture",
             id="broken picture",
-        ),
-        pytest.param(
-            lambda path: write_voc(path, {"a": [("helmet", (1, 1, 50, 50))]}), "helmet", id="another project's class"
         ),
         pytest.param(
             lambda path: (write_voc(path, {"a": []}), (path / "annotations" / "a.xml").write_text("<annotation>")),
@@ -178,6 +197,20 @@ def test_a_random_split_leaks_and_a_grouped_one_does_not(samples):
         facts = split_samples(samples, "grouped", 0.2, 0.1, seed).facts
         assert facts["test_with_near_copy_in_training"] == 0
         assert facts["near_copies"] >= 34
+
+
+def test_a_face_and_what_was_drawn_on_it_stay_together_alike_or_not(tmp_path):
+    def sample(name, seed, dataset="drawn"):
+        path = tmp_path / dataset / name
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), noise_picture(seed))
+        return Sample(dataset, path, "with_mask", noise_picture(seed), np.array([0, 0, 80, 60], np.float32), 60)
+
+    drawn = [sample(name, i) for i, name in enumerate(("a.png", "a--2.png", "b.png", "b--1.png", "c.png"))]
+    other = [sample(name, 10 + i, "photos") for i, name in enumerate(("a.png", "a.jpg"))]
+    groups = sample_groups(drawn + other)
+    assert groups[0] == groups[1] and groups[2] == groups[3]
+    assert len(set(groups.tolist())) == 5, "names mean nothing in a set without drawn pictures"
 
 
 def test_near_copies_of_held_out_photos_are_not_trained_on(samples):

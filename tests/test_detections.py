@@ -1,14 +1,20 @@
 import numpy as np
 import pytest
+import supervision as sv
 
-from core.classes import CLASS_NAMES, CLASS_STYLES, class_index
-from core.detections import make_detections, no_detections, resized
+from core.classes import CLASS_NAMES, CLASS_STYLES, class_index, contrast, style_of, styles_of, vocabulary
+from core.detections import classes_of, make_detections, no_detections, resized
+
+HELMETS = ("helmet", "no_helmet")
+LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 
 
 def test_no_detections_has_every_field():
     none = no_detections()
     assert none.xyxy.shape == (0, 4)
     assert none.class_id.shape == none.confidence.shape == none.data["face_score"].shape == (0,)
+    assert none.data["class_name"].shape == (0,) and none.data["probabilities"].shape == (0, 3)
+    assert classes_of(none) == CLASS_NAMES and classes_of(no_detections(HELMETS)) == HELMETS
 
 
 def test_missing_scores_are_one():
@@ -26,11 +32,37 @@ def test_missing_scores_are_one():
         pytest.param({"class_id": [0], "confidence": [[0.5]]}, r"shape \(1, 1\)", id="a column instead of a row"),
         pytest.param({"class_id": [0], "confidence": [97.0]}, r"0\.\.1", id="percent instead of a share"),
         pytest.param({"class_id": [0], "face_score": [0.5, 0.5]}, "face_score", id="too many face scores"),
+        pytest.param({"class_id": [2], "classes": HELMETS}, r"0\.\.1", id="none of two classes"),
+        pytest.param({"class_id": [0], "probabilities": [[0.5, 0.5]]}, r"\(1, 2\), expected \(1, 3\)", id="too few"),
     ],
 )
 def test_wrong_fields_stop_at_once(fields, sentence):
     with pytest.raises(ValueError, match=sentence):
         make_detections([[0, 0, 5, 5]], **fields)
+
+
+def test_names_and_probabilities_follow_the_detections():
+    table = [[0.1, 0.9], [0.7, 0.3], [0.4, 0.6]]
+    found = make_detections(np.zeros((3, 4)), [1, 0, 1], [0.9, 0.7, 0.6], None, HELMETS, table)
+    assert found.data["class_name"].tolist() == ["no_helmet", "helmet", "no_helmet"]
+    parts = [found[[2]], found[found.class_id == 0], no_detections(HELMETS), found[5:]]
+    merged = sv.Detections.merge(parts)
+    assert merged.data["class_name"].tolist() == ["no_helmet", "helmet"]
+    assert merged.data["probabilities"].tolist() == np.array([table[2], table[1]], np.float32).tolist()
+    assert classes_of(merged) == classes_of(found[[]]) == HELMETS
+    _, boxes = resized(np.zeros((8, 9, 3), np.uint8), found, (18, 16))
+    assert classes_of(boxes) == HELMETS and boxes.data["probabilities"].tolist() == found.data["probabilities"].tolist()
+
+
+def test_without_more_the_verdict_alone_has_a_probability():
+    found = make_detections([[0, 0, 5, 5]], [2], [0.75])
+    assert found.data["probabilities"].tolist() == [[0, 0, 0.75]]
+
+
+def test_detections_of_different_classes_are_never_mixed():
+    ours, others = (make_detections([[0, 0, 5, 5]], [0], classes=names) for names in (CLASS_NAMES, ("a", "b", "c")))
+    with pytest.raises(ValueError, match="metadata"):
+        sv.Detections.merge([ours, others])
 
 
 def test_resized_scales_x_by_width_and_y_by_height():
@@ -49,16 +81,51 @@ def test_every_class_has_a_style_of_its_own():
         assert len({getattr(style, field) for style in CLASS_STYLES}) == len(CLASS_NAMES)
 
 
-def relative_luminance(rgb):
-    """WCAG 2: how bright a colour looks, 0..1."""
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def test_contrast_is_that_of_wcag():
+    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    assert contrast((118, 118, 118), (255, 255, 255)) == pytest.approx(4.54, abs=0.01)
 
 
-@pytest.mark.parametrize("style", CLASS_STYLES, ids=lambda style: style.words)
+@pytest.mark.parametrize("style", CLASS_STYLES + styles_of(LETTERS), ids=lambda style: style.words)
 def test_label_text_has_the_contrast_that_wcag_asks(style):
-    light, dark = sorted((relative_luminance(style.color_rgb), relative_luminance(style.text_rgb)), reverse=True)
-    assert (light + 0.05) / (dark + 0.05) >= 4.5
+    assert contrast(style.color_rgb, style.text_rgb) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("classes", "words", "signs"),
+    [
+        pytest.param(HELMETS, ["Helmet", "No helmet"], ["H", "N"], id="words"),
+        pytest.param(("a", "A"), ["a", "A"], ["1", "2"], id="letters that differ in size"),
+        pytest.param(("hat", "helmet"), ["Hat", "Helmet"], ["1", "2"], id="the same first letter"),
+        pytest.param(("_", "шлем"), ["_", "Шлем"], ["1", "2"], id="nothing that a font of OpenCV has"),
+        pytest.param(("with_mask", "cap"), ["Mask", "Cap"], ["✓", "C"], id="one of ours among others"),
+        pytest.param(("ASL_del",), ["ASL del"], ["A"], id="capitals stay"),
+    ],
+)
+def test_other_classes_get_words_and_signs_from_their_names(classes, words, signs):
+    styles = styles_of(classes)
+    assert [style.words for style in styles] == words and [style.sign for style in styles] == signs
+    assert all(style.label.isascii() for style in styles)
+
+
+def test_many_classes_keep_different_signs_and_colors():
+    styles = styles_of(LETTERS[:24])
+    assert len({style.color_rgb for style in styles}) == len({style.sign for style in styles}) == 24
+    assert {style.color_rgb for style in styles}.isdisjoint(style.color_rgb for style in CLASS_STYLES)
+    assert style_of("c", LETTERS) == styles_of(LETTERS)[2]
+
+
+@pytest.mark.parametrize(
+    ("classes", "spoken"),
+    [
+        pytest.param(CLASS_NAMES[:2], CLASS_NAMES, id="two of ours"),
+        pytest.param(CLASS_NAMES[::-1], CLASS_NAMES, id="ours in another order"),
+        pytest.param(HELMETS, HELMETS, id="others"),
+        pytest.param(("with_mask", "helmet"), ("with_mask", "helmet"), id="mixed"),
+    ],
+)
+def test_only_foreign_names_make_a_vocabulary_of_their_own(classes, spoken):
+    assert vocabulary(classes) == spoken
 
 
 def test_unknown_class_name_is_refused():

@@ -27,6 +27,14 @@ def test_no_face_gives_a_table_with_its_header():
     assert json.loads(rows_to_json([])) == []
 
 
+def test_a_class_of_any_name_stands_in_the_table_and_cannot_become_a_formula():
+    found = make_detections([[1, 2, 11, 22]], [1], [0.5], classes=("helmet", "=1+1"))
+    (row,) = detection_rows("a.jpg", found)
+    assert row["verdict"] == "=1+1" and json.loads(rows_to_json([row])) == [row]
+    (row,) = csv.DictReader(io.StringIO(rows_to_csv([row])))
+    assert row["verdict"] == "'=1+1"
+
+
 @pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x"])
 def test_a_name_cannot_become_a_formula(name):
     (row,) = csv.DictReader(io.StringIO(rows_to_csv(rows(name))))

@@ -120,3 +120,15 @@ def test_the_calibration_error_is_that_of_the_faces_found():
     shown = make_detections([A, B], [0, 0], [0.9, 0.9])  # one right, one wrong, one not found
     assert evaluate((shown, truth)).verdict_calibration_error == pytest.approx(0.4)
     assert evaluate((no_detections(), truth)).verdict_calibration_error is None
+
+
+def test_a_box_is_ranked_under_every_class_by_its_probability():
+    truth = make_detections([A, B], [0, 2])
+    probabilities = [[0.9, 0.05, 0.05], [0.5, 0.1, 0.4]]
+    unsure = make_detections([A, B], [0, 0], [0.9, 0.5], probabilities=probabilities)
+    result = evaluate((unsure, truth))
+    assert result.found_and_right == 0.5, "the verdict is the likeliest class alone"
+    assert result.ap50["mask_weared_incorrect"] == pytest.approx(1.0), "no other box is likelier to be one"
+    assert result.ap50["with_mask"] == pytest.approx(1.0), "the wrong verdict ranks below the right one"
+    swapped = make_detections([A, B], [0, 0], [0.9, 0.5], probabilities=[probabilities[0], [0.5, 0.47, 0.03]])
+    assert evaluate((swapped, truth)).ap50["mask_weared_incorrect"] == pytest.approx(0.5, abs=0.01)

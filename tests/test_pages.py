@@ -1,6 +1,7 @@
 """Every page, run as Streamlit runs it, without a browser."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import av
@@ -10,11 +11,14 @@ import streamlit as st
 import streamlit_webrtc
 from streamlit.testing.v1 import AppTest
 
-from core.card import MODELS_DIR, load_card
+from core.card import MODELS_DIR, file_sha256, list_models, load_card
+from core.classifier import DEFAULT_CLASSIFIER
 from core.crops import resize
+from core.detections import make_detections
 from core.detector import DEFAULT_DETECTOR
 from core.images import encode_image
-from core.pipeline import DEFAULT_PIPELINE, PIPELINES, DetectionSettings, PipelineSpec
+from core.in_use import SHIPPED, in_use, use
+from core.pipeline import DEFAULT_PIPELINE, PIPELINES, DetectionSettings, Method, PipelineSpec
 from core.sample import sample_photo
 from core.scoreboard import load_scoreboards
 from tests.conftest import ROOT, StubPipeline, picture_bytes
@@ -34,18 +38,23 @@ def open_page(page: str | None = None) -> AppTest:
 
 def texts(app: AppTest) -> str:
     kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.title, app.subheader)
-    return "\n".join(element.value for kind in kinds for element in kind)
+    return unescaped("\n".join(element.value for kind in kinds for element in kind))
+
+
+def unescaped(markdown: str) -> str:
+    """As a browser shows what ``core.app.plain`` made."""
+    return re.sub(r"\\([^\w\s])", r"\1", markdown)
 
 
 def numbers(app: AppTest) -> dict[str, str]:
-    return {re.sub(r"^:material/\w+: ", "", metric.label): metric.value for metric in app.metric}
+    return {re.sub(r"^:material/\w+: ", "", unescaped(metric.label)): metric.value for metric in app.metric}
 
 
 def test_start_page_judges_the_sample_and_leads_on():
     app = open_page()
     assert app.title[0].value == "Who wears a face mask?"
-    captions = [image.captions for image in app.image]
-    assert captions == [["1 face: 1 without a mask."], ["1 face: 1 with a mask."]]
+    captions = [unescaped(caption) for image in app.image for caption in image.captions]
+    assert captions == ["1 face: 1 without a mask.", "1 face: 1 with a mask."]
     assert len(app.get("page_link")) == 2
     assert "Nothing is stored" in texts(app)
 
@@ -205,7 +214,7 @@ def test_a_photo_is_shown_as_every_method_judges_it(photo_page):
     upload(photo_page, ("door.jpg", MASKED))
     show_as(photo_page, "All methods")
     assert {spec.title for spec in PIPELINES.values()} <= {header.value for header in photo_page.subheader}
-    verdicts = [text.value for text in photo_page.markdown if text.value.endswith("ms.")]
+    verdicts = [unescaped(text.value) for text in photo_page.markdown if text.value.endswith("ms.")]
     assert len(verdicts) == len(PIPELINES)
     assert all(verdict.startswith("1 face: 1 with a mask.") for verdict in verdicts)
     assert len(photo_page.image) == len(PIPELINES)
@@ -237,16 +246,20 @@ def test_the_model_page_shows_the_card_the_figures_and_the_limits():
     app = open_page("model")
     card = load_card(MODELS_DIR / f"{DEFAULT_DETECTOR}.json")
     assert card.limits in texts(app) and numbers(app)["Verdicts"] == "3"
+    own, *tables = [frame.value for frame in app.dataframe]
+    assert list(own["Tested on"]) == [f"photos kept from training, settings for {use}" for use in ("photo", "live")]
     boards = load_scoreboards()
-    assert boards and [len(frame.value) for frame in app.dataframe][: len(boards)] == [len(b.rows) for b in boards]
+    assert boards and [len(table) for table in tables][: len(boards)] == [len(board.rows) for board in boards]
     labelled(app.selectbox, "Method").select("classic").run()
     assert not app.exception and numbers(app)["Verdicts"] == "2"
+    assert len(app.dataframe[0].value) == 2, "its own test part and the street photos"
+    assert app.dataframe[0].value["Right"].min() > 0.98
 
 
 def test_the_model_page_measures_this_computer():
     app = open_page("model")
     before = len(app.get("plotly_chart"))
-    app.button[0].click().run()
+    app.button(key="model_measure").click().run()
     assert not app.exception
     assert len(app.get("plotly_chart")) == before + 1
 
@@ -354,3 +367,129 @@ def test_the_method_is_the_same_on_every_page_and_the_speed_is_the_pages_own(liv
     assert labelled(page.selectbox, "Speed").value == DetectionSettings().speed
     page.switch_page("pages/live.py").run()
     assert labelled(page.selectbox, "Speed").value == "fast"
+
+
+@pytest.fixture
+def install():
+    """Puts copies of the shipped classifier into ``models/``, under other names and with other names of classes."""
+
+    def put(name: str, classes: tuple[str, ...], ending: bytes = b"") -> Method:
+        card = load_card(MODELS_DIR / f"{DEFAULT_CLASSIFIER}.json")
+        path = MODELS_DIR / f"{name}-1.tflite"
+        path.write_bytes((MODELS_DIR / card.file).read_bytes() + ending)
+        sha256 = file_sha256(path)
+        replace(card, name=name, file=path.name, classes=classes, sha256=sha256).save(MODELS_DIR / f"{name}.json")
+        return Method("combined", name)
+
+    yield put
+    for path in MODELS_DIR.iterdir():
+        if path.is_file() and not path.name.startswith(SHIPPED):
+            path.unlink()
+
+
+def test_a_page_follows_the_method_in_use_and_a_visitor_may_choose_another_until_it_changes(photo_page, install):
+    helmets = install("helmets", ("helmet", "no_*helmet*"))
+    upload(photo_page, ("door.jpg", BARE))
+    assert numbers(photo_page)["No mask"] == "1"
+    use(helmets)
+    photo_page.run()
+    assert labelled(photo_page.selectbox, "Method").value == "combined"
+    assert labelled(photo_page.selectbox, "Model").value == "helmets"
+    assert numbers(photo_page) == {":gray-badge[H] Helmet": "0", ":gray-badge[N] No *helmet*": "1"}, "no share of masks"
+    assert "1 face: 1 No *helmet*." in texts(photo_page) and "In use on this server" in texts(photo_page)
+    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "N No *helmet*"
+    assert not photo_page.toggle, "nothing to say of masks"
+    assert "helmets" in photo_page.toast[0].value
+    labelled(photo_page.selectbox, "Method").select("neural").run()
+    photo_page.run()
+    assert numbers(photo_page)["No mask"] == "1" and "In use on this server" not in texts(photo_page)
+    use(Method("classic", DEFAULT_CLASSIFIER))
+    photo_page.run()
+    assert labelled(photo_page.selectbox, "Method").value == "classic"
+    assert labelled(photo_page.selectbox, "Model").value == DEFAULT_CLASSIFIER
+
+
+def test_a_model_installed_anew_under_its_name_judges_at_once(photo_page, install):
+    use(install("door", ("with_mask", "without_mask")))
+    upload(photo_page, ("door.jpg", BARE))
+    assert numbers(photo_page)["No mask"] == "1"
+    install("door", ("without_mask", "with_mask"), ending=b"\0" * 16)
+    photo_page.run()
+    assert numbers(photo_page)["Mask"] == "1", "the other file says the other thing"
+
+
+def test_a_model_in_use_that_vanished_gets_a_sentence(photo_page, install):
+    use(install("door", ("with_mask", "without_mask")))
+    (MODELS_DIR / "door.json").unlink()
+    upload(photo_page, ("door.jpg", BARE))
+    assert "no model 'door'" in unescaped(photo_page.warning[0].value)
+    assert labelled(photo_page.selectbox, "Method").value == DEFAULT_PIPELINE
+    assert numbers(photo_page)["No mask"] == "1"
+
+
+def test_the_sample_of_the_start_page_is_judged_by_the_method_in_use(install):
+    use(install("helmets", ("helmet", "no_helmet")))
+    captions = [unescaped(caption) for image in open_page().image for caption in image.captions]
+    assert captions == ["1 face: 1 No helmet.", "1 face: 1 Helmet."]
+
+
+def test_a_running_camera_follows_the_method_in_use(live_page, install):
+    app, streamer = live_page(playing=True)
+    processor = app.session_state["live_processor"]
+    send(streamer, masked=True)
+    wait_until(lambda: processor.stats.snapshot().now.count("with_mask") == 1)
+    use(install("helmets", ("helmet", "no_helmet")))
+    app.run()
+    assert app.session_state["live_processor"] is processor
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.count("helmet") == 1, 20)
+    app.run()
+    assert numbers(app) == {":gray-badge[H] Helmet": "1", ":gray-badge[N] No helmet": "0"}
+    assert not app.get("plotly_chart") and "ms each" in texts(app)
+    streamer.arguments["on_video_ended"]()
+
+
+def test_many_classes_are_counted_where_they_are_seen(monkeypatch):
+    class Letters(StubPipeline):
+        classes = tuple("abcdefghijklmnopqrstuvwxyz")
+
+        def __call__(self, frame_bgr, settings=None):
+            return make_detections([[0, 0, 50, 60], [60, 0, 100, 60]], [25, 2], [0.9, 0.8], classes=self.classes)
+
+    monkeypatch.setitem(PIPELINES, DEFAULT_PIPELINE, stub_spec(Letters))
+    st.cache_resource.clear()
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    st.cache_resource.clear()
+    assert numbers(page) == {":gray-badge[C] c": "1", ":gray-badge[Z] z": "1"}
+    assert "26 classes are told apart" in texts(page) and "2 faces: 1 c, 1 z." in texts(page)
+
+
+def test_the_model_page_puts_models_to_work_goes_back_and_removes(install):
+    install("helmets", ("helmet", "no_helmet"))
+    app = open_page("model")
+    assert [button.key for button in app.button] == [
+        *("model_use_helmets", "model_remove_helmets", "model_use_mask-classifier", "model_measure")
+    ], "what is in use needs no button, what was shipped cannot be removed"
+    app.button(key="model_use_helmets").click().run()
+    assert not app.exception and in_use().method == Method("combined", "helmets")
+    assert "In use] **Neural + classifier, helmets**" in texts(app)
+    assert "About helmets" in texts(app) and "found by **mask-detector**" in texts(app)
+    assert "model_remove_helmets" not in [button.key for button in app.button], "it is in use"
+    # Another choice of this visitor alone, then for everybody.
+    labelled(app.selectbox, "Method").select("classic").run()
+    assert "About helmets" in texts(app) and in_use().method.pipeline == "combined"
+    app.button(key="model_use_chosen").click().run()
+    assert in_use().method == Method("classic", "helmets")
+    for expected in (Method("combined", "helmets"), Method(DEFAULT_PIPELINE, DEFAULT_DETECTOR)):
+        app.button(key="model_back").click().run()
+        assert not app.exception and in_use().method == expected
+    assert "model_back" not in [button.key for button in app.button]
+    app.button(key="model_remove_helmets").click().run()
+    assert not app.exception and "helmets" not in list_models()
+
+
+def test_a_model_that_does_not_run_gets_a_sentence_and_nothing_changes(install):
+    install("three", ("helmet", "no_helmet", "cap"))
+    app = open_page("model")
+    app.button(key="model_use_three").click().run()
+    assert not app.exception and "its card says" in app.error[0].value
+    assert in_use().method.pipeline == DEFAULT_PIPELINE

@@ -1,11 +1,22 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from core.boxes import overlaps
-from core.classes import WITH_MASK, WITHOUT_MASK
+from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, vocabulary
 from core.crops import resize
-from core.detections import make_detections, no_detections
-from core.pipeline import PIPELINES, DetectionSettings, build_pipeline, detect_masks
+from core.detections import classes_of, make_detections, no_detections
+from core.pipeline import (
+    PIPELINES,
+    CombinedPipeline,
+    DetectionSettings,
+    Method,
+    build_pipeline,
+    detect_masks,
+    method_version,
+    models_of,
+)
 from core.sample import SAMPLE_FACE_XYXY, sample_photo
 
 
@@ -22,6 +33,12 @@ def test_the_sample_is_judged_right(pipeline):
         assert found.class_id.tolist() == [class_id]
         assert found.confidence[0] > 0.8
         assert 0 <= found.data["face_score"][0] <= 1
+        assert found.data["class_name"].tolist() == [CLASS_NAMES[class_id]]
+        probabilities = found.data["probabilities"]
+        assert probabilities.shape == (1, 3) and probabilities.dtype == np.float32
+        assert probabilities.sum() == pytest.approx(1, abs=1e-4)
+        assert probabilities[0, class_id] == found.confidence[0]
+        assert all(probabilities[0, i] == 0 for i, name in enumerate(CLASS_NAMES) if name not in pipeline.classes)
         x1, y1, x2, y2 = found.xyxy[0]
         middle = (x1 + x2) / 2, (y1 + y2) / 2
         assert SAMPLE_FACE_XYXY[0] < middle[0] < SAMPLE_FACE_XYXY[2]
@@ -33,6 +50,7 @@ def test_the_sample_is_judged_right(pipeline):
 def test_a_frame_without_a_face_gives_no_detections_of_the_right_kind(pipeline, shape):
     found = detect_masks(np.full((*shape, 3), 120, np.uint8), pipeline)
     assert found.xyxy.shape == (0, 4) and found.data["face_score"].shape == (0,)
+    assert found.data["probabilities"].shape == (0, 3) and classes_of(found) == CLASS_NAMES
 
 
 def test_boxes_lie_within_the_frame(pipeline):
@@ -101,6 +119,90 @@ def test_the_cascades_boxes_over_the_edge_are_clipped(monkeypatch):
     monkeypatch.setattr(classic, "find_faces", lambda *args: over)
     found = detect_masks(np.zeros((120, 160, 3), np.uint8), classic)
     assert sorted(found.xyxy.tolist()) == [[0, 0, 60, 70], [100, 10, 160, 120]]
+
+
+class Told:
+    """A detector or a classifier that says what the test tells it of three faces."""
+
+    def __init__(self, states=None, classes=None, probabilities=None):
+        self.card = SimpleNamespace(classes=classes, face_scores={"photo": 0.3}, input_size=32, margin=0.1)
+        self.states, self.classes = states, vocabulary(classes) if classes else None
+        self.table, self.batches = probabilities, []
+
+    def find(self, frame_bgr, speed, min_score):
+        assert (speed, min_score) == ("fast", 0.3)
+        boxes = np.array([[10 * i, 5, 10 * i + 30, 45] for i in range(len(self.states))], np.float32).reshape(-1, 4)
+        return boxes, np.full(len(boxes), 0.9, np.float32), np.array(self.states, np.float32).reshape(-1, 3)
+
+    def judge(self, frame_bgr, xyxy):
+        self.batches.append(len(xyxy))
+        judged = np.zeros((len(xyxy), len(self.classes)), np.float32)
+        judged[:, [self.classes.index(name) for name in self.card.classes]] = self.table
+        return judged
+
+
+STATES = [[0.9, 0.1, 0.0], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]]
+
+
+@pytest.mark.parametrize(
+    ("classes", "judged", "known", "names", "confidence"),
+    [
+        pytest.param(
+            *(CLASS_NAMES[:2], [[0.2, 0.8], [0.9, 0.1], [1, 0]], CLASS_NAMES),
+            *([1, 2, 0], [0.8, 0.6, 0.9]),
+            id="two classes: the detector's third verdict stays, the classifier decides the others",
+        ),
+        pytest.param(
+            *(CLASS_NAMES[1::-1], [[0.2, 0.8], [0.9, 0.1], [1, 0]], CLASS_NAMES),
+            *([0, 2, 1], [0.8, 0.6, 0.9]),
+            id="in whatever order it knows them",
+        ),
+        pytest.param(
+            *(CLASS_NAMES, [[0.2, 0.8, 0], [0.9, 0.1, 0], [0, 0, 1]], CLASS_NAMES),
+            *([1, 0, 2], [0.8, 0.9, 1.0]),
+            id="three classes: the classifier alone",
+        ),
+        pytest.param(
+            *(("helmet", "cap"), [[0.2, 0.8], [0.9, 0.1], [1, 0]], ("helmet", "cap")),
+            *([1, 0, 0], [0.8, 0.9, 1.0]),
+            id="others: the classifier alone",
+        ),
+    ],
+)
+def test_the_detector_finds_and_the_classifier_judges(classes, judged, known, names, confidence):
+    classifier = Told(classes=classes, probabilities=judged)
+    combined = CombinedPipeline(Told(STATES), classifier)
+    assert set(combined.classes) == set(known)
+    frame = np.zeros((60, 90, 3), np.uint8)
+    found = detect_masks(frame, combined, DetectionSettings(speed="fast"))
+    assert found.class_id.tolist() == names and classifier.batches == [3], "all faces in one call"
+    assert found.confidence == pytest.approx(confidence, abs=1e-6)
+    assert found.data["class_name"].tolist() == [classes_of(found)[i] for i in names]
+    assert found.data["probabilities"].shape == (3, len(known))
+    assert found.data["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-6)
+    assert found.data["probabilities"][np.arange(3), found.class_id].tolist() == found.confidence.tolist()
+
+
+def test_no_face_is_nothing_to_judge():
+    classifier = Told(classes=("helmet", "cap"), probabilities=[])
+    found = detect_masks(
+        np.zeros((60, 90, 3), np.uint8), CombinedPipeline(Told([]), classifier), DetectionSettings(speed="fast")
+    )
+    assert not len(found) and not classifier.batches and classes_of(found) == ("helmet", "cap")
+
+
+def test_the_version_of_a_method_follows_all_its_models(tmp_path):
+    for name in ("mine", "mask-detector"):
+        (tmp_path / f"{name}.json").write_text(name)
+    method = Method("combined", "mine")
+    assert models_of(method) == ["mine", "mask-detector"] and models_of(Method("classic", "mine")) == ["mine"]
+    versions = {method_version(method, tmp_path)}
+    for name in ("mine", "mask-detector"):
+        (tmp_path / f"{name}.json").write_text("other")
+        versions.add(method_version(method, tmp_path))
+    assert len(versions) == 3
+    (tmp_path / "mine.json").unlink()
+    assert method_version(method, tmp_path) == ""
 
 
 SIZES_PX = (24, 40, 80, 160, 320, 448)

@@ -3,7 +3,7 @@ import pytest
 
 from core.classifier import softmax
 from core.metrics import calibration_error
-from train.scores import best_temperature, classification_scores
+from train.scores import best_offsets, best_temperature, classification_scores
 
 NAMES = ("with_mask", "without_mask")
 
@@ -71,3 +71,16 @@ def test_temperature_repairs_overconfidence():
     before, after = error(overconfident), error(overconfident / temperature)
     assert after < before / 3
     assert best_temperature(np.empty((0, 2)), np.empty(0, int)) == 1.0
+
+
+def test_offsets_give_a_class_drawn_too_often_its_likelihood_back():
+    rng = np.random.default_rng(3)
+    labels = rng.choice(3, 3000, p=[0.6, 0.3, 0.1])
+    logits = rng.normal(0, 1, (3000, 3)) + 2 * np.eye(3)[labels]  # as of a model that takes all classes for as likely
+    temperature, offsets = best_offsets(logits, labels)
+    # The likelihood of these logits is that of normal numbers around 2: exp(2 x); the share of each class is the rest.
+    assert temperature == pytest.approx(0.5, rel=0.1)
+    assert offsets == pytest.approx(np.log([0.6, 0.3, 0.1]) - np.log([0.6, 0.3, 0.1]).mean(), abs=0.2)
+    assert best_offsets(np.empty((0, 3)), np.empty(0, int))[0] == 1.0
+    one, few = best_offsets(logits[:1], labels[:1])
+    assert 0.5 < one < 1.5 and np.abs(few).max() < 0.5, "one face says little"

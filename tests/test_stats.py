@@ -24,6 +24,26 @@ def test_summarize_and_describe(class_ids, counts, share, words):
     assert describe(stats) == words
 
 
+HELMETS = ("helmet", "no_helmet")
+
+
+def test_other_classes_are_counted_by_their_own_names_without_a_share_of_masks():
+    stats = summarize(make_detections([[0, 0, 9, 9]] * 3, [1, 0, 1], classes=HELMETS))
+    assert stats.counts == (1, 2) and stats.classes == HELMETS
+    assert stats.mask_share is None and stats.count("no_helmet") == 2 and stats.count("with_mask") == 0
+    assert describe(stats) == "3 faces: 1 Helmet, 2 No helmet."
+    mixed = FrameStats((1, 3), ("with_mask", "cap"))
+    assert mixed.mask_share == 0.25
+
+
+def test_counts_of_different_classes_add_up():
+    ours, helmets = FrameStats((1, 2, 0)), FrameStats((4, 5), HELMETS)
+    assert FrameStats() + helmets == helmets + FrameStats() == helmets
+    assert summarize(no_detections()) + summarize(no_detections(HELMETS)) == FrameStats((0, 0), HELMETS)
+    both = ours + helmets
+    assert both.faces == 12 and both.count("helmet") == 4 and both.count("without_mask") == 2
+
+
 def test_live_stats_forget_what_is_old():
     now = 100.0
     stats = LiveStats(window_s=10, clock=lambda: now)

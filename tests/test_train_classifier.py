@@ -72,7 +72,8 @@ def finished_run(faces_folder, tmp_path_factory):
 def test_a_run_folder_holds_what_it_promises(finished_run):
     out, printed = finished_run
     assert {path.name for path in out.iterdir()} == {
-        *("config.json", "metrics.jsonl", "report.json", "card.json"),
+        *("config.json", "metrics.jsonl", "report.json", "card.json", "predictions.json"),
+        *("progress.json", "steps.jsonl"),
         *("best.keras", "last.keras", "model.keras", "model.tflite"),
     }
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -84,6 +85,16 @@ def test_a_run_folder_holds_what_it_promises(finished_run):
     config = json.loads((out / "config.json").read_text())
     assert config["epochs"] == 3 and config["seed"] == 42 and config["imagenet_weights"] == "none"
     assert "train: " in printed and "steps" in printed
+
+
+def test_a_run_says_how_far_it_is_and_draws_its_curve(finished_run):
+    out, _ = finished_run
+    told = json.loads((out / "progress.json").read_text())
+    assert (told["stage"], told["left_s"], told["epoch"], told["epochs"]) == ("finishing", 0, 4, 4)
+    assert told["done"] == told["total"] and told["started"] < told["time"]
+    points = [json.loads(line) for line in (out / "steps.jsonl").read_text().splitlines()]
+    assert [point["epoch"] for point in points] == pytest.approx([step / 6 for step in range(1, 25)], abs=1e-3)
+    assert all(point["loss"] > 0 and 0 <= point["accuracy"] <= 1 for point in points)
 
 
 def test_the_report_says_what_was_measured_on_what(finished_run):
@@ -120,11 +131,7 @@ def test_the_exported_model_says_what_the_keras_model_says(finished_run, faces_f
 def test_a_killed_run_goes_on_after_its_last_epoch(faces_folder, tmp_path, stop_after):
     out = tmp_path / "run"
     process = subprocess.Popen(command(faces_folder, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 200
-    while stop_after not in epochs_written(out):
-        assert process.poll() is None, "it ended by itself"
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for_epoch(process, out, stop_after)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = train(faces_folder, out)
@@ -132,6 +139,49 @@ def test_a_killed_run_goes_on_after_its_last_epoch(faces_folder, tmp_path, stop_
     assert "Going on after epoch" in done.stdout
     assert epochs_written(out) == [1, 2, 3, 4]
     assert (out / "card.json").is_file()
+
+
+def wait_for_epoch(process, out, epoch):
+    end = time.monotonic() + 200
+    while epoch not in epochs_written(out):
+        assert process.poll() is None, "it ended by itself"
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_training_on_kept_features_goes_on_after_a_kill_and_after_a_signal(faces_folder, tmp_path):
+    from train.trainer import read_state
+
+    out, cached = tmp_path / "run", ("--features", "cached", "--views", "2", "--epochs", "60", "--precision", "fp16")
+
+    def start():
+        (out / "metrics.jsonl").unlink(missing_ok=True)
+        started = command(faces_folder, out, *cached)
+        return subprocess.Popen(started, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    process = start()
+    wait_for_epoch(process, out, 1)
+    process.send_signal(signal.SIGKILL)
+    assert "features of 132 views, 0 of them from before" in process.communicate()[0]
+    process = start()
+    wait_for_epoch(process, out, 3)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=100)
+    assert process.returncode == 143 and "features of 132 views, 132 of them from before" in printed
+    done = read_state(out / "last.keras")["epochs_done"]
+    assert epochs_written(out) == list(range(1, done + 1)) and 3 <= done < 60
+    assert read_state(out / "best.keras")["epochs_done"] == read_state(out / "last.keras")["best_epoch"]
+    finished = train(faces_folder, out, *cached)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert f"Going on after epoch {done}." in finished.stdout
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in lines] == ["head"] * 60 + ["fine-tune"]
+    assert lines[59]["loss"] < lines[0]["loss"], "it learns"
+    points = [json.loads(line)["epoch"] for line in (out / "steps.jsonl").read_text().splitlines()]
+    assert points == pytest.approx([step / 6 for step in range(1, 61 * 6 + 1)], abs=1e-3)
+    state = read_state(out / "last.keras")
+    assert state["best_epoch"] == read_state(out / "best.keras")["epochs_done"]
+    assert (out / "card.json").is_file() and (out / "features.npz").is_file()
 
 
 def test_a_kill_between_weights_and_other_files_loses_nothing(finished_run, faces_folder, tmp_path):
@@ -195,7 +245,8 @@ def test_sigterm_ends_cleanly_and_other_settings_are_refused_afterwards(faces_fo
         pytest.param(["--data", "a", "--out", "x", "--epoch", "3"], "unrecognized", id="a mistyped option"),
         pytest.param(["--data", "a", "--out", "x", "--epochs", "0"], "at least 1", id="no epochs"),
         pytest.param(["--data", "a", "--out", "x", "--split", "even"], "invalid choice", id="unknown split"),
-        pytest.param(["--data", "a", "--out", "x", "--classes", "hat"], "hat", id="unknown class"),
+        pytest.param(["--data", "a", "--out", "x", "--features", "some"], "invalid choice", id="unknown features"),
+        pytest.param(["--data", "a", "--out", "x", "--views", "-1"], "Views", id="fewer than no views"),
     ],
 )
 def test_bad_arguments_get_a_sentence(arguments, sentence, tmp_path):
@@ -214,13 +265,15 @@ def test_bad_arguments_get_a_sentence(arguments, sentence, tmp_path):
 def test_every_option_reaches_the_configuration():
     given = (
         "--data a --data b --out r --epochs 7 --batch-size 4 --learning-rate 0.01 --dropout 0.3 --fine-tune-blocks 2 "
-        "--seed 9 --split grouped --test-share 0.3 --val-share 0.05 --imagenet-weights w.h5"
+        "--seed 9 --split grouped --test-share 0.3 --val-share 0.05 --imagenet-weights w.h5 "
+        "--features cached --views 3 --classes helmet,bare"
     )
     config = parse_arguments(given.split())
     assert config.data == ("a", "b") and config.epochs == 7 and config.batch_size == 4
     assert (config.learning_rate, config.dropout, config.fine_tune_blocks, config.seed) == (0.01, 0.3, 2, 9)
     assert (config.split, config.test_share, config.val_share) == ("grouped", 0.3, 0.05)
-    assert config.imagenet_weights == "w.h5"
+    assert config.imagenet_weights == "w.h5" and config.classes == ("helmet", "bare")
+    assert (config.features, config.views) == ("cached", 3)
 
 
 def test_one_class_is_not_enough(faces_folder):

@@ -1,9 +1,10 @@
 """Train the mask classifier: ``python -m train.classifier --data DIR --out RUN_DIR``.
 
 The report's recipe by default: head on a frozen ImageNet base, then, if asked for, the last blocks at a low rate.
-A run folder holds the configuration, a line of metrics per epoch, best and last weights, the report of the one look at
-the test set, and the exported model with its card. Started again with the same settings, an interrupted run goes on
-after its last finished epoch.
+With ``--features cached`` the frozen base sees a few views of each face once, and the head is trained on what it made
+of them. A run folder holds the configuration, a line of metrics per epoch, best and last weights, the report of the one
+look at the test set, and the exported model with its card; while it runs, how far it is. Started again with the same
+settings, an interrupted run goes on after its last finished epoch.
 """
 
 import argparse
@@ -24,7 +25,9 @@ from train.config import (
     stopping_on_signals,
 )
 from train.data import DataError
-from train.faces import load_faces
+from train.faces import Faces, load_faces
+from train.progress import Progress
+from train.speeds import record, stage_seconds
 
 
 def main(config: TrainConfig) -> dict:
@@ -37,24 +40,9 @@ def main(config: TrainConfig) -> dict:
     out = Path(config.out)
     settings = run_settings(config)
     check_run_folder(out, settings)
-    faces = load_faces(config)
-    for part, counts in faces.split.facts["counts"].items():
-        print(f"{part}: " + (", ".join(f"{n} {label}" for label, n in counts.items()) or "none"))
-    print(
-        f"{faces.split.facts['near_copies']} pictures have a near copy; "
-        f"{faces.split.facts['test_with_near_copy_in_training']} test faces have one in training."
-    )
-    steps = -(-len(faces.split.train) // config.batch_size)
-    print(f"{config.total_epochs} epochs of {steps} steps, {config.batch_size} faces each.", flush=True)
-    # Only now, with the data found good, is TensorFlow imported: that takes seconds.
-    from train.finish import finish
-    from train.trainer import Trainer
-
-    trainer = Trainer(config, faces, out)
-    write_json(out / "config.json", settings)
-    with stopping_on_signals(trainer):
-        trainer.run()
-    report = finish(config, faces, out)
+    progress = Progress(out, config.total_epochs)
+    with progress.alive():
+        report = _train(config, settings, out, progress)
     for name in ("test", "held_out"):
         for kind in (name, f"{name}_exported"):
             scores = report[kind]
@@ -65,6 +53,41 @@ def main(config: TrainConfig) -> dict:
                     f"calibration error {scores['expected_calibration_error']:.4f}"
                 )
     return report
+
+
+def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -> dict:
+    over_before = (out / "card.json").is_file()
+    progress.stage("reading", "Reading the pictures")
+    faces = load_faces(config)
+    progress.expect(_expected(config, faces))
+    for part, counts in faces.split.facts["counts"].items():
+        print(f"{part}: " + (", ".join(f"{n} {label}" for label, n in counts.items()) or "none"))
+    print(
+        f"{faces.split.facts['near_copies']} pictures have a near copy; "
+        f"{faces.split.facts['test_with_near_copy_in_training']} test faces have one in training."
+    )
+    steps = -(-len(faces.split.train) // config.batch_size)
+    print(f"{config.total_epochs} epochs of {steps} steps, {config.batch_size} faces each.", flush=True)
+    progress.say("Starting TensorFlow")
+    # Only now, with the data found good, is TensorFlow imported: that takes seconds.
+    from train.finish import finish
+    from train.trainer import Trainer
+
+    trainer = Trainer(config, faces, out, progress)
+    write_json(out / "config.json", settings)
+    with stopping_on_signals(trainer):
+        trainer.run()
+    progress.stage("finishing", "Exporting the model and judging the test pictures", epoch=config.total_epochs)
+    report = finish(config, faces, out)
+    slowness = progress.end()
+    if not over_before:
+        record(config, out, slowness)
+    return report
+
+
+def _expected(config: TrainConfig, faces: Faces) -> dict[str, float]:
+    split = faces.split
+    return stage_seconds(config, len(split.train), len(split.val), len(split.test) + len(split.held_out))
 
 
 def parse_arguments(arguments: list[str] | None = None) -> TrainConfig:

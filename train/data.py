@@ -1,8 +1,8 @@
-"""Labelled faces from folders.
+"""Labelled faces from the pictures of a data set.
 
-Two layouts are read: a folder of class folders, whose pictures are one face each, and a Pascal VOC folder
-(``images/``, ``annotations/``), from which faces are cut. A ``test.txt`` in a Pascal VOC folder names photos that are
-held out: they are never trained or tuned on, and neither are near copies of them under a grouped split.
+The pictures of class folders are one face each; from annotated pictures (Pascal VOC, YOLO, COCO) faces are cut. What a
+set keeps for testing, in a folder ``test/`` or by a list ``test.txt``, is held out: never trained or tuned on, and
+neither are near copies of it under a grouped split. Repairs are applied, and what they set aside is left out.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +18,29 @@ from core.classes import CLASS_NAMES, class_index
 from core.crops import cut, fit_within, resize
 from core.detections import make_detections
 from core.images import ImageError, read_image
+from train.layouts import HELD_OUT_LIST, DataError, Picture, read_list
+from train.library import read_pictures
+
+__all__ = [
+    "HELD_OUT_LIST",
+    "AnnotatedPhoto",
+    "DataError",
+    "Sample",
+    "cut_patch",
+    "is_pascal_voc",
+    "picture_files",
+    "plain_view",
+    "read_list",
+    "read_pascal_voc",
+    "read_samples",
+]
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-HELD_OUT_LIST = "test.txt"
 # Context kept around a face beyond its crop, as a share of the crop's side, so that a shifted or wider view of it
 # shows what was really there.
 CONTEXT = 0.3
 # A patch is stored no larger than this many pixels for the crop's side: enough for every view of 224.
 MAX_PATCH_CROP = 288
-
-
-class DataError(ValueError):
-    """A data folder cannot be used; the message says which and what is expected, in one sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +58,8 @@ class Sample:
     face_px: float
     """Shorter side of the annotated box in the photo; of the whole picture in a class folder."""
     held_out: bool = False
+    key: str = ""
+    """What repairs call it: the picture's path below the folder, and of annotated pictures the face: ``a/b.jpg#2``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +70,13 @@ class AnnotatedPhoto:
     truth: sv.Detections
 
 
-def read_list(path: Path | str) -> set[str]:
-    """File names, one per line, without folder and extension."""
-    return {Path(line.strip()).stem for line in Path(path).read_text().splitlines() if line.strip()}
-
-
 def is_pascal_voc(folder: Path) -> bool:
     """Whether a folder has the Pascal VOC layout."""
     return (folder / "images").is_dir() and (folder / "annotations").is_dir()
 
 
 def read_pascal_voc(folder: Path | str) -> list[AnnotatedPhoto]:
-    """Photos of a Pascal VOC folder in name order, photos without faces included.
+    """Photos of a Pascal VOC folder with this project's classes, in name order, photos without faces included.
 
     Raises:
         DataError: the folder has another layout, a broken file, or classes that are not this project's.
@@ -92,21 +100,25 @@ def read_pascal_voc(folder: Path | str) -> list[AnnotatedPhoto]:
 def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> list[Sample]:
     """Every labelled face of one data set, in a fixed order.
 
+    Of the parts that a set brings, only its test is kept apart; who trains draws the validation part.
+
     Args:
-        folder: class folders, or a Pascal VOC folder.
-        margin: share of a face's longer side that its crop adds on every side (Pascal VOC).
-        min_face_px: smaller annotated faces are left out (Pascal VOC).
+        folder: class folders, Pascal VOC, YOLO or COCO, with any class names.
+        margin: share of a face's longer side that its crop adds on every side (annotated pictures).
+        min_face_px: smaller annotated faces are left out.
 
     Raises:
         DataError: the folder is missing, empty or broken.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"There is no data folder {folder}.")
+
+    def read(picture: Picture) -> list[Sample]:
+        return _whole_sample(folder, picture) if picture.whole else _face_samples(folder, picture, margin, min_face_px)
+
+    pictures = [picture for picture in read_pictures(folder) if not picture.set_aside]
     try:
-        if is_pascal_voc(folder):
-            return _read_voc_samples(folder, margin, min_face_px)
-        return _read_folder_samples(folder)
+        with ThreadPoolExecutor() as pool:
+            return [sample for samples in pool.map(read, pictures) for sample in samples]
     except ImageError as error:
         raise DataError(f"{error} Remove it or replace it.") from None
 
@@ -123,46 +135,36 @@ def picture_files(folder: Path) -> list[Path]:
     ]
 
 
-def _read_folder_samples(folder: Path) -> list[Sample]:
-    files = [(path, path.parent.name) for path in picture_files(folder)]
-    if not files:
-        raise DataError(
-            f"{folder} holds neither class folders ({', '.join(CLASS_NAMES)}) with pictures, "
-            "nor images/ and annotations/."
-        )
-
-    def read(item: tuple[Path, str]) -> Sample:
-        path, label = item
-        image = read_image(path)
-        size = min(image.shape[:2])
-        patch, _ = fit_within(image, MAX_PATCH_CROP)
-        whole = np.array([0, 0, patch.shape[1], patch.shape[0]], np.float32)
-        return Sample(str(folder), path, label, cv2.cvtColor(patch, cv2.COLOR_BGR2RGB), whole, size)
-
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(read, files))
+def _whole_sample(folder: Path, picture: Picture) -> list[Sample]:
+    image = read_image(picture.path)
+    patch, _ = fit_within(image, MAX_PATCH_CROP)
+    whole = np.array([0, 0, patch.shape[1], patch.shape[0]], np.float32)
+    patch_rgb = cv2.cvtColor(patch, cv2.COLOR_BGR2RGB)
+    held_out = picture.split == "test"
+    size = min(image.shape[:2])
+    return [Sample(str(folder), picture.path, picture.labels[0], patch_rgb, whole, size, held_out, picture.item(0))]
 
 
-def _read_voc_samples(folder: Path, margin: float, min_face_px: float) -> list[Sample]:
-    held_out = read_list(folder / HELD_OUT_LIST) if (folder / HELD_OUT_LIST).is_file() else set()
-
-    def read(photo: AnnotatedPhoto) -> list[Sample]:
-        sizes = shorter_sides(photo.truth.xyxy)
-        if not (sizes >= min_face_px).any():
-            return []
-        frame = read_image(photo.path)
-        samples = []
-        for xyxy, class_id, size in zip(photo.truth.xyxy, photo.truth.class_id, sizes, strict=True):
-            if size >= min_face_px:
-                patch_rgb, crop = cut_patch(frame, xyxy, margin)
-                label = CLASS_NAMES[class_id]
-                samples.append(
-                    Sample(str(folder), photo.path, label, patch_rgb, crop, size, photo.path.stem in held_out)
+def _face_samples(folder: Path, picture: Picture, margin: float, min_face_px: float) -> list[Sample]:
+    sizes = shorter_sides(picture.xyxy)
+    wanted = [i for i in range(len(sizes)) if sizes[i] >= min_face_px and i not in picture.faces_aside]
+    if not wanted:
+        return []
+    frame = read_image(picture.path)
+    height, width = frame.shape[:2]
+    samples = []
+    for i in wanted:
+        # A box may reach over the edge, but not so far that its crop fills the memory.
+        xyxy = np.clip(picture.xyxy[i], [-width, -height] * 2, [2 * width, 2 * height] * 2)
+        if xyxy[0] < width and xyxy[1] < height and xyxy[2] > 0 and xyxy[3] > 0:
+            patch_rgb, crop = cut_patch(frame, xyxy, margin)
+            held_out = picture.split == "test"
+            samples.append(
+                Sample(
+                    str(folder), picture.path, picture.labels[i], patch_rgb, crop, sizes[i], held_out, picture.item(i)
                 )
-        return samples
-
-    with ThreadPoolExecutor() as pool:
-        return [sample for samples in pool.map(read, read_pascal_voc(folder)) for sample in samples]
+            )
+    return samples
 
 
 def cut_patch(frame_bgr: np.ndarray, face_xyxy: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.classes import CLASS_NAMES
 from train.augment import Augmentation, varied_view
 from train.config import TrainConfig
 from train.data import DataError, Sample, plain_view, read_samples
+from train.library import class_order
 from train.split import Split, split_samples
 
 
@@ -34,11 +34,18 @@ class Faces:
 
 
 def load_faces(config: TrainConfig) -> Faces:
-    """Read all data folders and draw the split."""
+    """Read all data folders and draw the split.
+
+    Raises:
+        DataError: a folder cannot be used, a class that was asked for is in none, or fewer than two are left.
+    """
     samples = [s for folder in config.data for s in read_samples(folder, config.margin, config.min_face)]
     present = {sample.label for sample in samples}
-    wanted = set(config.classes) or present
-    classes = tuple(name for name in CLASS_NAMES if name in wanted & present)
+    if missing := set(config.classes) - present:
+        raise DataError(
+            f"No picture shows {', '.join(sorted(missing))}; the data have {', '.join(class_order(present)) or 'none'}."
+        )
+    classes = class_order(config.classes or present)
     if len(classes) < 2:
         raise DataError(f"Training needs at least two classes, the data have {', '.join(classes) or 'none'}.")
     samples = [sample for sample in samples if sample.label in classes]

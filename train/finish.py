@@ -1,4 +1,4 @@
-"""The end of a run: calibrate, export, look at the test set once, write report and card."""
+"""The end of a run: calibrate, export, look at the test set once, write what it said of each face, report and card."""
 
 import dataclasses
 import json
@@ -21,6 +21,7 @@ from train.scores import best_temperature, classification_scores
 from train.trainer import BEST, LAST, predict, read_state
 
 CALIBRATION_IMAGES = 256
+PREDICTIONS = "predictions.json"
 SCORES_ON_CARD = ("images", "accuracy", "balanced_accuracy", "expected_calibration_error")
 
 
@@ -62,10 +63,14 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     )
     exported = MaskClassifier(card, out / "model.tflite")
     report = {"classes": list(faces.classes), "temperature": temperature, "split": split.facts}
+    judged = []
     for name, places in (("test", split.test), ("held_out", split.held_out)):
         views, labels = plain_views(faces, places, INPUT_SIZE), faces.labels[places]
         report[name] = classification_scores(predict(model, views), labels, faces.classes)
-        report[f"{name}_exported"] = classification_scores(exported.probabilities(views), labels, faces.classes)
+        probabilities = exported.probabilities(views)
+        report[f"{name}_exported"] = classification_scores(probabilities, labels, faces.classes)
+        judged += [_prediction(faces, i, p, name) for i, p in zip(places, probabilities, strict=True)]
+    write_json(out / PREDICTIONS, {"classes": list(faces.classes), "faces": judged})
     report["epoch"] = read_state(kept)["epochs_done"]
     report["data"] = card.data
     write_json(out / "report.json", report)
@@ -76,6 +81,18 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     }
     dataclasses.replace(card, scores={"split": config.split, "seed": config.seed, **scores}).save(out / "card.json")
     return report
+
+
+def _prediction(faces: Faces, place: int, probabilities: np.ndarray, part: str) -> dict:
+    """What the exported model says of one face, for ``train.comparison``."""
+    sample = faces.samples[place]
+    return {
+        "dataset": sample.dataset,
+        "key": sample.key,
+        "label": sample.label,
+        "probabilities": [round(float(p), 6) for p in probabilities],
+        "part": part,
+    }
 
 
 def _data_facts(faces: Faces, folder: str) -> dict:

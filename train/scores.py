@@ -57,3 +57,30 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         scaled = scaled - scaled.max(axis=1, keepdims=True)
         losses.append((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean())
     return float(candidates[int(np.argmin(losses))])
+
+
+def best_offsets(logits: np.ndarray, labels: np.ndarray, strength: float = 2.0) -> tuple[float, np.ndarray]:
+    """Temperature and one offset per class that calibrate ``softmax(logits / temperature + offsets)``.
+
+    Bias-corrected temperature scaling (Alexandari et al. 2020): a class that was drawn more often in training than it
+    is met gets its likelihood back. The offsets are held near 0, all the more the fewer faces there are.
+
+    Args:
+        logits: (n, k).
+        labels: (n,) int. With no samples the answer is 1 and no offsets.
+        strength: how strongly they are held, in faces.
+    """
+    from scipy.optimize import minimize
+
+    k = logits.shape[1]
+    if not len(labels):
+        return 1.0, np.zeros(k)
+
+    def loss(x: np.ndarray) -> float:
+        scaled = logits / np.exp(x[0]) + x[1:]
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        nll = np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]
+        return nll.sum() + strength * (x**2).sum()
+
+    x = minimize(loss, np.zeros(k + 1), method="L-BFGS-B", bounds=[(np.log(0.25), np.log(8))] + [(-4, 4)] * k).x
+    return float(np.exp(x[0])), x[1:] - x[1:].mean()

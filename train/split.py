@@ -49,11 +49,45 @@ def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DIST
     return groups
 
 
+def family(path: Path | str) -> str:
+    """What the drawn pictures of one face have in common with it: the file's name up to ``--``, without extension.
+
+    >>> family("with_mask/12--2.jpg") == family("without_mask/12.jpg")
+    True
+    """
+    return Path(path).stem.split("--")[0]
+
+
 def sample_groups(samples: list[Sample]) -> np.ndarray:
-    """Group numbers (n,) of the samples' photos: the same for faces of one photo and of near copies of it."""
+    """Group numbers (n,) of the samples' photos: the same for faces of one photo and of near copies of it.
+
+    In a set with names as ``train.draw_masks`` gives them, a face and what was drawn on it belong together, alike or
+    not.
+    """
     photos = list(dict.fromkeys(sample.photo for sample in samples))
-    group_of = dict(zip(photos, photo_groups(photos), strict=True))
+    groups = photo_groups(photos)
+    dataset_of = {sample.photo: sample.dataset for sample in samples}
+    has_drawn = {dataset_of[photo] for photo in photos if "--" in photo.stem}
+    families = [
+        (dataset_of[photo], family(photo) if dataset_of[photo] in has_drawn else i) for i, photo in enumerate(photos)
+    ]
+    group_of = dict(zip(photos, _joined(groups, families), strict=True))
     return np.array([group_of[sample.photo] for sample in samples], int)
+
+
+def _joined(groups: np.ndarray, families: list) -> np.ndarray:
+    """Group numbers (n,) once groups that share a family are one."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(groups):
+        return groups
+    place = {name: i for i, name in enumerate(dict.fromkeys(families))}
+    n = int(groups.max()) + 1
+    a, b = groups, np.array([n + place[name] for name in families])
+    size = n + len(place)
+    _, joined = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(size, size)), directed=False)
+    return joined[groups]
 
 
 def photo_groups(paths: list[Path]) -> np.ndarray:

@@ -1,0 +1,433 @@
+"""The training runs of a server: one trains at a time, the next ones queue, and all outlive the page and the app.
+
+Each run is a folder below ``runs_dir()``: what ``python -m train.classifier`` writes, ``log.txt`` with what it printed,
+and ``run.json`` with its name, note, settings and state. Nothing is kept in memory that an app started again would
+miss: a training that goes on is recognised by its process, one that is gone is found to be.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.files import write_json
+from train.config import TrainConfig, run_settings
+from train.data import DataError
+from train.places import HOME, runs_dir
+from train.processes import process_stamp, send_signal
+from train.run_files import LOG, RUN, finished, read_json, read_log, read_metrics
+
+try:
+    import fcntl
+except ImportError:  # Windows: one app per folder of runs there
+    fcntl = None
+
+log = logging.getLogger(__name__)
+
+QUEUED, RUNNING, DONE, CANCELLED = "queued", "running", "done", "cancelled"
+INTERRUPTED, FAILED = "interrupted", "failed"
+STATES = (QUEUED, RUNNING, DONE, CANCELLED, INTERRUPTED, FAILED)
+# A training that is asked to stop does so after its step; one that does not is killed. Its finished epochs are safe.
+GRACE_S = 20.0
+# A training of the command line is taken to be running for this long after its last word.
+SILENCE_S = 60.0
+MAX_NAME, MAX_NOTE = 80, 2000
+
+
+class RunError(ValueError):
+    """Something cannot be done with a run; the message is one sentence for the person who asked."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, as it stands now."""
+
+    id: str
+    """Name of its folder."""
+    folder: Path
+    name: str
+    note: str
+    state: str
+    """One of ``STATES``."""
+    settings: dict
+    sentence: str = ""
+    """What happened, if it did not come to its end."""
+    created: float = 0.0
+    """Seconds since the epoch, as are the next two; 0 if unknown."""
+    queued: float = 0.0
+    ended: float = 0.0
+    spent_s: float = 0.0
+    """Seconds of training, all attempts together."""
+    stopping: bool = False
+    """It was asked to stop and has not yet."""
+    from_command_line: bool = False
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it may be put in the queue again, to go on after its last finished epoch."""
+        return self.state in (CANCELLED, INTERRUPTED, FAILED) and bool(self.settings.get("data"))
+
+    @property
+    def data_names(self) -> list[str]:
+        """Names of its data folders."""
+        return [Path(str(folder)).name for folder in self.settings.get("data", [])]
+
+
+def training_command(settings: dict, out: Path) -> list[str]:
+    """The command line that trains with these settings, or goes on with them."""
+    command = [sys.executable, "-m", "train.classifier", f"--out={out}"]
+    command += [f"--data={folder}" for folder in settings["data"]]
+    if settings.get("classes"):
+        command.append("--classes=" + ",".join(settings["classes"]))
+    for field in dataclasses.fields(TrainConfig):
+        if field.metadata and field.name in settings:
+            command.append(f"--{field.name.replace('_', '-')}={settings[field.name]}")
+    return command
+
+
+def imagenet_choices() -> dict[str, str]:
+    """Where the network's first weights may come from, as a page offers it: setting and words, the usual one first.
+
+    A visitor never names a file of the server; the operator may, in ``MASK_IMAGENET_WEIGHTS``.
+    """
+    choices = {"imagenet": "ImageNet, downloaded once", "none": "Random numbers (learns far less)"}
+    file = os.environ.get("MASK_IMAGENET_WEIGHTS")
+    return {file: "ImageNet, from this server", **choices} if file and Path(file).is_file() else choices
+
+
+class RunManager:
+    """Starts, queues, stops and lists the runs of one folder. Safe to use from any thread and from several apps."""
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        command: Callable[[dict, Path], list[str]] | None = None,
+        grace_s: float = GRACE_S,
+    ):
+        """Args: ``folder`` of the runs, ``runs_dir()`` if left out; the other two are for tests."""
+        self._folder, self._command, self._grace_s = folder, command or training_command, grace_s
+        self._lock = threading.Lock()
+        self._children: dict[str, subprocess.Popen] = {}
+        self._closed = threading.Event()
+
+    @property
+    def folder(self) -> Path:
+        """Where the runs are."""
+        return self._folder or runs_dir()
+
+    def watch(self, every_s: float = 1.0) -> "RunManager":
+        """Keep the queue moving in a thread of its own while nobody looks; gives itself back."""
+
+        def work() -> None:
+            while not self._closed.wait(every_s):
+                try:
+                    self.runs()
+                except Exception:
+                    log.exception("The queue of trainings stumbles")
+
+        threading.Thread(target=work, name="training-queue", daemon=True).start()
+        return self
+
+    def close(self) -> None:
+        """Stop watching; trainings go on."""
+        self._closed.set()
+
+    # What there is
+
+    def runs(self) -> list[Run]:
+        """Every run, newest first, after the queue has been brought up to date."""
+        if not self.folder.is_dir():
+            return []
+        with self._alone():
+            runs = self._read_all()
+            changed = [self._settle(run) for run in runs if run.state == RUNNING and not run.from_command_line]
+            if any(changed):
+                runs = self._read_all()
+            waiting = sorted((run for run in runs if run.state == QUEUED), key=lambda run: run.queued)
+            if waiting and not any(run.state == RUNNING for run in runs):
+                self._start(waiting[0])
+                runs = self._read_all()
+        return runs
+
+    def find(self, run_id: str) -> Run:
+        """One run. Raises: RunError, if there is none of that name."""
+        for run in self.runs():
+            if run.id == run_id:
+                return run
+        raise RunError("This run is no longer there; choose another one.")
+
+    # What one can do
+
+    def add(self, name: str, **settings) -> Run:
+        """Put a new run in the queue.
+
+        Args:
+            name: for people; the folder gets a name of its own.
+            settings: of ``TrainConfig``, apart from ``out``.
+
+        Raises:
+            DataError: a setting is not possible.
+        """
+        try:
+            settings = run_settings(TrainConfig(out="", **settings))
+        except TypeError as error:
+            raise DataError(f"These settings cannot be used ({error}).") from None
+        if any("," in label for label in settings["classes"]):
+            raise DataError("A class with a comma in its name cannot be chosen; train on all classes, or rename it.")
+        name = _one_line(name) or "Training"
+        now = time.time()
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{_slug(name)}-{secrets.token_hex(2)}"
+        with self._alone():
+            folder = self.folder / run_id
+            folder.mkdir(parents=True)
+            note = {"name": name, "note": "", "state": QUEUED, "settings": settings, "created": now, "queued": now}
+            write_json(folder / RUN, note)
+        return self.find(run_id)
+
+    def resume(self, run_id: str) -> None:
+        """Queue a run that did not come to its end: the same settings, on from its last finished epoch."""
+        with self._changing(run_id) as (run, data):
+            if not run.can_resume:
+                raise RunError(f"“{run.name}” is {run.state}; only a run that has stopped can go on.")
+            data |= {"state": QUEUED, "queued": time.time(), "settings": run.settings, "sentence": ""}
+            data.setdefault("created", run.created)
+            data.pop("cancel_asked", None)
+        self.runs()
+
+    def cancel(self, run_id: str) -> None:
+        """Stop a run that trains, or take it out of the queue. What it has learnt up to its last epoch is kept."""
+        with self._changing(run_id) as (run, data):
+            if run.state == QUEUED:
+                data |= {"state": CANCELLED, "ended": time.time(), "sentence": "Taken out of the queue."}
+            elif run.state == RUNNING and "pid" in data:
+                data.setdefault("cancel_asked", time.time())
+                self._signal(run, data, signal.SIGTERM)
+            elif run.state == RUNNING:
+                raise RunError(f"“{run.name}” was started on a command line; stop it there.")
+
+    def rename(self, run_id: str, name: str) -> None:
+        """Give a run another name. Raises: RunError, if the name is empty."""
+        name = _one_line(name)
+        if not name:
+            raise RunError("A run needs a name; type one.")
+        with self._changing(run_id) as (_, data):
+            data["name"] = name
+
+    def set_note(self, run_id: str, note: str) -> None:
+        """Keep a few words with a run."""
+        with self._changing(run_id) as (_, data):
+            data["note"] = note.strip()[:MAX_NOTE]
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run's folder with all that is in it, for good; what a link in it points to stays.
+
+        Raises:
+            RunError: it is running, or there is no such run.
+        """
+        with self._alone():
+            run = self._find_unlocked(run_id)
+            if run.state == RUNNING:
+                raise RunError(f"“{run.name}” is running; cancel it first.")
+            # Renamed first, so that no half of a run is ever listed.
+            doomed = self.folder / f".deleted-{secrets.token_hex(8)}"
+            run.folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    # How it works inside; the lock is held
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other thread, and no other app on the same folder, changes a run meanwhile."""
+        with self._lock:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("a") as file:
+                if fcntl:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+
+    @contextlib.contextmanager
+    def _changing(self, run_id: str) -> Iterator[tuple[Run, dict]]:
+        with self._alone():
+            run = self._find_unlocked(run_id)
+            data = read_json(run.folder / RUN)
+            yield run, data
+            write_json(run.folder / RUN, data)
+
+    def _find_unlocked(self, run_id: str) -> Run:
+        # The name comes from a page: it is looked up, never joined to a path.
+        for run in self._read_all():
+            if run.id == run_id:
+                return run
+        raise RunError("This run is no longer there; choose another one.")
+
+    def _read_all(self) -> list[Run]:
+        folders = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
+        runs = [read_run(path) for path in folders if path.is_dir() and not path.is_symlink()]
+        return sorted((run for run in runs if run), key=lambda run: (-run.created, run.id))
+
+    def _start(self, run: Run) -> None:
+        data = read_json(run.folder / RUN)
+        with (run.folder / LOG).open("ab") as output:
+            data["log_from"] = output.tell()
+            try:
+                child = subprocess.Popen(
+                    self._command(run.settings, run.folder),
+                    cwd=HOME,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                    start_new_session=True,  # it outlives the app and does not hear its Ctrl-C
+                )
+            except OSError as error:
+                log.exception("Training does not start")
+                data |= {"state": FAILED, "ended": time.time(), "sentence": f"The training did not start: {error}."}
+            else:
+                self._children[run.id] = child
+                data |= {"state": RUNNING, "started": time.time(), "pid": child.pid}
+                data["process"] = process_stamp(child.pid) or ""
+        write_json(run.folder / RUN, data)
+
+    def _settle(self, run: Run) -> bool:
+        """Look after a run that trains; ``True`` if it has ended."""
+        data = read_json(run.folder / RUN)
+        child = self._children.get(run.id)
+        code = child.poll() if child else None
+        alive = code is None if child else process_stamp(data.get("pid", 0)) == data.get("process")
+        if alive:
+            if time.time() - data.get("cancel_asked", float("inf")) > self._grace_s:
+                self._signal(run, data, getattr(signal, "SIGKILL", signal.SIGTERM))
+            return False
+        self._children.pop(run.id, None)
+        now = time.time()
+        # Nobody may have been there when it ended; its files tell when that was.
+        ended = now if child else min(now, _last_word(run.folder) or now)
+        state, sentence = what_happened(run.folder, data, code)
+        spent_s = data.get("spent_s", 0) + max(0.0, ended - data.get("started", ended))
+        data |= {"state": state, "sentence": sentence, "ended": ended, "spent_s": round(spent_s, 3)}
+        for name in ("pid", "process", "cancel_asked"):
+            data.pop(name, None)
+        write_json(run.folder / RUN, data)
+        return True
+
+    def _signal(self, run: Run, data: dict, number: int) -> None:
+        child = self._children.get(run.id)
+        if child and os.name == "nt":  # no stamps there, and one way to stop a process
+            child.terminate()
+        else:
+            send_signal(data["pid"], data["process"], number)
+
+
+def read_run(folder: Path) -> Run | None:
+    """A run folder as it stands, or ``None`` if it is none of the classifier's."""
+    data, config = read_json(folder / RUN), read_json(folder / "config.json")
+    settings = data.get("settings") if isinstance(data.get("settings"), dict) else config
+    # The detector's runs have other settings.
+    if "fine_tune_blocks" not in settings or not isinstance(settings.get("data"), list):
+        return None
+    state, sentence = data.get("state"), str(data.get("sentence") or "")
+    metrics = read_metrics(folder) if state is None else []
+    last_word = _last_word(folder)
+    ended = _number(data.get("ended")) or (last_word if state is None else 0.0)
+    by_hand = state is None
+    spent_s = _number(data.get("spent_s")) or sum(_number(line.get("seconds")) for line in metrics)
+    if state == RUNNING:
+        spent_s += max(0.0, time.time() - (_number(data.get("started")) or time.time()))
+    if state not in (QUEUED, RUNNING):
+        if finished(folder):
+            state, sentence = DONE, ""
+        elif _speaks(folder) > max(_number(data.get("ended")), time.time() - SILENCE_S):
+            state, sentence, by_hand = RUNNING, "", True  # somebody goes on with it on a command line
+        elif state not in STATES:
+            state, sentence = what_happened(folder, data, None)
+    return Run(
+        id=folder.name,
+        folder=folder,
+        name=_one_line(str(data.get("name") or "")) or folder.name,
+        note=str(data.get("note") or ""),
+        state=state,
+        settings=settings,
+        sentence=sentence,
+        created=_number(data.get("created")) or _modified(folder / "config.json"),
+        queued=_number(data.get("queued")),
+        ended=ended,
+        spent_s=spent_s,
+        stopping="cancel_asked" in data,
+        from_command_line=by_hand,
+    )
+
+
+def what_happened(folder: Path, data: dict, code: int | None) -> tuple[str, str]:
+    """State and sentence of a run whose process is gone.
+
+    Args:
+        folder: of the run.
+        data: its ``run.json``.
+        code: how the process ended: 0 and above is its own exit code, -9 means signal 9; ``None`` if nobody knows.
+    """
+    if finished(folder):
+        return DONE, ""
+    epochs = [line["epoch"] for line in read_metrics(folder)]
+    where = f"after epoch {epochs[-1]:g}" if epochs else "before its first epoch was done"
+    if "cancel_asked" in data:
+        return CANCELLED, f"Cancelled {where}."
+    lines = read_log(folder, int(_number(data.get("log_from"))))
+    last = lines[-1] if lines else ""
+    refused = re.match(r"(?:python -m )?train\.classifier: (?:error: )?(.+)", last)
+    if refused:
+        return FAILED, refused[1]
+    if code == -9:
+        how = f"The training was killed {where} (signal 9), by the system perhaps, because memory ran out."
+    elif code in (-15, 143) or last.startswith("Stopped; start again"):
+        how = f"The training was asked to stop {where} from outside the app, as when the computer shuts down."
+    elif code is not None and code < 0:
+        how = f"The training crashed {where} (signal {-code})."
+    elif code:
+        how = f"The training ended {where} because of an error (exit code {code})."
+    else:
+        how = f"The training was gone {where}: killed, or the computer was switched off."
+    if last and not last.startswith("Stopped; start again"):
+        how += f" Its last words: {last[:300]}"
+    return INTERRUPTED, how
+
+
+def _speaks(folder: Path) -> float:
+    """When the training last said how far it is, in seconds since the epoch; 0 if never."""
+    return _number(read_json(folder / "progress.json").get("time"))
+
+
+def _last_word(folder: Path) -> float:
+    files = ("progress.json", "steps.jsonl", "metrics.jsonl", "card.json", LOG)
+    return max(_modified(folder / name) for name in files)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_NAME]
+
+
+def _slug(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:30].strip("-") or "run"
