@@ -305,6 +305,8 @@ def folder_form(allowed: Sequence[str], link: Callable) -> None:
 
 def delete_button(dataset, delete: Callable[[str], None]) -> None:
     """Deletes a data set after asking once more; of a linked one only the entry in the list."""
+    if told := st.session_state.pop("data_told", None):
+        st.toast(told)
     with st.popover("Delete", icon=":material/delete:"):
         if dataset.linked:
             st.markdown("Takes this set out of the list. **The folder and its pictures stay**, repairs are lost.")
@@ -318,6 +320,6 @@ def delete_button(dataset, delete: Callable[[str], None]) -> None:
             else:
                 st.session_state.pop("data_kept_set", None)
                 st.query_params.pop("set", None)
-                st.toast(f"{plain(dataset.name)} was deleted.")
+                st.session_state["data_told"] = f"{plain(dataset.name)} was deleted."
                 choose_set("")
                 st.rerun()

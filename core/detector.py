@@ -25,19 +25,24 @@ class Speed:
     help: str
     long_side: int
     """The frame's longer side becomes this many pixels."""
-    second_side: int = 0
-    """If more than 0, a second look at a larger version, for small faces in large photos, up to this side."""
+    near_side: int = 0
+    """If more than 0, a look at a version of this size, for faces that fill much of the frame."""
+    far_side: int = 0
+    """If more than 0, a look at a larger version, up to this side, for small faces in large photos."""
 
 
 SPEEDS = {
-    "fast": Speed("Fast", "For slow computers; misses small faces.", 416),
+    "fast": Speed("Fast", "For slow computers; misses small faces.", 416, 192),
     "balanced": Speed(
-        "Balanced", "Quick enough for video, finds faces from about 15 pixels in a webcam's picture.", 576
+        "Balanced", "Quick enough for video, finds faces from about 15 pixels in a webcam's picture.", 576, 256
     ),
-    "thorough": Speed("Thorough", "A second, closer look for crowds in large photos.", 512, 1920),
+    "thorough": Speed("Thorough", "A second, closer look for crowds in large photos.", 512, 256, 1920),
 }
 DEFAULT_SPEED = "balanced"
-# The second look shows a frame no more than this much larger than it is: more would invent nothing.
+# Faces larger than about this many pixels were rare in training: where there is a look that shows them smaller, they
+# are left to it. The near look leaves all others alone, since it would only add poorer boxes.
+MAX_SEEN_PX, MIN_NEAR_PX = 300, 96
+# The far look shows a frame no more than this much larger than it is: more would invent nothing.
 MAX_ENLARGED = 1.15
 
 
@@ -56,7 +61,7 @@ class MaskDetector:
             raise ModelError(f"The card of {card.name} needs {len(CLASS_NAMES)} numbers in 'state_offsets'.")
         self._lock = threading.Lock()
         # Each look keeps its own network: changing the size of one takes longer than running it.
-        self._networks = [Network(model_path, num_threads) for _ in range(2)]
+        self._networks = [Network(model_path, num_threads) for _ in range(3)]
         try:
             maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
         except (ValueError, RuntimeError, IndexError) as error:
@@ -84,11 +89,16 @@ class MaskDetector:
         min_logit = np.log(max(min_score, 1e-6)) - np.log1p(-min(min_score, 1 - 1e-6))
         own_min = float(sigmoid((min_logit - calibration["center_offset"]) / calibration["center_scale"]))
         found = []
-        for look, side in enumerate(self._sides(frame_bgr, speed)):
+        sides = self._sides(frame_bgr, speed)
+        for look, side in enumerate(sides):
             canvas, scale = letterbox(frame_bgr, side)
             center, log_edges, state = self._run(canvas, look)
             xyxy, logit, states = decode(center[..., 0], log_edges, state, own_min)
-            found.append((xyxy / scale, logit, states))
+            least_px = MIN_NEAR_PX if side < sides[0] else 0
+            most_px = MAX_SEEN_PX if side > min(sides) else np.inf
+            size_px = np.sqrt((xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1]))
+            kept = (size_px >= least_px) & (size_px <= most_px)
+            found.append((xyxy[kept] / scale, logit[kept], states[kept]))
         xyxy, logit, states = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if len(found) > 1:
             order = np.argsort(-logit, kind="stable")
@@ -104,7 +114,7 @@ class MaskDetector:
         Returns:
             (h', w') float32 in 0..1: a cell for every 4 pixels of the frame as the network sees it.
         """
-        canvas, scale = letterbox(frame_bgr, self._sides(frame_bgr, speed)[-1])
+        canvas, scale = letterbox(frame_bgr, max(self._sides(frame_bgr, speed)))
         center, _, _ = self._run(canvas, 0)
         height, width = (max(1, round(n * scale / STRIDE)) for n in frame_bgr.shape[:2])
         logit = center[:height, :width, 0]
@@ -114,8 +124,9 @@ class MaskDetector:
         if not isinstance(speed, Speed) and speed not in SPEEDS:
             raise ValueError(f"Speed is {speed!r}; possible are {', '.join(SPEEDS)}.")
         how = speed if isinstance(speed, Speed) else SPEEDS[speed]
-        second = min(how.second_side, round(MAX_ENLARGED * max(frame_bgr.shape[:2])))
-        return [how.long_side, second] if second > 1.2 * how.long_side else [how.long_side]
+        far = min(how.far_side, round(MAX_ENLARGED * max(frame_bgr.shape[:2])))
+        sides = [how.long_side, how.near_side if how.near_side < how.long_side else 0]
+        return [side for side in (*sides, far if far > 1.2 * how.long_side else 0) if side]
 
     def _run(self, canvas_rgb: np.ndarray, look: int) -> list[np.ndarray]:
         """Centre (h, w, 1), log edges (h, w, 4) and states (h, w, 3): told apart by their channels."""

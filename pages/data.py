@@ -299,6 +299,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     parts.delete_button(chosen, delete)
 where = ", used where it lies on the server" if chosen.linked else ""
 st.caption(plain(f"{LAYOUTS[chosen.layout]}{where}. {chosen.card.get('about', '')}".strip()))
+view = parts.kept_view("view", VIEWS)  # always there: a widget that comes back would have forgotten its value
 
 try:
     catalogue = catalogue_of(chosen)
@@ -316,7 +317,6 @@ if catalogue is None:
         st.rerun()
     st.stop()
 opinion = opinion_of(catalogue)
-view = parts.kept_view("view", VIEWS)
 if view == "Overview":
     show_overview(catalogue)
 elif view == "Gallery":

@@ -5,12 +5,15 @@ import streamlit as st
 st.title("Who wears a face mask?")
 st.markdown(
     "This dashboard finds faces in pictures and says for each whether it wears a mask: in photos that you upload and "
-    "live from your webcam. It runs on an ordinary computer, without a graphics card."
+    "live from your webcam. It runs on an ordinary computer, without a graphics card. And it shows how it learnt that: "
+    "look at the pictures, train a network of your own, and put it to work."
 )
 
 with st.container(horizontal=True):
     st.page_link("pages/photo.py", label="Judge a photo", icon=":material/photo_camera:")
     st.page_link("pages/live.py", label="Start the webcam", icon=":material/videocam:")
+    st.page_link("pages/data.py", label="Look at data sets", icon=":material/photo_library:")
+    st.page_link("pages/training.py", label="Train a network", icon=":material/model_training:")
 
 st.subheader("What it looks like")
 places = st.columns(2)

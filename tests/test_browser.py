@@ -78,11 +78,14 @@ def test_a_photo_is_looked_at_in_every_way(open_page):
     page.get_by_text("Bright where the network sees").wait_for()
     keep_picture(page, "centers")
     page.get_by_role("radio", name="All methods").click()
-    for title in ("Neural", "Classic"):
-        page.get_by_role("heading", name=title).wait_for()
-    assert page.get_by_text(re.compile(r"1 face: 1 with a mask\. \d+ ms\.")).count() == 2
+    for title in ("Neural", "Classic", "Neural + classifier"):
+        page.get_by_role("heading", name=title, exact=True).wait_for()
+    end = time.monotonic() + 45
+    while page.get_by_text(re.compile(r"1 face: 1 with a mask\. \d+ ms\.")).count() != 3:
+        assert time.monotonic() < end, "one verdict per method"
+        page.wait_for_timeout(100)
     end = time.monotonic() + 20  # what the view before showed goes a moment later
-    while page.locator("[data-testid=stImage] img").count() != 2:
+    while page.locator("[data-testid=stImage] img").count() != 3:
         assert time.monotonic() < end, "one picture per method"
         page.wait_for_timeout(100)
     keep_picture(page, "methods")

@@ -66,8 +66,8 @@ class PaintedNetwork:
 @pytest.fixture(autouse=True)
 def speeds(monkeypatch):
     """Sides of the tests' own: the shipped ones follow the shipped model."""
-    sides = {"fast": (448, 0), "balanced": (640, 0), "thorough": (640, 1920)}
-    monkeypatch.setattr(detector_module, "SPEEDS", {name: Speed(name, "", *both) for name, both in sides.items()})
+    sides = {"fast": (448, 0, 0), "balanced": (640, 0, 0), "thorough": (640, 0, 1920)}
+    monkeypatch.setattr(detector_module, "SPEEDS", {name: Speed(name, "", *three) for name, three in sides.items()})
     monkeypatch.setattr(detector_module, "MAX_ENLARGED", 1.5)
 
 
@@ -119,6 +119,18 @@ def test_boxes_come_back_in_pixels_of_the_frame_with_their_class(build, size_wh,
     assert (xyxy >= 0).all() and (xyxy <= [*size_wh, *size_wh]).all()
 
 
+def test_a_face_that_fills_the_frame_is_left_to_the_near_look_and_small_ones_are_not(build):
+    large, small = (60, 10, 500, 470), (560, 400, 600, 450)
+    detector = build()
+    xyxy, _, _ = detector.find(painted_frame((640, 480), [(0, large), (1, small)]), Speed("", "", 640, 256))
+    order = np.argsort(-xyxy[:, 2])  # the small one lies to the right
+    assert len(xyxy) == 2, "neither is there twice"
+    assert xyxy[order[0]].tolist() == list(small), "as exactly as the larger look sees it"
+    assert np.abs(xyxy[order[1]] - large).max() <= 640 / 256
+    looks = [network.shapes[-1] for network in detector._networks[:2]]
+    assert looks == [(1, 480, 640, 3), (1, 192, 256, 3)]
+
+
 def test_likeliest_first(build):
     class TwoHeights(PaintedNetwork):
         def __call__(self, pixels_rgb):
@@ -165,7 +177,7 @@ def test_a_second_look_is_for_large_photos_only(build, speed, size_wh, expected)
     detector.find(painted_frame(size_wh, []), speed)
     looks = [[shape[1:3] for shape in network.shapes] for network in detector._networks]
     # Each look has a network of its own.
-    assert looks == [expected[:1], expected[1:]]
+    assert looks == [expected[:1], expected[1:], []]
 
 
 def test_a_face_seen_twice_is_one_face_with_its_better_score(build):
@@ -174,7 +186,7 @@ def test_a_face_seen_twice_is_one_face_with_its_better_score(build):
             self.center_logit = 1.0 if pixels_rgb.shape[2] <= 640 else 3.0
             return super().__call__(pixels_rgb)
 
-    true = [(0, (100, 200, 400, 600)), (2, (1400, 300, 1650, 640))]
+    true = [(0, (100, 200, 300, 440)), (2, (1400, 300, 1580, 540))]
     xyxy, score, _ = build(SurerInDetail).find(painted_frame((2000, 1100), true), "thorough")
     assert len(xyxy) == 2
     assert score.tolist() == pytest.approx([1 / (1 + np.exp(-3))] * 2, abs=1e-5)

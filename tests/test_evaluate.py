@@ -108,13 +108,13 @@ def test_what_is_hardly_a_face_is_ranked_but_not_shown(sample_set):
 def test_the_shipped_detector_on_the_test_list(shared_data):
     """The default pipeline on street photos that it never saw: no worse than when it was shipped.
 
-    The aims are higher (0.86, 0.78, 93 %, 0.30, 0.03): raise these with the next model.
+    Not reached yet: 93 % found and right, a calibration error of 0.03. Raise these with the next model.
     """
     folder = shared_data / "ilc2021"
     result = main(["--data", str(folder), "--list", str(folder / "test.txt")])
     assert (result.photos, result.faces) == (320, 719)
-    assert result.map50_two_state >= 0.84
-    assert result.map50_three_state >= 0.71
-    assert result.found >= 0.94 and result.found_and_right >= 0.865
-    assert result.false_alarms_per_photo <= 0.39
-    assert result.verdict_calibration_error <= 0.045
+    assert result.map50_two_state >= 0.88
+    assert result.map50_three_state >= 0.81
+    assert result.found >= 0.925 and result.found_and_right >= 0.86
+    assert result.false_alarms_per_photo <= 0.29
+    assert result.verdict_calibration_error <= 0.038

@@ -331,9 +331,7 @@ def detections(maps: np.ndarray, scale: float, size_wh: tuple[int, int], min_sco
     return make_detections(boxes, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), sigmoid(logit))
 
 
-def _chances(
-    scenes: list[Scene], cutout_share: float, factors: dict[str, float], wrongly_often: float
-) -> np.ndarray:
+def _chances(scenes: list[Scene], cutout_share: float, factors: dict[str, float], wrongly_often: float) -> np.ndarray:
     """How often each scene is drawn: crowds more often than single faces, cut-out faces their share in all."""
     whole = np.array([scene.whole for scene in scenes])
     chances = np.array([math.sqrt(max(len(scene.faces_xyxy), 1)) for scene in scenes])

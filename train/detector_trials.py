@@ -65,7 +65,8 @@ def score(scenes: list[Scene], find: Callable[[np.ndarray], Found], shown_from: 
     evaluation = Evaluation(MIN_FACE_PX)
     for scene in scenes:
         xyxy, face_score, probabilities = find(scene.photo_bgr)
-        found = make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), face_score)
+        found = make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), face_score,
+                                probabilities=probabilities)  # fmt: skip
         found = found[shorter_sides(xyxy) >= 0.7 * MIN_FACE_PX]
         shown = found[(found.data[FACE_SCORE] >= shown_from) & (found.confidence >= 0.5)]
         evaluation.update(shown, make_detections(scene.faces_xyxy, scene.class_id), 0.0, found)
@@ -87,18 +88,19 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
     ways: dict[str, Callable[[np.ndarray], Found]] = {}
     for side in SIDES:
         ways[f"longer side {side} px"] = lambda frame, side=side: detector.find(frame, Speed("", "", side), MIN_SCORE)
-    ways["thorough: a second, larger look"] = lambda frame: detector.find(frame, "thorough", MIN_SCORE)
-    ways[f"{as_given.long_side} px, mirrored too"] = partial(mirrored_too, detector, as_given)
-    ways[f"{as_given.long_side} px, classifier's second look"] = partial(
-        judged_twice, detector, load_classifier(), as_given
-    )
+    for name, speed in SPEEDS.items():
+        sides = f"{speed.long_side} px, {speed.near_side} px for large faces"
+        far = f", up to {speed.far_side} px for small ones" if speed.far_side else ""
+        ways[f"{name}: {sides}{far}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
+    ways["balanced, mirrored too"] = partial(mirrored_too, detector, as_given)
+    ways["balanced, classifier's second look"] = partial(judged_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
         model = keras.models.load_model(run / "model.keras", safe_mode=True, compile=False)
         heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
         path = Path(folder) / "float.tflite"
         export_litert(heads, path, "float32", np.empty(0))
         exact = MaskDetector(card, path)
-        ways[f"{as_given.long_side} px, 32-bit numbers"] = lambda frame: exact.find(frame, as_given, MIN_SCORE)
+        ways["balanced, 32-bit numbers"] = lambda frame: exact.find(frame, as_given, MIN_SCORE)
         return [(name, score(scenes.val, find, card.face_scores["photo"])) for name, find in ways.items()]
 
 
