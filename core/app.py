@@ -1,6 +1,6 @@
 """What the pages share and what needs Streamlit: the cached loaders, the settings, the method in use, tables of faces.
 
-The only module of ``core`` that imports Streamlit.
+Of ``core``, only the modules named ``app…`` import Streamlit.
 """
 
 import base64

@@ -17,12 +17,14 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 # Tests put models to work and remove them: in a copy, so that the app of whoever runs them stays as it is. This must be
-# set before anything of ours is imported.
-MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
-os.environ["MASK_MODELS_DIR"] = str(Path(MODELS_COPY.name) / "models")
-shutil.copytree(ROOT / "models", os.environ["MASK_MODELS_DIR"], ignore=lambda folder, names: [
-    name for name in names if Path(folder) == ROOT / "models" and not name.startswith(("mask-", "scores"))
-])  # fmt: skip
+# set before anything of ours is imported, and once, though pytest and the tests import this file under two names.
+if "mask-tests-" not in os.environ.get("MASK_MODELS_DIR", ""):
+    MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
+    os.environ["MASK_MODELS_DIR"] = str(Path(MODELS_COPY.name) / "models")
+    (Path(MODELS_COPY.name) / "models").mkdir()
+    for each in (ROOT / "models").glob("mask-*"):
+        shutil.copy(each, os.environ["MASK_MODELS_DIR"])
+    shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
 
 from core.classes import CLASS_NAMES  # noqa: E402
 from core.detections import make_detections  # noqa: E402

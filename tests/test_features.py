@@ -164,11 +164,11 @@ def test_passes_show_every_face_once_and_every_view_in_turn(tmp_path, batch_size
 
 
 AGREEMENT = """
-import json, sys
+import json, os, sys
 import keras, numpy as np
 from core.sample import sample_photo
 from train.export import Float32Network, litert_bytes
-from train.network import build_classifier, feature_model, frozen_base, head_model
+from train.network import build_classifier, choose_weights, feature_model, frozen_base, head_model
 keras.utils.set_random_seed(3)
 model = build_classifier(3, imagenet_weights=json.loads(sys.argv[1]))
 photo = sample_photo(False)[..., ::-1]
@@ -180,10 +180,15 @@ base = frozen_base(model)
 run = base.prepare()()
 fast = np.concatenate([run(views[:4]), run(views[4:])])
 head = head_model(model)
+os.environ.pop("MASK_IMAGENET_WEIGHTS", None)
+chosen = [choose_weights(setting) for setting in ("none", "imagenet", "w.h5")]
+os.environ["MASK_IMAGENET_WEIGHTS"] = "here.h5"
+chosen += [choose_weights(setting) for setting in ("none", "imagenet", "w.h5")]
 before = [w.copy() for w in model.get_layer("features").get_weights()]
 head.compile("adam", "categorical_crossentropy")
 head.train_on_batch(exact, np.eye(3)[[0, 1, 2, 0, 1, 2]])
 print(json.dumps({
+    "chosen": chosen,
     "width": base.width, "size": base.size, "shape": fast.shape,
     "error": float(np.abs(exact - fast).max()), "largest": float(np.abs(exact).max()),
     "kept": float(np.abs(exact - fast.astype(np.float16).astype(np.float32)).max()),
@@ -209,6 +214,7 @@ def test_the_fast_base_agrees_with_keras_and_the_head_shares_its_weights(request
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
+    assert found["chosen"] == [None, "imagenet", "w.h5", None, "here.h5", "w.h5"]
     assert (found["width"], found["size"], found["shape"]) == (1280, 224, [6, 1280])
     assert found["error"] < 0.0005 and found["kept"] < 0.0025
     assert found["head"] < 1e-4 and found["learnt"] > 1e-4

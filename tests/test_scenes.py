@@ -17,6 +17,7 @@ from train.scenes import (
     UNANNOTATED_COUNTS,
     Scene,
     WindowRecipe,
+    chances_of,
     draw_window,
     load_scenes,
     move_boxes,
@@ -538,3 +539,33 @@ def test_beyond_all_photos_lies_the_grey_of_the_detector(no_light):
     pictures = [picture for picture, *_ in windows([scene], WindowRecipe((10, 60), mosaic_share=0, max_zoom=1.0), 40)]
     corners = np.array([picture[y, x] for picture in pictures for y in (0, -1) for x in (0, -1)])
     assert np.isin(corners, [25, GREY, *PAINT.ravel()]).mean() > 0.9
+
+
+# How often scenes are drawn
+
+
+def scene_with(dataset, class_id, whole=True):
+    n = len(class_id)
+    boxes = np.zeros((n, 4), np.float32)
+    return Scene(Path("a.jpg"), dataset, np.zeros((8, 9, 3), np.uint8), boxes, np.array(class_id, int),
+                 np.zeros((0, 5), np.float32), whole)  # fmt: skip
+
+
+def test_crowds_rare_verdicts_and_chosen_sets_are_drawn_more_often():
+    scenes = [
+        scene_with("/data/street", [WITH_MASK]),
+        scene_with("/data/street", [WITH_MASK] * 4),
+        scene_with("/data/street", [WORN_INCORRECTLY]),
+        scene_with("/data/drawn", [WORN_INCORRECTLY]),
+        scene_with("/data/street", []),
+    ]
+    chances = chances_of(scenes, 0.2, {"drawn": 0.25}, 3.0)
+    assert chances.sum() == pytest.approx(1)
+    assert (chances / chances[0]).tolist() == pytest.approx([1, 2, 3, 0.75, 1])
+
+
+def test_cut_out_faces_get_their_share_whatever_else_is_set():
+    scenes = [scene_with("street", [WITH_MASK]), *(scene_with("cut", [WITH_MASK], whole=False) for _ in range(4))]
+    chances = chances_of(scenes, 0.2, {"street": 9.0}, 1.0)
+    assert chances.tolist() == pytest.approx([0.8, 0.05, 0.05, 0.05, 0.05])
+    assert chances_of(scenes[1:], 0.2, {}, 1.0).tolist() == pytest.approx([0.25] * 4), "none of the other kind"

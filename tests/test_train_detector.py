@@ -36,27 +36,15 @@ SIDE = 576
 SIZES_WH = [(SIDE, 380), (360, SIDE), (SIDE, 280)]
 # Enough for a network from random weights to know these photos by heart.
 BY_HEART = [
-    *(
-        "--epochs",
-        "5",
-        "--windows",
-        "400",
-        "--batch-size",
-        "8",
-        "--side",
-        "96",
-        "--large-share",
-        "0",
-        "--val-share",
-        "0",
-    ),
+    *("--epochs", "5", "--windows", "400", "--batch-size", "8", "--side", "96"),
+    *("--large-share", "0", "--val-share", "0"),
     *("--face-min", "30", "--face-max", "200", "--mosaic-share", "0", "--draw-share", "0", "--frozen-blocks", "-1"),
     *("--learning-rate", "3e-3", "--base-share", "1", "--warmup", "10", "--average", "0.95"),
 ]
 # A few steps of everything there is: frozen blocks, mosaics, drawn masks, cut-out faces, validation.
 SHORT = [
     *("--epochs", "3", "--windows", "8", "--batch-size", "4", "--side", "64", "--large-share", "0"),
-    *("--val-share", "0.25", "--warmup", "2", "--keep", "best"),
+    *("--val-share", "0.25", "--warmup", "2", "--keep", "best", "--precision", "fp16"),
 ]
 
 
@@ -440,6 +428,8 @@ def test_unusable_data_are_refused_before_anything_is_written(detector_command, 
         pytest.param(["--keep", "first"], "invalid choice", id="unknown weights to keep"),
         pytest.param(["--precision", "int4"], "invalid choice", id="unknown precision"),
         pytest.param(["--epoch", "3"], "unrecognized", id="a mistyped option"),
+        pytest.param(["--often", "a:2"], "write it as name=0.5", id="how often, in another way"),
+        pytest.param(["--often", "a=0"], "above 0", id="never drawn"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(detector_command, capsys, settings, sentence):
@@ -483,7 +473,7 @@ def test_every_option_reaches_the_configuration(detector_command):
         "--data a --data b --out r --boxes b.json --redraw b --epochs 7 --windows 9 --batch-size 4 --side 128 "
         "--large-share 0.1 --cutout-share 0.3 --face-min 12 --face-max 99 --mosaic-share 0.4 --draw-share 0.2 "
         "--learning-rate 0.01 --base-share 0.5 --frozen-blocks -1 --warmup 5 --weight-decay 0.1 --average 0.9 --seed 9 "
-        "--val-share 0.05 --keep best --precision fp16 --imagenet-weights w.h5"
+        "--val-share 0.05 --keep best --precision fp16 --imagenet-weights w.h5 --often a=0.5,b=2 --wrongly-often 3"
     )
     config = detector_command.parse_arguments(given.split())
     assert config.data == ("a", "b") and config.out == "r" and config.boxes == "b.json" and config.redraw == "b"
@@ -492,5 +482,6 @@ def test_every_option_reaches_the_configuration(detector_command):
     assert (config.learning_rate, config.weight_decay, config.frozen_blocks, config.seed) == (0.01, 0.1, -1, 9)
     assert (config.val_share, config.keep, config.precision) == (0.05, "best", "fp16")
     assert config.imagenet_weights == "w.h5"
+    assert config.factors == {"a": 0.5, "b": 2.0} and config.wrongly_often == 3
     recipe = config.recipe
     assert (recipe.face_px, recipe.mosaic_share, recipe.draw_share) == ((12, 99), 0.4, 0.2)

@@ -15,7 +15,6 @@ import numpy as np
 
 from core.boxes import clip_boxes
 from core.centers import decode, sigmoid
-from core.classes import WORN_INCORRECTLY
 from core.classifier import softmax
 from core.crops import letterbox
 from core.detections import make_detections
@@ -24,7 +23,7 @@ from core.metrics import Evaluation
 from train.config import Interrupted
 from train.data import DataError
 from train.detector_network import TwoRateAdamW, build_detector, detector_loss, freeze_base, split_outputs
-from train.scenes import Scene, SceneSplit, draw_window
+from train.scenes import SceneSplit, chances_of, draw_window
 from train.targets import encode
 from train.trainer import BEST, LAST, STATE_MEMBER, read_state
 
@@ -67,7 +66,7 @@ class DetectorTrainer:
             freeze_base(self.model, config.frozen_blocks)
             self._compile()
             self._average = [v.numpy().copy() for v in self._variables()]
-        self._chances = _chances(scenes.train, config.cutout_share, config.factors, config.wrongly_often)
+        self._chances = chances_of(scenes.train, config.cutout_share, config.factors, config.wrongly_often)
 
     def run(self) -> None:
         """Train what is left of the epochs; afterwards ``best.keras`` and ``last.keras`` are there.
@@ -329,15 +328,3 @@ def detections(maps: np.ndarray, scale: float, size_wh: tuple[int, int], min_sco
     probabilities = softmax(states)
     boxes = clip_boxes(xyxy / scale, size_wh)
     return make_detections(boxes, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), sigmoid(logit))
-
-
-def _chances(scenes: list[Scene], cutout_share: float, factors: dict[str, float], wrongly_often: float) -> np.ndarray:
-    """How often each scene is drawn: crowds more often than single faces, cut-out faces their share in all."""
-    whole = np.array([scene.whole for scene in scenes])
-    chances = np.array([math.sqrt(max(len(scene.faces_xyxy), 1)) for scene in scenes])
-    chances *= [factors.get(Path(scene.dataset).name, 1.0) for scene in scenes]
-    chances *= [wrongly_often if WORN_INCORRECTLY in scene.class_id else 1.0 for scene in scenes]
-    if whole.any() and not whole.all():
-        chances[whole] *= (1 - cutout_share) / chances[whole].sum()
-        chances[~whole] *= cutout_share / chances[~whole].sum()
-    return chances / chances.sum()

@@ -10,6 +10,8 @@ import numpy as np
 from core.files import write_atomic
 
 PRECISIONS = ("int8", "fp16", "float32")
+# Pictures per call in 32 bits: with more of them the maps between the layers no longer fit into a core's cache.
+AT_ONCE = 2
 
 
 def export_litert(model: keras.Model, path: Path | str, precision: str, calibration_rgb: np.ndarray) -> None:
@@ -84,7 +86,10 @@ class Float32Network:
         self._count = 0
 
     def __call__(self, views_rgb: np.ndarray) -> np.ndarray:
-        """(n, size, size, 3) uint8 in, (n, width) float32 out."""
+        """(n, size, size, 3) uint8 in, (n, width) float32 out; n is 1 or more."""
+        return np.concatenate([self._run(views_rgb[i : i + AT_ONCE]) for i in range(0, len(views_rgb), AT_ONCE)])
+
+    def _run(self, views_rgb: np.ndarray) -> np.ndarray:
         if len(views_rgb) != self._count:
             self._count = 0  # should the next lines fail, the next call starts over
             self._interpreter.resize_tensor_input(self._input, views_rgb.shape)

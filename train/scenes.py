@@ -5,6 +5,7 @@ lens vary as in ``train.augment``.
 """
 
 import json
+import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -196,6 +197,25 @@ class WindowRecipe:
     """Share of the bare faces that get a mask drawn on."""
     hide_share: float = 0.06
     """Share of the faces, a part of which something hides; the label stays."""
+
+
+def chances_of(scenes: list[Scene], cutout_share: float, factors: dict[str, float], wrongly_often: float) -> np.ndarray:
+    """How often each scene is drawn, (n,), 1 in all: crowds more often than single faces.
+
+    Args:
+        scenes: n of them.
+        cutout_share: what cut-out faces get in all, if there are scenes of both kinds.
+        factors: by the name of a data set's folder; 1 for those not named.
+        wrongly_often: factor for scenes with a mask worn incorrectly.
+    """
+    whole = np.array([scene.whole for scene in scenes])
+    chances = np.array([math.sqrt(max(len(scene.faces_xyxy), 1)) for scene in scenes])
+    chances *= [factors.get(Path(scene.dataset).name, 1.0) for scene in scenes]
+    chances *= [wrongly_often if WORN_INCORRECTLY in scene.class_id else 1.0 for scene in scenes]
+    if whole.any() and not whole.all():
+        chances[whole] *= (1 - cutout_share) / chances[whole].sum()
+        chances[~whole] *= cutout_share / chances[~whole].sum()
+    return chances / chances.sum()
 
 
 Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
