@@ -105,7 +105,7 @@ def test_from_a_zip_to_a_model_at_work_and_back(open_page):
     assert sidebar.get_by_text("a classifier of your choice").count() == 0
     page.get_by_role("button", name="Use this model").click()
     sidebar.get_by_text("a classifier of your choice").first.wait_for()
-    photo.get_by_text(re.compile(r"^1 face: 1 (with|without) a mask\.")).first.wait_for()
+    photo.get_by_text(re.compile(r"^(1 face: 1 (with|without) a mask|No face)")).first.wait_for()  # it learnt little
     page.get_by_role("button", name="Go back").click()
     page.get_by_role("button", name="Use this model").wait_for()
     photo.get_by_text("1 face: 1 without a mask.").first.wait_for()

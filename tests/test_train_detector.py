@@ -111,12 +111,38 @@ def street(tmp_path_factory):
     return write_street(tmp_path_factory.mktemp("street") / "street", 12)
 
 
+def start(out, data, *settings, epochs_done=0):
+    """Start a run and wait for its next epoch."""
+    process = subprocess.Popen(
+        command(out, data, *settings), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    end = time.monotonic() + 250
+    while len(epochs_written(out)) <= epochs_done:
+        assert process.poll() is None, "it ended by itself"
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return process
+
+
 @pytest.fixture(scope="module")
 def finished_run(street, tmp_path_factory):
-    """A run that knows the street by heart."""
+    """A run that knows the street by heart, though it was asked to stop once and killed once: folder, last output."""
     out = tmp_path_factory.mktemp("runs") / "by-heart"
+    stopped = start(out, [street], *BY_HEART)
+    stopped.send_signal(signal.SIGTERM)
+    printed, _ = stopped.communicate(timeout=100)
+    assert stopped.returncode == 143
+    assert "start again with the same settings to go on" in printed
+    assert not (out / "card.json").exists()
+    killed = start(out, [street], *BY_HEART, epochs_done=len(epochs_written(out)))
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    kept = epochs_written(out)
+    # Had the kill come a little earlier, this file would not be there yet.
+    (out / "metrics.jsonl").unlink()
     done = train(out, [street], *BY_HEART)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert 2 <= len(kept) < 5 and f"Going on after epoch {kept[-1]}." in done.stdout
     return out, done.stdout
 
 
@@ -270,7 +296,7 @@ def test_batches_repeat_with_seed_and_epoch_and_large_windows_are_fewer(in_keras
     )
 
 
-# Interrupted runs
+# Interrupted and other runs
 
 
 @pytest.fixture(scope="module")
@@ -292,19 +318,6 @@ def short_run(little, tmp_path_factory):
     return out
 
 
-def start(out, data, *settings):
-    """Start a run and wait for its first epoch."""
-    process = subprocess.Popen(
-        command(out, data, *settings), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    end = time.monotonic() + 250
-    while not epochs_written(out):
-        assert process.poll() is None, "it ended by itself"
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return process
-
-
 def test_validation_is_judged_and_the_best_weights_are_kept(short_run, little):
     data, _ = little
     facts = json.loads((short_run / "data.json").read_text())
@@ -320,41 +333,13 @@ def test_validation_is_judged_and_the_best_weights_are_kept(short_run, little):
     assert [entry["name"] for entry in card.data] == ["street", "cut"]
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(short_run, little, tmp_path):
-    data, settings = little
-    out = tmp_path / "run"
-    process = start(out, data, *settings)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    kept = epochs_written(out)
-    assert kept in ([1], [1, 2])
-    # Had the kill come a little earlier, this file would not be there yet.
-    (out / "metrics.jsonl").unlink()
-    done = train(out, data, *settings)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert f"Going on after epoch {kept[-1]}." in done.stdout
-    assert epochs_written(out) == [1, 2, 3]
-    assert (out / "card.json").is_file()
-    # Optimizer, rate, windows and averages go on where they were: the same run, killed or not.
-    for line, expected in zip(lines_of(out), lines_of(short_run), strict=True):
-        assert line["loss"] == pytest.approx(expected["loss"], rel=0.02)
-        assert line["val_loss"] == pytest.approx(expected["val_loss"], rel=0.02)
-        assert line["learning_rate"] == pytest.approx(expected["learning_rate"], rel=1e-4)
-
-
-def test_sigterm_ends_cleanly_and_other_settings_are_refused_afterwards(little, tmp_path):
-    data, settings = little
-    out = tmp_path / "run"
-    process = start(out, data, *settings, "--epochs", "50")
-    process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=100)
-    assert process.returncode == 143
-    assert "start again with the same settings to go on" in printed
-    assert not (out / "card.json").exists()
-    refused = train(out, data, *settings, "--epochs", "50", "--seed", "1")
-    assert refused.returncode != 0
-    assert "other settings" in refused.stderr and "Traceback" not in refused.stderr
-    assert json.loads((out / "config.json").read_text())["epochs"] == 50
+def test_an_interrupted_run_goes_on_where_it_was(finished_run):
+    """Each epoch once, and at each the rate that an uninterrupted run has there: the optimizer counts on."""
+    lines = lines_of(finished_run[0])
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
+    for line in lines:
+        done = (50 * line["epoch"] - 10) / (50 * 5 - 10)  # after 10 steps of warming up
+        assert line["learning_rate"] == pytest.approx(3e-3 * (1 + np.cos(np.pi * done)) / 2, rel=0.01, abs=1e-6)
 
 
 def test_a_run_does_not_go_on_with_other_photos(short_run, little, tmp_path):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from train.augment import RECIPES
 from train.data import DataError
 
-DEFAULT_VIEWS = 2
+DEFAULT_VIEWS = 3
 RECIPE_PRESETS: dict[str, dict] = {
     "report": {
         "title": "The student's report",
@@ -41,7 +41,7 @@ RECIPE_PRESETS: dict[str, dict] = {
         "title": "Quick",
         "about": "About a minute for a thousand pictures: a few views of each face go through the frozen base once, "
         "and only the last layers learn. To see early whether the data are any good.",
-        "settings": {"features": "cached", "epochs": 15, "precision": "fp16"},
+        "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
     },
 }
 """Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people."""
