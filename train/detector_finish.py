@@ -58,7 +58,7 @@ def finish(out: Path) -> dict:
     rng = np.random.default_rng(config.seed)
     windows = [
         draw_window(scenes.train, rng.integers(len(scenes.train)), CALIBRATION_SIDE, config.recipe, rng)[0]
-        for _ in range(min(CALIBRATION_WINDOWS, 10 * len(scenes.train)))
+        for _ in range(min(CALIBRATION_WINDOWS, 4 * len(scenes.train)))
     ]
     heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
     export_litert(heads, out / "model.tflite", config.precision, np.stack(windows)[..., ::-1])

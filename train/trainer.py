@@ -24,6 +24,7 @@ from train.scores import classification_scores
 BEST, LAST, METRICS = "best.keras", "last.keras", "metrics.jsonl"
 # Keras' files are zip archives; this member more holds what is needed to go on.
 STATE_MEMBER = "mask_training_state.json"
+MAX_BATCH = 64
 # An epoch on kept features takes a fraction of a second, writing the whole network takes longer.
 SAVE_EVERY_S = 10.0
 STAGE_TEXTS = {
@@ -35,9 +36,17 @@ STAGE_TEXTS = {
 
 def predict(model, views: np.ndarray) -> np.ndarray:
     """Outputs for many views at once, (n, k) float32; for no views too."""
-    if not len(views):
+    count = len(views)
+    if not count:
         return np.empty((0, model.output_shape[-1]), np.float32)
-    return model.predict(views, batch_size=64, verbose=0)
+    # Batches of one size: TensorFlow prepares itself anew for every other one, which takes longer than it computes.
+    size = -(-count // -(-count // MAX_BATCH))
+    outputs = []
+    for start in range(0, count, size):
+        batch = views[start : start + size]
+        filled = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
+        outputs.append(model.predict_on_batch(filled))
+    return np.concatenate(outputs)[:count]
 
 
 class Trainer:
