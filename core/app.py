@@ -5,7 +5,7 @@ Of ``core``, only the modules named ``app…`` import Streamlit.
 
 import base64
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -243,26 +243,22 @@ def notice_method_in_use() -> None:
         st.rerun(scope="app")
 
 
-def part_of_the_app() -> None:
-    """Start over where Streamlit runs a page by itself; the first line of a page.
-
-    It takes a folder named ``pages`` for its older kind of app until ``st.navigation`` was called once since the start
-    of the server; a page that is opened before would come without our navigation.
-    """
-    from streamlit.runtime.pages_manager import PagesManager
-
-    # Once per visitor: should another Streamlit work otherwise, no page goes round in circles.
-    if getattr(PagesManager, "uses_pages_directory", False) and "part_of_the_app" not in st.session_state:
-        st.session_state["part_of_the_app"] = True
-        PagesManager.uses_pages_directory = False
-        st.rerun()
-
-
 def camera_problem() -> str | None:
     """Why the visitor's browser would give no picture, in one sentence, or ``None``; follows every change."""
     check = st.components.v2.component("camera_check", js=CAMERA_CHECK_JS)
     state = check(key="camera_check", on_problem_change=lambda: None)
     return CAMERA_PROBLEMS.get(state.get("problem") or "")
+
+
+def try_to(change: Callable, *arguments) -> None:
+    """Change something on the server and show the page anew, or say in one sentence why it could not be done."""
+    try:
+        with st.spinner("One moment …"):
+            change(*arguments)
+    except (ValueError, OSError) as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
 
 
 def plain(text: str) -> str:

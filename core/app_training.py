@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.app import plain
+from core.app import plain, try_to
 from core.classes import styles_of
 
 STATES = {
@@ -258,11 +258,11 @@ def run_forms(run, rename: Callable, set_note: Callable, delete: Callable) -> No
         with st.popover("Rename", icon=":material/edit:"):
             name = st.text_input("Name", run.name, max_chars=80, key=f"training_name_{run.id}")
             if st.button("Keep this name", key=f"training_rename_{run.id}"):
-                _try(rename, run.id, name)
+                try_to(rename, run.id, name)
         with st.popover("Note", icon=":material/sticky_note_2:"):
             note = st.text_area("Note", run.note, max_chars=2000, key=f"training_note_{run.id}")
             if st.button("Keep this note", key=f"training_keep_note_{run.id}"):
-                _try(set_note, run.id, note)
+                try_to(set_note, run.id, note)
         if run.state != "running":
             with st.popover("Delete", icon=":material/delete:"):
                 st.markdown(
@@ -270,18 +270,9 @@ def run_forms(run, rename: Callable, set_note: Callable, delete: Callable) -> No
                     "A model that was put to work from it stays."
                 )
                 if st.button("Delete for good", type="primary", key=f"training_delete_{run.id}"):
-                    _try(delete, run.id)
+                    try_to(delete, run.id)
     if run.note:
         st.caption(plain(run.note))
-
-
-def _try(change: Callable, *arguments) -> None:
-    try:
-        change(*arguments)
-    except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
 
 
 # A model that somebody brings

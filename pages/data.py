@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from core.app import part_of_the_app
+from core.app_start import part_of_the_app
 
 part_of_the_app()
-
 st.title("Data sets")
 
 # Only now, with the title on the screen, is anything heavy imported.
@@ -20,7 +19,7 @@ from core.card import ModelCard, ModelError  # noqa: E402
 from core.classifier import load_classifier  # noqa: E402
 from core.images import ImageError  # noqa: E402
 from train.augment import RECIPES  # noqa: E402
-from train.catalogue import (  # noqa: E402  # noqa: E402
+from train.catalogue import (  # noqa: E402
     Catalogue,
     build_catalogue,
     catalogue_stamp,

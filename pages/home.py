@@ -45,7 +45,8 @@ st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn
 
 st.subheader("Good to know")
 st.markdown(
-    "- **Private.** Pictures stay in this server's memory while you look at them. Nothing is stored or sent on.\n"
+    "- **Private.** Pictures stay in this server's memory while you look at them. Nothing is stored or sent on, unless "
+    "you add it to a data set yourself.\n"
     "- **Not perfect.** A verdict is an estimate with a probability beside it. Faces far away, half hidden or blurred "
     "are missed.\n"
     "- **To raise awareness.** It counts faces; it does not know who anybody is."

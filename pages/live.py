@@ -11,12 +11,12 @@ from core.app import (
     NOTICE_S,
     camera_problem,
     method_changed,
-    part_of_the_app,
     pipeline_or_stop,
     plain,
     settings_form,
     show_verdict_counts,
 )
+from core.app_start import part_of_the_app
 from core.charts import share_over_time
 from core.classes import CLASS_NAMES, WITH_MASK, vocabulary
 from core.ice import ice_servers

@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from core.app import part_of_the_app
+from core.app_start import part_of_the_app
 
 part_of_the_app()
-
 st.title("Make pictures")
 drawn_tab, own_tab = st.tabs(["Drawn masks", "Own samples"])
 

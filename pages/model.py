@@ -8,11 +8,12 @@ import streamlit as st
 from core.app import (
     method_words,
     notice_method_in_use,
-    part_of_the_app,
     pipeline_or_stop,
     plain,
     settings_form,
+    try_to,
 )
+from core.app_start import part_of_the_app
 from core.benchmark import FACES, frame_times_ms
 from core.card import MODELS_DIR, ModelCard, ModelError, faces_by_part, list_models, load_card, score_rows
 from core.charts import found_and_right, times_by_faces
@@ -22,21 +23,19 @@ from core.pipeline import PIPELINES, DetectionSettings, Method, method_for_model
 from core.scoreboard import as_table, load_scoreboards, method_title
 
 PARTS = {"train": "training", "val": "checks while training", "test": "test", "held_out": "street photos, test"}
-SHARES = ("Found", "Found and right", "With a mask", "Without", "Right", "Right, mean of the classes")
+SHARES = (
+    "Found",
+    "Found and right",
+    "Of two verdicts",
+    "With a mask",
+    "Without",
+    "Right",
+    "Right, mean of the classes",
+)
 KINDS = {"detector": "finds faces and judges them", "classifier": "judges faces"}
+WIDTHS = {"int8": "8-bit", "fp16": "16-bit", "float32": "32-bit"}
 # More class names than this are counted, not listed.
 MAX_NAMES = 8
-
-
-def try_to(change, *arguments) -> None:
-    """Do something to the models and show the page anew, or say in one sentence why it could not be done."""
-    try:
-        with st.spinner("One moment …"):
-            change(*arguments)
-    except ModelError as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
 
 
 def class_words(card: ModelCard) -> str:
@@ -85,6 +84,13 @@ def show_installed_models() -> None:
                     try_to(remove_model, name)
 
 
+def rounded(rows: list[dict]) -> list[dict]:
+    """Rows of a table with three digits behind the point: nothing here is measured more closely."""
+    return [
+        {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()} for row in rows
+    ]
+
+
 def percent_columns(names: tuple[str, ...] = SHARES) -> dict:
     """Columns of shares, as tables show them."""
     return {name: st.column_config.NumberColumn(format="percent") for name in names}
@@ -105,7 +111,7 @@ st.subheader(f"About {plain(card.name)}")
 facts = {
     "Verdicts": str(len(card.classes)),
     "Size": f"{file.stat().st_size / 1e6:.1f} MB",
-    "Numbers": card.precision,
+    "Numbers": WIDTHS.get(card.precision, card.precision),
     "Made": card.date or f"{datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d}",
 }
 for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
@@ -117,7 +123,7 @@ if finder := PIPELINES[method.pipeline].finds_with:
 st.subheader("How good it is")
 if rows := score_rows(card):
     st.markdown(f"**{plain(card.name)}**, measured when its training ended:")
-    st.dataframe(rows, hide_index=True, column_config=percent_columns((*SHARES, "Probability off by")))
+    st.dataframe(rounded(rows), hide_index=True, column_config=percent_columns((*SHARES, "Probability off by")))
 for board in load_scoreboards():
     table, figures = as_table(board), board.rows[0].figures
     st.markdown(
@@ -127,7 +133,7 @@ for board in load_scoreboards():
     )
     chart = found_and_right([row["Method"] for row in table], [row["Found and right"] for row in table])
     st.plotly_chart(chart, key=f"model_{board.photos}", config={"displayModeBar": False})
-    st.dataframe(table, hide_index=True, column_config=percent_columns())
+    st.dataframe(rounded(table), hide_index=True, column_config=percent_columns())
 st.caption(
     "A false alarm is a box where nobody marked a face; many show a face in the background that was left unmarked. "
     "mAP50, for engineers, is the mean average precision at an overlap of 0.5; 1 is perfect."

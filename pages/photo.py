@@ -9,7 +9,6 @@ import supervision as sv
 from core.annotate import annotate
 from core.app import (
     notice_method_in_use,
-    part_of_the_app,
     pipeline_or_stop,
     plain,
     settings_form,
@@ -17,6 +16,7 @@ from core.app import (
     show_reasons,
     show_verdict_counts,
 )
+from core.app_start import part_of_the_app
 from core.crops import fit_within
 from core.detections import resized
 from core.detector import MaskDetector

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.app import part_of_the_app, plain, server_jobs
+from core.app_start import part_of_the_app
 
 part_of_the_app()
 st.title("Training")
@@ -15,6 +15,7 @@ from pathlib import Path  # noqa: E402
 
 from core import app_results as results  # noqa: E402
 from core import app_training as parts  # noqa: E402
+from core.app import plain, server_jobs, try_to  # noqa: E402
 from core.app_data import show_end_of_job, show_job  # noqa: E402
 from core.card import MODELS_DIR, ModelError, install_model, load_card  # noqa: E402
 from core.images import encode_image  # noqa: E402
@@ -145,7 +146,7 @@ def progress() -> None:
             if st.button("Resume", icon=":material/resume:", key=f"training_resume_{run.id}",
                          help="Goes on after its last finished epoch, with the same settings."):  # fmt: skip
                 st.session_state["training_followed"] = run.id
-                act(manager.resume, run.id)
+                try_to(manager.resume, run.id)
     done = [run for run in runs if run.state == run_states.DONE]
     followed = st.session_state.get("training_followed")
     last = next((run for run in done if run.id == followed), max(done, key=lambda run: run.ended, default=None))
@@ -169,7 +170,7 @@ def running_now(before: dict[str, str]) -> None:
             if not run.from_command_line and st.button(
                 "Cancel", icon=":material/stop_circle:", disabled=run.stopping, key=f"training_cancel_{run.id}"
             ):
-                act(manager.cancel, run.id)
+                try_to(manager.cancel, run.id)
             epochs, head = epochs_of(config)
             parts.show_curves(f"training_now_{run.id}", read_steps(run.folder), read_metrics(run.folder), epochs, head)
             parts.show_log(read_log(run.folder))
@@ -180,7 +181,7 @@ def running_now(before: dict[str, str]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{place}. {plain(run.name)}", width="content")
             if st.button("Take out", icon=":material/close:", key=f"training_take_out_{run.id}"):
-                act(manager.cancel, run.id)
+                try_to(manager.cancel, run.id)
 
 
 def epochs_of(settings: dict) -> tuple[int, int]:
@@ -189,16 +190,6 @@ def epochs_of(settings: dict) -> tuple[int, int]:
     if not settings.get("fine_tune_blocks"):
         return head, 0
     return head + int(settings.get("fine_tune_epochs") or 0), head
-
-
-def act(change, *arguments) -> None:
-    """Do something to the runs and show the page anew, or say why it could not be done."""
-    try:
-        change(*arguments)
-    except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
 
 
 def show_result(run: Run) -> None:
@@ -335,7 +326,7 @@ def all_runs() -> None:
                 f"{parts.STATES[run.state][0]} {parts.STATES[run.state][1].capitalize()}. {plain(run.sentence)}"
             )
             if run.can_resume and st.button("Resume", icon=":material/resume:", key=f"training_resume_{run.id}"):
-                act(manager.resume, run.id)
+                try_to(manager.resume, run.id)
             epochs, head = epochs_of(run.settings)
             parts.show_curves(f"training_{run.id}", read_steps(run.folder), read_metrics(run.folder), epochs, head)
             parts.show_log(read_log(run.folder))
@@ -361,7 +352,7 @@ def row_of(run: Run) -> dict:
         "Test": scores.get("accuracy"),
         "Test faces": scores.get("images"),
         "Begun": datetime.fromtimestamp(run.created),
-        "Minutes": run.spent_s / 60,
+        "Minutes": run.spent_s / 60 if run.spent_s else None,
         "Note": run.note,
     }
 
@@ -378,7 +369,7 @@ def bring_a_model() -> None:
             f"{card.input_size} × {card.input_size} pixels."
         )
         if in_use().method.model != card.name and st.button("Use this model", icon=":material/play_arrow:"):
-            act(use, method_for_model(card.name, card.kind))
+            try_to(use, method_for_model(card.name, card.kind))
     given = parts.upload_form(list(PIXELS), MAX_BYTES // 1_000_000)
     if not given:
         return

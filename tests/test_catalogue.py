@@ -17,7 +17,6 @@ from train.augment import REPORT
 from train.catalogue import (
     THUMBNAIL_SIDE,
     build_catalogue,
-    cache_dir,
     catalogue_stamp,
     default_split,
     open_catalogue,
@@ -26,6 +25,7 @@ from train.catalogue import (
 from train.data import read_samples
 from train.gallery import Filter, facts, leak_of_random_split, matching, near_copy_places
 from train.library import find_dataset
+from train.places import cache_dir
 from train.repairs import Repairs
 from train.second_opinion import judge, open_opinion, suspicious
 from train.split import photo_groups, split_samples

@@ -8,7 +8,6 @@ only at files that are new or changed.
 import io
 import json
 import os
-import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from core.jobs import Cancelled, Report, no_report
 from train.config import TrainConfig
 from train.layouts import Picture
 from train.library import DataSet, apply_repairs, class_order, read_pictures, repairs_path
-from train.places import data_dir
+from train.places import cache_dir, data_dir
 from train.repairs import Repairs
 from train.split import HASH_SIDE, near_copy_groups
 
@@ -222,16 +221,6 @@ def open_catalogue(dataset: DataSet) -> Catalogue | None:
 def catalogue_stamp(dataset: DataSet) -> tuple[int, int]:
     """Changes whenever the catalogue was built anew or a label was repaired."""
     return tuple(_stamp(path)[1] for path in (cache_dir(dataset.name) / "index.npz", repairs_path(dataset.folder)))
-
-
-def cache_dir(name: str) -> Path:
-    """Where the app keeps what it knows of a data set; may be deleted at any time."""
-    return data_dir() / ".cache" / name
-
-
-def forget_catalogue(name: str) -> None:
-    """Delete what is kept of a data set."""
-    shutil.rmtree(cache_dir(name), ignore_errors=True)
 
 
 def default_split() -> str:

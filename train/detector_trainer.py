@@ -226,9 +226,9 @@ class DetectorTrainer:
         write_atomic(self.out / "metrics.jsonl", lambda path: path.write_text(lines))
 
     def save_averaged(self, path: Path) -> None:
-        """The model with its averaged weights, without what only training needs."""
+        """The model with its averaged weights."""
         with self._averaged_weights():
-            write_atomic(path, lambda temporary: self.model.save(temporary, include_optimizer=False))
+            write_atomic(path, self.model.save)
 
 
 def load_averaged(path: Path) -> keras.Model:

@@ -30,12 +30,13 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     if (out / "card.json").is_file():
         return json.loads((out / "report.json").read_text())
     kept = out / (BEST if config.keep == "best" else LAST)
-    model = keras.models.load_model(kept, safe_mode=True)
+    # Uncompiled: what only training needs does not go into the model that people download.
+    model = keras.models.load_model(kept, safe_mode=True, compile=False)
     split = faces.split
     val_views = plain_views(faces, split.val, INPUT_SIZE)
     temperature = best_temperature(predict(logits_model(model), val_views), faces.labels[split.val])
     divide_logits(model, temperature)
-    write_atomic(out / "model.keras", lambda path: model.save(path, include_optimizer=False))
+    write_atomic(out / "model.keras", lambda path: model.save(path))
 
     some = np.random.default_rng(config.seed).permutation(split.train)[:CALIBRATION_IMAGES]
     calibration = np.stack(

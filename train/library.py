@@ -21,7 +21,7 @@ from core.classes import CLASS_NAMES
 from core.files import write_json
 from train.annotations import read_layout
 from train.layouts import LAYOUTS, DataError, Picture, layout_of, walk
-from train.places import allowed_dirs, data_dir
+from train.places import allowed_dirs, cache_dir, data_dir
 from train.repairs import Repairs
 
 __all__ = [
@@ -304,4 +304,4 @@ def delete_dataset(name: str) -> None:
             shutil.rmtree(doomed, ignore_errors=True)
         for suffix in (CARD, REPAIRS):
             (data_dir() / f"{name}{suffix}").unlink(missing_ok=True)
-        shutil.rmtree(data_dir() / ".cache" / name, ignore_errors=True)
+        shutil.rmtree(cache_dir(name), ignore_errors=True)

@@ -21,7 +21,7 @@ from core.files import write_atomic, write_json
 from core.images import encode_image
 from train.layouts import IMAGE_FOLDERS, NOTE_FOLDERS, SPLITS, DataError, clean_label
 from train.library import CARD, LINK, clean_name, delete_dataset, names_lock
-from train.places import data_dir
+from train.places import cache_dir, data_dir
 
 DEFAULT_NAME = "own-samples"
 # Around the face, as a share of its longer side: enough for views that are turned or shifted.
@@ -93,7 +93,7 @@ def delete_last(dataset_name: str) -> str | None:
             path.parent.rmdir()
         if _pictures(folder):
             # The thumbnail goes with its picture; the gallery makes the others again.
-            shutil.rmtree(data_dir() / ".cache" / folder.name, ignore_errors=True)
+            shutil.rmtree(cache_dir(folder.name), ignore_errors=True)
         else:
             delete_dataset(folder.name)
         return path.relative_to(folder).as_posix()

@@ -15,6 +15,11 @@ def data_dir() -> Path:
     return Path(os.environ.get("MASK_DATA_DIR") or HOME / "data").absolute()
 
 
+def cache_dir(name: str) -> Path:
+    """What the app keeps of a data set to be fast; may be deleted at any time."""
+    return data_dir() / ".cache" / name
+
+
 def runs_dir() -> Path:
     """The folder of training runs; it may not exist yet."""
     return Path(os.environ.get("MASK_RUNS_DIR") or HOME / "runs").absolute()

@@ -18,8 +18,9 @@ from core.images import ImageError, read_image
 from core.in_use import in_use
 from core.jobs import Cancelled, Report, no_report
 from core.pipeline import PIPELINES
-from train.catalogue import Catalogue, cache_dir
+from train.catalogue import Catalogue
 from train.layouts import Picture
+from train.places import cache_dir
 
 PER_REPORT = 32
 FACE_SIDE = 112
