@@ -47,7 +47,8 @@ class ModelCard:
     """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``)."""
     calibration: dict = field(default_factory=dict)
     """Detector: ``center_scale`` and ``center_offset`` make its centre logits probabilities, ``temperature`` divides
-    its state logits."""
+    its state logits, ``state_offsets`` are added to them. ``centers`` may hold scale and offset for a speed by its
+    name: who looks more often finds more, real faces and others."""
     color_order: str = "RGB"
     scaling: str = "inside the model; pixels go in as 0..255"
     precision: str = "int8"
@@ -150,6 +151,10 @@ def load_card(path: Path | str) -> ModelCard:
             value = getattr(card, table)
             if not isinstance(value, dict) or not isinstance(value.get(name), int | float):
                 raise ModelError(f"{path} has no number {name!r} in {table!r}; restore it or train the model again.")
+        centers = card.calibration.get("centers", {})
+        pairs = list(centers.values()) if isinstance(centers, dict) else [None]
+        if not all(isinstance(p, list) and len(p) == 2 and all(isinstance(n, int | float) for n in p) for p in pairs):
+            raise ModelError(f"{path} needs two numbers by speed in 'centers'; restore it or train the model again.")
         if tuple(card.classes) != CLASS_NAMES or card.calibration["temperature"] <= 0:
             raise ModelError(f"{path} is no detector's card: all three classes and a temperature above 0 are needed.")
     return dataclasses.replace(card, classes=tuple(card.classes))

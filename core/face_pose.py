@@ -73,11 +73,17 @@ def find_pose(frame_bgr: np.ndarray, face_xyxy: np.ndarray | tuple[float, float,
     size = box[2:] - box[:2]
     eyes = _find_eyes(frame_bgr, box) if size[0] >= MIN_FACE_WIDTH else None
     if eyes is None:
-        left, right = box[:2] + np.array(EYES_IN_BOX) * size
-        return _pose(left, right, 0.0, box, "box")
+        return usual_pose(box)
     left, right = eyes
     tilt = np.rad2deg(np.arctan2(*(right - left)[::-1]))
     return _pose(left, right, float(tilt), box, "eyes")
+
+
+def usual_pose(face_xyxy: np.ndarray) -> FacePose:
+    """An upright face with its eyes where they are in most faces; nothing is looked for."""
+    box = np.asarray(face_xyxy, np.float64)
+    left, right = box[:2] + np.array(EYES_IN_BOX) * (box[2:] - box[:2])
+    return _pose(left, right, 0.0, box, "box")
 
 
 def _pose(left: np.ndarray, right: np.ndarray, tilt_deg: float, box: np.ndarray, source: str) -> FacePose:

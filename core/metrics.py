@@ -16,6 +16,7 @@ AP_IOU = 0.5
 CALIBRATION_BINS = 15
 # A box under a class less likely than this could hardly change an average precision.
 LEAST_RANKED = 1e-3
+TWO_STATES = [WITH_MASK, WITHOUT_MASK]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class EvaluationResult:
     """Share of the faces that are found and judged right."""
     mask_found_and_right: float | None
     bare_found_and_right: float | None
+    found_and_right_two_state: float | None
+    """The same with two states, as ``map50_two_state``: of the faces with a mask or none, the share that is found and
+    for which the true one of these two is the likelier."""
     false_alarms_per_photo: float | None
     """Boxes per photo that overlap no annotated face, of any size or class, by 0.3."""
     ap50: dict[str, float | None]
@@ -65,6 +69,7 @@ class Evaluation:
         self._faces = np.zeros(len(CLASS_NAMES), int)
         self._found = np.zeros(len(CLASS_NAMES), int)
         self._right = np.zeros(len(CLASS_NAMES), int)
+        self._right_of_two = 0
         self._photos: list[tuple[sv.Detections, sv.Detections]] = []
         self._confidence: list[np.ndarray] = []
         self._judged_right: list[np.ndarray] = []
@@ -92,6 +97,11 @@ class Evaluation:
             self._faces[class_id] += (truth.class_id[counts] == class_id).sum()
             self._found[class_id] += (truth.class_id[true] == class_id).sum()
             self._right[class_id] += (truth.class_id[true[right]] == class_id).sum()
+        two = shown.data[PROBABILITIES][predicted][:, TWO_STATES]
+        self._right_of_two += sum(
+            truth.class_id[i] in TWO_STATES and p.max() > 0 and TWO_STATES[p.argmax()] == truth.class_id[i]
+            for i, p in zip(true, two, strict=True)
+        )
         best_overlap = overlaps(shown.xyxy, truth.xyxy).max(axis=1, initial=0)
         self._false_alarms += int((best_overlap < FALSE_ALARM_IOU).sum())
         self._photos.append((shown if ranked is None else ranked, truth))
@@ -109,6 +119,7 @@ class Evaluation:
             found_and_right=_share(self._right.sum(), faces),
             mask_found_and_right=_share(self._right[WITH_MASK], self._faces[WITH_MASK]),
             bare_found_and_right=_share(self._right[WITHOUT_MASK], self._faces[WITHOUT_MASK]),
+            found_and_right_two_state=_share(self._right_of_two, int(self._faces[TWO_STATES].sum())),
             false_alarms_per_photo=_share(self._false_alarms, photos),
             ap50={name: three.get(i) for i, name in enumerate(CLASS_NAMES)},
             map50_two_state=_mean(two.get(WITH_MASK), two.get(WITHOUT_MASK)),

@@ -66,6 +66,7 @@ def as_table(board: Scoreboard) -> list[dict]:
     columns = {
         "Found": "found",
         "Found and right": "found_and_right",
+        "Of two verdicts": "found_and_right_two_state",
         "With a mask": "mask_found_and_right",
         "Without": "bare_found_and_right",
         "False alarms a photo": "false_alarms_per_photo",

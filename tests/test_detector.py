@@ -131,6 +131,31 @@ def test_a_face_that_fills_the_frame_is_left_to_the_near_look_and_small_ones_are
     assert looks == [(1, 480, 640, 3), (1, 192, 256, 3)]
 
 
+def test_a_mirrored_look_takes_the_mean_of_both(build):
+    class Lopsided(PaintedNetwork):
+        """Surer of what lies on the left, and its boxes reach too far to the right."""
+
+        def __call__(self, pixels_rgb):
+            state, center, log_edges = super().__call__(pixels_rgb)
+            half = center.shape[2] // 2
+            seen = center[:, :, :half] > BACKGROUND
+            center[:, :, :half][seen] += 2
+            log_edges[..., 2] += np.log(1.2)
+            return [state, center, log_edges]
+
+    face = (100, 100, 184, 200)  # its centre is that of a cell, from either side
+    frame = painted_frame((640, 480), [(2, face)])
+    once, twice = Speed("", "", 640), Speed("", "", 640, mirrored=True)
+    detector = build(Lopsided)
+    (box,), (score,), _ = detector.find(frame, once)
+    assert box[2] > face[2] + 6 and score == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-5)
+    (box,), (score,), (states,) = detector.find(frame, twice)
+    # Half of 20 % of 42 px too much on either side; logarithms are averaged, not pixels.
+    assert box == pytest.approx([100 - 42 * (1.2**0.5 - 1), 100, 184 + 42 * (1.2**0.5 - 1), 200], abs=2.5)
+    assert score == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-5) and states.argmax() == 2
+    assert [network.shapes[-1] for network in detector._networks[:1]] == [(1, 480, 640, 3)]
+
+
 def test_likeliest_first(build):
     class TwoHeights(PaintedNetwork):
         def __call__(self, pixels_rgb):
@@ -247,6 +272,18 @@ def test_the_least_score_is_in_calibrated_units(build, calibration, probability,
     frame = painted_frame((800, 600), [(1, (180, 40, 240, 100))])
     assert len(detector.find(frame, speed, min_score=probability - 0.01)[0]) == 1
     assert len(detector.find(frame, speed, min_score=probability + 0.01)[0]) == 0
+
+
+def test_each_speed_has_its_own_calibration_of_centres(build):
+    class Fixed(PaintedNetwork):
+        center_logit = 0.6
+
+    detector = build(Fixed, centers={"fast": [2.0, -1.0], "another app's": [9.0, 9.0]})
+    frame = painted_frame((800, 600), [(1, (180, 40, 240, 100))])
+    for speed, logit in (("fast", 0.2), ("balanced", 0.6), (Speed("", "", 512), 0.6)):
+        assert detector.find(frame, speed)[1] == pytest.approx([1 / (1 + np.exp(-logit))], abs=1e-5)
+        if isinstance(speed, str):
+            assert detector.center_map(frame, speed).max() == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
 
 
 @pytest.mark.parametrize(("min_score", "any_found"), [(0.0, True), (1.0, False)], ids=["0", "1"])
@@ -416,6 +453,9 @@ def test_a_model_is_loaded_by_its_name(tmp_path, monkeypatch):
         pytest.param({"calibration": {}}, "no number 'center_offset' in 'calibration'", id="no calibration"),
         pytest.param({"calibration__center_scale": "2"}, "center_scale", id="scale is text"),
         pytest.param({"calibration__center_offset": None}, "center_offset", id="offset is nothing"),
+        pytest.param({"calibration__centers": {"fast": [1]}}, "two numbers by speed", id="one number for a speed"),
+        pytest.param({"calibration__centers": {"fast": [1, "0"]}}, "two numbers", id="a speed's offset is text"),
+        pytest.param({"calibration__centers": 3}, "two numbers by speed", id="centers are a number"),
         pytest.param({"calibration__temperature": 0}, "temperature above 0", id="temperature 0"),
         pytest.param({"classes": ["with_mask", "without_mask"]}, "all three classes", id="two classes"),
         pytest.param({"classes": list(CLASS_NAMES[::-1])}, "all three classes", id="classes in another order"),

@@ -122,6 +122,17 @@ def test_the_calibration_error_is_that_of_the_faces_found():
     assert evaluate((no_detections(), truth)).verdict_calibration_error is None
 
 
+def test_of_two_states_the_likelier_counts_and_masks_worn_incorrectly_are_left_out():
+    truth = make_detections([A, B, C], [0, 1, 2])
+    probabilities = [[0.4, 0.05, 0.55], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]
+    shown = make_detections([A, B, C], [2, 0, 2], [0.55, 0.5, 0.8], probabilities=probabilities)
+    result = evaluate((shown, truth))
+    assert result.found_and_right == pytest.approx(1 / 3) and result.found_and_right_two_state == 0.5
+    sure = make_detections([A], [2], [0.9])  # nothing is known of the other two states
+    assert evaluate((sure, truth)).found_and_right_two_state == 0.0
+    assert evaluate((no_detections(), make_detections([C], [2]))).found_and_right_two_state is None
+
+
 def test_a_box_is_ranked_under_every_class_by_its_probability():
     truth = make_detections([A, B], [0, 2])
     probabilities = [[0.9, 0.05, 0.05], [0.5, 0.1, 0.4]]

@@ -8,6 +8,7 @@ import pytest
 
 from core.classes import WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY
 from core.crops import GREY
+from core.sample import sample_photo
 from tests.test_data import write_class_folders, write_voc
 from train import scenes as scenes_module
 from train.data import DataError
@@ -493,10 +494,11 @@ def test_a_drawn_mask_changes_the_label_and_the_lower_half_of_the_face(no_light)
         rows, columns = np.nonzero((picture != plain).any(axis=-1))
         assert len(rows) > 0.15 * (x2 - x1) * (y2 - y1)
         assert rows.min() > y1 + 0.25 * (y2 - y1), "eyes stay free"
-        assert columns.min() > x1 - 4 and columns.max() < x2 + 4
+        beside = 0.15 * (x2 - x1)  # shadow and ear loops
+        assert columns.min() > x1 - beside and columns.max() < x2 + beside
         labels.append(class_id[0])
-        nose = int(y1 + 0.5 * (y2 - y1)), int((x1 + x2) / 2)
-        covered = bool((picture[nose] != plain[nose]).any())
+        nose = int(y1 + 0.54 * (y2 - y1)), int((x1 + x2) / 2)
+        covered = np.abs(picture[nose].astype(int) - plain[nose]).max() > 20  # more than a shadow
         assert covered == (class_id[0] == WITH_MASK), "a mask below the nose is worn incorrectly"
     assert len(labels) >= 20
     assert set(labels) == {WITH_MASK, WORN_INCORRECTLY}
@@ -569,3 +571,25 @@ def test_cut_out_faces_get_their_share_whatever_else_is_set():
     chances = chances_of(scenes, 0.2, {"street": 9.0}, 1.0)
     assert chances.tolist() == pytest.approx([0.8, 0.05, 0.05, 0.05, 0.05])
     assert chances_of(scenes[1:], 0.2, {}, 1.0).tolist() == pytest.approx([0.25] * 4), "none of the other kind"
+
+
+# Drawn masks
+
+
+def test_masks_are_drawn_in_every_way_of_wearing_and_the_label_says_how():
+    face, photo = np.array([182.0, 65.1, 269.5, 175.6]), sample_photo(False)
+    at = lambda share: int(face[1] + share * (face[3] - face[1]))  # noqa: E731
+    middle = slice(int(face[[0, 2]].mean()) - 5, int(face[[0, 2]].mean()) + 5)
+    labels, mouths = [], []
+    for seed in range(120):
+        dressed, label = scenes_module._put_on(photo, face, np.random.default_rng(seed))
+        changed = np.abs(dressed.astype(int) - photo).max(axis=-1) > 20  # more than a mask's shadow
+        assert changed.any() and dressed.shape == photo.shape and dressed.dtype == np.uint8
+        nose, mouth = (changed[at(share), middle].mean() > 0.5 for share in (0.58, 0.75))
+        labels.append(label)
+        assert nose == (label == WITH_MASK), seed
+        if label == WORN_INCORRECTLY:
+            mouths.append(mouth)
+    counts = np.bincount(labels, minlength=3)
+    assert 50 < counts[WITH_MASK] < 95 and counts[WITHOUT_MASK] == 0
+    assert 0.2 < np.mean(mouths) < 0.8, "under the nose, and on the chin"

@@ -7,7 +7,14 @@ from core.pipeline import DEFAULT_PIPELINE, PIPELINES
 from core.scoreboard import Row, as_table, load_scoreboards, method_title, record
 
 FIGURES = {
-    **{"photos": 3, "faces": 4, "min_face_px": 24.0, "found": 1.0, "found_and_right": 0.75},
+    **{
+        "photos": 3,
+        "faces": 4,
+        "min_face_px": 24.0,
+        "found": 1.0,
+        "found_and_right": 0.75,
+        "found_and_right_two_state": 0.8,
+    },
     **{"mask_found_and_right": 1.0, "bare_found_and_right": 0.5, "false_alarms_per_photo": 0.2},
     **{"map50_two_state": 0.9, "map50_three_state": None},
 }

@@ -6,6 +6,7 @@ face is shown, and writes report and card.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 from core.boxes import match_boxes, overlaps, shorter_sides
 from core.card import ModelCard, file_sha256
 from core.classes import CLASS_NAMES
-from core.detector import DEFAULT_SPEED, MaskDetector
+from core.detector import DEFAULT_SPEED, SPEEDS, MaskDetector
 from core.files import write_atomic, write_json
 from core.metrics import FALSE_ALARM_IOU, FOUND_IOU, calibration_error
 from train.config import run_settings, versions
@@ -53,7 +54,7 @@ def finish(out: Path) -> dict:
         model = keras.models.load_model(out / BEST, safe_mode=True, compile=False)
     else:
         model = load_averaged(out / LAST)
-    write_atomic(out / "model.keras", lambda path: model.save(path, include_optimizer=False))
+    write_atomic(out / "model.keras", lambda path: model.save(path))
     write_weights(model, out / "weights.npz")
     rng = np.random.default_rng(config.seed)
     windows = [
@@ -91,8 +92,7 @@ def finish(out: Path) -> dict:
     judged = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
     calibration = _calibration(_look_at(judged, MaskDetector(card, out / "model.tflite")))
     card = dataclasses.replace(card, calibration=calibration)
-    seen = _look_at(judged, MaskDetector(card, out / "model.tflite"))
-    face_scores, facts = _choose_scores(seen)
+    face_scores, facts = _choose_scores(_look_at(judged, MaskDetector(card, out / "model.tflite")))
     report = {
         "epoch": read_state(out / LAST)["epochs_done"]
         if config.keep == "last"
@@ -126,36 +126,44 @@ class _Seen:
     true: np.ndarray
 
 
-def _look_at(scenes: list[Scene], detector: MaskDetector) -> list[_Seen]:
-    seen = []
-    for scene in scenes:
-        xyxy, score, probabilities = detector.find(scene.photo_bgr, DEFAULT_SPEED, 0.02)
+def _look_at(scenes: list[Scene], detector: MaskDetector) -> dict[str, list[_Seen]]:
+    """Every photo at every speed."""
+    seen = {speed: [] for speed in SPEEDS}
+    for speed, scene in itertools.product(SPEEDS, scenes):
+        xyxy, score, probabilities = detector.find(scene.photo_bgr, speed, 0.02)
         large = shorter_sides(xyxy) >= 0.7 * MIN_FACE_PX
         xyxy, score, probabilities = xyxy[large], score[large], probabilities[large]
-        seen.append(_Seen(scene, xyxy, score, probabilities, *match_boxes(xyxy, scene.faces_xyxy, FOUND_IOU)))
+        seen[speed].append(_Seen(scene, xyxy, score, probabilities, *match_boxes(xyxy, scene.faces_xyxy, FOUND_IOU)))
     return seen
 
 
-def _calibration(seen: list[_Seen]) -> dict[str, float]:
-    """Scale and offset that make the centre's logit a probability (Platt 1999), and the states' temperature."""
-    from sklearn.linear_model import LogisticRegression
-
-    logits = np.concatenate([_logit(s.score) for s in seen])
-    is_face = np.concatenate([np.isin(np.arange(len(s.score)), s.predicted) for s in seen])
-    scale, offset = 1.0, 0.0
-    if 0 < is_face.sum() < len(is_face):
-        fit = LogisticRegression(C=1e6).fit(logits[:, None], is_face)
-        if fit.coef_[0, 0] > 0:
-            scale, offset = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+def _calibration(by_speed: dict[str, list[_Seen]]) -> dict:
+    """Scale and offset by speed that make the centre's logit a probability, and what calibrates the states."""
+    centers = {speed: _center_calibration(seen) for speed, seen in by_speed.items()}
+    seen = [s for photos in by_speed.values() for s in photos]
     state_logits = np.concatenate([np.log(np.maximum(s.probabilities[s.predicted], 1e-9)) for s in seen])
     states = np.concatenate([s.scene.class_id[s.true] for s in seen])
     temperature, offsets = best_offsets(state_logits, states)
     return {
-        "center_scale": round(scale, 4),
-        "center_offset": round(offset, 4),
+        "center_scale": centers[DEFAULT_SPEED][0],
+        "center_offset": centers[DEFAULT_SPEED][1],
+        "centers": centers,
         "temperature": round(temperature, 4),
         "state_offsets": [round(float(offset), 4) for offset in offsets],
     }
+
+
+def _center_calibration(seen: list[_Seen]) -> list[float]:
+    """Scale and offset (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    logits = np.concatenate([_logit(s.score) for s in seen])
+    is_face = np.concatenate([np.isin(np.arange(len(s.score)), s.predicted) for s in seen])
+    if 0 < is_face.sum() < len(is_face):
+        fit = LogisticRegression(C=1e6).fit(logits[:, None], is_face)
+        if fit.coef_[0, 0] > 0:
+            return [round(float(fit.coef_[0, 0]), 4), round(float(fit.intercept_[0]), 4)]
+    return [1.0, 0.0]
 
 
 def _logit(p: np.ndarray) -> np.ndarray:
@@ -163,15 +171,16 @@ def _logit(p: np.ndarray) -> np.ndarray:
     return np.log(p / (1 - p))
 
 
-def _choose_scores(seen: list[_Seen]) -> tuple[dict[str, float], dict]:
-    """From which score on a face is shown, by use, and what that gives on these photos."""
+def _choose_scores(by_speed: dict[str, list[_Seen]]) -> tuple[dict[str, float], dict]:
+    """From which score on a face is shown, by use, all speeds counted; and what that gives at the default speed."""
+    seen = by_speed[DEFAULT_SPEED]
     chosen, facts = {}, {"photos": len(seen)}
     candidates = np.arange(SCORE_RANGE[0], SCORE_RANGE[1] + 1e-9, 0.01)
-    figures = [_figures(seen, score) for score in candidates]
+    figures = [_figures([s for photos in by_speed.values() for s in photos], score) for score in candidates]
     for use, beta in BETA.items():
         place = max(range(len(candidates)), key=lambda i: _f_measure(figures[i], beta))
         chosen[use] = round(float(candidates[place]), 2)
-        facts[use] = figures[place]
+        facts[use] = _figures(seen, chosen[use])
     right = np.concatenate([s.probabilities[s.predicted].argmax(1) == s.scene.class_id[s.true] for s in seen])
     sure = np.concatenate([s.probabilities[s.predicted].max(1, initial=0) for s in seen])
     facts["verdict_calibration_error"] = calibration_error(sure, right)

@@ -95,6 +95,7 @@ def format_table(title: str, result: EvaluationResult) -> str:
         ("found and right", percent(result.found_and_right)),
         ("  with a mask", percent(result.mask_found_and_right)),
         ("  without a mask", percent(result.bare_found_and_right)),
+        ("found and right, two states", percent(result.found_and_right_two_state)),
         ("false alarms a photo", number(result.false_alarms_per_photo, 2)),
         *((f"AP at IoU 0.5, {name}", number(result.ap50[name])) for name in CLASS_NAMES),
         ("mAP50, two states", number(result.map50_two_state)),

@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 
 from core.boxes import match_boxes, overlaps, shorter_sides
-from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY
+from core.classes import CLASS_NAMES, WITHOUT_MASK, WORN_INCORRECTLY
 from core.crops import GREY, fit_within, resize
 from core.drawn_mask import draw_mask
+from core.face_pose import usual_pose
 from core.images import read_image
+from core.mask_kinds import MASK_KINDS, WEARING, put_on
 from train.augment import Augmentation, change_pixels
 from train.data import HELD_OUT_LIST, DataError, is_pascal_voc, picture_files, read_list, read_pascal_voc
 from train.pseudo_boxes import picture_key
@@ -40,6 +42,11 @@ SAME_FACE_IOU, TRUST_IN_FOUND = 0.35, 0.5
 OTHER_FACE_IOU, SURE_SCORE = 0.2, 0.75
 # How much the place of such a face counts as background: mostly blurred or half hidden ones are left out on purpose.
 UNANNOTATED_COUNTS = 0.25
+# How far a simple mask has slipped, as a share of the face's height: the nose is free, or the mouth too.
+SLIPPED = {"under_nose": (0.24, 0.34), "on_chin": (0.36, 0.5)}
+MASK_COLORS = np.array(
+    [(150, 195, 225), (235, 240, 245), (25, 25, 30), (170, 205, 190), (60, 90, 150), (190, 150, 170), (120, 120, 125)]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,12 +367,7 @@ def _dress(picture, faces, class_id, how: WindowRecipe, rng: np.random.Generator
         w, h = x2 - x1, y2 - y1
         inside = x1 > 1 and y1 > 1 and x2 < width - 1 and y2 < height - 1
         if class_id[i] == WITHOUT_MASK and inside and min(w, h) >= 16 and rng.random() < how.draw_share:
-            color = tuple(int(c) for c in rng.choice(MASK_COLORS)) if rng.random() < 0.7 else None
-            color = color or tuple(int(c) for c in rng.integers(10, 250, 3))
-            wrongly = rng.random() < 0.35
-            drop = rng.uniform(0.2, 0.34) * h if wrongly else 0.0  # nose, or nose and mouth, stay free
-            picture = draw_mask(picture, (x1, y1 + drop, x2, y2 + 0.6 * drop), rng.uniform(-6, 6), color)
-            class_id[i] = WORN_INCORRECTLY if wrongly else WITH_MASK
+            picture, class_id[i] = _put_on(picture, box, rng)
         elif min(w, h) >= 16 and rng.random() < how.hide_share:
             part_w, part_h = w * rng.uniform(0.2, 0.5), h * rng.uniform(0.2, 0.4)
             px, py = rng.uniform(x1, x2 - part_w), rng.uniform(y1, y2 - part_h)
@@ -376,6 +378,14 @@ def _dress(picture, faces, class_id, how: WindowRecipe, rng: np.random.Generator
     return picture, class_id
 
 
-MASK_COLORS = np.array(
-    [(150, 195, 225), (235, 240, 245), (25, 25, 30), (170, 205, 190), (60, 90, 150), (190, 150, 170), (120, 120, 125)]
-)
+def _put_on(picture: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """One face with a drawn mask, and its class; half of the masks are simple shapes that slip by any amount."""
+    wearing = rng.choice(list(WEARING), p=(0.6, 0.2, 0.2))
+    label = CLASS_NAMES.index(WEARING[wearing].label)
+    if rng.random() < 0.5:
+        return put_on(picture, usual_pose(box), str(rng.choice(list(MASK_KINDS))), wearing, rng), label
+    x1, y1, x2, y2 = box
+    color = rng.choice(MASK_COLORS) if rng.random() < 0.7 else rng.integers(10, 250, 3)
+    drop = (y2 - y1) * (rng.uniform(*SLIPPED[wearing]) if wearing in SLIPPED else 0.0)
+    place = (x1, y1 + drop, x2, y2 + drop * rng.uniform(0.2, 0.6))
+    return draw_mask(picture, place, rng.uniform(-6, 6), tuple(map(int, color))), label
