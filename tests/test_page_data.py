@@ -115,7 +115,7 @@ def test_a_failed_import_is_told_in_a_sentence(monkeypatch):
     def offline(report):
         raise ValueError("GitHub cannot be reached; *try* later.")
 
-    monkeypatch.setattr("train.imports.fetch_report_set", offline)
+    monkeypatch.setattr("pages.views.data_add.fetch_report_set", offline)
     app = open_page()
     app.segmented_control[0].set_value("The report's set")
     run(app).button[0].click()

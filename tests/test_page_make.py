@@ -130,7 +130,7 @@ def test_progress_survives_a_reload_and_can_be_cancelled(people, monkeypatch):
         while not go_on.wait(0.01):
             report(1, 4, "Face 2 of 4")
 
-    monkeypatch.setattr("train.draw_masks.make_drawn_set", slow)
+    monkeypatch.setattr("pages.views.make_drawn.make_drawn_set", slow)
     app = open_page()
     run(labelled(app.button, "Make the data set").click())
     wait_until(lambda: server_jobs().status("draw-masks").done == 1)

@@ -65,3 +65,11 @@ def read_log(folder: Path, start: int = 0) -> list[str]:
 def finished(folder: Path) -> bool:
     """Whether the run has come to its end: the card is written last."""
     return (folder / "card.json").is_file() and (folder / "report.json").is_file()
+
+
+def epochs_of(settings: dict) -> tuple[int, int]:
+    """All epochs, and after which of them the last blocks learn too (0: never)."""
+    head = int(settings.get("epochs") or 0)
+    if not settings.get("fine_tune_blocks"):
+        return head, 0
+    return head + int(settings.get("fine_tune_epochs") or 0), head
