@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -178,11 +179,19 @@ def file_sha256(path: Path | str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def install_model(run_dir: Path | str, name: str, folder: Path | str = MODELS_DIR) -> ModelCard:
+def install_model(
+    run_dir: Path | str, name: str, folder: Path | str = MODELS_DIR, failures: Sequence[str] = ()
+) -> ModelCard:
     """Put the exported model of a training run into ``models/`` under a name of its own.
 
     The model file goes first and carries its digest in its name, so that at every moment the card in place describes a
     file that is there, also while another process is loading it.
+
+    Args:
+        run_dir: folder of a finished run.
+        name: what the app calls the model.
+        folder: the app's models.
+        failures: sentences for the card, what the model gets wrong.
 
     Raises:
         ModelError: the run has no finished model.
@@ -198,6 +207,8 @@ def install_model(run_dir: Path | str, name: str, folder: Path | str = MODELS_DI
     if not source.is_file() or file_sha256(source) != card.sha256:
         raise ModelError(f"{source} is missing or is not the file its card describes; finish the training first.")
     card = dataclasses.replace(card, name=name, file=f"{name}-{card.sha256[:8]}.tflite")
+    if failures:
+        card = dataclasses.replace(card, failures=list(failures))
     write_atomic(folder / card.file, lambda path: shutil.copyfile(source, path))
     card.save(folder / f"{name}.json")
     for old in folder.glob(f"{name}-????????.tflite"):

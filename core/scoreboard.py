@@ -74,7 +74,8 @@ def as_table(board: Scoreboard) -> list[dict]:
         "mAP50, three verdicts": "map50_three_state",
     }
     return [
-        {"Method": method_title(row.pipeline, row.speed)} | {name: row.figures.get(key) for name, key in columns.items()}
+        {"Method": method_title(row.pipeline, row.speed)}
+        | {name: row.figures.get(key) for name, key in columns.items()}
         for row in board.rows
         if row.pipeline in PIPELINES
     ]

@@ -117,7 +117,12 @@ def test_install_model_replaces_the_old_one(tmp_path):
     assert list_models(models) == ["door"]
     assert load_card(models / "door.json") == card
     assert [path.read_bytes() for path in models.glob("*.tflite")] == [b"new"]
-    assert (models / card.file).is_file()
+    assert (models / card.file).is_file() and not card.failures
+
+
+def test_what_a_model_gets_wrong_is_told_when_it_is_installed(tmp_path):
+    install_model(run_folder(tmp_path), "door", tmp_path, failures=["Scarves can pass for masks."])
+    assert load_card(tmp_path / "door.json").failures == ["Scarves can pass for masks."]
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b", ".", "in_use"])

@@ -13,8 +13,11 @@ def main() -> None:
     )
     parser.add_argument("--run", required=True, metavar="RUN_DIR", help="folder of a finished training run")
     parser.add_argument("--name", required=True, help="the name under which the app finds it")
+    parser.add_argument(
+        "--failure", action="append", default=[], metavar="SENTENCE", help="for the card: what the model gets wrong"
+    )
     given = parser.parse_args()
-    card = install_model(given.run, given.name)
+    card = install_model(given.run, given.name, failures=given.failure)
     print(f"{MODELS_DIR.name}/{card.file}: {', '.join(card.classes)}")
 
 
