@@ -5,6 +5,7 @@ have seen, and prints a Markdown table; ``docs/detector.md`` holds it.
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 import tempfile
@@ -19,7 +20,6 @@ import numpy as np
 
 from core.boxes import shorter_sides
 from core.card import load_card
-from core.centers import MAX_OVERLAP, suppress
 from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK
 from core.classifier import MaskClassifier, load_classifier
 from core.crops import crop_faces
@@ -33,17 +33,6 @@ SIDES = (352, 448, 512, 640, 832, 1024)
 MIN_SCORE, MIN_FACE_PX = 0.02, 24
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes (n, 4), face scores (n,) and probabilities (n, 3), as ``MaskDetector.find`` gives them."""
-
-
-def mirrored_too(detector: MaskDetector, speed: Speed, frame_bgr: np.ndarray) -> Found:
-    """The frame and its mirror image, the likelier box of each face kept."""
-    xyxy, score, probabilities = detector.find(np.ascontiguousarray(frame_bgr[:, ::-1]), speed, MIN_SCORE)
-    xyxy = np.stack([frame_bgr.shape[1] - xyxy[:, 2], xyxy[:, 1], frame_bgr.shape[1] - xyxy[:, 0], xyxy[:, 3]], axis=1)
-    both = zip(detector.find(frame_bgr, speed, MIN_SCORE), (xyxy, score, probabilities), strict=True)
-    xyxy, score, probabilities = (np.concatenate(pair) for pair in both)
-    order = np.argsort(-score, kind="stable")
-    kept = order[suppress(xyxy[order], MAX_OVERLAP)]
-    return xyxy[kept], score[kept], probabilities[kept]
 
 
 def judged_twice(detector: MaskDetector, classifier: MaskClassifier, speed: Speed, frame_bgr: np.ndarray) -> Found:
@@ -91,8 +80,12 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
     for name, speed in SPEEDS.items():
         sides = f"{speed.long_side} px, {speed.near_side} px for large faces"
         far = f", up to {speed.far_side} px for small ones" if speed.far_side else ""
-        ways[f"{name}: {sides}{far}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
-    ways["balanced, mirrored too"] = partial(mirrored_too, detector, as_given)
+        mirrored = ", mirrored too" if speed.mirrored else ""
+        ways[f"{name}: {sides}{far}{mirrored}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
+    twice = dataclasses.replace(as_given, mirrored=True)
+    ways["balanced, mirrored too"] = lambda frame: detector.find(frame, twice, MIN_SCORE)
+    once = dataclasses.replace(SPEEDS["thorough"], mirrored=False)
+    ways["thorough, not mirrored"] = lambda frame: detector.find(frame, once, MIN_SCORE)
     ways["balanced, classifier's second look"] = partial(judged_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
         model = keras.models.load_model(run / "model.keras", safe_mode=True, compile=False)
