@@ -135,6 +135,7 @@ for board in load_scoreboards():
     st.plotly_chart(chart, key=f"model_{board.photos}", config={"displayModeBar": False})
     st.dataframe(rounded(table), hide_index=True, column_config=percent_columns())
 st.caption(
+    "*Of two verdicts* leaves masks worn incorrectly out and asks only for mask or no mask. "
     "A false alarm is a box where nobody marked a face; many show a face in the background that was left unmarked. "
     "mAP50, for engineers, is the mean average precision at an overlap of 0.5; 1 is perfect."
 )
