@@ -19,7 +19,7 @@ from core.card import MODELS_DIR, ModelCard, ModelError, faces_by_part, list_mod
 from core.charts import found_and_right, times_by_faces
 from core.classes import styles_of, vocabulary
 from core.in_use import go_back, in_use, previous, remove_model, use, why_not_removable
-from core.pipeline import PIPELINES, DetectionSettings, Method, method_for_model
+from core.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_model
 from core.scoreboard import as_table, load_scoreboards, method_title
 
 PARTS = {"train": "training", "val": "checks while training", "test": "test", "held_out": "street photos, test"}
@@ -98,7 +98,7 @@ def percent_columns(names: tuple[str, ...] = SHARES) -> dict:
 
 part_of_the_app()
 st.title("Model")
-method, settings = settings_form("photo", DetectionSettings())
+method, settings = settings_form("photo", PHOTO_SETTINGS)
 notice_method_in_use()
 show_model_in_use(method)
 st.subheader("Models on this server")

@@ -24,7 +24,7 @@ from core.explain import overlay_centers
 from core.export import detection_rows, rows_to_csv, rows_to_json
 from core.images import UPLOAD_TYPES, decode_image, encode_image
 from core.photos import Photo, PhotoSet
-from core.pipeline import PIPELINES, DetectionSettings, Method, detect_masks, method_version
+from core.pipeline import PHOTO_SETTINGS, PIPELINES, DetectionSettings, Method, detect_masks, method_version
 from core.stats import FrameStats, describe, summarize
 
 # The picture on the page, longer side; the download has every pixel.
@@ -89,7 +89,7 @@ def show_methods(photo: Photo, frame_bgr: np.ndarray, settings: DetectionSetting
 
 part_of_the_app()
 st.title("Photo")
-method, settings = settings_form("photo", DetectionSettings())
+method, settings = settings_form("photo", PHOTO_SETTINGS)
 notice_method_in_use()
 source = st.segmented_control(
     "From", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"

@@ -18,7 +18,7 @@ from core.detections import make_detections
 from core.detector import DEFAULT_DETECTOR
 from core.images import encode_image
 from core.in_use import SHIPPED, in_use, use
-from core.pipeline import DEFAULT_PIPELINE, PIPELINES, DetectionSettings, Method, PipelineSpec
+from core.pipeline import DEFAULT_PIPELINE, PHOTO_SETTINGS, PIPELINES, Method, PipelineSpec
 from core.sample import sample_photo
 from core.scoreboard import load_scoreboards
 from tests.conftest import ROOT, StubPipeline, picture_bytes
@@ -189,7 +189,7 @@ def test_a_picture_without_a_face_is_no_error(photo_page, data):
 def test_each_method_shows_its_own_settings(monkeypatch):
     monkeypatch.setitem(PIPELINES, "stub", stub_spec())
     page = open_page("photo")
-    assert not page.expander and labelled(page.selectbox, "Speed").value == DetectionSettings().speed
+    assert not page.expander and labelled(page.selectbox, "Speed").value == PHOTO_SETTINGS.speed
     labelled(page.selectbox, "Method").select("classic").run()
     assert [expander.label for expander in page.expander] == ["Advanced"]
     assert "Speed" not in [box.label for box in page.selectbox]
@@ -364,7 +364,7 @@ def test_the_method_is_the_same_on_every_page_and_the_speed_is_the_pages_own(liv
     page.switch_page("pages/photo.py").run()
     assert labelled(page.selectbox, "Method").value == "classic"
     labelled(page.selectbox, "Method").select("neural").run()
-    assert labelled(page.selectbox, "Speed").value == DetectionSettings().speed
+    assert labelled(page.selectbox, "Speed").value == PHOTO_SETTINGS.speed
     page.switch_page("pages/live.py").run()
     assert labelled(page.selectbox, "Speed").value == "fast"
 

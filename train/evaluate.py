@@ -17,12 +17,13 @@ import supervision as sv
 from core.card import MODELS_DIR, load_card
 from core.classes import CLASS_NAMES
 from core.detections import FACE_SCORE
-from core.detector import DEFAULT_SPEED, SPEEDS
+from core.detector import SPEEDS
 from core.files import write_json
 from core.images import ImageError, read_image
 from core.metrics import Evaluation, EvaluationResult
 from core.pipeline import (
     DEFAULT_PIPELINE,
+    PHOTO_SETTINGS,
     PIPELINES,
     DetectionSettings,
     build_pipeline,
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     parser.add_argument("--data", type=Path, required=True, metavar="VOC_DIR", help="Pascal VOC folder")
     parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, choices=tuple(PIPELINES))
     parser.add_argument("--model", metavar="NAME", help="a model of models/ in place of the pipeline's own")
-    parser.add_argument("--speed", default=DEFAULT_SPEED, choices=tuple(SPEEDS), help="how closely the detector looks")
+    parser.add_argument("--speed", default=PHOTO_SETTINGS.speed, choices=tuple(SPEEDS), help="how closely it looks")
     parser.add_argument("--list", type=Path, metavar="FILE", help="names of the photos to use, one per line")
     parser.add_argument("--min-face", type=float, default=24, metavar="PX", help="ignore smaller faces, default 24")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
