@@ -220,11 +220,10 @@ def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finis
 # The other side of training and app: the Keras model, and the batches it was trained on.
 IN_KERAS = """
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 import train.detector as command  # chooses the backend
 import keras, numpy as np
-from train.detector_trainer import DetectorTrainer, detections, mix_weights, predict_maps, write_weights
+from train.detector_trainer import DetectorTrainer, detections, predict_maps
 from train.scenes import load_scenes
 
 run, data, given, out = sys.argv[1:]
@@ -242,17 +241,6 @@ arrays = {
     for step, batch in enumerate(batches)
     for name, array in zip(("pixels", "targets"), batch)
 }
-
-model = keras.models.load_model(run + "/model.keras", safe_mode=True, compile=False)
-own, zeros = [w.numpy().copy() for w in model.weights], Path(out).with_name("zeros.npz")
-for w in model.weights:
-    w.assign(np.zeros(w.shape, "float32"))
-write_weights(model, zeros)
-for w, value in zip(model.weights, own, strict=True):
-    w.assign(value)
-mix_weights(model, zeros, 0.25)
-arrays["mixed"] = np.array([np.abs(w.numpy() - 0.75 * value).max() for w, value in zip(model.weights, own)])
-arrays["own"] = np.array([np.abs(value).max() for value in own])
 np.savez(out, maps=maps, xyxy=found.xyxy, class_id=found.class_id, **arrays)
 """
 
@@ -306,10 +294,6 @@ def test_batches_repeat_with_seed_and_epoch_and_large_windows_are_fewer(in_keras
         or (in_keras[f"pass2_{step}_pixels"] != in_keras[f"pass0_{step}_pixels"]).any()
         for step in range(6)
     )
-
-
-def test_mixed_weights_are_the_mean_of_both(in_keras):
-    assert in_keras["own"].max() > 0.5 and in_keras["mixed"].max() < 1e-6 * in_keras["own"].max()
 
 
 # Interrupted and other runs
@@ -429,7 +413,6 @@ def test_unusable_data_are_refused_before_anything_is_written(detector_command, 
         pytest.param(["--keep", "first"], "invalid choice", id="unknown weights to keep"),
         pytest.param(["--precision", "int4"], "invalid choice", id="unknown precision"),
         pytest.param(["--epoch", "3"], "unrecognized", id="a mistyped option"),
-        pytest.param(["--mix-share", "1.5"], "0 to 1 works", id="more than all of the other weights"),
         pytest.param(["--often", "a:2"], "write it as name=0.5", id="how often, in another way"),
         pytest.param(["--often", "a=0"], "above 0", id="never drawn"),
     ],

@@ -67,8 +67,6 @@ class DetectorConfig:
     )
     precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
     start: str = option("", "weights.npz of an earlier run to start from, in place of the ImageNet weights")
-    mix: str = option("", "weights.npz of another run of the same origin, averaged with this one's at the end")
-    mix_share: float = option(0.5, "share of those weights in the average")
     unannotated: float = option(0.25, "how much the place of a found but unannotated face counts as background, 0..1")
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
@@ -78,8 +76,6 @@ class DetectorConfig:
             raise DataError("Epochs, windows and batch size must be at least 1.")
         if self.side < 64 or self.side % 32:
             raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")
-        if not 0 <= self.mix_share <= 1:
-            raise DataError(f"The share of the weights to mix in is {self.mix_share}; 0 to 1 works.")
         if self.wrongly_often <= 0 or any(factor <= 0 for factor in self.factors.values()):
             raise DataError("How often photos are drawn must be above 0.")
 
@@ -116,7 +112,7 @@ def main(config: DetectorConfig) -> None:
     """
     out = Path(config.out)
     settings = run_settings(config)
-    check_run_folder(out, settings, may_change=("epochs", "mix", "mix_share"))
+    check_run_folder(out, settings, may_change=("epochs",))
     scenes = config.load_scenes()
     for part in ("train", "val"):
         for folder, counts in scenes.facts[part].items():

@@ -29,7 +29,7 @@ from train.config import run_settings, versions
 from train.data import DataError
 from train.detector import DetectorConfig
 from train.detector_network import HEADS
-from train.detector_trainer import load_averaged, mix_weights, write_weights
+from train.detector_trainer import load_averaged, write_weights
 from train.export import export_litert
 from train.scenes import Scene, SceneSplit, draw_window
 from train.scores import best_offsets
@@ -54,11 +54,6 @@ def finish(out: Path) -> dict:
         model = keras.models.load_model(out / BEST, safe_mode=True, compile=False)
     else:
         model = load_averaged(out / LAST)
-    if config.mix:
-        try:
-            mix_weights(model, config.mix, config.mix_share)
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"The weights {config.mix!r} cannot be read: {error}") from None
     write_atomic(out / "model.keras", lambda path: model.save(path))
     write_weights(model, out / "weights.npz")
     rng = np.random.default_rng(config.seed)
@@ -83,9 +78,7 @@ def finish(out: Path) -> dict:
         precision=config.precision,
         data=_data_facts(scenes),
         training={
-            k: v
-            for k, v in run_settings(config).items()
-            if k not in ("data", "boxes", "start", "mix", "imagenet_weights")
+            k: v for k, v in run_settings(config).items() if k not in ("data", "boxes", "start", "imagenet_weights")
         },
         date=date.today().isoformat(),
         versions=versions("keras", "tensorflow", "torch", "numpy", "opencv-python-headless"),

@@ -265,26 +265,6 @@ def read_weights(model: keras.Model, path: Path | str) -> None:
             variable.assign(arrays[f"arr_{i}"].astype(np.float32))
 
 
-def mix_weights(model: keras.Model, path: Path | str, share: float) -> None:
-    """Average a model's weights with those of a file.
-
-    Runs that started from the same weights lie in one valley of the loss; their mean knows new pictures better than
-    each of them (Wortsman et al. 2022, Model soups).
-
-    Args:
-        model: gets the mean.
-        path: what ``write_weights`` wrote.
-        share: of the file's weights, 0..1.
-
-    Raises:
-        OSError, ValueError, KeyError: as of ``read_weights``.
-    """
-    own = [variable.numpy().copy() for variable in _all_variables(model)]
-    read_weights(model, path)
-    for variable, value in zip(_all_variables(model), own, strict=True):
-        variable.assign((1 - share) * value + share * variable.numpy())
-
-
 def _all_variables(model: keras.Model) -> list:
     """In an order that does not depend on what is trainable."""
     return [variable for layer in model.layers for variable in layer.variables]
