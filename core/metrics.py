@@ -12,11 +12,14 @@ from core.detections import FACE_SCORE, PROBABILITIES
 
 FOUND_IOU = 0.4
 FALSE_ALARM_IOU = 0.3
+# Smaller boxes on no face are no false alarms: nobody can tell what they show, and annotators leave such faces out.
+MIN_FALSE_ALARM_PX = 16
 AP_IOU = 0.5
 CALIBRATION_BINS = 15
 # A box under a class less likely than this could hardly change an average precision.
 LEAST_RANKED = 1e-3
 TWO_STATES = [WITH_MASK, WITHOUT_MASK]
+NO_BOXES = np.empty((0, 4), np.float32)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class EvaluationResult:
     """The same with two states, as ``map50_two_state``: of the faces with a mask or none, the share that is found and
     for which the true one of these two is the likelier."""
     false_alarms_per_photo: float | None
-    """Boxes per photo that overlap no annotated face, of any size or class, by 0.3."""
+    """Boxes of 16 px and more, per photo, that overlap no annotated face, of any size or class, by 0.3, and do not lie
+    on a place that counts neither as hit nor as miss."""
     ap50: dict[str, float | None]
     """Average precision at IoU 0.5 per class, worn-incorrectly faces counted (three-state)."""
     map50_two_state: float | None
@@ -70,12 +74,17 @@ class Evaluation:
         self._found = np.zeros(len(CLASS_NAMES), int)
         self._right = np.zeros(len(CLASS_NAMES), int)
         self._right_of_two = 0
-        self._photos: list[tuple[sv.Detections, sv.Detections]] = []
+        self._photos: list[tuple[sv.Detections, sv.Detections, np.ndarray]] = []
         self._confidence: list[np.ndarray] = []
         self._judged_right: list[np.ndarray] = []
 
     def update(
-        self, shown: sv.Detections, truth: sv.Detections, elapsed_ms: float, ranked: sv.Detections | None = None
+        self,
+        shown: sv.Detections,
+        truth: sv.Detections,
+        elapsed_ms: float,
+        ranked: sv.Detections | None = None,
+        ignored_xyxy: np.ndarray = NO_BOXES,
     ) -> None:
         """Add one photo, with or without faces.
 
@@ -84,6 +93,7 @@ class Evaluation:
             truth: all annotated faces.
             elapsed_ms: time the pipeline took, in milliseconds.
             ranked: everything the pipeline reports, for average precision; ``shown`` if left out.
+            ignored_xyxy: (m, 4) places that count neither as hit nor as miss.
         """
         counts = shorter_sides(truth.xyxy) >= self.min_face_px
         self._times_ms.append(elapsed_ms)
@@ -102,9 +112,8 @@ class Evaluation:
             truth.class_id[i] in TWO_STATES and p.max() > 0 and TWO_STATES[p.argmax()] == truth.class_id[i]
             for i, p in zip(true, two, strict=True)
         )
-        best_overlap = overlaps(shown.xyxy, truth.xyxy).max(axis=1, initial=0)
-        self._false_alarms += int((best_overlap < FALSE_ALARM_IOU).sum())
-        self._photos.append((shown if ranked is None else ranked, truth))
+        self._false_alarms += int(false_alarms(shown.xyxy, truth.xyxy, ignored_xyxy).sum())
+        self._photos.append((shown if ranked is None else ranked, truth, ignored_xyxy))
 
     def compute(self) -> EvaluationResult:
         """The scores of all photos so far."""
@@ -137,14 +146,14 @@ class Evaluation:
 
         # COCO keeps the best 100 boxes of a photo, which would cost a crowd its share.
         metric = MeanAveragePrecision(max_detection_thresholds=(1, 10, 10_000))
-        for ranked, truth in self._photos:
+        for ranked, truth, ignored_xyxy in self._photos:
             counts = (shorter_sides(truth.xyxy) >= self.min_face_px) & (truth.class_id != ignored_class)
-            scored = _under_every_class(ranked[~self._to_ignore(ranked, truth, counts)])
+            scored = _under_every_class(ranked[~self._to_ignore(ranked, truth, counts, ignored_xyxy)])
             if ignored_class is not None:
                 scored = scored[scored.class_id != ignored_class]
             target = sv.Detections(truth.xyxy[counts], class_id=truth.class_id[counts])
             metric.update(scored, target)
-        if not any(len(truth) for _, truth in self._photos):
+        if not any(len(truth) for _, truth, _ in self._photos):
             return {}
         result = metric.compute()
         return {
@@ -153,13 +162,32 @@ class Evaluation:
             if ap[0] >= 0
         }
 
-    def _to_ignore(self, ranked: sv.Detections, truth: sv.Detections, counts: np.ndarray) -> np.ndarray:
+    def _to_ignore(
+        self, ranked: sv.Detections, truth: sv.Detections, counts: np.ndarray, ignored_xyxy: np.ndarray
+    ) -> np.ndarray:
         """Boxes that are neither right nor wrong, as in COCO: on an ignored face, or small and on no face at all."""
         iou = overlaps(ranked.xyxy, truth.xyxy)
         on_counted = iou[:, counts].max(axis=1, initial=0) >= AP_IOU
         on_ignored = iou[:, ~counts].max(axis=1, initial=0) >= AP_IOU
         small = shorter_sides(ranked.xyxy) < self.min_face_px
-        return ~on_counted & (on_ignored | small)
+        return ~on_counted & (on_ignored | small | lies_on(ranked.xyxy, ignored_xyxy))
+
+
+def lies_on(xyxy: np.ndarray, places_xyxy: np.ndarray) -> np.ndarray:
+    """Which boxes (n, 4) lie on one of the places (m, 4): they overlap by 0.3, or their centre is inside; (n,) bool.
+
+    Such a place was marked roughly: what is there may have a box of another size.
+    """
+    xyxy, places = np.asarray(xyxy, np.float32).reshape(-1, 4), np.asarray(places_xyxy, np.float32).reshape(-1, 4)
+    x, y = (xyxy[:, None, 0] + xyxy[:, None, 2]) / 2, (xyxy[:, None, 1] + xyxy[:, None, 3]) / 2
+    inside = (x >= places[:, 0]) & (x <= places[:, 2]) & (y >= places[:, 1]) & (y <= places[:, 3])  # (n, m)
+    return (inside | (overlaps(xyxy, places) >= FALSE_ALARM_IOU)).any(axis=1)
+
+
+def false_alarms(xyxy: np.ndarray, true_xyxy: np.ndarray, ignored_xyxy: np.ndarray = NO_BOXES) -> np.ndarray:
+    """Which boxes (n, 4) are 16 px and more and on no face (t, 4) and on no place that does not count (m, 4)."""
+    alone = overlaps(xyxy, true_xyxy).max(axis=1, initial=0) < FALSE_ALARM_IOU
+    return alone & (shorter_sides(xyxy) >= MIN_FALSE_ALARM_PX) & ~lies_on(xyxy, ignored_xyxy)
 
 
 def _under_every_class(found: sv.Detections) -> sv.Detections:

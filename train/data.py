@@ -6,7 +6,7 @@ neither are near copies of it under a grouped split. Repairs are applied, and wh
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -68,6 +68,8 @@ class AnnotatedPhoto:
 
     path: Path
     truth: sv.Detections
+    ignored_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    """(m, 4) float32: places that count neither as hit nor as miss."""
 
 
 def is_pascal_voc(folder: Path) -> bool:

@@ -4,6 +4,9 @@ The class-folder sets say how a face wears its mask, not where it is, and some P
 background without a box. A face detector of another kind (YuNet, Wu et al. 2023, as OpenCV runs it) looks at every
 picture, and what it finds goes into one JSON file that ``train.detector --boxes`` reads: in a class folder the main
 face gets the folder's label, in a Pascal VOC set a face without an annotation counts as unknown instead of background.
+
+With ``--model``, a detector of ``models/`` looks at the Pascal VOC sets too, and its finds stand in the same file with
+the probability of each class.
 """
 
 import argparse
@@ -14,11 +17,14 @@ import cv2
 import numpy as np
 
 from core.crops import resize
+from core.detector import MaskDetector, load_detector
 from core.files import write_json
 from core.images import read_image
 from train.data import DataError, is_pascal_voc, picture_files
 
 INPUT_SIDE = 640
+# What the project's own detector finds is noted from this score on: below, nearly nothing is a face.
+MIN_OWN_SCORE = 0.08
 MIN_SCORE = 0.6
 # A picture from a class folder is one face, often cut tightly: shown smaller and with room around it, the face has a
 # size that the detector knows.
@@ -57,15 +63,23 @@ class YuNet:
         return boxes[np.argsort(-boxes[:, 4], kind="stable")].astype(np.float32)
 
 
-def find_all(folders: list[Path], detector: YuNet) -> dict[str, list]:
-    """Boxes by picture, ``set/folder/name`` as key, for every picture of every data set."""
+def find_all(folders: list[Path], detector: YuNet, own: MaskDetector | None = None) -> dict[str, list]:
+    """Boxes by picture, ``set/folder/name`` as key, for every picture of every data set.
+
+    A row of 5 numbers is a box and a score of ``detector``; a row of 8, which only Pascal VOC sets have, a box, a score
+    and the probabilities of ``CLASS_NAMES`` of ``own``.
+    """
     found = {}
     for folder in folders:
         voc = is_pascal_voc(folder)
         files = picture_files(folder)
         for done, path in enumerate(files, start=1):
-            boxes = detector(read_image(path), INPUT_SIDE if voc else FOLDER_SIDE)
-            found[picture_key(folder, path)] = boxes.round(2).tolist()
+            frame = read_image(path)
+            rows = detector(frame, INPUT_SIDE if voc else FOLDER_SIDE).round(2).tolist()
+            if own and voc:
+                xyxy, score, classes = own.find(frame, "thorough", MIN_OWN_SCORE)
+                rows += np.hstack([xyxy.round(1), score[:, None].round(3), classes.round(3)]).tolist()
+            found[picture_key(folder, path)] = rows
             if sys.stdout.isatty():
                 print(f"\r{folder.name} {done}/{len(files)}", end="", flush=True)
         print(
@@ -88,8 +102,10 @@ def main() -> None:
     parser.add_argument("--data", action="append", required=True, metavar="DIR", type=Path)
     parser.add_argument("--detector", required=True, metavar="YUNET", help="yunet_n_640_640.onnx")
     parser.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
+    parser.add_argument("--model", metavar="NAME", help="a detector of models/ that looks too")
     given = parser.parse_args()
-    write_json(given.out, find_all(given.data, YuNet(given.detector)))
+    own = load_detector(given.model) if given.model else None
+    write_json(given.out, find_all(given.data, YuNet(given.detector), own))
 
 
 if __name__ == "__main__":

@@ -23,13 +23,15 @@ from core.images import read_image
 from core.mask_kinds import MASK_KINDS, WEARING, put_on
 from train.augment import Augmentation, change_pixels
 from train.data import HELD_OUT_LIST, DataError, is_pascal_voc, picture_files, read_list, read_pascal_voc
+from train.extra import Labels, add_extra, read_labels
 from train.pseudo_boxes import picture_key
 from train.split import photo_groups
+from train.targets import UNKNOWN
 
 # Photos are kept in memory no larger than this; their small faces are still 20 px and more.
 MAX_PHOTO_SIDE = 800
 # Longer side of a photo in a natural view.
-NATURAL_SIDE = (340, 1000)
+NATURAL_SIDE = (224, 1280)
 # A view that covers less of its window is laid over another photo.
 MIN_COVER = 0.75
 LIGHT_AND_LENS = Augmentation(
@@ -40,6 +42,9 @@ LIGHT_AND_LENS = Augmentation(
 SAME_FACE_IOU, TRUST_IN_FOUND = 0.35, 0.5
 # A found box that overlaps no annotation by more than this is a face that nobody annotated, if it is sure enough.
 OTHER_FACE_IOU, SURE_SCORE = 0.2, 0.75
+# An earlier detector's own find without an annotation is taken for a face from this score on, and its class from that
+# probability on.
+SURE_OWN_SCORE, SURE_OWN_CLASS = 0.45, 0.9
 # How much the place of such a face counts as background: mostly blurred or half hidden ones are left out on purpose.
 UNANNOTATED_COUNTS = 0.25
 # How far a simple mask has slipped, as a share of the face's height: the nose is free, or the mouth too.
@@ -83,6 +88,7 @@ def load_scenes(
     val_share: float,
     seed: int,
     unannotated_counts: float = UNANNOTATED_COUNTS,
+    labels: str | None = None,
 ) -> SceneSplit:
     """Read all data sets; photos held out by a ``test.txt`` and near copies of them are left out.
 
@@ -94,29 +100,40 @@ def load_scenes(
         val_share: share of the Pascal VOC photos that go into validation, near copies together.
         seed: the same seed gives the same split.
         unannotated_counts: how much the place of a face that was found but not annotated counts as background, 0..1.
+        labels: folder with extra faces and lists of validation photos (``train.extra``); a set with such a list has
+            these photos for validation in place of a random share.
 
     Raises:
         DataError: a folder or the file cannot be used.
     """
     pseudo = _read_boxes(boxes_file) if boxes_file else {}
-    drafts, held_out = [], []
+    drafts, held_out, listed_for_val = [], [], []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise DataError(f"There is no data folder {folder}.")
         if is_pascal_voc(folder):
             listed = read_list(folder / HELD_OUT_LIST) if (folder / HELD_OUT_LIST).is_file() else set()
+            known = read_labels(labels, folder.name) if labels else Labels({}, None)
             for photo in read_pascal_voc(folder):
-                found = np.array(pseudo.get(picture_key(folder, photo.path), []), np.float32).reshape(-1, 5)
-                boxes, ignored = _merge(
-                    photo.truth.xyxy, found, 1.0 if folder.name in redraw else TRUST_IN_FOUND, unannotated_counts
-                )
-                drafts.append((photo.path, str(folder), boxes, photo.truth.class_id, ignored, True))
+                photo = add_extra(photo, known.extra.get(photo.path.stem))
+                found, own = _split_found(pseudo.get(picture_key(folder, photo.path), []))
+                trust = 1.0 if folder.name in redraw else TRUST_IN_FOUND
+                boxes, ignored = _merge(photo.truth.xyxy, found, trust, unannotated_counts)
+                in_val = known.validation is not None and photo.path.stem in known.validation
+                class_id = photo.truth.class_id
+                if in_val:  # completed by eye: nothing else is unknown
+                    ignored = np.empty((0, 5), np.float32)
+                else:
+                    boxes, class_id, ignored = _add_own(boxes, class_id, ignored, own)
+                unsure = np.hstack([photo.ignored_xyxy, np.zeros((len(photo.ignored_xyxy), 1), np.float32)])
+                drafts.append((photo.path, str(folder), boxes, class_id, np.vstack([ignored, unsure]), True))
                 held_out.append(photo.path.stem in listed)
+                listed_for_val.append(in_val if known.validation is not None else None)
         elif not boxes_file:
             raise DataError(f"{folder} has no boxes; make some with `python -m train.pseudo_boxes` and name --boxes.")
         else:
             for path in picture_files(folder):
-                found = np.array(pseudo.get(picture_key(folder, path), []), np.float32).reshape(-1, 5)
+                found, _ = _split_found(pseudo.get(picture_key(folder, path), []))
                 if not len(found):
                     continue
                 main = shorter_sides(found[:, :4]).argmax()
@@ -125,19 +142,21 @@ def load_scenes(
                 others[:, 4] = 0
                 drafts.append((path, str(folder), found[main : main + 1, :4], np.array([label]), others, False))
                 held_out.append(False)
+                listed_for_val.append(False)
     if not drafts:
         raise DataError("The data hold no photos.")
     groups = photo_groups([draft[0] for draft in drafts])
     held_out = np.array(held_out)
     left_out = np.isin(groups, groups[held_out])
-    open_voc = np.unique([g for g, draft, out in zip(groups, drafts, left_out, strict=True) if draft[5] and not out])
-    in_val = np.random.default_rng(seed).permutation(open_voc)[: round(len(open_voc) * val_share)]
+    in_val = _validation_groups(groups[~left_out], [v for v, out in zip(listed_for_val, left_out, strict=True) if not out],
+                                val_share, seed)  # fmt: skip
     with ThreadPoolExecutor() as pool:
         scenes = list(pool.map(_load, [draft for draft, out in zip(drafts, left_out, strict=True) if not out]))
     is_val = np.isin(groups[~left_out], in_val)
-    # A cut-out face that is a near copy of a validation photo helps neither side.
+    unlisted = np.array([v is False for v, out in zip(listed_for_val, left_out, strict=True) if not out], bool)
+    # A near copy of a validation photo that is none itself helps neither side.
     train = [scene for scene, val in zip(scenes, is_val, strict=True) if not val]
-    val = [scene for scene, val in zip(scenes, is_val, strict=True) if val and scene.whole]
+    val = [scene for scene, val, other in zip(scenes, is_val, unlisted, strict=True) if val and not other]
     facts = {"held_out": int(held_out.sum()), "near_copies_of_held_out": int((left_out & ~held_out).sum())}
     for name, part in (("train", train), ("val", val)):
         facts[name] = {
@@ -159,6 +178,51 @@ def _merge(xyxy: np.ndarray, found: np.ndarray, trust: float, counts: float) -> 
     ignored = found[alone & (found[:, 4] >= SURE_SCORE)]
     ignored[:, 4] = counts
     return merged, ignored
+
+
+def _validation_groups(groups: np.ndarray, listed: list[bool | None], share: float, seed: int) -> np.ndarray:
+    """The groups of near copies that validation gets.
+
+    Args:
+        groups: (n,) of the photos.
+        listed: n times whether a list names the photo; ``None`` where its set has no list and a random share is taken.
+        share: of the groups without a list.
+        seed: the same seed gives the same groups.
+    """
+    free = np.unique([group for group, named in zip(groups, listed, strict=True) if named is None])
+    drawn = np.random.default_rng(seed).permutation(free)[: round(len(free) * share)]
+    return np.union1d(drawn, [group for group, named in zip(groups, listed, strict=True) if named])
+
+
+def _split_found(rows: list) -> tuple[np.ndarray, np.ndarray]:
+    """What the other detector found, (m, 5), and what a detector of this project found, (k, 8), in one picture."""
+    return (
+        np.array([row for row in rows if len(row) == 5], np.float32).reshape(-1, 5),
+        np.array([row for row in rows if len(row) == 8], np.float32).reshape(-1, 8),
+    )
+
+
+def _add_own(
+    xyxy: np.ndarray, class_id: np.ndarray, ignored: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What an earlier detector found beyond the annotations: sure ones become faces, doubtful ones count for nothing.
+
+    Self-training, as in Sohn et al. 2020 (A Simple Semi-Supervised Learning Framework for Object Detection).
+
+    Args:
+        xyxy, class_id, ignored: of one photo, as in ``Scene``.
+        own: (k, 8) box, score, and the probability of each class.
+    """
+    alone = own[overlaps(own[:, :4], xyxy).max(axis=1, initial=0) < OTHER_FACE_IOU]
+    sure = alone[:, 4] >= SURE_OWN_SCORE
+    names = np.where(alone[:, 5:].max(axis=1, initial=0) >= SURE_OWN_CLASS, alone[:, 5:].argmax(axis=1), UNKNOWN)
+    free = overlaps(ignored[:, :4], alone[sure, :4]).max(axis=1, initial=0) < SAME_FACE_IOU
+    doubtful = np.hstack([alone[~sure, :4], np.zeros(((~sure).sum(), 1), np.float32)])
+    return (
+        np.concatenate([xyxy, alone[sure, :4]]),
+        np.concatenate([class_id, names[sure]]),
+        np.vstack([ignored[free], doubtful]),
+    )
 
 
 def _class_counts(scenes: list[Scene]) -> dict[str, int]:
@@ -193,7 +257,7 @@ class WindowRecipe:
 
     face_px: tuple[float, float] = (10, 250)
     """Size that the chosen face is scaled to, drawn evenly on a logarithmic scale."""
-    max_zoom: float = 2.5
+    max_zoom: float = 3.0
     natural_share: float = 0.0
     """Share of the views of whole photos that are as the app sees them: scaled by the photo's size, not by a face's,
     grey beyond its edge, no other photo behind."""
