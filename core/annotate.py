@@ -1,16 +1,16 @@
-"""Boxes and labels on a copy of the frame: green for a mask, red for none, amber for worn incorrectly.
+"""Boxes and labels on a copy of the frame: green for a mask, red for none, amber for worn incorrectly, grey for unsure.
 
 Never colour alone: every label has a sign (tick, cross, exclamation mark; a letter or a number for other classes),
-words and a percentage, in dark or light text on a filled field, so that it can be read on any picture. Sizes follow the
-frame and the face.
+words and a percentage, in dark or light text on a filled field, so that it can be read on any picture. A face without a
+prediction has a question mark alone. Sizes follow the frame and the face.
 """
 
 import cv2
 import numpy as np
 import supervision as sv
 
-from core.classes import CLASS_STYLES, WITH_MASK, WITHOUT_MASK, ClassStyle, styles_of
-from core.detections import classes_of
+from core.classes import CLASS_STYLES, NO_PREDICTION, WITH_MASK, WITHOUT_MASK, ClassStyle
+from core.detections import face_styles
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 # Height of FONT's capitals in pixels at scale 1.
@@ -37,8 +37,7 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     height, width = canvas.shape[:2]
     line = max(2, round(max(height, width) / 300))
     boxes = [tuple(round(float(v)) for v in box) for box in detections.xyxy]
-    of_class = styles_of(classes_of(detections))
-    styles = [of_class[i] for i in detections.class_id]
+    styles = face_styles(detections)
     for (x1, y1, x2, y2), style in zip(boxes, styles, strict=True):
         # A dark line around the coloured one keeps it visible on ground of its own colour.
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
@@ -48,6 +47,8 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
         text_px = _text_height(box, (width, height))
         percent = percentage(confidence)
         texts = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
+        if style is NO_PREDICTION:
+            texts = ("",)
         others = [other for other in boxes if other is not box]
         # A whole label beside all faces is best; then a whole one over another face, then a shorter one.
         tries = [(texts[0], labels + others), *((text, labels) for text in texts), ("", [])]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.annotate import annotate, percentage
-from core.classes import CLASS_STYLES, styles_of
+from core.classes import CLASS_STYLES, NO_PREDICTION, styles_of
 from core.detections import make_detections, no_detections
 
 
@@ -38,6 +38,18 @@ def test_signs_differ_so_that_color_is_not_needed():
         label = drawn[50:78, 100:122]
         shapes.append(np.abs(label.astype(int) - style.text_rgb[::-1]).max(axis=2) < 60)
     assert all((a != b).sum() > 15 for a, b in ((shapes[0], shapes[1]), (shapes[0], shapes[2]), (shapes[1], shapes[2])))
+
+
+@pytest.mark.parametrize("class_id", range(3), ids=lambda i: CLASS_STYLES[i].words)
+def test_a_face_without_a_prediction_has_a_grey_box_and_a_question_mark_alone(class_id, monkeypatch):
+    unsure = make_detections([[100, 80, 180, 180]], [class_id], [0.4], predicted=[False])
+    drawn = annotate(np.zeros((240, 400, 3), np.uint8), unsure)
+    assert has_color(drawn[78:84, 105:175], NO_PREDICTION.color_rgb), "box"
+    assert not has_color(drawn, CLASS_STYLES[class_id].color_rgb), "nothing of the guess"
+    area = label_area(unsure, monkeypatch)
+    height, width = (np.ptp(places) + 1 for places in np.nonzero(area))
+    assert width <= 1.1 * height, "room for a sign, none for words or a percentage"
+    assert has_color(drawn[50:79, 100:122], NO_PREDICTION.text_rgb), "the sign"
 
 
 @pytest.mark.parametrize("classes", [("helmet", "no_helmet"), ("шлем", "__" * 20), tuple("abcdefghijkl")], ids=str)
