@@ -75,20 +75,25 @@ def describe(stats: FrameStats) -> str:
     '3 faces: 2 with a mask, 1 without a mask. 1 smaller face is hidden by your limit.'
     """
     if not stats.faces:
-        return f"{_faces(stats.hidden)} found, but smaller than your limit." if stats.hidden else "No face found."
+        return describe_hidden(stats) if stats.hidden else "No face found."
     counts, styles = (*stats.counts, stats.unknown), (*styles_of(stats.classes), NO_PREDICTION)
     parts = [f"{n} {style.sentence or style.words}" for n, style in zip(counts, styles, strict=True) if n]
-    hidden = f" {describe_hidden(stats.hidden)} by your limit." if stats.hidden else ""
+    hidden = f" {describe_hidden(stats)}" if stats.hidden else ""
     return f"{_faces(stats.faces)}: {', '.join(parts)}.{hidden}"
 
 
-def describe_hidden(hidden: int) -> str:
-    """How many faces the limit hides, without a full stop.
+def describe_hidden(stats: FrameStats, limit_px: float | None = None) -> str:
+    """How many faces are smaller than the limit that a person set, which may be named.
 
-    >>> describe_hidden(2)
-    '2 smaller faces are hidden'
+    >>> describe_hidden(FrameStats((1, 0, 0), hidden=2))
+    '2 smaller faces are hidden by your limit.'
+    >>> describe_hidden(FrameStats(hidden=2), 48)
+    '2 faces found, but smaller than your limit of 48 px.'
     """
-    return f"{hidden} smaller face{' is' if hidden == 1 else 's are'} hidden"
+    limit = "your limit" if limit_px is None else f"your limit of {limit_px:g} px"
+    if stats.hidden and not stats.faces:
+        return f"{_faces(stats.hidden)} found, but smaller than {limit}."
+    return f"{stats.hidden} smaller face{' is' if stats.hidden == 1 else 's are'} hidden by {limit}."
 
 
 def _faces(n: int) -> str:
