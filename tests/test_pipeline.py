@@ -21,6 +21,7 @@ from core.pipeline import (
     models_of,
 )
 from core.sample import SAMPLE_FACE_XYXY, sample_photo
+from tests.people import five_people
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -257,6 +258,13 @@ def test_the_network_finds_the_samples_face_at_every_size(face_px, masked):
     iou = overlaps(found.xyxy, truth[None]).ravel()
     assert len(iou) and iou.max() > 0.5, f"found {found.xyxy.round()}, the face is at {truth.round()}"
     assert found.class_id[iou.argmax()] == (WITH_MASK if masked else WITHOUT_MASK)
+
+
+def test_the_live_page_finds_people_from_far_away_to_near():
+    frame, faces = five_people()
+    found = detect_masks(frame, build_pipeline("neural"), LIVE_SETTINGS)
+    iou = overlaps(found.xyxy, faces)
+    assert len(found) == len(faces) == 5 and (iou.max(axis=0) > 0.5).all(), found.xyxy.round()
 
 
 def test_a_face_that_is_the_whole_picture_is_found():
