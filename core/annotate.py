@@ -50,8 +50,8 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
         if style is NO_PREDICTION:
             texts = ("",)
         others = [other for other in boxes if other is not box]
-        # A whole label beside all faces is best; then a whole one over another face, then a shorter one.
-        tries = [(texts[0], labels + others), *((text, labels) for text in texts), ("", [])]
+        # A whole label beside all faces is best, then a shorter one; only where all is full, one over another face.
+        tries = [*((text, labels + others) for text in texts), *((text, labels) for text in texts), ("", [])]
         for text, taken in tries:
             size = _label_size(text, text_px)
             place = _free_place(box, size, (width, height), taken, last_try=not (text or taken))
@@ -92,14 +92,14 @@ def _stroke(text_px: int) -> int:
 
 def _free_place(box, size, frame_wh, taken, last_try: bool) -> tuple[int, int] | None:
     """Upper left corner of a label near its box, inside the frame and clear of other labels; else ``None``."""
-    x1, y1, _, y2 = box
+    x1, y1, x2, y2 = box
     label_w, label_h = size
     frame_w, frame_h = frame_wh
     if label_w > frame_w and not last_try:
         return None
-    x = int(np.clip(x1, 0, max(0, frame_w - label_w)))
+    x, to_the_left = (int(np.clip(start, 0, max(0, frame_w - label_w))) for start in (x1, x2 - label_w))
     # Above the box, below it, or, where the frame ends, inside it.
-    places = [(x, y1 - label_h), (x, y2), (x, y1), (x, y2 - label_h)]
+    places = [(px, py) for py in (y1 - label_h, y2, y1, y2 - label_h) for px in (x, to_the_left)]
     inside = [(px, py) for px, py in places if py >= 0 and py + label_h <= frame_h]
     for px, py in inside:
         if all(px + label_w <= a or c <= px or py + label_h <= b or d <= py for a, b, c, d in taken):

@@ -4,6 +4,7 @@ import pytest
 from core.annotate import annotate, percentage
 from core.classes import CLASS_STYLES, NO_PREDICTION, styles_of
 from core.detections import make_detections, no_detections
+from tests.people import five_people
 
 
 def grey_frame(height=240, width=400):
@@ -110,6 +111,14 @@ def test_a_label_keeps_off_other_faces_where_it_can(monkeypatch):
     above, below = [100, 40, 150, 90], [100, 92, 150, 142]
     area = label_area(make_detections([above, below], [0, 1], [0.9, 0.9]), monkeypatch)
     assert not area[44:86, 104:146].any() and not area[96:138, 104:146].any()
+
+
+def test_labels_hide_none_of_the_people_that_a_webcam_sees(monkeypatch):
+    frame, faces = five_people()
+    largest_first = faces[::-1]
+    area = label_area(make_detections(largest_first, [1, 0, 1, 0, 1], [0.9] * 5), monkeypatch, frame)
+    for x1, y1, x2, y2 in largest_first.round().astype(int):
+        assert not area[y1:y2, x1:x2].any()
 
 
 @pytest.mark.parametrize(
