@@ -226,24 +226,24 @@ def set_kept(name: str, value: object) -> None:
     st.session_state[f"kept_{name}"] = value
 
 
-def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float) -> None:
+def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: bool = False) -> None:
     """How many faces the limit hides, and a button that takes the limit away.
 
     Args:
         page: as for ``settings_form``.
         stats: what was counted with that limit.
         min_face_px: the limit, in pixels.
+        narrow: make every sentence take two lines in a column, so that nothing below moves when another one comes.
     """
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(plain(describe_hidden(stats, min_face_px)), width="content")
-        if st.button(
-            "Show them",
-            key=f"{page}_show_hidden",
-            disabled=not stats.hidden,
-            on_click=set_kept,
-            args=(f"{page}_min_face", 0),
-        ):
-            st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
+    if narrow:
+        words, button = st.columns([3, 2], vertical_alignment="center")
+        words.caption(plain(describe_hidden(stats, min_face_px)))
+    else:
+        button = st.container(horizontal=True, vertical_alignment="center")
+        button.markdown(plain(describe_hidden(stats, min_face_px)), width="content")
+    key, name = f"{page}_show_hidden", f"{page}_min_face"
+    if button.button("Show them", key=key, disabled=not stats.hidden, on_click=set_kept, args=(name, 0)):
+        st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
 
 
 def _follow_method_in_use() -> None:

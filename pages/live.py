@@ -88,7 +88,7 @@ def show_numbers() -> None:
         return
     show_verdict_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
     if settings.min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
-        show_hidden_faces("live", seen.now, settings.min_face_px)
+        show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
     if seen.analysis_ms is not None:
         share = ""
         if CLASS_NAMES[WITH_MASK] in pipeline.classes:
