@@ -121,14 +121,17 @@ def _draw_label(canvas, place, size, text: str, text_px: int, style: ClassStyle)
 
 
 def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> None:
-    """The sign in a square of ``side`` pixels; tick, cross and exclamation mark by hand: OpenCV's fonts have none."""
-    if style not in CLASS_STYLES:
+    """The sign in a square of ``side`` pixels; ours are drawn by hand: OpenCV's fonts have no tick and no bold ones."""
+    if style not in (*CLASS_STYLES, NO_PREDICTION):
         _draw_letters(canvas, x, y, side, style.sign, color)
         return
     if style is CLASS_STYLES[WITH_MASK]:
         strokes = [[(0.05, 0.55), (0.38, 0.9), (0.95, 0.12)]]
     elif style is CLASS_STYLES[WITHOUT_MASK]:
         strokes = [[(0.12, 0.1), (0.88, 0.9)], [(0.88, 0.1), (0.12, 0.9)]]
+    elif style is NO_PREDICTION:
+        bow = [(0.2, 0.25), (0.3, 0.07), (0.5, 0.0), (0.7, 0.07), (0.8, 0.25), (0.72, 0.42), (0.5, 0.54), (0.5, 0.67)]
+        strokes = [bow, [(0.5, 0.95), (0.5, 0.97)]]
     else:
         strokes = [[(0.5, 0.02), (0.5, 0.65)], [(0.5, 0.93), (0.5, 0.97)]]
     for stroke in strokes:

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -34,11 +36,12 @@ def test_box_and_label_have_the_class_color_and_the_given_frame_stays(class_id):
 
 def test_signs_differ_so_that_color_is_not_needed():
     shapes = []
-    for class_id, style in enumerate(CLASS_STYLES):
-        drawn = annotate(grey_frame(), make_detections([[100, 80, 180, 180]], [class_id], [0.87]))
-        label = drawn[50:78, 100:122]
+    for class_id, style in enumerate((*CLASS_STYLES, NO_PREDICTION)):
+        told = style is not NO_PREDICTION
+        found = make_detections([[100, 80, 180, 180]], [class_id % 3], [0.87], predicted=[told])
+        label = annotate(grey_frame(), found)[50:78, 100:122]
         shapes.append(np.abs(label.astype(int) - style.text_rgb[::-1]).max(axis=2) < 60)
-    assert all((a != b).sum() > 15 for a, b in ((shapes[0], shapes[1]), (shapes[0], shapes[2]), (shapes[1], shapes[2])))
+    assert all((a != b).sum() > 15 for a, b in combinations(shapes, 2))
 
 
 @pytest.mark.parametrize("class_id", range(3), ids=lambda i: CLASS_STYLES[i].words)
