@@ -64,6 +64,7 @@ def test_two_faces_in_one_photo(open_page):
     files = [{"name": "two.jpg", "mimeType": "image/jpeg", "buffer": encode_image(both)}]
     page.locator("input[type=file]").set_input_files(files)
     page.get_by_text("2 faces: 1 with a mask, 1 without a mask.").wait_for()
+    page.locator("[data-testid=stDataFrame]").first.wait_for()
     keep_picture(page, "photo")
 
 
