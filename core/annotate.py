@@ -1,16 +1,16 @@
-"""Boxes and labels on a copy of the frame: green for a mask, red for none, amber for worn incorrectly.
+"""Boxes and labels on a copy of the frame: green for a mask, red for none, amber for worn incorrectly, grey for unsure.
 
 Never colour alone: every label has a sign (tick, cross, exclamation mark; a letter or a number for other classes),
-words and a percentage, in dark or light text on a filled field, so that it can be read on any picture. Sizes follow the
-frame and the face.
+words and a percentage, in dark or light text on a filled field, so that it can be read on any picture. A face without a
+prediction has a question mark alone. Sizes follow the frame and the face.
 """
 
 import cv2
 import numpy as np
 import supervision as sv
 
-from core.classes import CLASS_STYLES, WITH_MASK, WITHOUT_MASK, ClassStyle, styles_of
-from core.detections import classes_of
+from core.classes import CLASS_STYLES, NO_PREDICTION, WITH_MASK, WITHOUT_MASK, ClassStyle
+from core.detections import face_styles
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 # Height of FONT's capitals in pixels at scale 1.
@@ -37,8 +37,7 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     height, width = canvas.shape[:2]
     line = max(2, round(max(height, width) / 300))
     boxes = [tuple(round(float(v)) for v in box) for box in detections.xyxy]
-    of_class = styles_of(classes_of(detections))
-    styles = [of_class[i] for i in detections.class_id]
+    styles = face_styles(detections)
     for (x1, y1, x2, y2), style in zip(boxes, styles, strict=True):
         # A dark line around the coloured one keeps it visible on ground of its own colour.
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
@@ -48,9 +47,11 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
         text_px = _text_height(box, (width, height))
         percent = percentage(confidence)
         texts = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
+        if style is NO_PREDICTION:
+            texts = ("",)
         others = [other for other in boxes if other is not box]
-        # A whole label beside all faces is best; then a whole one over another face, then a shorter one.
-        tries = [(texts[0], labels + others), *((text, labels) for text in texts), ("", [])]
+        # A whole label beside all faces is best, then a shorter one; only where all is full, one over another face.
+        tries = [*((text, labels + others) for text in texts), *((text, labels) for text in texts), ("", [])]
         for text, taken in tries:
             size = _label_size(text, text_px)
             place = _free_place(box, size, (width, height), taken, last_try=not (text or taken))
@@ -91,14 +92,14 @@ def _stroke(text_px: int) -> int:
 
 def _free_place(box, size, frame_wh, taken, last_try: bool) -> tuple[int, int] | None:
     """Upper left corner of a label near its box, inside the frame and clear of other labels; else ``None``."""
-    x1, y1, _, y2 = box
+    x1, y1, x2, y2 = box
     label_w, label_h = size
     frame_w, frame_h = frame_wh
     if label_w > frame_w and not last_try:
         return None
-    x = int(np.clip(x1, 0, max(0, frame_w - label_w)))
+    x, to_the_left = (int(np.clip(start, 0, max(0, frame_w - label_w))) for start in (x1, x2 - label_w))
     # Above the box, below it, or, where the frame ends, inside it.
-    places = [(x, y1 - label_h), (x, y2), (x, y1), (x, y2 - label_h)]
+    places = [(px, py) for py in (y1 - label_h, y2, y1, y2 - label_h) for px in (x, to_the_left)]
     inside = [(px, py) for px, py in places if py >= 0 and py + label_h <= frame_h]
     for px, py in inside:
         if all(px + label_w <= a or c <= px or py + label_h <= b or d <= py for a, b, c, d in taken):
@@ -120,14 +121,17 @@ def _draw_label(canvas, place, size, text: str, text_px: int, style: ClassStyle)
 
 
 def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> None:
-    """The sign in a square of ``side`` pixels; tick, cross and exclamation mark by hand: OpenCV's fonts have none."""
-    if style not in CLASS_STYLES:
+    """The sign in a square of ``side`` pixels; ours are drawn by hand: OpenCV's fonts have no tick and no bold ones."""
+    if style not in (*CLASS_STYLES, NO_PREDICTION):
         _draw_letters(canvas, x, y, side, style.sign, color)
         return
     if style is CLASS_STYLES[WITH_MASK]:
         strokes = [[(0.05, 0.55), (0.38, 0.9), (0.95, 0.12)]]
     elif style is CLASS_STYLES[WITHOUT_MASK]:
         strokes = [[(0.12, 0.1), (0.88, 0.9)], [(0.88, 0.1), (0.12, 0.9)]]
+    elif style is NO_PREDICTION:
+        bow = [(0.2, 0.25), (0.3, 0.07), (0.5, 0.0), (0.7, 0.07), (0.8, 0.25), (0.72, 0.42), (0.5, 0.54), (0.5, 0.67)]
+        strokes = [bow, [(0.5, 0.95), (0.5, 0.97)]]
     else:
         strokes = [[(0.5, 0.02), (0.5, 0.65)], [(0.5, 0.93), (0.5, 0.97)]]
     for stroke in strokes:

@@ -14,10 +14,10 @@ import supervision as sv
 
 from core.annotate import percentage
 from core.card import ModelError, list_models
-from core.classes import CLASS_NAMES, WITH_MASK, style_of, styles_of, vocabulary
+from core.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, style_of, vocabulary
 from core.classifier import DEFAULT_CLASSIFIER
 from core.crops import crop_faces
-from core.detections import classes_of
+from core.detections import classes_of, face_styles
 from core.detector import SPEEDS
 from core.explain import FaceExplainer, load_explainer, overlay_relevance
 from core.faces import CASCADE_FILES, HaarSettings
@@ -25,7 +25,7 @@ from core.images import encode_image
 from core.in_use import in_use
 from core.jobs import Jobs
 from core.pipeline import PIPELINES, DetectionSettings, Method, Pipeline, build_pipeline, method_version
-from core.stats import FrameStats
+from core.stats import FrameStats, describe_hidden
 
 # Asks the browser, without asking the person, whether there is a camera and whether this page may use it.
 CAMERA_CHECK_JS = """
@@ -139,14 +139,14 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, Detec
             "Lowest confidence",
             *(50, 99),
             format="%d%%",
-            help="Faces whose verdict is less sure than this are left out.",
+            help="A face that is less sure than this gets a ? in place of a result.",
             **_kept(f"{page}_confidence", round(100 * defaults.min_confidence)),
         )
         min_face = st.slider(
             "Smallest face",
-            *(16, 200),
+            *(0, 200),
             format="%d px",
-            help="Shorter side of a face in pixels of the picture. Smaller faces are left out.",
+            help="Shorter side of a face in pixels of the picture. At 0 every face is shown.",
             **_kept(f"{page}_min_face", round(defaults.min_face_px)),
         )
         haar = _haar_form(page, defaults.haar) if spec.uses_haar else defaults.haar
@@ -190,6 +190,13 @@ def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
                 help="The picture's longer side is reduced to this for the search. Larger finds smaller faces.",
                 **_kept(f"{page}_max_side", default.max_side),
             ),
+            min_face_px=st.slider(
+                "Look for faces from",
+                *(16, 200),
+                format="%d px",
+                help="Smaller faces are not looked for. Higher is faster.",
+                **_kept(f"{page}_haar_min_face", round(default.min_face_px)),
+            ),
         )
 
 
@@ -212,6 +219,31 @@ def _kept(name: str, default: object, options: Collection | None = None) -> dict
         st.session_state[copy] = st.session_state[key]
 
     return {"key": key, "on_change": keep}
+
+
+def set_kept(name: str, value: object) -> None:
+    """Give a widget of ``_kept`` another value, from a button's callback or before a rerun."""
+    st.session_state[f"kept_{name}"] = value
+
+
+def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: bool = False) -> None:
+    """How many faces the limit hides, and a button that takes the limit away.
+
+    Args:
+        page: as for ``settings_form``.
+        stats: what was counted with that limit.
+        min_face_px: the limit, in pixels.
+        narrow: make every sentence take two lines in a column, so that nothing below moves when another one comes.
+    """
+    if narrow:
+        words, button = st.columns([3, 2], vertical_alignment="center")
+        words.caption(plain(describe_hidden(stats, min_face_px)))
+    else:
+        button = st.container(horizontal=True, vertical_alignment="center")
+        button.markdown(plain(describe_hidden(stats, min_face_px)), width="content")
+    key, name = f"{page}_show_hidden", f"{page}_min_face"
+    if button.button("Show them", key=key, disabled=not stats.hidden, on_click=set_kept, args=(name, 0)):
+        st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
 
 
 def _follow_method_in_use() -> None:
@@ -266,17 +298,28 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~<>$:&])", r"\\\1", text)
 
 
-def show_verdict_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 4) -> None:
-    """One number per class that the pipeline knows, and the share with a mask; ``a_row`` of them side by side."""
+def show_verdict_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 5) -> None:
+    """A number per class that the pipeline knows, of faces without a prediction, and the share with a mask.
+
+    Args:
+        stats: what was counted.
+        pipeline: what counted it.
+        mask_share: 0..1, or ``None`` if there is none.
+        a_row: how many numbers stand side by side.
+    """
     spoken = vocabulary(pipeline.classes)
     names = [name for name in spoken if name in pipeline.classes]
     if len(names) > MAX_COUNTERS:
         names = [name for name in names if stats.count(name)]
-        st.caption(f"{len(pipeline.classes)} classes are told apart; these are seen:" if names else "No face found.")
+        if names:
+            st.caption(f"{len(pipeline.classes)} classes are told apart; these are seen:")
+        elif not stats.faces and not stats.hidden:
+            st.caption("No face found.")
     numbers = []
     for name in names:
         style = style_of(name, spoken)
         numbers.append((f"{style.icon} {plain(style.words)}", str(stats.count(name))))
+    numbers.append((f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", str(stats.unknown)))
     if CLASS_NAMES[WITH_MASK] in pipeline.classes:
         numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}"))
     for start in range(0, len(numbers), a_row):
@@ -288,16 +331,15 @@ def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
     """A row per face: crop, verdict, probability, size."""
     shown = detections[:MAX_ROWS_WITH_CROPS]
     crops = crop_faces(frame_bgr, shown.xyxy, CROP_SIDE, 0.1)
-    rows, styles = [], styles_of(classes_of(detections))
-    for i, crop in enumerate(crops):
-        style = styles[shown.class_id[i]]
+    rows, styles = [], face_styles(shown)
+    for i, (crop, style) in enumerate(zip(crops, styles, strict=True)):
         width, height = shown.xyxy[i, 2:] - shown.xyxy[i, :2]
         jpeg = base64.b64encode(encode_image(crop[..., ::-1])).decode()
         rows.append(
             {
                 "Face": f"data:image/jpeg;base64,{jpeg}",
                 "Verdict": f"{style.sign} {style.words}",
-                "Probability": percentage(shown.confidence[i]),
+                "Probability": "–" if style is NO_PREDICTION else percentage(shown.confidence[i]),
                 "Size": f"{width:.0f} × {height:.0f} px",
             }
         )

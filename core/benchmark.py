@@ -106,13 +106,13 @@ def seed_times(frames: dict[int, np.ndarray], repeats: int) -> dict:
 def stage_times(pipeline: ClassicPipeline, frame: np.ndarray, faces: int, repeats: int) -> dict:
     """Each stage of the classic pipeline by itself; crops and classifier get exactly ``faces`` boxes."""
     settings = DetectionSettings()
-    found, _ = pipeline.find_faces(frame, settings.haar, settings.min_face_px)
+    found, _ = pipeline.find_faces(frame, settings.haar)
     boxes = np.resize(found if len(found) else np.array([[100, 100, 200, 220]], np.float32), (faces, 4))
     card = pipeline.classifier.card
     crops = crop_faces(frame, boxes, card.input_size, card.margin)
     detections = detect_masks(frame, pipeline, settings)
     calls = {
-        "find_faces": lambda: pipeline.find_faces(frame, settings.haar, settings.min_face_px),
+        "find_faces": lambda: pipeline.find_faces(frame, settings.haar),
         "crop": lambda: crop_faces(frame, boxes, card.input_size, card.margin),
         "classify": lambda: pipeline.classifier.probabilities(crops),
         "annotate": lambda: annotate(frame, detections),

@@ -49,6 +49,9 @@ CLASS_STYLES = (
     ClassStyle("Worn incorrectly", "!", ":material/error:", (255, 190, 30), (0, 0, 0), "with a mask worn incorrectly"),
 )
 
+# A face whose class is not sure enough to be told. Between the light and the dark of the three above.
+NO_PREDICTION = ClassStyle("Not sure", "?", ":material/help:", (160, 160, 160), (0, 0, 0), "not clear enough to tell")
+
 # For all other classes: Paul Tol's "muted" (https://personal.sron.nl/~pault/), told apart with every kind of colour
 # vision, without its green and wine, which are too near to "Mask" and "No mask"; blue is Okabe and Ito's.
 PALETTE_RGB = (

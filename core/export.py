@@ -6,8 +6,10 @@ import json
 
 import supervision as sv
 
-from core.detections import CLASS_NAME, FACE_SCORE
+from core.detections import CLASS_NAME, FACE_SCORE, PREDICTED
 
+UNKNOWN = "unknown"
+"""Stands in the column ``verdict`` of a face without a prediction; ``probability`` is that of its likeliest class."""
 COLUMNS = ("photo", "face", "verdict", "probability", "face_score", "x1", "y1", "x2", "y2", "width_px", "height_px")
 
 
@@ -19,7 +21,7 @@ def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
         values = (
             photo,
             i + 1,
-            str(detections.data[CLASS_NAME][i]),
+            str(detections.data[CLASS_NAME][i]) if detections.data[PREDICTED][i] else UNKNOWN,
             round(float(detections.confidence[i]), 4),
             round(float(detections.data[FACE_SCORE][i]), 4),
             x1,

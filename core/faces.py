@@ -43,6 +43,8 @@ class HaarSettings:
     """Windows that must agree on a face; fewer find more faces and more that are none."""
     max_side: int = 640
     """The longest side of the frame is reduced to this many pixels before the search."""
+    min_face_px: float = 24
+    """Smaller faces are not looked for, in pixels of the frame: more of them would be false, and the search slower."""
 
     def __post_init__(self):
         if self.cascade not in CASCADE_FILES:
@@ -51,6 +53,8 @@ class HaarSettings:
             raise ValueError(f"scale_factor is {self.scale_factor}; it must lie in 1.01..2.")
         if not 0 <= self.min_neighbors <= 100:
             raise ValueError(f"min_neighbors is {self.min_neighbors}; it must lie in 0..100.")
+        if not 0 <= self.min_face_px <= 8192:
+            raise ValueError(f"min_face_px is {self.min_face_px}; it must lie in 0..8192 pixels.")
         if not 64 <= self.max_side <= 8192:
             raise ValueError(f"max_side is {self.max_side}; it must lie in 64..8192 pixels.")
 
@@ -68,20 +72,21 @@ class HaarFaceFinder:
         self._lock = threading.Lock()
 
     def __call__(
-        self, frame_bgr: np.ndarray, settings: HaarSettings, min_face_px: float = 0
+        self, frame_bgr: np.ndarray, settings: HaarSettings, min_face_px: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Find the faces of a frame.
 
         Args:
             frame_bgr: (h, w, 3) uint8.
             settings: the cascade's knobs.
-            min_face_px: smaller faces are not looked for, in pixels of ``frame_bgr``.
+            min_face_px: in place of the settings' own, in pixels of ``frame_bgr``.
 
         Returns:
             ``xyxy`` (n, 4) float32 in pixels of ``frame_bgr``, hairline to chin, perhaps over the edge of the frame;
             and ``face_score`` (n,) float32 in 0..1.
         """
         grey, ratio = self._prepare(frame_bgr, settings)
+        min_face_px = settings.min_face_px if min_face_px is None else min_face_px
         searches = [(settings.cascade, False)]
         if settings.profile:  # its cascade knows one side of the head only: mirrored, it finds the other
             searches += [("profile", False), ("profile", True)]

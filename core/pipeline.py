@@ -12,7 +12,7 @@ from core.boxes import clip_boxes, shorter_sides
 from core.card import MODELS_DIR, file_sha256
 from core.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
-from core.detections import FACE_SCORE, make_detections, no_detections
+from core.detections import FACE_SCORE, HIDDEN, PREDICTED, make_detections, no_detections
 from core.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, MaskDetector, load_detector
 from core.faces import HaarFaceFinder, HaarSettings
 
@@ -22,9 +22,9 @@ class DetectionSettings:
     """What a person can set for every frame; a pipeline ignores what is not its own."""
 
     min_confidence: float = 0.5
-    """Verdicts below this probability are left out, 0..1."""
-    min_face_px: float = 24
-    """Faces whose shorter side is smaller, in pixels of the frame, are left out."""
+    """Faces whose likeliest class is less sure get no prediction, 0..1."""
+    min_face_px: float = 0
+    """Faces whose shorter side is smaller, in pixels of the frame, are hidden and counted as such."""
     haar: HaarSettings = field(default_factory=HaarSettings)
     """Knobs of the classic pipeline's cascade."""
     speed: str = DEFAULT_SPEED
@@ -37,8 +37,8 @@ class DetectionSettings:
 
 # A photo can wait a twentieth of a second for the closest look.
 PHOTO_SETTINGS = DetectionSettings(speed="thorough")
-# For live video: whoever stands before a camera is near, and a box that comes soon is worth more than a far face.
-LIVE_SETTINGS = DetectionSettings(min_face_px=48, haar=HaarSettings(scale_factor=1.1, min_neighbors=3), use="live")
+# For live video a box that comes soon is worth more than a far face, where looking for that takes longer.
+LIVE_SETTINGS = DetectionSettings(haar=HaarSettings(scale_factor=1.1, min_neighbors=3, min_face_px=48), use="live")
 
 
 class Pipeline(Protocol):
@@ -65,7 +65,7 @@ class ClassicPipeline:
         self.face_scores: dict[str, float] = {}  # the cascade has its own limit: the windows that must agree
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
-        xyxy, face_score = self.find_faces(frame_bgr, settings.haar, settings.min_face_px)
+        xyxy, face_score = self.find_faces(frame_bgr, settings.haar)
         if not len(xyxy):
             return no_detections(self.classifier.classes)
         probabilities = self.classifier.judge(frame_bgr, xyxy)
@@ -252,7 +252,11 @@ def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionS
         raise ValueError(f"A frame must have the shape (h, w, 3), got {frame_bgr.shape}.")
     settings = settings or DetectionSettings()
     found = pipeline(frame_bgr, settings)
-    sizes = shorter_sides(found.xyxy)
-    likely = found.data[FACE_SCORE] >= least_face_score(pipeline, settings)
-    found = found[likely & (sizes >= settings.min_face_px) & (found.confidence >= settings.min_confidence)]
-    return found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]
+    found = found[found.data[FACE_SCORE] >= least_face_score(pipeline, settings)]
+    large = shorter_sides(found.xyxy) >= settings.min_face_px
+    found = found[large]
+    found = found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]
+    found.data[PREDICTED] = found.confidence >= settings.min_confidence
+    if hidden := int((~large).sum()):
+        found.metadata = {**found.metadata, HIDDEN: hidden}
+    return found

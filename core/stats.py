@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import supervision as sv
 
-from core.classes import CLASS_NAMES, WITH_MASK, styles_of
-from core.detections import classes_of
+from core.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, styles_of
+from core.detections import PREDICTED, classes_of, hidden_faces
 
 HISTORY_S = 120
 
@@ -22,18 +22,25 @@ class FrameStats:
     """Faces per class, in the order of ``classes``."""
     classes: tuple[str, ...] = CLASS_NAMES
     """What is told apart."""
+    unknown: int = 0
+    """Faces without a prediction."""
+    hidden: int = 0
+    """Faces that are not shown, since they are smaller than the limit that a person set."""
 
     @property
     def faces(self) -> int:
-        """Faces of all classes."""
-        return sum(self.counts)
+        """Faces that are shown, those without a prediction too."""
+        return sum(self.counts) + self.unknown
 
     @property
     def mask_share(self) -> float | None:
-        """Share of the faces with a mask worn well, 0..1; ``None`` without faces, or where masks are not the topic."""
-        if not self.faces or CLASS_NAMES[WITH_MASK] not in self.classes:
+        """Share with a mask worn well, 0..1, of the faces with a prediction.
+
+        ``None`` where there is none, or where masks are not the topic.
+        """
+        if not any(self.counts) or CLASS_NAMES[WITH_MASK] not in self.classes:
             return None
-        return self.count(CLASS_NAMES[WITH_MASK]) / self.faces
+        return self.count(CLASS_NAMES[WITH_MASK]) / sum(self.counts)
 
     def count(self, name: str) -> int:
         """Faces of a class, 0 for one that is not told apart here."""
@@ -46,26 +53,51 @@ class FrameStats:
             classes = self.classes
         else:  # where a method with other classes took over, both are counted
             classes = self.classes + tuple(name for name in other.classes if name not in self.classes)
-        return FrameStats(tuple(self.count(name) + other.count(name) for name in classes), classes)
+        counts = tuple(self.count(name) + other.count(name) for name in classes)
+        return FrameStats(counts, classes, self.unknown + other.unknown, self.hidden + other.hidden)
 
 
 def summarize(detections: sv.Detections) -> FrameStats:
     """Count the faces of one frame."""
-    counts, classes = Counter(detections.class_id.tolist()), classes_of(detections)
-    return FrameStats(tuple(counts[i] for i in range(len(classes))), classes)
+    classes, predicted = classes_of(detections), detections.data[PREDICTED]
+    counts = Counter(detections.class_id[predicted].tolist())
+    return FrameStats(
+        tuple(counts[i] for i in range(len(classes))), classes, int((~predicted).sum()), hidden_faces(detections)
+    )
 
 
 def describe(stats: FrameStats) -> str:
-    """The counts as one sentence: "3 faces: 2 with a mask, 1 without a mask."
+    """The counts in words.
 
-    >>> describe(FrameStats((2, 1, 0)))
-    '3 faces: 2 with a mask, 1 without a mask.'
+    >>> describe(FrameStats((2, 1, 0), unknown=1))
+    '4 faces: 2 with a mask, 1 without a mask, 1 not clear enough to tell.'
+    >>> describe(FrameStats((2, 1, 0), hidden=1))
+    '3 faces: 2 with a mask, 1 without a mask. 1 smaller face is hidden by your limit.'
     """
     if not stats.faces:
-        return "No face found."
-    styles = styles_of(stats.classes)
-    parts = [f"{n} {style.sentence or style.words}" for n, style in zip(stats.counts, styles, strict=True) if n]
-    return f"{stats.faces} face{'s' if stats.faces > 1 else ''}: {', '.join(parts)}."
+        return describe_hidden(stats) if stats.hidden else "No face found."
+    counts, styles = (*stats.counts, stats.unknown), (*styles_of(stats.classes), NO_PREDICTION)
+    parts = [f"{n} {style.sentence or style.words}" for n, style in zip(counts, styles, strict=True) if n]
+    hidden = f" {describe_hidden(stats)}" if stats.hidden else ""
+    return f"{_faces(stats.faces)}: {', '.join(parts)}.{hidden}"
+
+
+def describe_hidden(stats: FrameStats, limit_px: float | None = None) -> str:
+    """How many faces are smaller than the limit that a person set, which may be named.
+
+    >>> describe_hidden(FrameStats((1, 0, 0), hidden=2))
+    '2 smaller faces are hidden by your limit.'
+    >>> describe_hidden(FrameStats(hidden=2), 48)
+    '2 faces found, but smaller than your limit of 48 px.'
+    """
+    limit = "your limit" if limit_px is None else f"your limit of {limit_px:g} px"
+    if stats.hidden and not stats.faces:
+        return f"{_faces(stats.hidden)} found, but smaller than {limit}."
+    return f"{stats.hidden} smaller face{' is' if stats.hidden == 1 else 's are'} hidden by {limit}."
+
+
+def _faces(n: int) -> str:
+    return f"{n} face{'' if n == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +109,7 @@ class LiveSnapshot:
     recent: FrameStats = FrameStats()
     """All analysed frames of the last seconds added up, so that one flicker does not move the share much."""
     share_by_second: tuple[tuple[float, float | None], ...] = ()
-    """Seconds ago (from large to small) and the mask share of all faces in that second, over two minutes at most."""
+    """Seconds ago (from large to small) and the mask share in that second, over two minutes at most."""
     analysed_frames: int = 0
     analyses_per_s: float = 0.0
     """Analysed frames per second, over the last seconds."""

@@ -48,6 +48,6 @@ st.markdown(
     "- **Private.** Pictures stay in this server's memory while you look at them. Nothing is stored or sent on, unless "
     "you add it to a data set yourself.\n"
     "- **Not perfect.** A verdict is an estimate with a probability beside it. Faces far away, half hidden or blurred "
-    "are missed.\n"
+    "are missed, or get a ? in place of a verdict.\n"
     "- **To raise awareness.** It counts faces; it does not know who anybody is."
 )

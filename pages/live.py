@@ -14,6 +14,7 @@ from core.app import (
     pipeline_or_stop,
     plain,
     settings_form,
+    show_hidden_faces,
     show_verdict_counts,
 )
 from core.app_start import part_of_the_app
@@ -86,6 +87,8 @@ def show_numbers() -> None:
         st.info("Waiting for the first picture …")
         return
     show_verdict_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
+    if settings.min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
+        show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
     if seen.analysis_ms is not None:
         share = ""
         if CLASS_NAMES[WITH_MASK] in pipeline.classes:

@@ -1,5 +1,6 @@
 """Judge uploaded photos, or a picture taken with the camera."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.app import (
     plain,
     settings_form,
     show_faces_table,
+    show_hidden_faces,
     show_reasons,
     show_verdict_counts,
 )
@@ -43,7 +45,11 @@ def picture_of(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
 
 def show(photo: Photo, frame_bgr: np.ndarray) -> None:
     """One photo large, its verdict in words, a row per face."""
-    st.markdown(f"**{plain(describe(summarize(photo.detections)))}**")
+    seen = summarize(photo.detections)
+    if seen.faces or not seen.hidden:
+        st.markdown(f"**{plain(describe(replace(seen, hidden=0)))}**")
+    if seen.hidden:
+        show_hidden_faces("photo", seen, settings.min_face_px)
     picture, table = st.columns([4, 3])
     annotated = picture_of(frame_bgr, photo.detections)
     picture.image(annotated, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face")
@@ -51,8 +57,6 @@ def show(photo: Photo, frame_bgr: np.ndarray) -> None:
         if len(photo.detections):
             show_faces_table(frame_bgr, photo.detections)
             show_reasons(frame_bgr, photo.detections, method)
-        else:
-            st.info("No face was found. Faces must be larger than the smallest face set beside.")
         st.download_button(
             "Annotated photo",
             lambda: encode_image(annotate(decode_image(photo.read()), photo.detections)),

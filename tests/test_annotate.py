@@ -1,9 +1,12 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from core.annotate import annotate, percentage
-from core.classes import CLASS_STYLES, styles_of
+from core.classes import CLASS_STYLES, NO_PREDICTION, styles_of
 from core.detections import make_detections, no_detections
+from tests.people import five_people
 
 
 def grey_frame(height=240, width=400):
@@ -33,11 +36,24 @@ def test_box_and_label_have_the_class_color_and_the_given_frame_stays(class_id):
 
 def test_signs_differ_so_that_color_is_not_needed():
     shapes = []
-    for class_id, style in enumerate(CLASS_STYLES):
-        drawn = annotate(grey_frame(), make_detections([[100, 80, 180, 180]], [class_id], [0.87]))
-        label = drawn[50:78, 100:122]
+    for class_id, style in enumerate((*CLASS_STYLES, NO_PREDICTION)):
+        told = style is not NO_PREDICTION
+        found = make_detections([[100, 80, 180, 180]], [class_id % 3], [0.87], predicted=[told])
+        label = annotate(grey_frame(), found)[50:78, 100:122]
         shapes.append(np.abs(label.astype(int) - style.text_rgb[::-1]).max(axis=2) < 60)
-    assert all((a != b).sum() > 15 for a, b in ((shapes[0], shapes[1]), (shapes[0], shapes[2]), (shapes[1], shapes[2])))
+    assert all((a != b).sum() > 15 for a, b in combinations(shapes, 2))
+
+
+@pytest.mark.parametrize("class_id", range(3), ids=lambda i: CLASS_STYLES[i].words)
+def test_a_face_without_a_prediction_has_a_grey_box_and_a_question_mark_alone(class_id, monkeypatch):
+    unsure = make_detections([[100, 80, 180, 180]], [class_id], [0.4], predicted=[False])
+    drawn = annotate(np.zeros((240, 400, 3), np.uint8), unsure)
+    assert has_color(drawn[78:84, 105:175], NO_PREDICTION.color_rgb), "box"
+    assert not has_color(drawn, CLASS_STYLES[class_id].color_rgb), "nothing of the guess"
+    area = label_area(unsure, monkeypatch)
+    height, width = (np.ptp(places) + 1 for places in np.nonzero(area))
+    assert width <= 1.1 * height, "room for a sign, none for words or a percentage"
+    assert has_color(drawn[50:79, 100:122], NO_PREDICTION.text_rgb), "the sign"
 
 
 @pytest.mark.parametrize("classes", [("helmet", "no_helmet"), ("шлем", "__" * 20), tuple("abcdefghijkl")], ids=str)
@@ -98,6 +114,14 @@ def test_a_label_keeps_off_other_faces_where_it_can(monkeypatch):
     above, below = [100, 40, 150, 90], [100, 92, 150, 142]
     area = label_area(make_detections([above, below], [0, 1], [0.9, 0.9]), monkeypatch)
     assert not area[44:86, 104:146].any() and not area[96:138, 104:146].any()
+
+
+def test_labels_hide_none_of_the_people_that_a_webcam_sees(monkeypatch):
+    frame, faces = five_people()
+    largest_first = faces[::-1]
+    area = label_area(make_detections(largest_first, [1, 0, 1, 0, 1], [0.9] * 5), monkeypatch, frame)
+    for x1, y1, x2, y2 in largest_first.round().astype(int):
+        assert not area[y1:y2, x1:x2].any()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from core.crops import resize
 from core.images import encode_image
 from core.sample import sample_photo
 from tests.conftest import FLAGS, keep_picture
+from tests.people import five_people
 
 FAKE_CAMERA = [*FLAGS, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 
@@ -63,6 +64,7 @@ def test_two_faces_in_one_photo(open_page):
     files = [{"name": "two.jpg", "mimeType": "image/jpeg", "buffer": encode_image(both)}]
     page.locator("input[type=file]").set_input_files(files)
     page.get_by_text("2 faces: 1 with a mask, 1 without a mask.").wait_for()
+    page.locator("[data-testid=stDataFrame]").first.wait_for()
     keep_picture(page, "photo")
 
 
@@ -185,6 +187,39 @@ def test_the_live_page_judges_the_camera_and_the_video_moves(open_page, camera_f
     assert video_frames(page) > before
     page.frame_locator("iframe").get_by_role("button", name="Stop").click()
     page.get_by_text("Press Start").wait_for()
+
+
+def counters(page) -> dict[str, int]:
+    """The live page's counters, without the share."""
+    texts = page.locator("[data-testid=stMetric]").all_inner_texts()
+    found = (re.search(r"(Mask|No mask|Worn incorrectly|Not sure)\s*(\d+)\s*$", text) for text in texts)
+    return {match[1]: int(match[2]) for match in found if match}
+
+
+def test_everyone_is_counted_who_walks_towards_the_camera(open_page, tmp_path):
+    film = tmp_path / "people.mjpeg"
+    film.write_bytes(encode_image(five_people()[0]) * 20)
+    page = open_page("live", [*FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}"])
+    start_camera(page)
+
+    def wait_for_faces(n: int) -> None:
+        end = time.monotonic() + 30
+        while sum((seen := counters(page)).values()) != n:
+            assert time.monotonic() < end, f"{n} faces are there, counted are {seen}"
+            page.wait_for_timeout(200)
+
+    wait_for_faces(5)
+    assert set(counters(page)) == {"Mask", "No mask", "Worn incorrectly", "Not sure"}
+    # A limit hides some, the page says so, and a click shows them again while the video runs on.
+    slider = page.get_by_role("slider", name="Smallest face")
+    slider.focus()
+    page.keyboard.press("End")
+    page.get_by_text("5 faces found, but smaller than your limit of 200 px.").wait_for()
+    wait_for_faces(0)
+    page.get_by_role("button", name="Show them").click()
+    wait_for_faces(5)
+    assert slider.input_value() == "0" and not page.get_by_text("your limit").count()
+    page.frame_locator("iframe").get_by_role("button", name="Stop").click()
 
 
 def test_a_refused_camera_gets_a_sentence(open_page):

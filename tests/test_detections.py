@@ -2,8 +2,17 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from core.classes import CLASS_NAMES, CLASS_STYLES, class_index, contrast, style_of, styles_of, vocabulary
-from core.detections import classes_of, make_detections, no_detections, resized
+from core.classes import (
+    CLASS_NAMES,
+    CLASS_STYLES,
+    NO_PREDICTION,
+    class_index,
+    contrast,
+    style_of,
+    styles_of,
+    vocabulary,
+)
+from core.detections import HIDDEN, classes_of, face_styles, hidden_faces, make_detections, no_detections, resized
 
 HELMETS = ("helmet", "no_helmet")
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
@@ -14,6 +23,7 @@ def test_no_detections_has_every_field():
     assert none.xyxy.shape == (0, 4)
     assert none.class_id.shape == none.confidence.shape == none.data["face_score"].shape == (0,)
     assert none.data["class_name"].shape == (0,) and none.data["probabilities"].shape == (0, 3)
+    assert none.data["predicted"].shape == (0,) and none.data["predicted"].dtype == bool and not hidden_faces(none)
     assert classes_of(none) == CLASS_NAMES and classes_of(no_detections(HELMETS)) == HELMETS
 
 
@@ -21,6 +31,7 @@ def test_missing_scores_are_one():
     truth = make_detections([[0, 0, 5, 5]], [2])
     assert truth.confidence.tolist() == truth.data["face_score"].tolist() == [1.0]
     assert truth.xyxy.dtype == truth.confidence.dtype == np.float32
+    assert truth.data["predicted"].tolist() == [True]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +44,7 @@ def test_missing_scores_are_one():
         pytest.param({"class_id": [0], "confidence": [97.0]}, r"0\.\.1", id="percent instead of a share"),
         pytest.param({"class_id": [0], "face_score": [0.5, 0.5]}, "face_score", id="too many face scores"),
         pytest.param({"class_id": [2], "classes": HELMETS}, r"0\.\.1", id="none of two classes"),
+        pytest.param({"class_id": [0], "predicted": [True, False]}, r"predicted has shape \(2,\)", id="too many told"),
         pytest.param({"class_id": [0], "probabilities": [[0.5, 0.5]]}, r"\(1, 2\), expected \(1, 3\)", id="too few"),
     ],
 )
@@ -52,6 +64,21 @@ def test_names_and_probabilities_follow_the_detections():
     assert classes_of(merged) == classes_of(found[[]]) == HELMETS
     _, boxes = resized(np.zeros((8, 9, 3), np.uint8), found, (18, 16))
     assert classes_of(boxes) == HELMETS and boxes.data["probabilities"].tolist() == found.data["probabilities"].tolist()
+
+
+def test_what_is_told_and_what_is_hidden_stay_known_in_parts_and_at_other_sizes():
+    found = make_detections(np.zeros((3, 4)), [1, 0, 1], [0.9, 0.3, 0.6], predicted=[True, False, True])
+    found.metadata[HIDDEN] = 2
+    parts = found[[2]], found[found.class_id == 0]
+    _, small = resized(np.zeros((8, 9, 3), np.uint8), found[::-1], (18, 16))
+    merged = sv.Detections.merge(list(parts))
+    assert merged.data["predicted"].tolist() == [True, False] and small.data["predicted"].tolist() == [
+        True,
+        False,
+        True,
+    ]
+    assert hidden_faces(merged) == hidden_faces(small) == hidden_faces(found[[]]) == 2
+    assert face_styles(merged) == [CLASS_STYLES[1], NO_PREDICTION]
 
 
 def test_without_more_the_verdict_alone_has_a_probability():
@@ -77,8 +104,14 @@ def test_resized_scales_x_by_width_and_y_by_height():
 
 def test_every_class_has_a_style_of_its_own():
     assert len(CLASS_STYLES) == len(CLASS_NAMES)
+    styles = (*CLASS_STYLES, NO_PREDICTION)
     for field in ("words", "sign", "icon", "color_rgb"):
-        assert len({getattr(style, field) for style in CLASS_STYLES}) == len(CLASS_NAMES)
+        assert len({getattr(style, field) for style in styles}) == len(CLASS_NAMES) + 1
+
+
+def test_a_face_without_a_prediction_is_grey_and_differs_in_lightness_from_every_class():
+    assert len(set(NO_PREDICTION.color_rgb)) == 1
+    assert all(contrast(NO_PREDICTION.color_rgb, style.color_rgb) >= 1.5 for style in CLASS_STYLES)
 
 
 def test_contrast_is_that_of_wcag():
@@ -86,7 +119,7 @@ def test_contrast_is_that_of_wcag():
     assert contrast((118, 118, 118), (255, 255, 255)) == pytest.approx(4.54, abs=0.01)
 
 
-@pytest.mark.parametrize("style", CLASS_STYLES + styles_of(LETTERS), ids=lambda style: style.words)
+@pytest.mark.parametrize("style", (*CLASS_STYLES, NO_PREDICTION, *styles_of(LETTERS)), ids=lambda style: style.words)
 def test_label_text_has_the_contrast_that_wcag_asks(style):
     assert contrast(style.color_rgb, style.text_rgb) >= 4.5
 

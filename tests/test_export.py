@@ -22,6 +22,12 @@ def test_rows_csv_and_json_say_the_same():
     assert json.loads(rows_to_json(rows())) == [row]
 
 
+def test_a_face_without_a_prediction_is_unknown_and_keeps_its_probability():
+    found = make_detections([[1, 2, 11, 22]] * 2, [1, 0], [0.45, 0.9], predicted=[False, True])
+    rows = detection_rows("a.jpg", found)
+    assert [(row["verdict"], row["probability"]) for row in rows] == [("unknown", 0.45), ("with_mask", 0.9)]
+
+
 def test_no_face_gives_a_table_with_its_header():
     assert rows_to_csv(detection_rows("a.jpg", no_detections())) == ",".join(COLUMNS) + "\n"
     assert json.loads(rows_to_json([])) == []

@@ -47,6 +47,7 @@ def test_no_face(find, frame):
 
 def test_smaller_faces_than_asked_for_are_not_looked_for(find):
     assert best_overlap(find(sample_photo(False), HaarSettings(), 200)[0]) < 0.4
+    assert best_overlap(find(sample_photo(False), HaarSettings(min_face_px=200))[0]) < 0.4
 
 
 def test_the_profile_cascade_adds_and_never_doubles(find):
@@ -58,7 +59,7 @@ def test_the_profile_cascade_adds_and_never_doubles(find):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"cascade": "cat"}, {"scale_factor": 1.0}, {"min_neighbors": -1}, {"max_side": 0}],
+    [{"cascade": "cat"}, {"scale_factor": 1.0}, {"min_neighbors": -1}, {"max_side": 0}, {"min_face_px": -1}],
     ids=str,
 )
 def test_impossible_settings_are_refused(wrong):

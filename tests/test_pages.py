@@ -81,7 +81,10 @@ def test_photo_page_waits_for_a_photo(photo_page):
 def test_a_photo_is_judged_without_a_button(photo_page):
     upload(photo_page, ("door.jpg", MASKED))
     assert "1 face: 1 with a mask." in texts(photo_page)
-    assert numbers(photo_page) == {"Mask": "1", "No mask": "0", "Worn incorrectly": "0", "Wear a mask well": "100%"}
+    assert numbers(photo_page) == {
+        **{"Mask": "1", "No mask": "0", "Worn incorrectly": "0", "Not sure": "0"},
+        "Wear a mask well": "100%",
+    }
     row = photo_page.dataframe[0].value.iloc[0]
     assert row["Verdict"] == "✓ Mask" and row["Probability"].endswith("%") and row["Size"].endswith("px")
     assert row["Face"].startswith("data:image/jpeg;base64,")
@@ -106,9 +109,73 @@ def test_several_photos_add_up_and_one_is_shown(photo_page):
 def test_results_stay_and_follow_the_settings(photo_page):
     upload(photo_page, ("a.jpg", MASKED))
     labelled(photo_page.slider, "Smallest face").set_value(200).run()
-    assert "No face found." in texts(photo_page)
+    assert "1 face found, but smaller than your limit of 200 px." in texts(photo_page)
+    assert "No face" not in texts(photo_page) and not photo_page.dataframe
     labelled(photo_page.slider, "Smallest face").set_value(24).run()
     assert "1 face: 1 with a mask." in texts(photo_page)
+
+
+class Crowd(StubPipeline):
+    """Finds a face of 40 px, and one of 90 px that may have a mask."""
+
+    def __call__(self, frame_bgr, settings=None):
+        return make_detections([[0, 0, 90, 120], [100, 0, 140, 50]], [0, 1], [0.55, 0.9])
+
+
+@pytest.fixture
+def crowd(monkeypatch):
+    monkeypatch.setitem(PIPELINES, DEFAULT_PIPELINE, stub_spec(Crowd))
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+def show_them(app: AppTest) -> AppTest:
+    labelled(app.button, "Show them").click().run()
+    assert not app.exception
+    return app
+
+
+def test_smaller_faces_are_hidden_by_a_limit_and_shown_at_a_click(crowd):
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    slider = labelled(page.slider, "Smallest face")
+    assert (slider.value, slider.min, slider.max) == (0, 0, 200) and "every face is shown" in slider.help
+    assert "2 faces: 1 with a mask, 1 without a mask." in texts(page) and not page.button
+    for limit, words in (
+        (50, "1 smaller face is hidden by your limit of 50 px."),
+        (100, "2 faces found, but smaller than your limit of 100 px."),
+    ):
+        labelled(page.slider, "Smallest face").set_value(limit).run()
+        assert words in texts(page)
+        assert ("1 face: 1 with a mask." in texts(page)) == (limit == 50)
+        assert "hidden by your limit." not in texts(page), "said once"
+        show_them(page)
+        assert "2 faces: 1 with a mask, 1 without a mask." in texts(page) and not page.button
+        assert labelled(page.slider, "Smallest face").value == 0
+    page.switch_page("pages/home.py").run()
+    page.switch_page("pages/photo.py").run()
+    assert labelled(page.slider, "Smallest face").value == 0, "kept like any other setting"
+
+
+def test_other_ways_to_look_tell_of_hidden_faces_too(crowd):
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    labelled(page.slider, "Smallest face").set_value(50).run()
+    show_as(page, "All methods")
+    assert "1 face: 1 with a mask. 1 smaller face is hidden by your limit." in texts(page)
+
+
+def test_a_face_whose_class_is_not_sure_is_shown_without_a_result(crowd):
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    labelled(page.slider, "Lowest confidence").set_value(60).run()
+    assert "2 faces: 1 without a mask, 1 not clear enough to tell." in texts(page)
+    assert numbers(page) == {
+        **{"Mask": "0", "No mask": "1", "Worn incorrectly": "0", "Not sure": "1"},
+        "Wear a mask well": "0%",
+    }
+    table = page.dataframe[0].value
+    assert list(table["Verdict"]) == ["? Not sure", "✗ No mask"] and list(table["Probability"]) == ["–", "90%"]
+    labelled(page.slider, "Lowest confidence").set_value(95).run()
+    assert numbers(page)["Wear a mask well"] == "–" and numbers(page)["Not sure"] == "2"
 
 
 def test_pictures_are_forgotten_when_another_page_is_shown():
@@ -329,7 +396,36 @@ def test_live_page_counts_what_the_camera_shows(live_page):
     assert "ms each" in texts(app)
     # A setting changes while the stream runs: the same processor follows.
     labelled(app.slider, "Smallest face").set_value(200).run()
-    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.faces == 0)
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.hidden == 1)
+    assert processor.stats.snapshot().now.faces == 0
+    app.run()
+    assert "1 face found, but smaller than your limit of 200 px." in texts(app)
+    show_them(app)
+    assert labelled(app.slider, "Smallest face").value == 0
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.faces == 1)
+    app.run()
+    assert "your limit" not in texts(app), "without a limit there is nothing to say"
+    streamer.arguments["on_video_ended"]()
+
+
+def test_live_counters_do_not_move_when_a_face_is_unsure_or_hidden(live_page, crowd):
+    app, streamer = live_page(playing=True)
+    processor = app.session_state["live_processor"]
+    send(streamer, masked=True)
+    wait_until(lambda: processor.stats.snapshot().now.faces == 2)
+    shown = []
+    for confidence in (50, 60):
+        labelled(app.slider, "Lowest confidence").set_value(confidence).run()
+        wait_until(lambda c=confidence: send(streamer, True) and processor.stats.snapshot().now.unknown == (c == 60))
+        app.run()
+        shown.append(numbers(app))
+    assert [seen["Not sure"] for seen in shown] == ["0", "1"] and shown[0].keys() == shown[1].keys()
+    for limit, hidden in ((30, 0), (50, 1)):
+        labelled(app.slider, "Smallest face").set_value(limit).run()
+        wait_until(lambda h=hidden: send(streamer, True) and processor.stats.snapshot().now.hidden == h)
+        app.run()
+        assert f"{hidden} smaller face{' is' if hidden else 's are'} hidden by your limit of {limit} px." in texts(app)
+        assert labelled(app.button, "Show them").disabled == (not hidden)
     streamer.arguments["on_video_ended"]()
 
 
@@ -395,7 +491,10 @@ def test_a_page_follows_the_method_in_use_and_a_visitor_may_choose_another_until
     photo_page.run()
     assert labelled(photo_page.selectbox, "Method").value == "combined"
     assert labelled(photo_page.selectbox, "Model").value == "helmets"
-    assert numbers(photo_page) == {":gray-badge[H] Helmet": "0", ":gray-badge[N] No *helmet*": "1"}, "no share of masks"
+    assert numbers(photo_page) == {
+        **{":gray-badge[H] Helmet": "0", ":gray-badge[N] No *helmet*": "1"},
+        "Not sure": "0",
+    }, "no share of masks"
     assert "1 face: 1 No *helmet*." in texts(photo_page) and "In use on this server" in texts(photo_page)
     assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "N No *helmet*"
     assert not photo_page.toggle, "nothing to say of masks"
@@ -443,7 +542,7 @@ def test_a_running_camera_follows_the_method_in_use(live_page, install):
     assert app.session_state["live_processor"] is processor
     wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.count("helmet") == 1, 20)
     app.run()
-    assert numbers(app) == {":gray-badge[H] Helmet": "1", ":gray-badge[N] No helmet": "0"}
+    assert numbers(app) == {":gray-badge[H] Helmet": "1", ":gray-badge[N] No helmet": "0", "Not sure": "0"}
     assert not app.get("plotly_chart") and "ms each" in texts(app)
     streamer.arguments["on_video_ended"]()
 
@@ -459,7 +558,7 @@ def test_many_classes_are_counted_where_they_are_seen(monkeypatch):
     st.cache_resource.clear()
     page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
     st.cache_resource.clear()
-    assert numbers(page) == {":gray-badge[C] c": "1", ":gray-badge[Z] z": "1"}
+    assert numbers(page) == {":gray-badge[C] c": "1", ":gray-badge[Z] z": "1", "Not sure": "0"}
     assert "26 classes are told apart" in texts(page) and "2 faces: 1 c, 1 z." in texts(page)
 
 

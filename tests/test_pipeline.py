@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 from core.boxes import overlaps
 from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, vocabulary
 from core.crops import resize
-from core.detections import classes_of, make_detections, no_detections
+from core.detections import classes_of, hidden_faces, make_detections, no_detections
 from core.pipeline import (
+    LIVE_SETTINGS,
+    PHOTO_SETTINGS,
     PIPELINES,
     CombinedPipeline,
     DetectionSettings,
@@ -18,6 +21,7 @@ from core.pipeline import (
     models_of,
 )
 from core.sample import SAMPLE_FACE_XYXY, sample_photo
+from tests.people import five_people
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -89,21 +93,48 @@ three_faces.face_scores = {"photo": 0.4, "live": 0.6}
 
 
 @pytest.mark.parametrize(
-    ("settings", "sizes"),
+    ("settings", "sizes", "hidden"),
     [
-        pytest.param(DetectionSettings(), [90, 30], id="defaults: 24 px and more, largest first"),
-        pytest.param(DetectionSettings(min_face_px=10), [90, 30, 20], id="smaller faces too"),
-        pytest.param(DetectionSettings(min_confidence=0.8, min_face_px=0), [30, 20], id="sure ones only"),
-        pytest.param(DetectionSettings(min_face_px=500), [], id="none is large enough"),
-        pytest.param(DetectionSettings(use="live"), [], id="live: the pipeline's stricter limit"),
-        pytest.param(DetectionSettings(use="live", min_face_score=0.5), [90, 30], id="a limit of one's own"),
-        pytest.param(DetectionSettings(min_face_score=0.6), [], id="none is likely enough"),
+        pytest.param(DetectionSettings(), [90, 30, 20], 0, id="defaults: every face, largest first"),
+        pytest.param(DetectionSettings(min_face_px=20), [90, 30, 20], 0, id="the limit itself is large enough"),
+        pytest.param(DetectionSettings(min_face_px=24), [90, 30], 1, id="larger ones only"),
+        pytest.param(DetectionSettings(min_face_px=500), [], 3, id="none is large enough"),
+        pytest.param(DetectionSettings(use="live"), [], 0, id="live: the pipeline's stricter limit"),
+        pytest.param(DetectionSettings(use="live", min_face_score=0.5), [90, 30, 20], 0, id="a limit of one's own"),
+        pytest.param(DetectionSettings(min_face_score=0.6), [], 0, id="none is likely enough"),
+        pytest.param(DetectionSettings(min_face_score=0.6, min_face_px=50), [], 0, id="unlikely ones are not hidden"),
     ],
 )
-def test_settings_hold_for_every_pipeline(settings, sizes):
+def test_settings_hold_for_every_pipeline(settings, sizes, hidden):
     found = detect_masks(np.zeros((100, 120, 3), np.uint8), three_faces, settings)
     assert [min(x2 - x1, y2 - y1) for x1, y1, x2, y2 in found.xyxy.tolist()] == sizes
-    assert found.data["face_score"].shape == (len(sizes),)
+    assert found.data["face_score"].shape == (len(sizes),) and hidden_faces(found) == hidden
+
+
+def test_a_face_whose_class_is_not_sure_is_kept_without_a_prediction():
+    assert LIVE_SETTINGS.min_face_px == PHOTO_SETTINGS.min_face_px == 0
+    frame = np.zeros((100, 120, 3), np.uint8)
+    found = detect_masks(frame, three_faces, DetectionSettings(min_confidence=0.8))
+    assert found.data["predicted"].tolist() == [False, True, True]
+    assert found.class_id.tolist() == [1, 0, 0], "the likeliest class stays known"
+    assert found.confidence.tolist() == pytest.approx([0.6, 0.9, 0.99])
+    assert detect_masks(frame, three_faces, DetectionSettings(min_confidence=0.6)).data["predicted"].all()
+
+
+def test_the_cascade_looks_for_no_smaller_faces_than_its_own_limit():
+    x1, _, x2, _ = SAMPLE_FACE_XYXY
+    classic = build_pipeline("classic")
+
+    def found(face_px, settings):
+        side = round(512 * face_px / (x2 - x1))
+        frame = np.full((480, 640, 3), 90, np.uint8)
+        frame[100 : 100 + side, 100 : 100 + side] = resize(sample_photo(False), (side, side))
+        return detect_masks(frame, classic, settings)
+
+    assert len(found(60, LIVE_SETTINGS)) == len(found(40, DetectionSettings())) == 1
+    small = found(40, LIVE_SETTINGS)
+    assert not len(small) and not hidden_faces(small), "what was not looked for is not hidden"
+    assert hidden_faces(found(60, replace(LIVE_SETTINGS, min_face_px=100))) == 1, "the person's limit holds too"
 
 
 def test_an_unknown_pipeline_is_refused_by_name():
@@ -227,6 +258,13 @@ def test_the_network_finds_the_samples_face_at_every_size(face_px, masked):
     iou = overlaps(found.xyxy, truth[None]).ravel()
     assert len(iou) and iou.max() > 0.5, f"found {found.xyxy.round()}, the face is at {truth.round()}"
     assert found.class_id[iou.argmax()] == (WITH_MASK if masked else WITHOUT_MASK)
+
+
+def test_the_live_page_finds_people_from_far_away_to_near():
+    frame, faces = five_people()
+    found = detect_masks(frame, build_pipeline("neural"), LIVE_SETTINGS)
+    iou = overlaps(found.xyxy, faces)
+    assert len(found) == len(faces) == 5 and (iou.max(axis=0) > 0.5).all(), found.xyxy.round()
 
 
 def test_a_face_that_is_the_whole_picture_is_found():

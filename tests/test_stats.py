@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from core.charts import share_over_time
-from core.detections import make_detections, no_detections
+from core.detections import HIDDEN, make_detections, no_detections
 from core.stats import FrameStats, LiveStats, describe, summarize
 
 
@@ -24,6 +24,37 @@ def test_summarize_and_describe(class_ids, counts, share, words):
     assert describe(stats) == words
 
 
+@pytest.mark.parametrize(
+    ("predicted", "hidden", "share", "words"),
+    [
+        pytest.param(
+            *([True, True, False], 0, 0.5),
+            "3 faces: 1 with a mask, 1 without a mask, 1 not clear enough to tell.",
+            id="the share is that of the faces with a prediction",
+        ),
+        pytest.param([False] * 3, 0, None, "3 faces: 3 not clear enough to tell.", id="nothing is told"),
+        pytest.param(
+            *([True, True, False], 1, 0.5),
+            "3 faces: 1 with a mask, 1 without a mask, 1 not clear enough to tell. "
+            "1 smaller face is hidden by your limit.",
+            id="one hidden",
+        ),
+        pytest.param([], 1, None, "1 face found, but smaller than your limit.", id="only a hidden one"),
+        pytest.param([], 2, None, "2 faces found, but smaller than your limit.", id="only hidden ones"),
+    ],
+)
+def test_faces_without_a_prediction_and_hidden_ones_are_counted_apart(predicted, hidden, share, words):
+    n = len(predicted)
+    found = make_detections([[0, 0, 9, 9]] * n, [0, 1, 1][:n], [0.9, 0.9, 0.4][:n], predicted=predicted)
+    found.metadata[HIDDEN] = hidden
+    stats = summarize(found)
+    assert (stats.faces, stats.unknown, stats.hidden) == (n, predicted.count(False), hidden)
+    assert sum(stats.counts) == predicted.count(True) and stats.mask_share == share
+    assert describe(stats) == words
+    both = stats + FrameStats((1, 0, 0), unknown=2, hidden=3)
+    assert (both.faces, both.unknown, both.hidden) == (n + 3, stats.unknown + 2, hidden + 3)
+
+
 HELMETS = ("helmet", "no_helmet")
 
 
@@ -42,6 +73,8 @@ def test_counts_of_different_classes_add_up():
     assert summarize(no_detections()) + summarize(no_detections(HELMETS)) == FrameStats((0, 0), HELMETS)
     both = ours + helmets
     assert both.faces == 12 and both.count("helmet") == 4 and both.count("without_mask") == 2
+    unsure = FrameStats((0, 0), HELMETS, unknown=1)
+    assert FrameStats() + unsure == unsure + FrameStats() == unsure
 
 
 def test_live_stats_forget_what_is_old():

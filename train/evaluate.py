@@ -18,6 +18,7 @@ from core.card import MODELS_DIR, load_card
 from core.classes import CLASS_NAMES
 from core.detections import FACE_SCORE
 from core.detector import SPEEDS
+from core.faces import HaarSettings
 from core.files import write_json
 from core.images import ImageError, read_image
 from core.metrics import Evaluation, EvaluationResult
@@ -131,7 +132,11 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     pipeline = build_pipeline(given.pipeline, given.model)
     # Boxes may come out a little smaller than the annotated face: do not cut them off at the very limit.
     settings = DetectionSettings(
-        min_confidence=0, min_face_px=given.min_face * 0.7, speed=given.speed, min_face_score=RANKED_FROM
+        min_confidence=0,
+        min_face_px=given.min_face * 0.7,
+        haar=HaarSettings(min_face_px=given.min_face * 0.7),
+        speed=given.speed,
+        min_face_score=RANKED_FROM,
     )
     shown_from = least_face_score(pipeline, DetectionSettings())
 
