@@ -45,7 +45,8 @@ class ModelCard:
     kind: str = "classifier"
     """``classifier`` judges one face, ``detector`` finds and judges all faces of a picture."""
     face_scores: dict = field(default_factory=dict)
-    """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``)."""
+    """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``): one number, or, since who
+    looks more often finds more, one by speed. ``shown_from`` reads both."""
     calibration: dict = field(default_factory=dict)
     """Detector: ``center_scale`` and ``center_offset`` make its centre logits probabilities, ``temperature`` divides
     its state logits, ``state_offsets`` are added to them. ``centers`` may hold scale and offset for a speed by its
@@ -96,8 +97,10 @@ def score_rows(card: ModelCard) -> list[dict]:
     columns = {"faces": "Faces", "found": "Found", "found_and_right": "Found and right"}
     columns["false_alarms_per_photo"] = "False alarms a photo"
     for use in USES:
-        if figures := _figures(_figures(card.scores, "validation"), use):
-            title = f"photos kept from training, settings for {use}"
+        by_speed = _figures(_figures(card.scores, "validation"), use)
+        # Cards of old trainings have the figures of one speed only.
+        for speed, figures in (by_speed if "faces" not in by_speed else {"": by_speed}).items():
+            title = f"photos kept from training, settings for {use}" + (f", {speed}" if speed else "")
             rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
     return rows
 
@@ -106,6 +109,15 @@ def _figures(scores: dict, key: str) -> dict:
     """Figures of at least one face; cards of old or foreign trainings may have none."""
     figures = scores.get(key)
     return figures if isinstance(figures, dict) and (figures.get("images", 1) or 0) > 0 else {}
+
+
+def shown_from(face_scores: dict, use: str, speed: str) -> float:
+    """How likely a face must be to be shown, 0..1, from a card's ``face_scores``; 0 for a use that is not there.
+
+    For a speed that a table does not name, its highest number holds.
+    """
+    score = face_scores.get(use, 0.0)
+    return float(score.get(speed, max(score.values())) if isinstance(score, dict) else score)
 
 
 def load_card(path: Path | str) -> ModelCard:
@@ -150,7 +162,9 @@ def load_card(path: Path | str) -> ModelCard:
         wanted |= {("calibration", name) for name in ("center_scale", "center_offset", "temperature")}
         for table, name in sorted(wanted):
             value = getattr(card, table)
-            if not isinstance(value, dict) or not isinstance(value.get(name), int | float):
+            number = value.get(name) if isinstance(value, dict) else None
+            by_speed = list(number.values()) if table == "face_scores" and isinstance(number, dict) else [number]
+            if not by_speed or not all(isinstance(n, int | float) for n in by_speed):
                 raise ModelError(f"{path} has no number {name!r} in {table!r}; restore it or train the model again.")
         centers = card.calibration.get("centers", {})
         pairs = list(centers.values()) if isinstance(centers, dict) else [None]

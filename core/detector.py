@@ -24,28 +24,28 @@ class Speed:
     title: str
     help: str
     long_side: int
-    """The frame's longer side becomes this many pixels."""
-    near_side: int = 0
-    """If more than 0, a look at a version of this size, for faces that fill much of the frame."""
+    """The frame's longer side becomes this many pixels, more or fewer than it has."""
+    near_sides: tuple[int, ...] = ()
+    """Looks at versions of these sizes, from large to small, for faces that fill much of the frame."""
     far_side: int = 0
-    """If more than 0, a look at a larger version, up to this side, for small faces in large photos."""
-    mirrored: bool = False
-    """Whether each look sees the mirror image too and takes the mean of both: twice the time, surer boxes."""
+    """If more than 0, a look at a larger version, up to this side, for small faces."""
 
 
 SPEEDS = {
-    "fast": Speed("Fast", "For slow computers; misses small faces.", 416, 192),
+    "fast": Speed("Fast", "For slow computers; misses small faces.", 416, (160,)),
     "balanced": Speed(
-        "Balanced", "Quick enough for video, finds faces from about 15 pixels in a webcam's picture.", 576, 256
+        "Balanced", "Quick enough for video, finds faces from about 12 pixels in a webcam's picture.", 640, (192,)
     ),
-    "thorough": Speed("Thorough", "More and closer looks, for crowds in large photos.", 512, 256, 1920, mirrored=True),
+    "thorough": Speed("Thorough", "More and closer looks, for small faces and crowds.", 640, (256, 160), 2048),
 }
 DEFAULT_SPEED = "balanced"
-# Faces larger than about this many pixels were rare in training: where there is a look that shows them smaller, they
-# are left to it. The near look leaves all others alone, since it would only add poorer boxes.
-MAX_SEEN_PX, MIN_NEAR_PX = 300, 96
-# The far look shows a frame no more than this much larger than it is: more would invent nothing.
-MAX_ENLARGED = 1.15
+# Which faces each look keeps, by their size in what the network sees (docs/detector.md has the measurements). Larger
+# ones were rare in training: where there is a look that shows them smaller, they are left to it. A near look leaves
+# small ones alone, and the far look large ones, since they would only add poorer boxes.
+MAX_SEEN_PX, MIN_NEAR_PX, MAX_FAR_PX = 250, 72, 80
+# The far look shows a frame this much larger than it is: the network judges faces of 12 to 20 px better so.
+ENLARGED = 1.6
+MAX_LOOKS = 4
 
 
 class MaskDetector:
@@ -63,7 +63,7 @@ class MaskDetector:
             raise ModelError(f"The card of {card.name} needs {len(CLASS_NAMES)} numbers in 'state_offsets'.")
         self._lock = threading.Lock()
         # Each look keeps its own network: changing the size of one takes longer than running it.
-        self._networks = [Network(model_path, num_threads) for _ in range(3)]
+        self._networks = [Network(model_path, num_threads) for _ in range(MAX_LOOKS)]
         try:
             maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
         except (ValueError, RuntimeError, IndexError) as error:
@@ -95,10 +95,10 @@ class MaskDetector:
         sides = _sides(frame_bgr, how)
         for look, side in enumerate(sides):
             canvas, zoom = letterbox(frame_bgr, side)
-            center, log_edges, state = self._look(canvas, look, how)
+            center, log_edges, state = self._run(canvas, look)
             xyxy, logit, states = decode(center[..., 0], log_edges, state, own_min)
-            least_px = MIN_NEAR_PX if side < sides[0] else 0
-            most_px = MAX_SEEN_PX if side > min(sides) else np.inf
+            least_px = MIN_NEAR_PX if side < how.long_side else 0
+            most_px = MAX_FAR_PX if side > how.long_side else MAX_SEEN_PX if side > min(sides) else np.inf
             size_px = np.sqrt((xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1]))
             kept = (size_px >= least_px) & (size_px <= most_px)
             found.append((xyxy[kept] / zoom, logit[kept], states[kept]))
@@ -118,7 +118,7 @@ class MaskDetector:
         """
         how = _speed(speed)
         canvas, zoom = letterbox(frame_bgr, max(_sides(frame_bgr, how)))
-        center, _, _ = self._look(canvas, 0, how)
+        center, _, _ = self._run(canvas, 0)
         height, width = (max(1, round(n * zoom / STRIDE)) for n in frame_bgr.shape[:2])
         scale, offset = self._center_calibration(how)
         return sigmoid(scale * center[:height, :width, 0] + offset)
@@ -127,15 +127,6 @@ class MaskDetector:
         calibration = self.card.calibration
         by_speed = {SPEEDS[name]: pair for name, pair in calibration.get("centers", {}).items() if name in SPEEDS}
         return tuple(by_speed.get(how, (calibration["center_scale"], calibration["center_offset"])))
-
-    def _look(self, canvas_rgb: np.ndarray, look: int, how: Speed) -> list[np.ndarray]:
-        """What ``_run`` gives, or its mean over the canvas and its mirror image."""
-        maps = self._run(canvas_rgb, look)
-        if not how.mirrored:
-            return maps
-        center, log_edges, state = (m[:, ::-1] for m in self._run(np.ascontiguousarray(canvas_rgb[:, ::-1]), look))
-        log_edges = log_edges[..., [2, 1, 0, 3]]  # what was left is right
-        return [(a + b) / 2 for a, b in zip(maps, (center, log_edges, state), strict=True)]
 
     def _run(self, canvas_rgb: np.ndarray, look: int) -> list[np.ndarray]:
         """Centre (h, w, 1), log edges (h, w, 4) and states (h, w, 3): told apart by their channels."""
@@ -152,9 +143,8 @@ def _speed(speed: str | Speed) -> Speed:
 
 def _sides(frame_bgr: np.ndarray, how: Speed) -> list[int]:
     """The longer sides that a frame is looked at with; the first is the main one."""
-    far = min(how.far_side, round(MAX_ENLARGED * max(frame_bgr.shape[:2])))
-    sides = [how.long_side, how.near_side if how.near_side < how.long_side else 0]
-    return [side for side in (*sides, far if far > 1.2 * how.long_side else 0) if side]
+    far = min(how.far_side, round(ENLARGED * max(frame_bgr.shape[:2])))
+    return [how.long_side, *how.near_sides, *([far] if far > 1.2 * how.long_side else [])]
 
 
 def load_detector(

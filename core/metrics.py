@@ -8,12 +8,14 @@ import supervision as sv
 
 from core.boxes import match_boxes, overlaps, shorter_sides
 from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY
-from core.detections import FACE_SCORE, PROBABILITIES
+from core.detections import FACE_SCORE, PREDICTED, PROBABILITIES
 
 FOUND_IOU = 0.4
 FALSE_ALARM_IOU = 0.3
 # Smaller boxes on no face are no false alarms: nobody can tell what they show, and annotators leave such faces out.
 MIN_FALSE_ALARM_PX = 16
+# Small faces are counted apart.
+SMALL_FACE_PX = (12, 24)
 AP_IOU = 0.5
 CALIBRATION_BINS = 15
 # A box under a class less likely than this could hardly change an average precision.
@@ -32,12 +34,16 @@ class EvaluationResult:
     found: float | None
     """Share of the faces with a box at IoU 0.4 or more."""
     found_and_right: float | None
-    """Share of the faces that are found and judged right."""
+    """Share of the faces that are found and judged right; a face shown without a prediction is found only."""
     mask_found_and_right: float | None
     bare_found_and_right: float | None
     found_and_right_two_state: float | None
     """The same with two states, as ``map50_two_state``: of the faces with a mask or none, the share that is found and
     for which the true one of these two is the likelier."""
+    small_found: float | None
+    """Share found of the faces of 12 to 24 px, whatever ``min_face_px`` is."""
+    photos_with_a_face_shown: float | None
+    """Share of the photos in which anything is shown."""
     false_alarms_per_photo: float | None
     """Boxes of 16 px and more, per photo, that overlap no annotated face, of any size or class, by 0.3, and do not lie
     on a place that counts neither as hit nor as miss."""
@@ -74,6 +80,8 @@ class Evaluation:
         self._found = np.zeros(len(CLASS_NAMES), int)
         self._right = np.zeros(len(CLASS_NAMES), int)
         self._right_of_two = 0
+        self._small = np.zeros(2, int)  # faces, found
+        self._shown = 0
         self._photos: list[tuple[sv.Detections, sv.Detections, np.ndarray]] = []
         self._confidence: list[np.ndarray] = []
         self._judged_right: list[np.ndarray] = []
@@ -95,22 +103,27 @@ class Evaluation:
             ranked: everything the pipeline reports, for average precision; ``shown`` if left out.
             ignored_xyxy: (m, 4) places that count neither as hit nor as miss.
         """
-        counts = shorter_sides(truth.xyxy) >= self.min_face_px
+        sizes = shorter_sides(truth.xyxy)
+        counts = sizes >= self.min_face_px
         self._times_ms.append(elapsed_ms)
         predicted, true = match_boxes(shown.xyxy, truth.xyxy, FOUND_IOU)
+        small = (sizes >= SMALL_FACE_PX[0]) & (sizes < SMALL_FACE_PX[1])
+        self._small += [int(small.sum()), int(small[true].sum())]
+        self._shown += len(shown) > 0
         counted = counts[true]
         predicted, true = predicted[counted], true[counted]
-        right = shown.class_id[predicted] == truth.class_id[true]
-        self._confidence.append(shown.confidence[predicted])
-        self._judged_right.append(right)
+        told = shown.data[PREDICTED][predicted]
+        right = told & (shown.class_id[predicted] == truth.class_id[true])
+        self._confidence.append(shown.confidence[predicted[told]])
+        self._judged_right.append(right[told])
         for class_id in range(len(CLASS_NAMES)):
             self._faces[class_id] += (truth.class_id[counts] == class_id).sum()
             self._found[class_id] += (truth.class_id[true] == class_id).sum()
             self._right[class_id] += (truth.class_id[true[right]] == class_id).sum()
         two = shown.data[PROBABILITIES][predicted][:, TWO_STATES]
         self._right_of_two += sum(
-            truth.class_id[i] in TWO_STATES and p.max() > 0 and TWO_STATES[p.argmax()] == truth.class_id[i]
-            for i, p in zip(true, two, strict=True)
+            known and truth.class_id[i] in TWO_STATES and p.max() > 0 and TWO_STATES[p.argmax()] == truth.class_id[i]
+            for i, p, known in zip(true, two, told, strict=True)
         )
         self._false_alarms += int(false_alarms(shown.xyxy, truth.xyxy, ignored_xyxy).sum())
         self._photos.append((shown if ranked is None else ranked, truth, ignored_xyxy))
@@ -129,6 +142,8 @@ class Evaluation:
             mask_found_and_right=_share(self._right[WITH_MASK], self._faces[WITH_MASK]),
             bare_found_and_right=_share(self._right[WITHOUT_MASK], self._faces[WITHOUT_MASK]),
             found_and_right_two_state=_share(self._right_of_two, int(self._faces[TWO_STATES].sum())),
+            small_found=_share(self._small[1], self._small[0]),
+            photos_with_a_face_shown=_share(self._shown, photos),
             false_alarms_per_photo=_share(self._false_alarms, photos),
             ap50={name: three.get(i) for i, name in enumerate(CLASS_NAMES)},
             map50_two_state=_mean(two.get(WITH_MASK), two.get(WITHOUT_MASK)),

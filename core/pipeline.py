@@ -9,7 +9,7 @@ import numpy as np
 import supervision as sv
 
 from core.boxes import clip_boxes, shorter_sides
-from core.card import MODELS_DIR, file_sha256
+from core.card import MODELS_DIR, file_sha256, shown_from
 from core.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.detections import FACE_SCORE, HIDDEN, PREDICTED, make_detections, no_detections
@@ -46,8 +46,8 @@ class Pipeline(Protocol):
 
     classes: tuple[str, ...]
     """The names that its verdicts can have; ``core.classes.vocabulary`` of them is what ``class_id`` counts through."""
-    face_scores: dict[str, float]
-    """How likely a face must be to be shown, 0..1, by use; what is missing is 0."""
+    face_scores: dict[str, float | dict[str, float]]
+    """How likely a face must be to be shown, 0..1, as in ``core.card.ModelCard``; for a use that is missing, 0."""
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         """Find and judge the faces of a frame (h, w, 3) uint8; fields as in ``core.detections``."""
@@ -62,7 +62,7 @@ class ClassicPipeline:
         self.find_faces = HaarFaceFinder()
         self.classifier = classifier
         self.classes = classifier.card.classes
-        self.face_scores: dict[str, float] = {}  # the cascade has its own limit: the windows that must agree
+        self.face_scores: dict = {}  # the cascade has its own limit: the windows that must agree
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         xyxy, face_score = self.find_faces(frame_bgr, settings.haar)
@@ -229,7 +229,7 @@ def least_face_score(pipeline: Pipeline, settings: DetectionSettings) -> float:
     """How likely a face must be to be shown, 0..1."""
     if settings.min_face_score is not None:
         return settings.min_face_score
-    return pipeline.face_scores.get(settings.use, 0.0)
+    return shown_from(pipeline.face_scores, settings.use, settings.speed)
 
 
 def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionSettings | None = None) -> sv.Detections:

@@ -66,9 +66,9 @@ class PaintedNetwork:
 @pytest.fixture(autouse=True)
 def speeds(monkeypatch):
     """Sides of the tests' own: the shipped ones follow the shipped model."""
-    sides = {"fast": (448, 0, 0), "balanced": (640, 0, 0), "thorough": (640, 0, 1920)}
+    sides = {"fast": (448, (), 0), "balanced": (640, (), 0), "thorough": (640, (), 1920)}
     monkeypatch.setattr(detector_module, "SPEEDS", {name: Speed(name, "", *three) for name, three in sides.items()})
-    monkeypatch.setattr(detector_module, "MAX_ENLARGED", 1.5)
+    monkeypatch.setattr(detector_module, "ENLARGED", 1.5)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_boxes_come_back_in_pixels_of_the_frame_with_their_class(build, size_wh,
 def test_a_face_that_fills_the_frame_is_left_to_the_near_look_and_small_ones_are_not(build):
     large, small = (60, 10, 500, 470), (560, 400, 600, 450)
     detector = build()
-    xyxy, _, _ = detector.find(painted_frame((640, 480), [(0, large), (1, small)]), Speed("", "", 640, 256))
+    xyxy, _, _ = detector.find(painted_frame((640, 480), [(0, large), (1, small)]), Speed("", "", 640, (256,)))
     order = np.argsort(-xyxy[:, 2])  # the small one lies to the right
     assert len(xyxy) == 2, "neither is there twice"
     assert xyxy[order[0]].tolist() == list(small), "as exactly as the larger look sees it"
@@ -131,29 +131,15 @@ def test_a_face_that_fills_the_frame_is_left_to_the_near_look_and_small_ones_are
     assert looks == [(1, 480, 640, 3), (1, 192, 256, 3)]
 
 
-def test_a_mirrored_look_takes_the_mean_of_both(build):
-    class Lopsided(PaintedNetwork):
-        """Surer of what lies on the left, and its boxes reach too far to the right."""
-
-        def __call__(self, pixels_rgb):
-            state, center, log_edges = super().__call__(pixels_rgb)
-            half = center.shape[2] // 2
-            seen = center[:, :, :half] > BACKGROUND
-            center[:, :, :half][seen] += 2
-            log_edges[..., 2] += np.log(1.2)
-            return [state, center, log_edges]
-
-    face = (100, 100, 184, 200)  # its centre is that of a cell, from either side
-    frame = painted_frame((640, 480), [(2, face)])
-    once, twice = Speed("", "", 640), Speed("", "", 640, mirrored=True)
-    detector = build(Lopsided)
-    (box,), (score,), _ = detector.find(frame, once)
-    assert box[2] > face[2] + 6 and score == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-5)
-    (box,), (score,), (states,) = detector.find(frame, twice)
-    # Half of 20 % of 42 px too much on either side; logarithms are averaged, not pixels.
-    assert box == pytest.approx([100 - 42 * (1.2**0.5 - 1), 100, 184 + 42 * (1.2**0.5 - 1), 200], abs=2.5)
-    assert score == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-5) and states.argmax() == 2
-    assert [network.shapes[-1] for network in detector._networks[:1]] == [(1, 480, 640, 3)]
+def test_small_faces_are_seen_enlarged_and_each_face_counts_once(build):
+    frame = painted_frame((640, 480), [(0, (60, 60, 74, 76)), (1, (300, 100, 420, 260))])
+    detector = build()
+    everything = Speed("", "", 640, (256, 160), 2048)
+    xyxy, _, probabilities = detector.find(frame, everything)
+    assert len(xyxy) == 2 and sorted(probabilities.argmax(axis=1)) == [0, 1]
+    assert [network.shapes[-1] for network in detector._networks] == [
+        *((1, 480, 640, 3), (1, 192, 256, 3), (1, 128, 160, 3), (1, 736, 960, 3))
+    ]
 
 
 def test_likeliest_first(build):
@@ -189,7 +175,7 @@ def test_a_box_that_reaches_over_the_edge_is_clipped(build):
         pytest.param("fast", (4000, 2000), [(224, 448)], id="fast"),
         pytest.param("balanced", (4000, 2000), [(320, 640)], id="balanced"),
         pytest.param("thorough", (4000, 2000), [(320, 640), (960, 1920)], id="thorough, large photo"),
-        pytest.param("thorough", (500, 1000), [(640, 320), (1504, 768)], id="half as large again at most"),
+        pytest.param("thorough", (500, 1000), [(640, 320), (1504, 768)], id="half as large again"),
         pytest.param("thorough", (520, 390), [(480, 640), (608, 800)], id="from about 513 pixels"),
         pytest.param("thorough", (510, 390), [(512, 640)], id="a second look would show nothing new"),
         pytest.param("thorough", (40, 30), [(480, 640)], id="thorough, tiny photo"),
@@ -202,7 +188,7 @@ def test_a_second_look_is_for_large_photos_only(build, speed, size_wh, expected)
     detector.find(painted_frame(size_wh, []), speed)
     looks = [[shape[1:3] for shape in network.shapes] for network in detector._networks]
     # Each look has a network of its own.
-    assert looks == [expected[:1], expected[1:], []]
+    assert looks == [expected[:1], expected[1:], [], []]
 
 
 def test_a_face_seen_twice_is_one_face_with_its_better_score(build):
@@ -211,7 +197,7 @@ def test_a_face_seen_twice_is_one_face_with_its_better_score(build):
             self.center_logit = 1.0 if pixels_rgb.shape[2] <= 640 else 3.0
             return super().__call__(pixels_rgb)
 
-    true = [(0, (100, 200, 300, 440)), (2, (1400, 300, 1580, 540))]
+    true = [(0, (100, 200, 170, 280)), (2, (1400, 300, 1470, 380))]
     xyxy, score, _ = build(SurerInDetail).find(painted_frame((2000, 1100), true), "thorough")
     assert len(xyxy) == 2
     assert score.tolist() == pytest.approx([1 / (1 + np.exp(-3))] * 2, abs=1e-5)

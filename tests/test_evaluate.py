@@ -17,6 +17,7 @@ from train.evaluate import evaluate, main, select_photos
 KEYS = {
     *("photos", "faces", "found", "found_and_right", "mask_found_and_right", "bare_found_and_right"),
     *("false_alarms_per_photo", "ap50", "map50_two_state", "map50_three_state", "median_ms"),
+    *("small_found", "photos_with_a_face_shown"),
     "verdict_calibration_error",
 }
 
@@ -71,11 +72,32 @@ def test_a_perfect_and_a_blind_detector(sample_set):
     assert blind.found == blind.map50_two_state == blind.false_alarms_per_photo == 0
 
 
-def test_what_is_not_sure_is_ranked_but_not_shown(sample_set):
+def test_what_is_not_sure_is_shown_without_a_prediction(sample_set):
     photos = read_pascal_voc(sample_set)
-    result = evaluate(photos, lambda frame: make_detections([[0, 0, 50, 50]], [0], [0.3]), min_confidence=0.5)
-    assert result.false_alarms_per_photo == 0
-    assert evaluate(photos, lambda frame: make_detections([[0, 0, 50, 50]], [0], [0.6])).false_alarms_per_photo == 1
+    answers = {}
+    for photo in photos:
+        truth = photo.truth
+        unsure = make_detections(truth.xyxy, truth.class_id, np.full(len(truth), 0.4, np.float32))
+        answers[photo.path] = unsure
+    in_turn = iter(answers.values())
+    result = evaluate(photos, lambda frame: next(in_turn), min_confidence=0.5)
+    assert result.found == 1.0 and result.found_and_right == result.found_and_right_two_state == 0.0
+    assert result.verdict_calibration_error is None
+
+
+def test_extra_faces_complete_the_annotations(sample_set, tmp_path):
+    extra = tmp_path / "extra.json"
+    rows = [
+        {"photo": "empty", "xyxy": [10, 10, 60, 70], "name": "with_mask"},
+        {"photo": "empty", "xyxy": [100, 10, 150, 70], "name": None},
+        {"photo": "bare", "xyxy": [1, 2, 9, 12], "name": "without_mask"},
+    ]
+    extra.write_text(json.dumps(rows))
+    result = main(["--data", str(sample_set), "--extra", str(extra), "--use", "live", "--min-face", "1"])
+    assert result.faces == 4 and result.found == 0.5
+    extra.write_text('[{"photo": "empty", "xyxy": [10, 10, 5, 70], "name": "with_mask"}]')
+    with pytest.raises(DataError, match="is no box"):
+        main(["--data", str(sample_set), "--extra", str(extra)])
 
 
 def test_a_missing_folder_gets_a_sentence():

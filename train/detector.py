@@ -46,7 +46,9 @@ class DetectorConfig:
     windows: int = option(4000, "windows per epoch")
     batch_size: int = option(16, "windows per step")
     side: int = option(256, "side of a window in pixels, a multiple of 32")
-    large_share: float = option(0.2, "share of steps with larger windows, half as large again or twice, and fewer of them")
+    large_share: float = option(
+        0.2, "share of steps with larger windows, half as large again or twice, and fewer of them"
+    )
     cutout_share: float = option(0.25, "share of windows drawn from class folders, if there are any")
     often: str = option("", "how often photos of a data set are drawn, as name=factor, separated by commas; else 1")
     wrongly_often: float = option(1.0, "how often photos with a mask worn incorrectly are drawn, as a factor")
@@ -69,7 +71,9 @@ class DetectorConfig:
     precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
     start: str = option("", "weights.npz of an earlier run to start from, in place of the ImageNet weights")
     unannotated: float = option(0.25, "how much the place of a found but unannotated face counts as background, 0..1")
-    labels: str = option(LABELS_DIR, "folder with faces that the annotations lack and lists of validation photos, if any")
+    labels: str = option(
+        LABELS_DIR, "folder with faces that the annotations lack and lists of validation photos, if any"
+    )
     workers: int = option(0, "processes that make the windows, with PyTorch; 0: two threads")
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 

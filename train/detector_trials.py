@@ -5,7 +5,6 @@ have seen, and prints a Markdown table; ``docs/detector.md`` holds it.
 """
 
 import argparse
-import dataclasses
 import os
 import sys
 import tempfile
@@ -19,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from core.boxes import shorter_sides
-from core.card import load_card
+from core.card import load_card, shown_from
 from core.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK
 from core.classifier import MaskClassifier, load_classifier
 from core.crops import crop_faces
@@ -78,14 +77,10 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
     for side in SIDES:
         ways[f"longer side {side} px"] = lambda frame, side=side: detector.find(frame, Speed("", "", side), MIN_SCORE)
     for name, speed in SPEEDS.items():
-        sides = f"{speed.long_side} px, {speed.near_side} px for large faces"
+        near = " and ".join(map(str, speed.near_sides))
+        sides = f"{speed.long_side} px, {near} px for large faces"
         far = f", up to {speed.far_side} px for small ones" if speed.far_side else ""
-        mirrored = ", mirrored too" if speed.mirrored else ""
-        ways[f"{name}: {sides}{far}{mirrored}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
-    twice = dataclasses.replace(as_given, mirrored=True)
-    ways["balanced, mirrored too"] = lambda frame: detector.find(frame, twice, MIN_SCORE)
-    once = dataclasses.replace(SPEEDS["thorough"], mirrored=False)
-    ways["thorough, not mirrored"] = lambda frame: detector.find(frame, once, MIN_SCORE)
+        ways[f"{name}: {sides}{far}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
     ways["balanced, classifier's second look"] = partial(judged_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
         model = keras.models.load_model(run / "model.keras", safe_mode=True, compile=False)
@@ -94,7 +89,10 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
         export_litert(heads, path, "float32", np.empty(0))
         exact = MaskDetector(card, path)
         ways["balanced, 32-bit numbers"] = lambda frame: exact.find(frame, as_given, MIN_SCORE)
-        return [(name, score(scenes.val, find, card.face_scores["photo"])) for name, find in ways.items()]
+        return [
+            (name, score(scenes.val, find, shown_from(card.face_scores, "photo", "balanced")))
+            for name, find in ways.items()
+        ]
 
 
 def main() -> None:

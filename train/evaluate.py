@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from core.card import MODELS_DIR, load_card
+from core.card import MODELS_DIR, USES, load_card
 from core.classes import CLASS_NAMES
-from core.detections import FACE_SCORE
+from core.detections import FACE_SCORE, PREDICTED
 from core.detector import SPEEDS
 from core.faces import HaarSettings
 from core.files import write_json
@@ -24,6 +24,7 @@ from core.images import ImageError, read_image
 from core.metrics import Evaluation, EvaluationResult
 from core.pipeline import (
     DEFAULT_PIPELINE,
+    LIVE_SETTINGS,
     PHOTO_SETTINGS,
     PIPELINES,
     DetectionSettings,
@@ -33,6 +34,7 @@ from core.pipeline import (
 )
 from core.scoreboard import Row, record
 from train.data import AnnotatedPhoto, DataError, read_list, read_pascal_voc
+from train.extra import add_extra, read_extra
 
 # Average precision ranks the faces that are at least this likely; less likely ones could hardly change it.
 RANKED_FROM = 0.01
@@ -52,8 +54,8 @@ def evaluate(
         photos: photos with their true boxes.
         detect: BGR frame to detections; everything it reports is ranked for average precision.
         min_face_px: smaller annotated faces are ignored.
-        min_confidence: what is less sure is ranked, but not shown.
-        min_face_score: the same for how likely a face is.
+        min_confidence: what is less sure is shown without a prediction.
+        min_face_score: what is less likely a face is ranked, but not shown.
         progress: called with photos done and photos in all.
     """
     evaluation = Evaluation(min_face_px)
@@ -62,8 +64,9 @@ def evaluate(
         started = time.perf_counter()
         ranked = detect(frame)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        shown = ranked[(ranked.confidence >= min_confidence) & (ranked.data[FACE_SCORE] >= min_face_score)]
-        evaluation.update(shown, photo.truth, elapsed_ms, ranked)
+        shown = ranked[ranked.data[FACE_SCORE] >= min_face_score]
+        shown.data[PREDICTED] = shown.confidence >= min_confidence
+        evaluation.update(shown, photo.truth, elapsed_ms, ranked, photo.ignored_xyxy)
         progress(done, len(photos))
     return evaluation.compute()
 
@@ -98,6 +101,8 @@ def format_table(title: str, result: EvaluationResult) -> str:
         ("  with a mask", percent(result.mask_found_and_right)),
         ("  without a mask", percent(result.bare_found_and_right)),
         ("found and right, two states", percent(result.found_and_right_two_state)),
+        ("found, faces of 12 to 24 px", percent(result.small_found)),
+        ("photos with a face shown", percent(result.photos_with_a_face_shown)),
         ("false alarms a photo", number(result.false_alarms_per_photo, 2)),
         *((f"AP at IoU 0.5, {name}", number(result.ap50[name])) for name in CLASS_NAMES),
         ("mAP50, two states", number(result.map50_two_state)),
@@ -121,24 +126,29 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     parser.add_argument("--data", type=Path, required=True, metavar="VOC_DIR", help="Pascal VOC folder")
     parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, choices=tuple(PIPELINES))
     parser.add_argument("--model", metavar="NAME", help="a model of models/ in place of the pipeline's own")
-    parser.add_argument("--speed", default=PHOTO_SETTINGS.speed, choices=tuple(SPEEDS), help="how closely it looks")
+    parser.add_argument("--speed", choices=tuple(SPEEDS), help="how closely it looks; by default as for its --use")
     parser.add_argument("--list", type=Path, metavar="FILE", help="names of the photos to use, one per line")
+    parser.add_argument("--extra", type=Path, metavar="FILE", help="faces that the annotations lack (train.extra)")
+    parser.add_argument("--use", default="photo", choices=USES, help="whose score a face needs to be shown")
     parser.add_argument("--min-face", type=float, default=24, metavar="PX", help="ignore smaller faces, default 24")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--record", action="store_true", help="keep the figures for the app's model page")
     given = parser.parse_args(arguments)
 
+    defaults = {"photo": PHOTO_SETTINGS, "live": LIVE_SETTINGS}[given.use]
+    speed = given.speed or defaults.speed
     photos = select_photos(read_pascal_voc(given.data), given.list)
+    extra = read_extra(given.extra) if given.extra else {}
+    photos = [add_extra(photo, extra.get(photo.path.stem)) for photo in photos]
     pipeline = build_pipeline(given.pipeline, given.model)
-    # Boxes may come out a little smaller than the annotated face: do not cut them off at the very limit.
+    # The cascade's boxes may come out a little smaller than the annotated face: do not cut them off at the very limit.
     settings = DetectionSettings(
         min_confidence=0,
-        min_face_px=given.min_face * 0.7,
         haar=HaarSettings(min_face_px=given.min_face * 0.7),
-        speed=given.speed,
+        speed=speed,
         min_face_score=RANKED_FROM,
     )
-    shown_from = least_face_score(pipeline, DetectionSettings())
+    shown_from = least_face_score(pipeline, dataclasses.replace(defaults, speed=speed))
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -152,15 +162,17 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         progress=progress,
     )
     spec = PIPELINES[given.pipeline]
-    who = given.pipeline + (f" ({given.speed})" if spec.uses_speed else "")
+    who = given.pipeline + (f" ({speed}, {given.use})" if spec.uses_speed else "")
     on = given.data.name + (f", {given.list.name}" if given.list else "")
     print(format_table(f"{who} on {on}", result))
     if given.json:
-        write_json(given.json, {"pipeline": given.pipeline, "speed": given.speed, **dataclasses.asdict(result)})
+        write_json(
+            given.json, {"pipeline": given.pipeline, "speed": speed, "use": given.use, **dataclasses.asdict(result)}
+        )
     if given.record:
         card = load_card(MODELS_DIR / f"{given.model or spec.default_model}.json")
         figures, today = dataclasses.asdict(result), date.today().isoformat()
-        record(on, Row(given.pipeline, given.speed if spec.uses_speed else "", card.sha256, today, figures))
+        record(on, Row(given.pipeline, speed if spec.uses_speed else "", card.sha256, today, figures))
     return result
 
 

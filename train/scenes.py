@@ -148,12 +148,12 @@ def load_scenes(
     groups = photo_groups([draft[0] for draft in drafts])
     held_out = np.array(held_out)
     left_out = np.isin(groups, groups[held_out])
-    in_val = _validation_groups(groups[~left_out], [v for v, out in zip(listed_for_val, left_out, strict=True) if not out],
-                                val_share, seed)  # fmt: skip
+    listed_for_val = [named for named, out in zip(listed_for_val, left_out, strict=True) if not out]
+    in_val = _validation_groups(groups[~left_out], listed_for_val, val_share, seed)
     with ThreadPoolExecutor() as pool:
         scenes = list(pool.map(_load, [draft for draft, out in zip(drafts, left_out, strict=True) if not out]))
     is_val = np.isin(groups[~left_out], in_val)
-    unlisted = np.array([v is False for v, out in zip(listed_for_val, left_out, strict=True) if not out], bool)
+    unlisted = np.array([named is False for named in listed_for_val], bool)
     # A near copy of a validation photo that is none itself helps neither side.
     train = [scene for scene, val in zip(scenes, is_val, strict=True) if not val]
     val = [scene for scene, val, other in zip(scenes, is_val, unlisted, strict=True) if val and not other]

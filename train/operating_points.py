@@ -1,0 +1,227 @@
+"""From which score on a face is shown: ``python -m train.operating_points --data VOC_DIR …``.
+
+For every use and speed, the lowest score at which completed validation photos have no more than 0.10 false alarms
+each: of all scores that keep to this limit, it finds the most faces. ``train.detector_finish`` chooses so for a new
+model; the command prints what the choice costs and gains for a model that is there, and draws recall over false alarms.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.boxes import match_boxes, shorter_sides
+from core.card import USES, shown_from
+from core.crops import fit_within
+from core.detector import DEFAULT_DETECTOR, SPEEDS, MaskDetector, load_detector
+from core.images import read_image
+from core.metrics import FOUND_IOU, SMALL_FACE_PX, TWO_STATES, false_alarms
+from train.data import DataError, read_pascal_voc
+from train.extra import LABELS_DIR, add_extra, read_labels
+
+MAX_FALSE_ALARMS = 0.10
+"""False alarms a photo that a score may cost."""
+MIN_FACE_PX = 24
+# What is less likely than this is not looked at.
+LEAST_SCORE = 0.02
+CANDIDATES = np.round(np.arange(0.05, 0.951, 0.01), 2)
+# A webcam's longer side: live video is chosen for on photos no larger than that.
+LIVE_SIDE = 640
+CURVE_AT = (0.02, 0.05, 0.1, 0.2, 0.3)
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedFrame:
+    """A validation photo, completed by eye."""
+
+    frame_bgr: np.ndarray
+    """(h, w, 3) uint8."""
+    xyxy: np.ndarray
+    """(n, 4) float32, all its faces."""
+    class_id: np.ndarray
+    """(n,) int into ``CLASS_NAMES``."""
+    ignored_xyxy: np.ndarray
+    """(m, 4) float32, places that count neither as hit nor as miss."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a detector says of one photo."""
+
+    photo: AnnotatedFrame
+    """At the size at which it was looked at."""
+    xyxy: np.ndarray
+    score: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    """Places in ``xyxy`` that show a face, and in ``true`` the places of these faces in ``photo.xyxy``."""
+    true: np.ndarray
+    is_false_alarm: np.ndarray
+    """(n,) bool."""
+
+
+def as_used(photo: AnnotatedFrame, use: str) -> AnnotatedFrame:
+    """The photo as it comes in live video or in an upload: reduced to a webcam's size, or as it is."""
+    if use != "live":
+        return photo
+    frame, scale = fit_within(photo.frame_bgr, LIVE_SIDE)
+    return AnnotatedFrame(frame, photo.xyxy * scale, photo.class_id, photo.ignored_xyxy * scale)
+
+
+def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, speed: str) -> list[Seen]:
+    """What a detector finds at one speed, sure or not."""
+    seen = []
+    for photo in photos:
+        xyxy, score, probabilities = detector.find(photo.frame_bgr, speed, LEAST_SCORE)
+        predicted, true = match_boxes(xyxy, photo.xyxy, FOUND_IOU)
+        alarms = false_alarms(xyxy, photo.xyxy, photo.ignored_xyxy)
+        seen.append(Seen(photo, xyxy, score, probabilities, predicted, true, alarms))
+    return seen
+
+
+def choose_score(seen: list[Seen]) -> float:
+    """The lowest score with at most ``MAX_FALSE_ALARMS`` a photo; the highest there is, if none keeps to that."""
+    alarms = np.sort(np.concatenate([np.empty(0), *(s.score[s.is_false_alarm] for s in seen)]))
+    per_photo = (len(alarms) - np.searchsorted(alarms, CANDIDATES)) / max(len(seen), 1)
+    return float(CANDIDATES[np.argmax(per_photo <= MAX_FALSE_ALARMS) if per_photo[-1] <= MAX_FALSE_ALARMS else -1])
+
+
+def figures(seen: list[Seen], score: float) -> dict:
+    """What showing faces from a score on gives, for faces of 24 px and more, and for those of 12 to 24 px."""
+    faces = two_state_faces = small = 0
+    found: list[tuple[bool, bool, bool, bool]] = []
+    for s in seen:
+        px, two = shorter_sides(s.photo.xyxy), np.isin(s.photo.class_id, TWO_STATES)
+        large = px >= MIN_FACE_PX
+        faces, two_state_faces = faces + int(large.sum()), two_state_faces + int((large & two).sum())
+        small += int(((px >= SMALL_FACE_PX[0]) & (px < SMALL_FACE_PX[1])).sum())
+        for i, t in zip(s.predicted, s.true, strict=True):
+            if s.score[i] >= score:
+                p, label = s.probabilities[i], s.photo.class_id[t]
+                right_of_two = bool(two[t]) and TWO_STATES[p[TWO_STATES].argmax()] == label
+                is_small = SMALL_FACE_PX[0] <= px[t] < SMALL_FACE_PX[1]
+                found.append((bool(large[t]), bool(p.argmax() == label), right_of_two, is_small))
+    large_found = [row for row in found if row[0]]
+    alarms = sum(int((s.score[s.is_false_alarm] >= score).sum()) for s in seen)
+    return {
+        "faces": faces,
+        "found": len(large_found) / max(faces, 1),
+        "found_and_right": sum(row[1] for row in large_found) / max(faces, 1),
+        "found_and_right_two_state": sum(row[2] for row in large_found) / max(two_state_faces, 1),
+        "small_found": sum(row[3] for row in found) / max(small, 1),
+        "false_alarms": alarms,
+        "false_alarms_per_photo": alarms / max(len(seen), 1),
+    }
+
+
+def choose_scores(
+    photos: list[AnnotatedFrame], detector: MaskDetector
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, dict]]]:
+    """The score for each use and speed, and the figures at it."""
+    scores: dict[str, dict[str, float]] = {}
+    facts: dict[str, dict[str, dict]] = {}
+    for use in USES:
+        frames = [as_used(photo, use) for photo in photos]
+        for speed in SPEEDS:
+            seen = look_at(frames, detector, speed)
+            scores.setdefault(use, {})[speed] = score = choose_score(seen)
+            facts.setdefault(use, {})[speed] = figures(seen, score)
+    return scores, facts
+
+
+def read_validation(folders: list[Path], labels: str | Path) -> list[AnnotatedFrame]:
+    """The listed validation photos of Pascal VOC folders, completed.
+
+    Raises:
+        DataError: a folder cannot be read or has no list of validation photos.
+    """
+    photos = []
+    for folder in folders:
+        known = read_labels(labels, folder.name)
+        if known.validation is None:
+            raise DataError(f"{labels} has no {folder.name}-validation.txt, which names the photos to use.")
+        for photo in read_pascal_voc(folder):
+            if photo.path.stem in known.validation:
+                photo = add_extra(photo, known.extra.get(photo.path.stem))
+                photos.append(
+                    AnnotatedFrame(read_image(photo.path), photo.truth.xyxy, photo.truth.class_id, photo.ignored_xyxy)
+                )
+    return photos
+
+
+def curve(seen: list[Seen]) -> tuple[np.ndarray, np.ndarray]:
+    """False alarms a photo and recall at every score of ``CANDIDATES``."""
+    rows = [figures(seen, score) for score in CANDIDATES]
+    return np.array([row["false_alarms_per_photo"] for row in rows]), np.array([row["found"] for row in rows])
+
+
+def draw(curves: dict[str, tuple[np.ndarray, np.ndarray]], points: dict[str, tuple[float, float]], path: Path) -> None:
+    """Recall over false alarms as a picture, SVG or PNG; needs the package kaleido and a Chrome."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    colors = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito's
+    for (name, (alarms, found)), color in zip(curves.items(), colors, strict=False):
+        dash = "dot" if name.startswith("live") else "solid"
+        figure.add_scatter(x=alarms, y=found, name=name, mode="lines", line={"color": color, "dash": dash})
+        x, y = points[name]
+        figure.add_scatter(x=[x], y=[y], mode="markers", marker={"color": color, "size": 10}, showlegend=False)
+    figure.update_layout(
+        template="plotly_white",
+        xaxis={"title": "False alarms a photo", "range": [0, 0.4]},
+        yaxis={"title": "Recall, faces of 24 px and more", "range": [0.75, 1], "tickformat": ".0%"},
+        width=760,
+        height=460,
+        margin={"l": 70, "r": 20, "t": 20, "b": 60},
+    )
+    figure.write_image(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.operating_points",
+        description="Show what each score costs and gains on validation photos.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data", action="append", required=True, type=Path, metavar="VOC_DIR", help="several times")
+    parser.add_argument("--labels", default=LABELS_DIR, metavar="DIR", help=f"default {LABELS_DIR}")
+    parser.add_argument("--model", default=DEFAULT_DETECTOR, metavar="NAME", help="a detector of models/")
+    parser.add_argument("--draw", type=Path, metavar="FILE", help="write the curves here, SVG or PNG")
+    given = parser.parse_args(arguments)
+    photos = read_validation(given.data, given.labels)
+    detector = load_detector(given.model)
+    print(f"{len(photos)} validation photos\n")
+    print("| use, speed | shown from | chosen now | recall | right of two | 12 to 24 px | false alarms a photo |")
+    print("|---|---|---|---|---|---|---|")
+    curves, points = {}, {}
+    for use, speed, seen in _all_seen(photos, detector):
+        score = shown_from(detector.card.face_scores, use, speed)
+        row, name = figures(seen, score), f"{use}, {speed}"
+        curves[name], points[name] = curve(seen), (row["false_alarms_per_photo"], row["found"])
+        print(
+            f"| {name} | {score:.2f} | {choose_score(seen):.2f} | {row['found']:.1%} "
+            f"| {row['found_and_right_two_state']:.1%} | {row['small_found']:.1%} "
+            f"| {row['false_alarms_per_photo']:.2f} |"
+        )
+    print("\nRecall at false alarms a photo of " + ", ".join(f"{limit:g}" for limit in CURVE_AT))
+    for name, (alarms, found) in curves.items():
+        print(f"  {name}: " + ", ".join(f"{found[alarms <= limit].max(initial=0):.1%}" for limit in CURVE_AT))
+    if given.draw:
+        draw(curves, points, given.draw)
+
+
+def _all_seen(photos: list[AnnotatedFrame], detector: MaskDetector):
+    for use in USES:
+        frames = [as_used(photo, use) for photo in photos]
+        for speed in SPEEDS:
+            yield use, speed, look_at(frames, detector, speed)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"train.operating_points: {error}")
