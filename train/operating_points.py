@@ -14,7 +14,7 @@ import numpy as np
 
 from core.boxes import match_boxes, shorter_sides
 from core.card import USES, shown_from
-from core.crops import fit_within
+from core.crops import GREY, fit_within, resize
 from core.detector import DEFAULT_DETECTOR, SPEEDS, MaskDetector, load_detector
 from core.images import read_image
 from core.metrics import FOUND_IOU, SMALL_FACE_PX, TWO_STATES, false_alarms
@@ -68,6 +68,35 @@ def as_used(photo: AnnotatedFrame, use: str) -> AnnotatedFrame:
         return photo
     frame, scale = fit_within(photo.frame_bgr, LIVE_SIDE)
     return AnnotatedFrame(frame, photo.xyxy * scale, photo.class_id, photo.ignored_xyxy * scale)
+
+
+def scaled(photo: AnnotatedFrame, longer_side: int) -> AnnotatedFrame:
+    """The photo with another longer side, larger or smaller."""
+    height, width = photo.frame_bgr.shape[:2]
+    scale = longer_side / max(height, width)
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    return AnnotatedFrame(
+        resize(photo.frame_bgr, size_wh), photo.xyxy * scale, photo.class_id, photo.ignored_xyxy * scale
+    )
+
+
+def in_grids(photos: list[AnnotatedFrame], columns: int, rows: int) -> list[AnnotatedFrame]:
+    """Large photos with small faces, as cameras of many megapixels take them: so many photos side by side."""
+    side = max(max(photo.frame_bgr.shape[:2]) for photo in photos)
+    grids = []
+    for start in range(0, len(photos) - columns * rows + 1, columns * rows):
+        frame = np.full((rows * side, columns * side, 3), GREY, np.uint8)
+        faces, labels, ignored = [], [], []
+        for place, photo in enumerate(photos[start : start + columns * rows]):
+            photo = scaled(photo, side)
+            y, x = (side * n for n in divmod(place, columns))
+            height, width = photo.frame_bgr.shape[:2]
+            frame[y : y + height, x : x + width] = photo.frame_bgr
+            faces.append(photo.xyxy + [x, y, x, y])
+            ignored.append(photo.ignored_xyxy + [x, y, x, y])
+            labels.append(photo.class_id)
+        grids.append(AnnotatedFrame(frame, *map(np.concatenate, (faces, labels, ignored))))
+    return grids
 
 
 def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, speed: str) -> list[Seen]:
@@ -189,9 +218,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", action="append", required=True, type=Path, metavar="VOC_DIR", help="several times")
     parser.add_argument("--labels", default=LABELS_DIR, metavar="DIR", help=f"default {LABELS_DIR}")
     parser.add_argument("--model", default=DEFAULT_DETECTOR, metavar="NAME", help="a detector of models/")
+    parser.add_argument("--longer-side", type=int, metavar="PX", help="reduce or enlarge the photos to this")
+    parser.add_argument("--grid", type=int, nargs=2, metavar=("COLUMNS", "ROWS"), help="join so many photos to one")
     parser.add_argument("--draw", type=Path, metavar="FILE", help="write the curves here, SVG or PNG")
     given = parser.parse_args(arguments)
     photos = read_validation(given.data, given.labels)
+    if given.longer_side:
+        photos = [scaled(photo, given.longer_side) for photo in photos]
+    if given.grid:
+        photos = in_grids(photos, *given.grid)
     detector = load_detector(given.model)
     print(f"{len(photos)} validation photos\n")
     print("| use, speed | shown from | chosen now | recall | right of two | 12 to 24 px | false alarms a photo |")
