@@ -30,8 +30,6 @@ def test_no_more_than_asked_for_and_the_same_each_time():
     assert len(small_photos(photos, count=4)) == 4
     first, again = ([photo.xyxy.tolist() for photo in small_photos(photos, 4, 1)] for _ in range(2))
     assert first == again
-        p.xyxy.tolist() for p in small_photos(photos, 4, 1)
-    ]
 
 
 def test_what_is_written_is_read_again(tmp_path):
