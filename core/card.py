@@ -47,6 +47,8 @@ class ModelCard:
     face_scores: dict = field(default_factory=dict)
     """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``): one number, or, since who
     looks more often finds more, one by speed. ``shown_from`` reads both."""
+    tiny_face_scores: dict = field(default_factory=dict)
+    """Detector: the same for boxes under 16 px, of which far more show no face; empty: no other than for all."""
     calibration: dict = field(default_factory=dict)
     """Detector: ``center_scale`` and ``center_offset`` make its centre logits probabilities, ``temperature`` divides
     its state logits, ``state_offsets`` are added to them. ``centers`` may hold scale and offset for a speed by its
@@ -159,11 +161,12 @@ def load_card(path: Path | str) -> ModelCard:
         raise ModelError(f"{path} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
     if card.kind == "detector":
         wanted = {("face_scores", use) for use in USES}
+        wanted |= {("tiny_face_scores", use) for use in USES if card.tiny_face_scores}
         wanted |= {("calibration", name) for name in ("center_scale", "center_offset", "temperature")}
         for table, name in sorted(wanted):
             value = getattr(card, table)
             number = value.get(name) if isinstance(value, dict) else None
-            by_speed = list(number.values()) if table == "face_scores" and isinstance(number, dict) else [number]
+            by_speed = list(number.values()) if table.endswith("face_scores") and isinstance(number, dict) else [number]
             if not by_speed or not all(isinstance(n, int | float) for n in by_speed):
                 raise ModelError(f"{path} has no number {name!r} in {table!r}; restore it or train the model again.")
         centers = card.calibration.get("centers", {})

@@ -39,6 +39,8 @@ SPEEDS = {
     "thorough": Speed("Thorough", "More and closer looks, for small faces and crowds.", 640, (256, 160), 2048),
 }
 DEFAULT_SPEED = "balanced"
+TINY_PX = 16
+"""Boxes with a shorter side under this have a least score of their own."""
 # Which faces each look keeps, by their size in what the network sees (docs/detector.md has the measurements). Larger
 # ones were rare in training: where there is a look that shows them smaller, they are left to it. A near look leaves
 # small ones alone, and the far look large ones, since they would only add poorer boxes.

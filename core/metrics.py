@@ -199,10 +199,15 @@ def lies_on(xyxy: np.ndarray, places_xyxy: np.ndarray) -> np.ndarray:
     return (inside | (overlaps(xyxy, places) >= FALSE_ALARM_IOU)).any(axis=1)
 
 
-def false_alarms(xyxy: np.ndarray, true_xyxy: np.ndarray, ignored_xyxy: np.ndarray = NO_BOXES) -> np.ndarray:
+def false_alarms(
+    xyxy: np.ndarray,
+    true_xyxy: np.ndarray,
+    ignored_xyxy: np.ndarray = NO_BOXES,
+    min_px: float = MIN_FALSE_ALARM_PX,
+) -> np.ndarray:
     """Which boxes (n, 4) are 16 px and more and on no face (t, 4) and on no place that does not count (m, 4)."""
     alone = overlaps(xyxy, true_xyxy).max(axis=1, initial=0) < FALSE_ALARM_IOU
-    return alone & (shorter_sides(xyxy) >= MIN_FALSE_ALARM_PX) & ~lies_on(xyxy, ignored_xyxy)
+    return alone & (shorter_sides(xyxy) >= min_px) & ~lies_on(xyxy, ignored_xyxy)
 
 
 def _under_every_class(found: sv.Detections) -> sv.Detections:

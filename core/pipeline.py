@@ -13,7 +13,7 @@ from core.card import MODELS_DIR, file_sha256, shown_from
 from core.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.detections import FACE_SCORE, HIDDEN, PREDICTED, make_detections, no_detections
-from core.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, MaskDetector, load_detector
+from core.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, TINY_PX, MaskDetector, load_detector
 from core.faces import HaarFaceFinder, HaarSettings
 
 
@@ -82,6 +82,7 @@ class NeuralPipeline:
         """Args: a loaded detector."""
         self.detector = detector
         self.face_scores = detector.card.face_scores
+        self.tiny_face_scores = detector.card.tiny_face_scores
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         xyxy, face_score, probabilities = self.detector.find(
@@ -101,6 +102,7 @@ class CombinedPipeline:
         """Args: a loaded detector and a loaded classifier."""
         self.detector, self.classifier = detector, classifier
         self.face_scores = detector.card.face_scores
+        self.tiny_face_scores = detector.card.tiny_face_scores
         own, third = classifier.card.classes, CLASS_NAMES[WORN_INCORRECTLY]
         self._asks_detector = classifier.classes == CLASS_NAMES and third not in own
         self.classes = (*own, third) if self._asks_detector else own
@@ -232,6 +234,16 @@ def least_face_score(pipeline: Pipeline, settings: DetectionSettings) -> float:
     return shown_from(pipeline.face_scores, settings.use, settings.speed)
 
 
+def least_face_scores(pipeline: Pipeline, settings: DetectionSettings, xyxy: np.ndarray) -> np.ndarray:
+    """The same for each box (n, 4): tiny ones must be surer where the model's card says so; (n,) float."""
+    least = np.full(len(xyxy), least_face_score(pipeline, settings))
+    tiny_scores = getattr(pipeline, "tiny_face_scores", {})
+    if tiny_scores and settings.min_face_score is None:
+        tiny = shown_from(tiny_scores, settings.use, settings.speed)
+        least[shorter_sides(xyxy) < TINY_PX] = max(tiny, least_face_score(pipeline, settings))
+    return least
+
+
 def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionSettings | None = None) -> sv.Detections:
     """Find the faces of a frame and say how each wears a mask. The one way in, for photo, video, webcam and scores.
 
@@ -252,7 +264,7 @@ def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionS
         raise ValueError(f"A frame must have the shape (h, w, 3), got {frame_bgr.shape}.")
     settings = settings or DetectionSettings()
     found = pipeline(frame_bgr, settings)
-    found = found[found.data[FACE_SCORE] >= least_face_score(pipeline, settings)]
+    found = found[found.data[FACE_SCORE] >= least_face_scores(pipeline, settings, found.xyxy)]
     large = shorter_sides(found.xyxy) >= settings.min_face_px
     found = found[large]
     found = found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]

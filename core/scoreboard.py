@@ -65,6 +65,7 @@ def as_table(board: Scoreboard) -> list[dict]:
     """The rows for people: method, shares, false alarms, average precision; of pipelines that still exist."""
     columns = {
         "Found": "found",
+        "Found, 12 to 24 px": "small_found",
         "Found and right": "found_and_right",
         "Of two verdicts": "found_and_right_two_state",
         "With a mask": "mask_found_and_right",

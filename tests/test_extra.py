@@ -93,7 +93,7 @@ def test_what_an_earlier_detector_found_helps_training_and_not_validation(tmp_pa
     split = load_scenes([str(folder)], str(boxes), (), 0.0, 0, labels=str(labels))
     (scene,), (val,) = split.train, split.val
     assert scene.faces_xyxy.tolist() == [FACE_XYXY, ELSEWHERE] and scene.class_id.tolist() == [WITH_MASK, WITHOUT_MASK]
-    assert scene.ignored.tolist() == [[90, 100, 110, 118, 0]]
+    assert scene.ignored.tolist() == [[90, 100, 110, 118, 0.25]]
     assert val.faces_xyxy.tolist() == [FACE_XYXY] and not len(val.ignored)
 
 

@@ -23,29 +23,45 @@ FACE = np.array([[100, 50, 160, 130]], np.float32)
 FRAME = np.zeros((240, 320, 3), np.uint8)
 
 
-def seen(score, is_face, class_id=0, probabilities=(0.9, 0.08, 0.02), face=FACE, alarm=None):
+def seen(score, is_face, class_id=0, probabilities=(0.9, 0.08, 0.02), face=FACE, tiny=False):
     """One photo with one face, and one box on it or beside it."""
     photo = AnnotatedFrame(FRAME, face, np.array([class_id]), np.empty((0, 4), np.float32))
     place = np.array([0] if is_face else [], int)
     return Seen(
-        photo, face, np.array([score]), np.array([probabilities]), place, place,
-        np.array([not is_face if alarm is None else alarm]),
-    )  # fmt: skip
+        photo,
+        face,
+        np.array([score]),
+        np.array([probabilities]),
+        place,
+        place,
+        is_false_alarm=np.array([not is_face and not tiny]),
+        is_tiny=np.array([tiny]),
+        is_tiny_false_alarm=np.array([not is_face and tiny]),
+    )
 
 
 @pytest.mark.parametrize(
     ("alarms", "photos", "chosen"),
     [
         pytest.param([], 10, 0.05, id="no false alarm: everything is shown"),
-        pytest.param([0.4], 10, 0.05, id="one in ten photos is allowed"),
-        pytest.param([0.4, 0.6], 10, 0.41, id="the less likely of two is hidden"),
-        pytest.param([0.4, 0.6, 0.62], 10, 0.61, id="two are hidden"),
+        pytest.param([0.4], 20, 0.05, id="one in twenty photos is allowed"),
+        pytest.param([0.4, 0.6], 20, 0.41, id="the less likely of two is hidden"),
+        pytest.param([0.4, 0.6, 0.62], 20, 0.61, id="two are hidden"),
         pytest.param([0.99] * 5, 10, 0.95, id="nothing keeps to the limit: the highest score"),
     ],
 )
 def test_the_lowest_score_that_keeps_to_the_limit(alarms, photos, chosen):
     rows = [seen(score, False) for score in alarms] + [seen(0.9, True) for _ in range(photos - len(alarms))]
     assert choose_score(rows) == pytest.approx(chosen)
+
+
+def test_tiny_boxes_have_a_score_of_their_own():
+    rows = [seen(score, False, tiny=True) for score in (0.7, 0.8)] + [seen(0.3, False)] + [seen(0.9, True)] * 17
+    assert choose_score(rows) == pytest.approx(0.05) and choose_score(rows, tiny=True) == pytest.approx(0.71)
+    rows += [seen(0.75, True, tiny=True)]
+    at = figures(rows, 0.2, tiny_score=0.71)
+    assert at["found"] == 18 / 21 and at["false_alarms_per_photo"] == at["tiny_false_alarms_per_photo"] == 1 / 21
+    assert figures(rows, 0.2, tiny_score=0.76)["found"] == 17 / 21
 
 
 def test_what_a_score_gives():

@@ -111,6 +111,26 @@ def test_settings_hold_for_every_pipeline(settings, sizes, hidden):
     assert found.data["face_score"].shape == (len(sizes),) and hidden_faces(found) == hidden
 
 
+@pytest.mark.parametrize(
+    ("settings", "sizes"),
+    [
+        pytest.param(DetectionSettings(), [40, 15], id="a tiny face must be surer"),
+        pytest.param(DetectionSettings(use="live"), [40], id="as the use says"),
+        pytest.param(DetectionSettings(min_face_score=0.3), [40, 15, 15], id="a limit of one's own holds for all"),
+    ],
+)
+def test_tiny_faces_have_a_score_of_their_own(settings, sizes):
+    def tiny_and_large(frame, settings):
+        return make_detections(
+            [[0, 0, 40, 40], [50, 0, 65, 20], [80, 0, 95, 20]], [0, 0, 0], [0.9] * 3, [0.5, 0.8, 0.7]
+        )
+
+    tiny_and_large.face_scores = {"photo": 0.4, "live": 0.4}
+    tiny_and_large.tiny_face_scores = {"photo": {"balanced": 0.75}, "live": {"balanced": 0.85}}
+    found = detect_masks(np.zeros((100, 120, 3), np.uint8), tiny_and_large, settings)
+    assert [min(x2 - x1, y2 - y1) for x1, y1, x2, y2 in found.xyxy.tolist()] == sizes
+
+
 def test_a_face_whose_class_is_not_sure_is_kept_without_a_prediction():
     assert LIVE_SETTINGS.min_face_px == PHOTO_SETTINGS.min_face_px == 0
     frame = np.zeros((100, 120, 3), np.uint8)

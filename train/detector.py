@@ -74,6 +74,8 @@ class DetectorConfig:
     labels: str = option(
         LABELS_DIR, "folder with faces that the annotations lack and lists of validation photos, if any"
     )
+    mix_with: str = option("", "weights.npz of an earlier run, averaged with those of this run before the export")
+    mix_share: float = option(0.5, "its share in that average, 0..1")
     workers: int = option(0, "processes that make the windows, with PyTorch; 0: two threads")
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
@@ -83,6 +85,10 @@ class DetectorConfig:
             raise DataError("Epochs, windows and batch size must be at least 1.")
         if self.side < 64 or self.side % 32:
             raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")
+        if self.workers < 0 or not 0 <= self.mix_share <= 1:
+            raise DataError("Workers must be 0 or more, the mix share in 0..1.")
+        if self.workers and not importlib.util.find_spec("torch"):
+            raise DataError("Processes that make the windows need PyTorch; install it, or leave --workers out.")
         if self.wrongly_often <= 0 or any(factor <= 0 for factor in self.factors.values()):
             raise DataError("How often photos are drawn must be above 0.")
 

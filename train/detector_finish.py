@@ -27,9 +27,9 @@ from train.config import run_settings, versions
 from train.data import DataError
 from train.detector import DetectorConfig
 from train.detector_network import HEADS
-from train.detector_trainer import load_averaged, write_weights
+from train.detector_trainer import load_averaged, mix_weights, write_weights
 from train.export import export_litert
-from train.operating_points import AnnotatedFrame, Seen, choose_scores, look_at
+from train.operating_points import AnnotatedFrame, Seen, choose_scores, look_at, look_at_all
 from train.scenes import Scene, SceneSplit, draw_window
 from train.scores import best_offsets
 from train.targets import UNKNOWN
@@ -49,6 +49,8 @@ def finish(out: Path) -> dict:
         model = keras.models.load_model(out / BEST, safe_mode=True, compile=False)
     else:
         model = load_averaged(out / LAST)
+    if config.mix_with:
+        mix_weights(model, config.mix_with, config.mix_share)
     write_atomic(out / "model.keras", lambda path: model.save(path))
     write_weights(model, out / "weights.npz")
     rng = np.random.default_rng(config.seed)
@@ -75,7 +77,7 @@ def finish(out: Path) -> dict:
         training={
             k: v
             for k, v in run_settings(config).items()
-            if k not in ("data", "boxes", "start", "imagenet_weights", "labels", "workers")
+            if k not in ("data", "boxes", "start", "imagenet_weights", "labels", "workers", "mix_with")
         },
         date=date.today().isoformat(),
         versions=versions("keras", "tensorflow", "torch", "numpy", "opencv-python-headless"),
@@ -92,7 +94,7 @@ def finish(out: Path) -> dict:
     calibration = _calibration({speed: look_at(frames, detector, speed) for speed in SPEEDS})
     card = dataclasses.replace(card, calibration=calibration)
     detector = MaskDetector(card, out / "model.tflite")
-    face_scores, facts = choose_scores(frames, detector)
+    face_scores, tiny_face_scores, facts = choose_scores(look_at_all(frames, detector))
     facts |= {
         "photos": len(frames),
         "verdict_calibration_error": _verdict_calibration_error(look_at(frames, detector, DEFAULT_SPEED)),
@@ -107,7 +109,8 @@ def finish(out: Path) -> dict:
         "validation": facts,
     }
     write_json(out / "report.json", report)
-    dataclasses.replace(card, face_scores=face_scores, scores={"validation": facts}).save(out / "card.json")
+    card = dataclasses.replace(card, face_scores=face_scores, tiny_face_scores=tiny_face_scores)
+    dataclasses.replace(card, scores={"validation": facts}).save(out / "card.json")
     return report
 
 

@@ -299,6 +299,24 @@ def read_weights(model: keras.Model, path: Path | str) -> None:
             variable.assign(arrays[f"arr_{i}"].astype(np.float32))
 
 
+def mix_weights(model: keras.Model, path: Path | str, share: float) -> None:
+    """Average a model's weights with those that ``write_weights`` wrote, ``share`` of them.
+
+    Between a network and what further training made of it, this keeps what the first did well elsewhere (Wortsman et
+    al. 2022, Robust fine-tuning of zero-shot models).
+
+    Raises:
+        DataError: the file is missing, broken, or of another network.
+    """
+    own = [_numpy(variable).copy() for variable in _all_variables(model)]
+    try:
+        read_weights(model, path)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"The weights {str(path)!r} cannot be read: {error}") from None
+    for variable, value in zip(_all_variables(model), own, strict=True):
+        variable.assign((1 - share) * value + share * _numpy(variable))
+
+
 def _numpy(variable) -> np.ndarray:
     return keras.ops.convert_to_numpy(variable.value)
 

@@ -30,7 +30,7 @@ from core.pipeline import (
     DetectionSettings,
     build_pipeline,
     detect_masks,
-    least_face_score,
+    least_face_scores,
 )
 from core.scoreboard import Row, record
 from train.data import AnnotatedPhoto, DataError, read_list, read_pascal_voc
@@ -45,7 +45,7 @@ def evaluate(
     detect: Callable[[np.ndarray], sv.Detections],
     min_face_px: float = 24,
     min_confidence: float = DetectionSettings().min_confidence,
-    min_face_score: float = 0.0,
+    min_face_score: Callable[[np.ndarray], np.ndarray] | float = 0.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> EvaluationResult:
     """Run a detector over photos, in order.
@@ -55,7 +55,7 @@ def evaluate(
         detect: BGR frame to detections; everything it reports is ranked for average precision.
         min_face_px: smaller annotated faces are ignored.
         min_confidence: what is less sure is shown without a prediction.
-        min_face_score: what is less likely a face is ranked, but not shown.
+        min_face_score: what is less likely a face is ranked, but not shown; a number, or what gives one for each box.
         progress: called with photos done and photos in all.
     """
     evaluation = Evaluation(min_face_px)
@@ -64,7 +64,8 @@ def evaluate(
         started = time.perf_counter()
         ranked = detect(frame)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        shown = ranked[ranked.data[FACE_SCORE] >= min_face_score]
+        least = min_face_score(ranked.xyxy) if callable(min_face_score) else min_face_score
+        shown = ranked[ranked.data[FACE_SCORE] >= least]
         shown.data[PREDICTED] = shown.confidence >= min_confidence
         evaluation.update(shown, photo.truth, elapsed_ms, ranked, photo.ignored_xyxy)
         progress(done, len(photos))
@@ -148,7 +149,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         speed=speed,
         min_face_score=RANKED_FROM,
     )
-    shown_from = least_face_score(pipeline, dataclasses.replace(defaults, speed=speed))
+    as_shown = dataclasses.replace(defaults, speed=speed)
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -158,12 +159,12 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         photos,
         lambda frame: detect_masks(frame, pipeline, settings),
         given.min_face,
-        min_face_score=shown_from,
+        min_face_score=lambda xyxy: least_face_scores(pipeline, as_shown, xyxy),
         progress=progress,
     )
     spec = PIPELINES[given.pipeline]
     who = given.pipeline + (f" ({speed}, {given.use})" if spec.uses_speed else "")
-    on = given.data.name + (f", {given.list.name}" if given.list else "")
+    on = given.data.name + (f", {given.list.name}" if given.list else "") + (", completed" if given.extra else "")
     print(format_table(f"{who} on {on}", result))
     if given.json:
         write_json(

@@ -124,7 +124,7 @@ def load_scenes(
                 if in_val:  # completed by eye: nothing else is unknown
                     ignored = np.empty((0, 5), np.float32)
                 else:
-                    boxes, class_id, ignored = _add_own(boxes, class_id, ignored, own)
+                    boxes, class_id, ignored = _add_own(boxes, class_id, ignored, own, unannotated_counts)
                 unsure = np.hstack([photo.ignored_xyxy, np.zeros((len(photo.ignored_xyxy), 1), np.float32)])
                 drafts.append((photo.path, str(folder), boxes, class_id, np.vstack([ignored, unsure]), True))
                 held_out.append(photo.path.stem in listed)
@@ -203,21 +203,23 @@ def _split_found(rows: list) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _add_own(
-    xyxy: np.ndarray, class_id: np.ndarray, ignored: np.ndarray, own: np.ndarray
+    xyxy: np.ndarray, class_id: np.ndarray, ignored: np.ndarray, own: np.ndarray, counts: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What an earlier detector found beyond the annotations: sure ones become faces, doubtful ones count for nothing.
+    """What an earlier detector found beyond the annotations: sure ones become faces, doubtful ones count less.
 
     Self-training, as in Sohn et al. 2020 (A Simple Semi-Supervised Learning Framework for Object Detection).
 
     Args:
         xyxy, class_id, ignored: of one photo, as in ``Scene``.
         own: (k, 8) box, score, and the probability of each class.
+        counts: how much the place of a doubtful one counts as background, 0..1. Nothing at all teaches the network to
+            see faces in hands.
     """
     alone = own[overlaps(own[:, :4], xyxy).max(axis=1, initial=0) < OTHER_FACE_IOU]
     sure = alone[:, 4] >= SURE_OWN_SCORE
     names = np.where(alone[:, 5:].max(axis=1, initial=0) >= SURE_OWN_CLASS, alone[:, 5:].argmax(axis=1), UNKNOWN)
     free = overlaps(ignored[:, :4], alone[sure, :4]).max(axis=1, initial=0) < SAME_FACE_IOU
-    doubtful = np.hstack([alone[~sure, :4], np.zeros(((~sure).sum(), 1), np.float32)])
+    doubtful = np.hstack([alone[~sure, :4], np.full(((~sure).sum(), 1), counts, np.float32)])
     return (
         np.concatenate([xyxy, alone[sure, :4]]),
         np.concatenate([class_id, names[sure]]),
