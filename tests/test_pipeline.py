@@ -176,7 +176,9 @@ class Told:
     """A detector or a classifier that says what the test tells it of three faces."""
 
     def __init__(self, states=None, classes=None, probabilities=None):
-        self.card = SimpleNamespace(classes=classes, face_scores={"photo": 0.3}, input_size=32, margin=0.1)
+        self.card = SimpleNamespace(
+            classes=classes, face_scores={"photo": 0.3}, tiny_face_scores={}, input_size=32, margin=0.1
+        )
         self.states, self.classes = states, vocabulary(classes) if classes else None
         self.table, self.batches = probabilities, []
 
