@@ -39,8 +39,8 @@ SPEEDS = {
     "thorough": Speed("Thorough", "More and closer looks, for small faces and crowds.", 640, (256, 160), 2048),
 }
 DEFAULT_SPEED = "balanced"
-TINY_PX = 16
-"""Boxes with a shorter side under this have a least score of their own."""
+TINY_PX, TINY_UP_TO = 16, 800
+"""Boxes with a shorter side under this, in frames of this longer side at most, have a least score of their own."""
 # Which faces each look keeps, by their size in what the network sees (docs/detector.md has the measurements). Larger
 # ones were rare in training: where there is a look that shows them smaller, they are left to it. A near look leaves
 # small ones alone, and the far look large ones, since they would only add poorer boxes.
@@ -94,7 +94,7 @@ class MaskDetector:
         min_logit = np.log(max(min_score, 1e-6)) - np.log1p(-min(min_score, 1 - 1e-6))
         own_min = float(sigmoid((min_logit - offset) / scale))
         found = []
-        sides = _sides(frame_bgr, how)
+        sides = _sides(max(frame_bgr.shape[:2]), how)
         for look, side in enumerate(sides):
             canvas, zoom = letterbox(frame_bgr, side)
             center, log_edges, state = self._run(canvas, look)
@@ -119,7 +119,7 @@ class MaskDetector:
             (h', w') float32 in 0..1: a cell for every 4 pixels of the frame as the network sees it.
         """
         how = _speed(speed)
-        canvas, zoom = letterbox(frame_bgr, max(_sides(frame_bgr, how)))
+        canvas, zoom = letterbox(frame_bgr, max(_sides(max(frame_bgr.shape[:2]), how)))
         center, _, _ = self._run(canvas, 0)
         height, width = (max(1, round(n * zoom / STRIDE)) for n in frame_bgr.shape[:2])
         scale, offset = self._center_calibration(how)
@@ -143,10 +143,20 @@ def _speed(speed: str | Speed) -> Speed:
     return speed if isinstance(speed, Speed) else SPEEDS[speed]
 
 
-def _sides(frame_bgr: np.ndarray, how: Speed) -> list[int]:
-    """The longer sides that a frame is looked at with; the first is the main one."""
-    far = min(how.far_side, round(ENLARGED * max(frame_bgr.shape[:2])))
+def _sides(longer_side: int, how: Speed) -> list[int]:
+    """The longer sides that a frame of such a longer side is looked at with; the first is the main one."""
+    far = min(how.far_side, round(ENLARGED * longer_side))
     return [how.long_side, *how.near_sides, *([far] if far > 1.2 * how.long_side else [])]
+
+
+def tiny_px(frame_bgr: np.ndarray, speed: str | Speed) -> float:
+    """The shorter side, in pixels of a frame, under which a box is tiny: as small to the network as 16 px of 800."""
+    how = _speed(speed)
+
+    def zoom(longer_side: int) -> float:
+        return max(_sides(longer_side, how)) / longer_side
+
+    return TINY_PX * max(1.0, zoom(TINY_UP_TO) / zoom(max(frame_bgr.shape[:2])))
 
 
 def load_detector(

@@ -13,7 +13,7 @@ from core.card import MODELS_DIR, file_sha256, shown_from
 from core.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.detections import FACE_SCORE, HIDDEN, PREDICTED, make_detections, no_detections
-from core.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, TINY_PX, MaskDetector, load_detector
+from core.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, MaskDetector, load_detector, tiny_px
 from core.faces import HaarFaceFinder, HaarSettings
 
 
@@ -234,13 +234,17 @@ def least_face_score(pipeline: Pipeline, settings: DetectionSettings) -> float:
     return shown_from(pipeline.face_scores, settings.use, settings.speed)
 
 
-def least_face_scores(pipeline: Pipeline, settings: DetectionSettings, xyxy: np.ndarray) -> np.ndarray:
-    """The same for each box (n, 4): tiny ones must be surer where the model's card says so; (n,) float."""
+def least_face_scores(
+    pipeline: Pipeline, settings: DetectionSettings, frame_bgr: np.ndarray, xyxy: np.ndarray
+) -> np.ndarray:
+    """The same for each box (n, 4) in a frame: tiny ones must be surer where the model's card says so; (n,) float."""
     least = np.full(len(xyxy), least_face_score(pipeline, settings))
     tiny_scores = getattr(pipeline, "tiny_face_scores", {})
     if tiny_scores and settings.min_face_score is None:
         tiny = shown_from(tiny_scores, settings.use, settings.speed)
-        least[shorter_sides(xyxy) < TINY_PX] = max(tiny, least_face_score(pipeline, settings))
+        least[shorter_sides(xyxy) < tiny_px(frame_bgr, settings.speed)] = max(
+            tiny, least_face_score(pipeline, settings)
+        )
     return least
 
 
@@ -264,7 +268,7 @@ def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionS
         raise ValueError(f"A frame must have the shape (h, w, 3), got {frame_bgr.shape}.")
     settings = settings or DetectionSettings()
     found = pipeline(frame_bgr, settings)
-    found = found[found.data[FACE_SCORE] >= least_face_scores(pipeline, settings, found.xyxy)]
+    found = found[found.data[FACE_SCORE] >= least_face_scores(pipeline, settings, frame_bgr, found.xyxy)]
     large = shorter_sides(found.xyxy) >= settings.min_face_px
     found = found[large]
     found = found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]

@@ -220,6 +220,21 @@ def test_the_second_look_adds_small_faces_and_loses_no_large_one(build):
     assert found["balanced"] == [0] and sorted(found["thorough"]) == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("size_wh", "speed", "limit"),
+    [
+        pytest.param((640, 480), Speed("", "", 640), 16, id="small frame"),
+        pytest.param((800, 600), Speed("", "", 640), 16, id="as large as those that the score was chosen on"),
+        pytest.param((480, 1600), Speed("", "", 640), 32, id="seen at half the scale: twice the pixels"),
+        pytest.param((1280, 720), Speed("", "", 640, (), 1920), 16, id="seen enlarged as the small ones are"),
+        pytest.param((4000, 3000), Speed("", "", 640, (), 2000), 48, id="a large photo is not"),
+    ],
+)
+def test_what_is_tiny_follows_from_how_the_network_sees_it(size_wh, speed, limit):
+    frame = np.empty((*size_wh[::-1], 3), np.uint8)
+    assert detector_module.tiny_px(frame, speed) == pytest.approx(limit)
+
+
 def test_an_unknown_speed_is_named(build):
     with pytest.raises(ValueError, match=r"'quick'.*fast, balanced, thorough"):
         build().find(painted_frame((64, 48), []), "quick")

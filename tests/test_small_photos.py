@@ -55,5 +55,5 @@ def test_other_sizes_and_many_photos_in_one():
     (grid,) = in_grids([PHOTO, half, PHOTO], 2, 1)
     assert grid.frame_bgr.shape == (500, 1000, 3) and len(grid.xyxy) == 8
     assert (grid.frame_bgr[:300, :500] == PHOTO.frame_bgr).all()
-    assert np.allclose(grid.xyxy[4:], PHOTO.xyxy + [500, 0, 500, 0], atol=1e-3)
-    assert np.allclose(grid.ignored_xyxy[1], PHOTO.ignored_xyxy[0] + [500, 0, 500, 0], atol=1e-3)
+    assert np.allclose(grid.xyxy[4:], half.xyxy + [500, 0, 500, 0], atol=1e-3)
+    assert np.allclose(grid.ignored_xyxy[1], half.ignored_xyxy[0] + [500, 0, 500, 0], atol=1e-3)

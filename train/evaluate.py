@@ -45,7 +45,7 @@ def evaluate(
     detect: Callable[[np.ndarray], sv.Detections],
     min_face_px: float = 24,
     min_confidence: float = DetectionSettings().min_confidence,
-    min_face_score: Callable[[np.ndarray], np.ndarray] | float = 0.0,
+    min_face_score: Callable[[np.ndarray, np.ndarray], np.ndarray] | float = 0.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> EvaluationResult:
     """Run a detector over photos, in order.
@@ -55,7 +55,8 @@ def evaluate(
         detect: BGR frame to detections; everything it reports is ranked for average precision.
         min_face_px: smaller annotated faces are ignored.
         min_confidence: what is less sure is shown without a prediction.
-        min_face_score: what is less likely a face is ranked, but not shown; a number, or what gives one for each box.
+        min_face_score: what is less likely a face is ranked, but not shown; a number, or
+            what gives one for each box from frame and boxes.
         progress: called with photos done and photos in all.
     """
     evaluation = Evaluation(min_face_px)
@@ -64,7 +65,7 @@ def evaluate(
         started = time.perf_counter()
         ranked = detect(frame)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        least = min_face_score(ranked.xyxy) if callable(min_face_score) else min_face_score
+        least = min_face_score(frame, ranked.xyxy) if callable(min_face_score) else min_face_score
         shown = ranked[ranked.data[FACE_SCORE] >= least]
         shown.data[PREDICTED] = shown.confidence >= min_confidence
         evaluation.update(shown, photo.truth, elapsed_ms, ranked, photo.ignored_xyxy)
@@ -159,7 +160,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         photos,
         lambda frame: detect_masks(frame, pipeline, settings),
         given.min_face,
-        min_face_score=lambda xyxy: least_face_scores(pipeline, as_shown, xyxy),
+        min_face_score=lambda frame, xyxy: least_face_scores(pipeline, as_shown, frame, xyxy),
         progress=progress,
     )
     spec = PIPELINES[given.pipeline]

@@ -16,9 +16,9 @@ import numpy as np
 from core.boxes import match_boxes, shorter_sides
 from core.card import MODELS_DIR, USES, ModelCard, load_card, shown_from
 from core.crops import GREY, fit_within, resize
-from core.detector import DEFAULT_DETECTOR, SPEEDS, TINY_PX, MaskDetector, load_detector
+from core.detector import DEFAULT_DETECTOR, SPEEDS, MaskDetector, load_detector, tiny_px
 from core.images import read_image
-from core.metrics import FOUND_IOU, SMALL_FACE_PX, TWO_STATES, false_alarms
+from core.metrics import FOUND_IOU, MIN_FALSE_ALARM_PX, SMALL_FACE_PX, TWO_STATES, false_alarms
 from train.data import DataError, read_pascal_voc
 from train.extra import LABELS_DIR, add_extra, read_labels
 
@@ -63,8 +63,9 @@ class Seen:
     is_false_alarm: np.ndarray
     """(n,) bool, of 16 px and more."""
     is_tiny: np.ndarray
-    """(n,) bool, under 16 px, and in ``is_tiny_false_alarm`` those that show nothing."""
+    """(n,) bool: what has a least score of its own (``core.detector.tiny_px``)."""
     is_tiny_false_alarm: np.ndarray
+    """(n,) bool, under 16 px."""
 
 
 def as_used(photo: AnnotatedFrame, use: str) -> AnnotatedFrame:
@@ -93,7 +94,6 @@ def in_grids(photos: list[AnnotatedFrame], columns: int, rows: int) -> list[Anno
         frame = np.full((rows * side, columns * side, 3), GREY, np.uint8)
         faces, labels, ignored = [], [], []
         for place, photo in enumerate(photos[start : start + columns * rows]):
-            photo = scaled(photo, side)
             y, x = (side * n for n in divmod(place, columns))
             height, width = photo.frame_bgr.shape[:2]
             frame[y : y + height, x : x + width] = photo.frame_bgr
@@ -111,14 +111,15 @@ def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, speed: str) ->
         xyxy, score, probabilities = detector.find(photo.frame_bgr, speed, LEAST_SCORE)
         predicted, true = match_boxes(xyxy, photo.xyxy, FOUND_IOU)
         alarms = false_alarms(xyxy, photo.xyxy, photo.ignored_xyxy, min_px=0)
-        tiny = shorter_sides(xyxy) < TINY_PX
-        seen.append(Seen(photo, xyxy, score, probabilities, predicted, true, alarms & ~tiny, tiny, alarms & tiny))
+        counts = shorter_sides(xyxy) >= MIN_FALSE_ALARM_PX
+        tiny = shorter_sides(xyxy) < tiny_px(photo.frame_bgr, speed)
+        seen.append(Seen(photo, xyxy, score, probabilities, predicted, true, alarms & counts, tiny, alarms & ~counts))
     return seen
 
 
 def choose_score(seen: list[Seen], tiny: bool = False) -> float:
     """The lowest score with at most ``MAX_FALSE_ALARMS`` a photo; the highest there is, if none keeps to that."""
-    wrong = [s.score[s.is_tiny_false_alarm if tiny else s.is_false_alarm] for s in seen]
+    wrong = [s.score[(s.is_false_alarm | s.is_tiny_false_alarm) & (s.is_tiny == tiny)] for s in seen]
     alarms = np.sort(np.concatenate([np.empty(0), *wrong]))
     per_photo = (len(alarms) - np.searchsorted(alarms, CANDIDATES)) / max(len(seen), 1)
     return float(CANDIDATES[np.argmax(per_photo <= MAX_FALSE_ALARMS) if per_photo[-1] <= MAX_FALSE_ALARMS else -1])
@@ -140,8 +141,9 @@ def figures(seen: list[Seen], score: float, tiny_score: float = 0.0) -> dict:
                 is_small = SMALL_FACE_PX[0] <= px[t] < SMALL_FACE_PX[1]
                 found.append((bool(large[t]), bool(p.argmax() == label), right_of_two, is_small))
     large_found = [row for row in found if row[0]]
-    alarms = sum(int((s.score[s.is_false_alarm] >= score).sum()) for s in seen)
-    tiny = sum(int((s.score[s.is_tiny_false_alarm] >= max(score, tiny_score)).sum()) for s in seen)
+    shown = [s.score >= np.where(s.is_tiny, max(score, tiny_score), score) for s in seen]
+    alarms = sum(int((s.is_false_alarm & is_shown).sum()) for s, is_shown in zip(seen, shown, strict=True))
+    tiny = sum(int((s.is_tiny_false_alarm & is_shown).sum()) for s, is_shown in zip(seen, shown, strict=True))
     return {
         "faces": faces,
         "found": len(large_found) / max(faces, 1),
