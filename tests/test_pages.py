@@ -15,7 +15,7 @@ from core.card import MODELS_DIR, file_sha256, list_models, load_card
 from core.classifier import DEFAULT_CLASSIFIER
 from core.crops import resize
 from core.detections import make_detections
-from core.detector import DEFAULT_DETECTOR
+from core.detector import DEFAULT_DETECTOR, SPEEDS
 from core.images import encode_image
 from core.in_use import SHIPPED, in_use, use
 from core.pipeline import DEFAULT_PIPELINE, PHOTO_SETTINGS, PIPELINES, Method, PipelineSpec
@@ -314,7 +314,8 @@ def test_the_model_page_shows_the_card_the_figures_and_the_limits():
     card = load_card(MODELS_DIR / f"{DEFAULT_DETECTOR}.json")
     assert card.limits in texts(app) and numbers(app)["Verdicts"] == "3"
     own, *tables = [frame.value for frame in app.dataframe]
-    assert list(own["Tested on"]) == [f"photos kept from training, settings for {use}" for use in ("photo", "live")]
+    points = [f"{use}, {speed}" for use in ("photo", "live") for speed in SPEEDS]
+    assert list(own["Tested on"]) == [f"photos kept from training, settings for {point}" for point in points]
     boards = load_scoreboards()
     assert boards and [len(table) for table in tables][: len(boards)] == [len(board.rows) for board in boards]
     labelled(app.selectbox, "Method").select("classic").run()
