@@ -23,7 +23,7 @@ def test_the_first_page_appears_fast_and_shows_the_sample(open_page):
     # The browser's own clock, from navigation to the title on the screen.
     appeared_s = page.evaluate("performance.now()") / 1000
     print(f"the first page appeared after {appeared_s:.2f} s")
-    assert appeared_s < 4, "under 2 s on a free machine; tests may share theirs"
+    assert appeared_s < 6, "under 2 s on a free machine; tests may share theirs"
     for words in ("1 face: 1 without a mask.", "1 face: 1 with a mask."):
         page.get_by_text(words).wait_for()
     assert page.locator("img").count() >= 2

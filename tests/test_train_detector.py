@@ -32,6 +32,8 @@ from tests.conftest import ROOT
 from tests.test_data import noise_picture, voc_xml, write_class_folders
 from train.data import DataError, read_pascal_voc
 
+# The first test trains for all: minutes on a slow processor.
+pytestmark = pytest.mark.timeout(1200)
 # As long as the default speed makes a photo, so that faces have the size they were trained at.
 SIDE = 640
 SIZES_WH = [(SIDE, 380), (360, SIDE), (SIDE, 280)]
