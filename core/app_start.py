@@ -1,5 +1,7 @@
 """What every page does first; so light that its title is on the screen at once."""
 
+from functools import partial
+
 import streamlit as st
 
 
@@ -16,3 +18,15 @@ def part_of_the_app() -> None:
         st.session_state["part_of_the_app"] = True
         PagesManager.uses_pages_directory = False
         st.rerun()
+
+
+def show_newest_frames() -> None:
+    """Let a stream that cannot keep up leave frames out; call it before ``webrtc_streamer``.
+
+    Streamlit-webrtc hands the processed frames to the encoder through aiortc's relay with a queue without end: where
+    encoding takes longer than frames come, what the visitor sees falls behind by half a second for every second.
+    """
+    from streamlit_webrtc.relay import get_global_relay
+
+    relay = get_global_relay()
+    relay.subscribe = partial(type(relay).subscribe, relay, buffered=False)

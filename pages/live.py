@@ -17,7 +17,7 @@ from core.app import (
     show_hidden_faces,
     show_verdict_counts,
 )
-from core.app_start import part_of_the_app
+from core.app_start import part_of_the_app, show_newest_frames
 from core.charts import share_over_time
 from core.classes import CLASS_NAMES, WITH_MASK, vocabulary
 from core.ice import ice_servers
@@ -59,6 +59,7 @@ servers, warnings = ice_servers(st.secrets)
 for warning in warnings:
     st.warning(warning)
 video, numbers = st.columns([3, 2])
+show_newest_frames()
 with video:
     context = webrtc_streamer(
         key="live",

@@ -180,9 +180,9 @@ def test_the_live_page_judges_the_camera_and_the_video_moves(open_page, camera_f
     assert left_is_darker(page)
     before = video_frames(page)
     page.get_by_text("Mirror the picture").click()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 4  # what the visitor sees is at most half a second old; the rest is the page
     while left_is_darker(page):
-        assert time.monotonic() < end, "the mirror does nothing"
+        assert time.monotonic() < end, "the mirror does nothing, or the picture falls behind"
         page.wait_for_timeout(100)
     assert video_frames(page) > before
     page.frame_locator("iframe").get_by_role("button", name="Stop").click()
