@@ -17,15 +17,15 @@ page = st.navigation(
             st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
         ],
         "Data and training": [
-            st.Page("pages/data.py", title="Data sets", icon=":material/photo_library:"),
-            st.Page("pages/make.py", title="Make pictures", icon=":material/draw:"),
+            st.Page("pages/datasets.py", title="Data sets", icon=":material/photo_library:"),
+            st.Page("pages/synthetic.py", title="Make pictures", icon=":material/draw:"),
             st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
             st.Page("pages/model.py", title="Model", icon=":material/neurology:"),
         ],
     }
 )
 # Pages keep what they need under keys that start with their name; pictures go when their page is left.
-PICTURES = {"photo": ("photo_set",), "make": ("make_portrait", "make_pictures", "make_shot")}
+PICTURES = {"photo": ("photo_set",), "synthetic": ("make_portrait", "make_pictures", "make_shot")}
 for url_path, keys in PICTURES.items():
     if page.url_path != url_path:
         for key in keys:

@@ -12,20 +12,21 @@ st.markdown(
 with st.container(horizontal=True):
     st.page_link("pages/photo.py", label="Judge a photo", icon=":material/photo_camera:")
     st.page_link("pages/live.py", label="Start the webcam", icon=":material/videocam:")
-    st.page_link("pages/data.py", label="Look at data sets", icon=":material/photo_library:")
+    st.page_link("pages/datasets.py", label="Look at data sets", icon=":material/photo_library:")
     st.page_link("pages/training.py", label="Train a network", icon=":material/model_training:")
 
 st.subheader("What it looks like")
 places = st.columns(2)
 
 # Only now, with the words on the screen, is anything heavy imported.
-from core.annotate import annotate  # noqa: E402
-from core.app import pipeline_or_stop, plain  # noqa: E402
-from core.images import encode_image  # noqa: E402
-from core.in_use import in_use  # noqa: E402
-from core.pipeline import Method, detect_masks, method_version  # noqa: E402
-from core.sample import sample_photo  # noqa: E402
-from core.stats import describe, summarize  # noqa: E402
+from core.registry.active import in_use  # noqa: E402
+from core.synthetic.sample import sample_photo  # noqa: E402
+from core.vision.annotate import annotate  # noqa: E402
+from core.vision.images import encode_image  # noqa: E402
+from core.vision.pipeline import Method, detect_masks, method_version  # noqa: E402
+from core.vision.stats import describe, summarize  # noqa: E402
+from pages.components.messages import plain  # noqa: E402
+from pages.components.resources import pipeline_or_stop  # noqa: E402
 
 
 @st.cache_data(show_spinner=False)

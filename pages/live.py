@@ -6,23 +6,17 @@ import av
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
-from core.app import (
-    CAMERA_PROBLEMS,
-    NOTICE_S,
-    camera_problem,
-    method_changed,
-    pipeline_or_stop,
-    plain,
-    settings_form,
-    show_hidden_faces,
-    show_verdict_counts,
-)
-from core.app_start import part_of_the_app, show_newest_frames
-from core.charts import share_over_time
-from core.classes import CLASS_NAMES, WITH_MASK, vocabulary
-from core.ice import ice_servers
-from core.live import LiveProcessor
-from core.pipeline import LIVE_SETTINGS, detect_masks
+from core.config import ice_servers
+from core.video.live import LiveProcessor
+from core.vision.classes import CLASS_NAMES, WITH_MASK, vocabulary
+from core.vision.pipeline import LIVE_SETTINGS, detect_masks
+from pages.components.camera import CAMERA_PROBLEMS, camera_problem
+from pages.components.charts import share_over_time
+from pages.components.compat import part_of_the_app, show_newest_frames
+from pages.components.faces import show_hidden_faces, show_verdict_counts
+from pages.components.messages import plain
+from pages.components.resources import NOTICE_S, method_changed, pipeline_or_stop
+from pages.components.settings import settings_form
 
 TEXTS = {
     "start": "Start",

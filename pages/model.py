@@ -5,22 +5,19 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.app import (
-    method_words,
-    notice_method_in_use,
-    pipeline_or_stop,
-    plain,
-    settings_form,
-    try_to,
-)
-from core.app_start import part_of_the_app
-from core.benchmark import FACES, frame_times_ms
-from core.card import MODELS_DIR, ModelCard, ModelError, faces_by_part, list_models, load_card, score_rows
-from core.charts import found_and_right, times_by_faces
-from core.classes import styles_of, vocabulary
-from core.in_use import go_back, in_use, previous, remove_model, use, why_not_removable
-from core.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_model
-from core.scoreboard import as_table, load_scoreboards, method_title
+from core.config import MODELS_DIR
+from core.registry.active import go_back, in_use, previous, remove_model, use, why_not_removable
+from core.registry.leaderboard import as_table, load_scoreboards, method_title
+from core.registry.speed import FACES, frame_times_ms
+from core.registry.store import list_models
+from core.vision.classes import styles_of, vocabulary
+from core.vision.model_card import ModelCard, ModelError, faces_by_part, load_card, score_rows
+from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_model
+from pages.components.charts import found_and_right, times_by_faces
+from pages.components.compat import part_of_the_app
+from pages.components.messages import plain, try_to
+from pages.components.resources import method_words, notice_method_in_use, pipeline_or_stop
+from pages.components.settings import settings_form
 
 PARTS = {"train": "training", "val": "checks while training", "test": "test", "held_out": "street photos, test"}
 SHARES = (

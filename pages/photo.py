@@ -7,27 +7,21 @@ import numpy as np
 import streamlit as st
 import supervision as sv
 
-from core.annotate import annotate
-from core.app import (
-    notice_method_in_use,
-    pipeline_or_stop,
-    plain,
-    settings_form,
-    show_faces_table,
-    show_hidden_faces,
-    show_reasons,
-    show_verdict_counts,
-)
-from core.app_start import part_of_the_app
-from core.crops import fit_within
-from core.detections import resized
-from core.detector import MaskDetector
-from core.explain import overlay_centers
-from core.export import detection_rows, rows_to_csv, rows_to_json
-from core.images import UPLOAD_TYPES, decode_image, encode_image
-from core.photos import Photo, PhotoSet
-from core.pipeline import PHOTO_SETTINGS, PIPELINES, DetectionSettings, Method, detect_masks, method_version
-from core.stats import FrameStats, describe, summarize
+from core.vision.annotate import annotate
+from core.vision.crops import fit_within
+from core.vision.detections import resized
+from core.vision.detector import MaskDetector
+from core.vision.explain import overlay_centers
+from core.vision.images import UPLOAD_TYPES, decode_image, encode_image
+from core.vision.photos import Photo, PhotoSet
+from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, DetectionSettings, Method, detect_masks, method_version
+from core.vision.stats import FrameStats, describe, summarize
+from core.vision.tables import detection_rows, rows_to_csv, rows_to_json
+from pages.components.compat import part_of_the_app
+from pages.components.faces import show_faces_table, show_hidden_faces, show_reasons, show_verdict_counts
+from pages.components.messages import plain
+from pages.components.resources import notice_method_in_use, pipeline_or_stop
+from pages.components.settings import settings_form
 
 # The picture on the page, longer side; the download has every pixel.
 DISPLAY_SIDE = (640, 1600)

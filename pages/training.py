@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.app_start import part_of_the_app
+from pages.components.compat import part_of_the_app
 
 part_of_the_app()
 st.title("Training")
@@ -10,9 +10,9 @@ st.title("Training")
 # Only now, with the title on the screen, is anything heavier imported.
 from pathlib import Path  # noqa: E402
 
-from core.app_training import view_switch  # noqa: E402
-from pages.views import training_new, training_progress, training_runs, training_upload  # noqa: E402
-from train.places import runs_dir  # noqa: E402
+from core.config import runs_dir  # noqa: E402
+from pages.views.training import form, progress, runs, upload  # noqa: E402
+from pages.views.training.form import view_switch  # noqa: E402
 from train.runs import QUEUED, RUNNING, RunManager  # noqa: E402
 
 NEW, PROGRESS, RUNS, UPLOAD = VIEWS = ("New training", "Progress", "Runs", "Bring a model")
@@ -28,10 +28,10 @@ manager = run_manager(runs_dir())
 busy = any(run.state in (RUNNING, QUEUED) for run in manager.runs())
 view = view_switch(VIEWS, PROGRESS if busy else NEW)
 if view == NEW:
-    training_new.show(manager, PROGRESS)
+    form.show(manager, PROGRESS)
 elif view == PROGRESS:
-    training_progress.show(manager)
+    progress.show(manager)
 elif view == RUNS:
-    training_runs.show(manager)
+    runs.show(manager)
 else:
-    training_upload.show()
+    upload.show()

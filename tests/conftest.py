@@ -1,6 +1,5 @@
-"""Small things that many tests need. Nothing here imports TensorFlow."""
+"""What pytest hands to the tests: data, a browser, the running app. Nothing here imports TensorFlow."""
 
-import io
 import os
 import shutil
 import socket
@@ -10,25 +9,19 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared"
-# Tests put models to work and remove them: in a copy, so that the app of whoever runs them stays as it is. This must be
-# set before anything of ours is imported, and once, though pytest and the tests import this file under two names.
-if "mask-tests-" not in os.environ.get("MASK_MODELS_DIR", ""):
-    MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
-    os.environ["MASK_MODELS_DIR"] = str(Path(MODELS_COPY.name) / "models")
-    (Path(MODELS_COPY.name) / "models").mkdir()
-    for each in (ROOT / "models").glob("mask-*"):
-        shutil.copy(each, os.environ["MASK_MODELS_DIR"])
-    shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
+# Tests deploy models and remove them: in a copy, so that the app of whoever runs them stays as it is. This must be set
+# before anything of ours is imported.
+MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
+os.environ["MASK_MODELS_DIR"] = str(Path(MODELS_COPY.name) / "models")
+(Path(MODELS_COPY.name) / "models").mkdir()
+for each in (ROOT / "models").glob("mask-*"):
+    shutil.copy(each, os.environ["MASK_MODELS_DIR"])
+shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
 
-from core.classes import CLASS_NAMES  # noqa: E402
-from core.detections import make_detections  # noqa: E402
-from core.sample import SAMPLE_FACE_XYXY  # noqa: E402
+from tests.helpers import CHROMIUM, FLAGS, SHARED  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -55,41 +48,7 @@ def imagenet_weights() -> Path:
     return found[0]
 
 
-def picture_bytes(mode: str = "RGB", size_wh: tuple[int, int] = (40, 30), format: str = "PNG", **options) -> bytes:
-    """A picture file with a gradient, encoded by Pillow."""
-    width, height = size_wh
-    ramp = np.linspace(0, 255, width * height).reshape(height, width).astype(np.uint8)
-    data = io.BytesIO()
-    image = Image.fromarray(ramp)
-    (image if mode == "L" else image.convert(mode)).save(data, format, **options)
-    return data.getvalue()
-
-
-class StubPipeline:
-    """Finds the sample's face wherever it is asked, with a verdict of the test's choice; no model needed."""
-
-    classes = CLASS_NAMES
-
-    def __init__(self, class_id: int = 0, confidence: float = 0.9):
-        self.face_scores: dict[str, float] = {}
-        self.class_id, self.confidence = class_id, confidence
-        self.calls = 0
-
-    def __call__(self, frame_bgr, settings=None):
-        self.calls += 1
-        return make_detections([SAMPLE_FACE_XYXY], [self.class_id], [self.confidence], [0.8])
-
-
 # A real browser: headless Chromium looks at the app as a user starts it.
-
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +109,3 @@ def open_page(playwright, server_url):
     yield go
     for browser in browsers:
         browser.close()
-
-
-def keep_picture(page, name: str) -> None:
-    """Save what the browser shows, if ``SCREENSHOTS`` names a folder; this is how the README's pictures are made."""
-    if SCREENSHOTS:
-        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-        page.wait_for_timeout(1000)
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")

@@ -10,9 +10,9 @@ from functools import cache
 import cv2
 import numpy as np
 
-from core.crops import resize
-from core.mask_kinds import find_pose, put_on
-from core.sample import SAMPLE_FACE_XYXY, sample_photo
+from core.synthetic.render import find_pose, put_on
+from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
+from core.vision.crops import resize
 
 FRAME_WH = (640, 480)
 # Head, suit and helmet in the portrait, in pixels of twice its size.
@@ -45,7 +45,7 @@ class Person:
     hue: int
     """How far the suit's colour is turned, in OpenCV's degrees."""
     mask: str = ""
-    """A key of ``core.mask_kinds.MASK_KINDS``; none for a bare face."""
+    """A key of ``core.synthetic.render.MASK_KINDS``; none for a bare face."""
     mirrored: bool = False
 
 

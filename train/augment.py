@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from core.crops import resize
-from train.data import Sample
+from core.datasets.faces import Sample
+from core.vision.crops import resize
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,22 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import json
-import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from types import SimpleNamespace
 
+from core.datasets.extra import LABELS_DIR
+from core.datasets.faces import DataError
 from train.augment import RECIPES
-from train.data import DataError
+from train.detector.dataset import SceneSplit, load_scenes
+from train.detector.sampling import WindowRecipe
 
 DEFAULT_VIEWS = 3
+
+
 RECIPE_PRESETS: dict[str, dict] = {
     "report": {
         "title": "The student's report",
@@ -44,11 +46,9 @@ RECIPE_PRESETS: dict[str, dict] = {
         "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
     },
 }
+
+
 """Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people."""
-
-
-class Interrupted(Exception):
-    """Somebody asked the run to stop; everything up to the last finished epoch is kept."""
 
 
 def option(default, help: str, choices: tuple[str, ...] | None = None):
@@ -105,22 +105,6 @@ class TrainConfig:
         return self.epochs + (self.fine_tune_epochs if self.fine_tune_blocks else 0)
 
 
-def estimate_minutes(settings, faces: int) -> float:
-    """How long a run should take on this machine.
-
-    Args:
-        settings: a ``TrainConfig``, or a mapping with those settings that differ from the defaults.
-        faces: how many the chosen data sets hold together.
-    """
-    from train.speeds import stage_seconds
-
-    if isinstance(settings, Mapping):
-        known = {setting.name: setting.default for setting in dataclasses.fields(TrainConfig) if setting.metadata}
-        settings = SimpleNamespace(**known | dict(settings))
-    test, val = round(faces * settings.test_share), round(faces * settings.val_share)
-    return sum(stage_seconds(settings, max(0, faces - test - val), val, test).values()) / 60
-
-
 def run_settings(config) -> dict:
     """The settings that make a run what it is, as JSON holds them; where it is written does not belong to them."""
     return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
@@ -169,30 +153,91 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def check_run_folder(out: Path, settings: dict, may_change: tuple[str, ...] = ()) -> None:
-    """Refuse a folder that holds a run with other settings, apart from those that may change.
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Every setting of a run, with its default."""
 
-    Raises:
-        DataError: as said.
-    """
-    path = out / "config.json"
-    if not path.is_file():
-        return
-    begun_with = json.loads(path.read_text()) | {name: settings[name] for name in may_change}
-    if begun_with != settings:
-        raise DataError(f"{out} holds a run with other settings; choose another --out or remove it.")
+    data: tuple[str, ...]
+    out: str
+    boxes: str = option("", "what train.detector.pseudo_boxes wrote; needed for class folders")
+    redraw: str = option("", "names of data sets, separated by commas, whose boxes are replaced by found ones")
+    epochs: int = option(30, "epochs in all; a run that goes on may have more or fewer")
+    windows: int = option(4000, "windows per epoch")
+    batch_size: int = option(16, "windows per step")
+    side: int = option(256, "side of a window in pixels, a multiple of 32")
+    large_share: float = option(
+        0.2, "share of steps with larger windows, half as large again or twice, and fewer of them"
+    )
+    cutout_share: float = option(0.25, "share of windows drawn from class folders, if there are any")
+    often: str = option("", "how often photos of a data set are drawn, as name=factor, separated by commas; else 1")
+    wrongly_often: float = option(1.0, "how often photos with a mask worn incorrectly are drawn, as a factor")
+    face_min: float = option(10.0, "smallest size in pixels that a face is scaled to")
+    face_max: float = option(250.0, "largest size")
+    mosaic_share: float = option(0.3, "share of windows made of four photos")
+    natural_share: float = option(0.0, "share of whole photos shown as the app sees them, nothing pasted")
+    draw_share: float = option(0.12, "share of bare faces that get a mask drawn on")
+    learning_rate: float = option(1e-3, "highest rate of the new layers; falls to 0 along a cosine")
+    base_share: float = option(0.3, "rate of the pretrained base, as a share of that")
+    frozen_blocks: int = option(2, "the base's first blocks up to this one keep their weights; -1: none does")
+    warmup: int = option(300, "steps in which the rate rises")
+    weight_decay: float = option(1e-4, "of AdamW")
+    average: float = option(0.998, "share of the old average kept at each step in the averaged weights")
+    seed: int = option(42, "the same seed gives the same split and the same windows")
+    val_share: float = option(0.04, "share of the Pascal VOC photos for validation")
+    keep: str = option(
+        "last", "weights that become the model: best on the validation photos, or last", ("best", "last")
+    )
+    precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
+    start: str = option("", "weights.npz of an earlier run to start from, in place of the ImageNet weights")
+    unannotated: float = option(0.25, "how much the place of a found but unannotated face counts as background, 0..1")
+    labels: str = option(
+        LABELS_DIR, "folder with faces that the annotations lack and lists of validation photos, if any"
+    )
+    mix_with: str = option("", "weights.npz of an earlier run, averaged with those of this run before the export")
+    mix_share: float = option(0.5, "its share in that average, 0..1")
+    workers: int = option(0, "processes that make the windows, with PyTorch; 0: two threads")
+    imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
+    def __post_init__(self):
+        check_choices(self)
+        if self.epochs < 1 or self.windows < 1 or self.batch_size < 1:
+            raise DataError("Epochs, windows and batch size must be at least 1.")
+        if self.side < 64 or self.side % 32:
+            raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")
+        if self.workers < 0 or not 0 <= self.mix_share <= 1:
+            raise DataError("Workers must be 0 or more, the mix share in 0..1.")
+        if self.workers and not importlib.util.find_spec("torch"):
+            raise DataError("Processes that make the windows need PyTorch; install it, or leave --workers out.")
+        if self.wrongly_often <= 0 or any(factor <= 0 for factor in self.factors.values()):
+            raise DataError("How often photos are drawn must be above 0.")
 
-@contextmanager
-def stopping_on_signals(trainer) -> Iterator[None]:
-    """Set ``trainer.stopping`` on SIGTERM and SIGINT."""
+    @property
+    def factors(self) -> dict[str, float]:
+        """How often photos of a data set are drawn, by its folder's name. Raises: DataError."""
+        try:
+            return {name: float(factor) for name, factor in (part.split("=") for part in self.often.split(",") if part)}
+        except ValueError:
+            raise DataError(f"Cannot read --often {self.often!r}; write it as name=0.5,name=2.") from None
 
-    def stop(signum, frame):
-        trainer.stopping = True
+    @property
+    def recipe(self) -> WindowRecipe:
+        """How windows are drawn."""
+        return WindowRecipe(
+            face_px=(self.face_min, self.face_max),
+            mosaic_share=self.mosaic_share,
+            natural_share=self.natural_share,
+            draw_share=self.draw_share,
+        )
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def load_scenes(self) -> SceneSplit:
+        """Read the data. Raises: DataError, if they cannot be used."""
+        redraw = tuple(name for name in self.redraw.split(",") if name)
+        return load_scenes(
+            list(self.data),
+            self.boxes or None,
+            redraw,
+            self.val_share,
+            self.seed,
+            self.unannotated,
+            self.labels or None,
+        )

@@ -1,6 +1,7 @@
 """Score a pipeline on annotated photos: ``python -m train.evaluate --data VOC_DIR``.
 
-Prints a table and, with ``--json``, writes the same figures to a file. ``core.metrics`` says what each figure means.
+Prints a table and, with ``--json``, writes the same figures to a file. ``core.vision.metrics`` says what each
+figure means.
 """
 
 import argparse
@@ -14,15 +15,19 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from core.card import MODELS_DIR, USES, load_card
-from core.classes import CLASS_NAMES
-from core.detections import FACE_SCORE, PREDICTED
-from core.detector import SPEEDS
-from core.faces import HaarSettings
-from core.files import write_json
-from core.images import ImageError, read_image
-from core.metrics import Evaluation, EvaluationResult
-from core.pipeline import (
+from core.config import MODELS_DIR
+from core.datasets.extra import add_extra, read_extra
+from core.datasets.faces import AnnotatedPhoto, DataError, read_list, read_pascal_voc
+from core.io import write_json
+from core.registry.leaderboard import Row, record
+from core.vision.classes import CLASS_NAMES
+from core.vision.detections import FACE_SCORE, PREDICTED
+from core.vision.detector import SPEEDS
+from core.vision.haar import HaarSettings
+from core.vision.images import ImageError, read_image
+from core.vision.metrics import Evaluation, EvaluationResult
+from core.vision.model_card import USES, load_card
+from core.vision.pipeline import (
     DEFAULT_PIPELINE,
     LIVE_SETTINGS,
     PHOTO_SETTINGS,
@@ -32,9 +37,6 @@ from core.pipeline import (
     detect_masks,
     least_face_scores,
 )
-from core.scoreboard import Row, record
-from train.data import AnnotatedPhoto, DataError, read_list, read_pascal_voc
-from train.extra import add_extra, read_extra
 
 # Average precision ranks the faces that are at least this likely; less likely ones could hardly change it.
 RANKED_FROM = 0.01
@@ -130,7 +132,9 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     parser.add_argument("--model", metavar="NAME", help="a model of models/ in place of the pipeline's own")
     parser.add_argument("--speed", choices=tuple(SPEEDS), help="how closely it looks; by default as for its --use")
     parser.add_argument("--list", type=Path, metavar="FILE", help="names of the photos to use, one per line")
-    parser.add_argument("--extra", type=Path, metavar="FILE", help="faces that the annotations lack (train.extra)")
+    parser.add_argument(
+        "--extra", type=Path, metavar="FILE", help="faces that the annotations lack (core.datasets.extra)"
+    )
     parser.add_argument("--use", default="photo", choices=USES, help="whose score a face needs to be shown")
     parser.add_argument("--min-face", type=float, default=24, metavar="PX", help="ignore smaller faces, default 24")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")

@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from core.card import MODELS_DIR, install_model
+from core.config import MODELS_DIR
+from core.registry.store import install_model
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.files import write_json
+from core.config import HOME, runs_dir
+from core.datasets.faces import DataError
+from core.io import read_json, write_json
 from train.config import TrainConfig, run_settings
-from train.data import DataError
-from train.places import HOME, runs_dir
 from train.processes import process_stamp, send_signal
-from train.run_files import LOG, RUN, finished, read_json, read_log, read_metrics
+from train.run_folder import LOG, RUN, finished, read_log, read_metrics
 
 try:
     import fcntl

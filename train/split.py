@@ -1,105 +1,34 @@
 """Which pictures are near copies of each other, and who goes into training, validation and test."""
 
+import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from core.images import read_image
-from train.data import DataError, Sample
-
-HASH_SIDE = 16
-# Two pictures whose 256-bit difference hashes are at most this far apart are near copies.
-MAX_HASH_DISTANCE = 20
-
-
-def difference_hash(image: np.ndarray) -> np.ndarray:
-    """256 bits that survive resizing, recompression and small edits: is each cell brighter than its left neighbour?
-
-    Krawetz 2013, "Kind of Like That". Works on (h, w, 3) RGB; returns (256,) bool.
-    """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    cells = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
-    return (cells[:, 1:] > cells[:, :-1]).ravel()
+from core.config import data_dir
+from core.datasets.duplicates import sample_groups
+from core.datasets.faces import DataError, Sample
+from core.io import write_json
+from train.config import TrainConfig
 
 
-def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DISTANCE) -> np.ndarray:
-    """A group number for each image, (n,) int: near copies and mirrored near copies of each other share theirs."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(images)
-    if not n:
-        return np.empty(0, int)
-    hashes = np.array([difference_hash(image) for image in images])  # (n, 256)
-    mirrored = np.array([difference_hash(image[:, ::-1].copy()) for image in images])
-    signs, mirrored_signs = (np.where(bits, 1, -1).astype(np.float32) for bits in (hashes, mirrored))
-    pairs = []
-    for start in range(0, n, 1024):  # bits that differ = (bits - dot product of signs) / 2
-        block = signs[start : start + 1024]
-        agreement = np.maximum(block @ signs.T, block @ mirrored_signs.T)
-        close = (hashes.shape[1] - agreement) / 2 <= max_distance
-        pairs.append(np.argwhere(close) + [start, 0])
-    a, b = np.vstack(pairs).T
-    _, groups = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
-    return groups
+def default_split() -> str:
+    """How pictures are divided for training unless somebody chooses: ``random`` or ``grouped``."""
+    try:
+        split = json.loads((data_dir() / "settings.json").read_text(encoding="utf-8"))["split"]
+    except (OSError, ValueError, KeyError, TypeError):
+        split = None
+    return split if split in ("random", "grouped") else TrainConfig.split
 
 
-def family(path: Path | str) -> str:
-    """What the drawn pictures of one face have in common with it: the file's name up to ``--``, without extension.
-
-    >>> family("with_mask/12--2.jpg") == family("without_mask/12.jpg")
-    True
-    """
-    return Path(path).stem.split("--")[0]
-
-
-def sample_groups(samples: list[Sample]) -> np.ndarray:
-    """Group numbers (n,) of the samples' photos: the same for faces of one photo and of near copies of it.
-
-    In a set with names as ``train.draw_masks`` gives them, a face and what was drawn on it belong together, alike or
-    not.
-    """
-    photos = list(dict.fromkeys(sample.photo for sample in samples))
-    groups = photo_groups(photos)
-    dataset_of = {sample.photo: sample.dataset for sample in samples}
-    has_drawn = {dataset_of[photo] for photo in photos if "--" in photo.stem}
-    families = [
-        (dataset_of[photo], family(photo) if dataset_of[photo] in has_drawn else i) for i, photo in enumerate(photos)
-    ]
-    group_of = dict(zip(photos, _joined(groups, families), strict=True))
-    return np.array([group_of[sample.photo] for sample in samples], int)
-
-
-def _joined(groups: np.ndarray, families: list) -> np.ndarray:
-    """Group numbers (n,) once groups that share a family are one."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    if not len(groups):
-        return groups
-    place = {name: i for i, name in enumerate(dict.fromkeys(families))}
-    n = int(groups.max()) + 1
-    a, b = groups, np.array([n + place[name] for name in families])
-    size = n + len(place)
-    _, joined = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(size, size)), directed=False)
-    return joined[groups]
-
-
-def photo_groups(paths: list[Path]) -> np.ndarray:
-    """A group number for each photo file, (n,) int: near copies share theirs."""
-    with ThreadPoolExecutor() as pool:
-        # Small versions are enough for the hash and keep ten thousand photos out of memory.
-        return near_copy_groups(list(pool.map(_photo_for_hash, paths)))
-
-
-def _photo_for_hash(path: Path) -> np.ndarray:
-    image = read_image(path)
-    return cv2.cvtColor(cv2.resize(image, (136, 128), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+def set_default_split(split: str) -> None:
+    """Keep the way of dividing pictures for everybody who trains here."""
+    if split not in ("random", "grouped"):
+        raise ValueError(f"Split is {split!r}; possible are random and grouped.")
+    write_json(data_dir() / "settings.json", {"split": split})
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,324 @@
+"""Zip archives from strangers: what is a picture or its annotation comes out under a safe name, nothing else does.
+
+Nothing that an archive says of itself is believed. Members are never extracted by zipfile, but read up to a limit and
+written under names of ours; what was really read is counted, not what the headers promise.
+"""
+
+import hashlib
+import io
+import re
+import shutil
+import stat
+import unicodedata
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from core.datasets.formats import MAX_COCO_BYTES, NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
+from core.jobs import Report
+from core.vision.images import ImageError, decode_image
+
+ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+
+
+JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx"}
+
+
+MAX_DEPTH = 12
+
+
+# Pictures are read ahead and checked side by side, so many bytes or pictures at a time.
+BATCH_BYTES, BATCH_PICTURES = 64 * 1024**2, 32
+
+
+CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one archive may bring."""
+
+    members: int = 100_000
+    total_bytes: int = 16 * 1024**3
+    picture_bytes: int = 128 * 1024**2
+    note_bytes: int = MAX_COCO_BYTES
+    ratio: int = 100
+    """Unpacked to packed size; pictures hardly shrink in a zip, bombs shrink a thousandfold."""
+    ratio_from_bytes: int = 256 * 1024**2
+    """The ratio is of no interest while less than this comes out."""
+    list_bytes: int = 24 * 1024**2
+    """Size of the archive's table of contents."""
+
+
+LIMITS = Limits()
+
+
+@dataclass
+class Unpacked:
+    """What came out of an archive."""
+
+    broken: list[str] = field(default_factory=list)
+    """Pictures that could not be read, each with the reason."""
+    ignored: list[str] = field(default_factory=list)
+    """What was passed over, each with the reason; the litter of file managers is not listed."""
+    original: dict[str, str] = field(default_factory=dict)
+    """Path below the folder to the name in the archive."""
+
+
+def unpack(file: BinaryIO, folder: Path, report: Report, limits: Limits = LIMITS) -> Unpacked:
+    """Write an archive's pictures and annotations below an empty folder.
+
+    Raises:
+        DataError: it is no zip, is encrypted, holds no picture, or is larger than the limits.
+        Cancelled, OSError: as ``report`` and the disk have it; the folder is then half filled.
+    """
+    size = file.seek(0, io.SEEK_END)
+    try:
+        archive = zipfile.ZipFile(_CarefulFile(file, size, limits))
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError("This file is not a zip archive that can be read; pack the folder again as .zip.") from None
+    with archive:
+        result = Unpacked()
+        plan = _plan(archive, result, limits)
+        promised = sum(info.file_size for info, _ in plan)
+        if promised > limits.total_bytes:
+            raise _too_large(limits)
+        if promised > shutil.disk_usage(folder).free:
+            raise DataError("The server's disk is too full for what is in this archive; make room or pack less.")
+        result.original = {path.as_posix(): info.filename for info, path in plan}
+        _write_members(archive, plan, folder, result, report, limits, size)
+    return result
+
+
+class _CarefulFile:
+    """The uploaded file as zipfile reads it, which takes the table of contents in one gulp of any size."""
+
+    def __init__(self, file: BinaryIO, size: int, limits: Limits):
+        self._file, self._size, self._limits = file, size, limits
+        self.seek, self.tell = file.seek, file.tell
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, n: int = -1) -> bytes:
+        left = max(0, self._size - self._file.tell())
+        n = left if n is None or n < 0 else min(n, left)
+        if n > self._limits.list_bytes:
+            raise _too_many(self._limits)
+        data = self._file.read(n)
+        if data.count(b"PK\x01\x02") > self._limits.members:
+            raise _too_many(self._limits)
+        return data
+
+
+def _too_many(limits: Limits) -> DataError:
+    return DataError(f"This archive holds more than {limits.members:,} files; split it.")
+
+
+def _too_large(limits: Limits) -> DataError:
+    return DataError(f"This archive unpacks to more than {limits.total_bytes / 1e9:.3g} GB; split it.")
+
+
+# What to take
+
+
+def _plan(archive: zipfile.ZipFile, result: Unpacked, limits: Limits) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    """The members to take and where each goes; the others are listed with the reason."""
+    members = archive.infolist()
+    if len(members) > limits.members:
+        raise _too_many(limits)
+    taken: dict[tuple[str, ...], zipfile.ZipInfo] = {}
+    for info in members:
+        if info.is_dir():
+            continue
+        parts = tuple(part for part in info.filename.replace("\\", "/").split("/") if part not in ("", "."))
+        # Before it is asked what kind of file it is: a file that nobody wants may be locked without harm.
+        if not parts or any(part.casefold() in JUNK or (part.startswith(".") and part != "..") for part in parts):
+            continue
+        reason = _refusal(info, parts)
+        if not reason and parts in taken:
+            reason = "the same name comes twice"
+        if reason:
+            result.ignored.append(f"{info.filename[:200]}: {reason}")
+            continue
+        if info.flag_bits & 0x1:
+            raise DataError("This archive is locked with a password; pack the pictures again without one.")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # zipfile's other decompressors cannot be stopped half way.
+            raise DataError("This archive is packed in an unusual way; pack the folder again as an ordinary .zip.")
+        taken[parts] = info
+    if not any(split_suffix(parts[-1])[1].lower() in PICTURE_SUFFIXES for parts in taken):
+        raise DataError("This archive holds no pictures (JPEG, PNG, WebP, BMP, TIFF or HEIC).")
+    names = _safe_names(_unwrapped(list(taken)))
+    return [(info, path) for info, path in zip(taken.values(), names, strict=True)]
+
+
+def _refusal(info: zipfile.ZipInfo, parts: tuple[str, ...]) -> str:
+    """Why a member is not taken, or nothing."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    name, suffix = info.filename.replace("\\", "/"), split_suffix(parts[-1])[1].lower()
+    if ".." in parts or name.startswith("/") or (len(parts[0]) == 2 and parts[0][1] == ":"):
+        return "its path leads out of the archive"
+    if kind not in (0, stat.S_IFREG):
+        return "a link or device, not a file"
+    if suffix in ARCHIVES:
+        return "an archive within the archive"
+    if suffix not in PICTURE_SUFFIXES and suffix not in NOTE_SUFFIXES:
+        return "neither a picture nor an annotation"
+    return f"more than {MAX_DEPTH} folders deep" if len(parts) > MAX_DEPTH else ""
+
+
+def _unwrapped(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Paths without the folders that wrap everything; a class folder or train/ is not such a wrapper."""
+    while True:
+        tops = {path[0] for path in paths}
+        pictures = [path for path in paths if split_suffix(path[-1])[1].lower() in PICTURE_SUFFIXES]
+        if len(tops) > 1 or min(map(len, paths)) < 2 or min(map(len, pictures)) < 3:
+            return paths
+        if tops.pop().casefold() in SPLITS:
+            return paths
+        paths = [path[1:] for path in paths]
+
+
+def _safe_names(paths: list[tuple[str, ...]]) -> list[PurePosixPath]:
+    """A safe path for each, all different even where capitals do not count; a picture and its annotation, which are
+    told by the same name, still have the same name."""
+    folders: dict[str, str] = {}
+    used: set[str] = set()
+
+    def folder(name: str) -> str:
+        key, safe = name.casefold(), safe_part(name)
+        if key not in folders:
+            number, folders[key] = 1, safe
+            while folders[key].casefold() in used:
+                number += 1
+                folders[key] = _numbered(safe, number)
+            used.add(folders[key].casefold())
+        return safe if safe.casefold() == folders[key].casefold() else folders[key]
+
+    split = [(tuple(folder(part) for part in path[:-1]), *split_suffix(path[-1])) for path in paths]
+    alike = defaultdict(set)
+    for place, stem, suffix in split:
+        alike["/".join(place).casefold(), safe_part(stem).casefold(), suffix.lower()].add(stem)
+    numbers: dict[str, int] = {}
+    for stems in alike.values():
+        for number, stem in enumerate(sorted(stems), 1):
+            numbers[stem] = max(numbers.get(stem, 1), number)
+    found, seen = [], set()
+    for place, stem, suffix in split:
+        number = numbers[stem]
+        path = PurePosixPath(*place, _numbered(safe_part(stem), number) + suffix)
+        while path.as_posix().casefold() in seen:  # a.jpg and a.JPG
+            number += 1
+            path = PurePosixPath(*place, _numbered(safe_part(stem), number) + suffix)
+        seen.add(path.as_posix().casefold())
+        found.append(path)
+    return found
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
+# Reading and writing
+
+
+def _write_members(archive, plan, folder: Path, result: Unpacked, report: Report, limits: Limits, size: int) -> None:
+    unpacked = done = 0
+
+    def chunks(info: zipfile.ZipInfo, limit: int) -> Iterator[bytes]:
+        nonlocal unpacked
+        with archive.open(info) as member:
+            read = 0
+            while chunk := member.read(CHUNK):
+                read += len(chunk)
+                unpacked += len(chunk)
+                if unpacked > limits.total_bytes:
+                    raise _too_large(limits)
+                if unpacked > max(limits.ratio_from_bytes, limits.ratio * size):
+                    raise DataError(f"This archive unpacks to over {limits.ratio} times its size, as only traps do.")
+                if read > limit:
+                    raise _MemberError(f"larger than {limit / 1024**2:g} MB")
+                yield chunk
+
+    def check(item: tuple[zipfile.ZipInfo, PurePosixPath, bytes]) -> str:
+        try:
+            decode_image(item[2])
+        except ImageError as error:
+            return str(error)
+        return ""
+
+    def finish(batch: list) -> None:
+        for (info, path, data), reason in zip(batch, pool.map(check, batch), strict=True):
+            if reason:
+                result.broken.append(f"{info.filename[:200]}: {reason}")
+            else:
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+        batch.clear()
+
+    batch, batch_bytes = [], 0
+    with ThreadPoolExecutor(2) as pool:
+        for info, path in plan:
+            try:
+                if path.suffix.lower() in PICTURE_SUFFIXES:
+                    batch.append((info, path, b"".join(chunks(info, limits.picture_bytes))))
+                    batch_bytes += len(batch[-1][2])
+                else:
+                    target = folder / path
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with target.open("wb") as out:
+                        for chunk in chunks(info, limits.note_bytes):
+                            out.write(chunk)
+            except (_MemberError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+                (folder / path).unlink(missing_ok=True)
+                reason = str(error) if isinstance(error, _MemberError) else "damaged within the archive"
+                result.broken.append(f"{info.filename[:200]}: {reason}")
+            done += 1
+            if len(batch) >= BATCH_PICTURES or batch_bytes >= BATCH_BYTES:
+                finish(batch)
+                batch_bytes = 0
+            if done % BATCH_PICTURES == 0:
+                report(done, len(plan), f"{done:,} of {len(plan):,} files unpacked and checked")
+        finish(batch)
+    report(len(plan), len(plan), "All files unpacked and checked")
+
+
+class _MemberError(Exception):
+    """One member cannot be used; the others can."""
+
+
+MAX_BYTES = 80
+
+
+# Windows opens devices under these names, whatever the extension.
+DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
+
+
+def safe_part(text: str) -> str:
+    """One part of a path, without extension: any script's letters stay, everything with a meaning to a disk goes.
+
+    The same text always gives the same part; a long one is cut and ends with a checksum, so that it stays its own.
+    """
+    part = unicodedata.normalize("NFC", text)
+    part = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in part).strip(" ").strip(".").strip()
+    if len(part.encode("utf-8", "replace")) > MAX_BYTES:
+        checksum = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]
+        part = part.encode("utf-8", "replace")[: MAX_BYTES - 9].decode("utf-8", "ignore").strip() + "~" + checksum
+    if part.casefold().split(".")[0] in DEVICES:
+        part = f"_{part}"
+    return part or "_"
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """``("a.b", ".jpg")`` of ``a.b.jpg``; a suffix of other characters than letters and digits counts as none."""
+    match = re.fullmatch(r"(.+?)(\.[A-Za-z0-9]{1,8})", name, re.DOTALL)
+    return (match[1], match[2]) if match else (name, "")

@@ -1,0 +1,157 @@
+"""Near-duplicate images: difference hashes, groups, and what a random split leaks."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from core.vision.images import read_image
+
+if TYPE_CHECKING:  # both build on this module
+    from core.datasets.faces import Sample
+    from core.datasets.index import Catalogue
+
+LEAK_SEED = 42
+
+
+LEAK_TEST_SHARE = 0.2
+
+
+def near_copy_places(catalogue: "Catalogue") -> list[np.ndarray]:
+    """Places of each group of two and more near copies, the largest groups first."""
+    order = np.argsort(catalogue.groups, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(catalogue.groups[order])) + 1) if len(order) else []
+    return sorted((group for group in groups if len(group) > 1), key=lambda group: (-len(group), group[0]))
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What a random split of a data set would give away."""
+
+    leaked: int
+    """Test faces with a near copy of their picture, or another face of it, among the training faces."""
+    tested: int
+    """Test faces in all."""
+
+
+def leak_of_random_split(catalogue: "Catalogue", test_share: float = LEAK_TEST_SHARE, seed: int = LEAK_SEED) -> Leak:
+    """Divide the faces at random, each class in proportion as ``train.split`` does it, and count what leaks.
+
+    Faces that were set aside or that the set itself holds out for the test take no part.
+    """
+    from sklearn.model_selection import train_test_split
+
+    faces = catalogue.faces
+    held_out = np.array([picture.split == "test" for picture in catalogue.pictures], bool)
+    taking_part = np.flatnonzero(~faces.aside & ~held_out[faces.picture]) if len(faces.picture) else np.empty(0, int)
+    labels = faces.label[taking_part]
+    count = ceil(test_share * len(taking_part))
+    rarest = min(Counter(labels.tolist()).values(), default=0)
+    classes = len(set(labels.tolist()))
+    if rarest < 2 or count < classes or len(taking_part) - count < classes:
+        return Leak(0, 0)  # too few to be divided at all
+    train, test = train_test_split(taking_part, test_size=count, stratify=labels, random_state=seed)
+    groups = catalogue.groups[faces.picture]
+    leaks = np.isin(groups[test], groups[train])
+    keys = [catalogue.pictures[place].key for place in faces.picture]
+    if any("--" in key for key in keys):  # drawn pictures belong to the face they were drawn on
+        families = np.array([family(key) for key in keys])
+        leaks |= np.isin(families[test], families[train])
+    return Leak(int(leaks.sum()), len(test))
+
+
+HASH_SIDE = 16
+
+
+# Two pictures whose 256-bit difference hashes are at most this far apart are near copies.
+MAX_HASH_DISTANCE = 20
+
+
+def difference_hash(image: np.ndarray) -> np.ndarray:
+    """256 bits that survive resizing, recompression and small edits: is each cell brighter than its left neighbour?
+
+    Krawetz 2013, "Kind of Like That". Works on (h, w, 3) RGB; returns (256,) bool.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    cells = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
+    return (cells[:, 1:] > cells[:, :-1]).ravel()
+
+
+def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DISTANCE) -> np.ndarray:
+    """A group number for each image, (n,) int: near copies and mirrored near copies of each other share theirs."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(images)
+    if not n:
+        return np.empty(0, int)
+    hashes = np.array([difference_hash(image) for image in images])  # (n, 256)
+    mirrored = np.array([difference_hash(image[:, ::-1].copy()) for image in images])
+    signs, mirrored_signs = (np.where(bits, 1, -1).astype(np.float32) for bits in (hashes, mirrored))
+    pairs = []
+    for start in range(0, n, 1024):  # bits that differ = (bits - dot product of signs) / 2
+        block = signs[start : start + 1024]
+        agreement = np.maximum(block @ signs.T, block @ mirrored_signs.T)
+        close = (hashes.shape[1] - agreement) / 2 <= max_distance
+        pairs.append(np.argwhere(close) + [start, 0])
+    a, b = np.vstack(pairs).T
+    _, groups = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
+    return groups
+
+
+def family(path: Path | str) -> str:
+    """What the drawn pictures of one face have in common with it: the file's name up to ``--``, without extension.
+
+    >>> family("with_mask/12--2.jpg") == family("without_mask/12.jpg")
+    True
+    """
+    return Path(path).stem.split("--")[0]
+
+
+def sample_groups(samples: list["Sample"]) -> np.ndarray:
+    """Group numbers (n,) of the samples' photos: the same for faces of one photo and of near copies of it.
+
+    In a set with names as ``core.datasets.sources.synthetic`` gives them, a face and what was drawn on it belong
+    together, alike or not.
+    """
+    photos = list(dict.fromkeys(sample.photo for sample in samples))
+    groups = photo_groups(photos)
+    dataset_of = {sample.photo: sample.dataset for sample in samples}
+    has_drawn = {dataset_of[photo] for photo in photos if "--" in photo.stem}
+    families = [
+        (dataset_of[photo], family(photo) if dataset_of[photo] in has_drawn else i) for i, photo in enumerate(photos)
+    ]
+    group_of = dict(zip(photos, _joined(groups, families), strict=True))
+    return np.array([group_of[sample.photo] for sample in samples], int)
+
+
+def _joined(groups: np.ndarray, families: list) -> np.ndarray:
+    """Group numbers (n,) once groups that share a family are one."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(groups):
+        return groups
+    place = {name: i for i, name in enumerate(dict.fromkeys(families))}
+    n = int(groups.max()) + 1
+    a, b = groups, np.array([n + place[name] for name in families])
+    size = n + len(place)
+    _, joined = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(size, size)), directed=False)
+    return joined[groups]
+
+
+def photo_groups(paths: list[Path]) -> np.ndarray:
+    """A group number for each photo file, (n,) int: near copies share theirs."""
+    with ThreadPoolExecutor() as pool:
+        # Small versions are enough for the hash and keep ten thousand photos out of memory.
+        return near_copy_groups(list(pool.map(_photo_for_hash, paths)))
+
+
+def _photo_for_hash(path: Path) -> np.ndarray:
+    image = read_image(path)
+    return cv2.cvtColor(cv2.resize(image, (136, 128), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)

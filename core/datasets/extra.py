@@ -1,0 +1,96 @@
+"""Faces that annotations lack, filled in by eye: a small JSON file beside a data set, and lists of validation photos.
+
+A file of extra faces is an array of ``{"photo": stem, "xyxy": [x1, y1, x2, y2], "name": class name or null}``, boxes in
+pixels of the photo. A box without a name holds something that nobody can judge; it counts neither as hit nor as miss.
+An entry on an annotated box takes its place.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets.faces import AnnotatedPhoto, DataError, read_list
+from core.vision.boxes import overlaps
+from core.vision.classes import class_index
+from core.vision.detections import make_detections
+
+# What was filled in for the public sets, seen from the project's folder.
+LABELS_DIR = "train/labels"
+
+
+# An entry that overlaps an annotated box by this much says something else of the same face.
+SAME_BOX_IOU = 0.6
+
+
+@dataclass(frozen=True)
+class ExtraFaces:
+    """What a file adds to one photo."""
+
+    xyxy: np.ndarray
+    """(n, 4) float32, pixels of the photo."""
+    class_id: np.ndarray
+    """(n,) int into ``CLASS_NAMES``; -1 for what counts neither as hit nor as miss."""
+
+
+def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
+    """The extra faces of a file, by the photo's name without extension.
+
+    Raises:
+        DataError: the file cannot be read or has another form.
+    """
+    rows: dict[str, list[tuple[list[float], int]]] = {}
+    try:
+        for entry in json.loads(Path(path).read_text(encoding="utf-8")):
+            xyxy = [float(value) for value in entry["xyxy"]]
+            if len(xyxy) != 4 or not np.isfinite(xyxy).all() or xyxy[2] <= xyxy[0] or xyxy[3] <= xyxy[1]:
+                raise ValueError(f"{entry['xyxy']} is no box x1, y1, x2, y2")
+            class_id = -1 if entry["name"] is None else class_index(entry["name"])
+            rows.setdefault(str(entry["photo"]), []).append((xyxy, class_id))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"The extra faces {path} cannot be read: {error}") from None
+    return {
+        photo: ExtraFaces(np.array([box for box, _ in faces], np.float32), np.array([i for _, i in faces], int))
+        for photo, faces in rows.items()
+    }
+
+
+def add_extra(photo: AnnotatedPhoto, extra: ExtraFaces | None) -> AnnotatedPhoto:
+    """The photo with its annotations completed."""
+    if extra is None:
+        return photo
+    kept = overlaps(photo.truth.xyxy, extra.xyxy).max(axis=1, initial=0) < SAME_BOX_IOU
+    named = extra.class_id >= 0
+    truth = make_detections(
+        np.concatenate([photo.truth.xyxy[kept], extra.xyxy[named]]),
+        np.concatenate([photo.truth.class_id[kept], extra.class_id[named]]),
+    )
+    ignored = np.concatenate([photo.ignored_xyxy, extra.xyxy[~named]])
+    return dataclasses.replace(photo, truth=truth, ignored_xyxy=ignored)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a folder of labels says of one data set."""
+
+    extra: dict[str, ExtraFaces]
+    validation: frozenset[str] | None
+    """Names of the photos, without extension, that are for validation; ``None`` if the folder does not say."""
+
+
+def read_labels(folder: Path | str, dataset: str) -> Labels:
+    """The extra faces ``NAME.json`` and the validation list ``NAME-validation.txt`` of a data set, if they are there.
+
+    Args:
+        folder: where such files lie; ``train/labels`` holds those of the public sets.
+        dataset: name of the data set's folder.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    extra, listed = Path(folder) / f"{dataset}.json", Path(folder) / f"{dataset}-validation.txt"
+    return Labels(
+        read_extra(extra) if extra.is_file() else {}, frozenset(read_list(listed)) if listed.is_file() else None
+    )

@@ -1,0 +1,186 @@
+"""New data sets: from a zip, from GitHub, or made here. Each is built out of sight and appears when it is complete."""
+
+import errno
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from core.config import data_dir
+from core.datasets.archive import LIMITS, Limits, Unpacked, unpack
+from core.datasets.formats import HELD_OUT_LIST, DataError, Picture, layout_of, walk
+from core.datasets.readers import read_layout
+from core.datasets.sources.demo import DEMO_CARD, draw_demo_pictures
+from core.datasets.sources.prajnasb import REPORT_CARD, REPORT_NAME, fetch_files
+from core.datasets.store import DataSet, delete_dataset, find_dataset, free_name, is_taken, names_lock, write_card
+from core.jobs import Report, no_report
+
+log = logging.getLogger(__name__)
+
+
+INCOMING = ".incoming-"
+
+
+PARTIAL = ".partial-"
+
+
+# What belongs to a layout beside its pictures; everything else in an archive is passed over.
+NOTES_OF = {
+    "class_folders": (),
+    "pascal_voc": (".xml",),
+    "yolo": (".txt", ".yaml", ".yml", ".names"),
+    "coco": (".json",),
+}
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """A new data set, and what did not make it into it."""
+
+    dataset: DataSet
+    pictures: int
+    broken: list[str] = field(default_factory=list)
+    """Files that could not be read, each with the reason."""
+    ignored: list[str] = field(default_factory=list)
+    """Files that were passed over, each with the reason."""
+
+
+def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Limits = LIMITS) -> ImportResult:
+    """A data set from an uploaded archive of any layout, however hostile.
+
+    Args:
+        file: open for reading, seekable.
+        name: for the new set; made clean, must not be taken.
+
+    Raises:
+        DataError: nothing usable in it, too much in it, the disk is full, or the name is taken; nothing is left behind.
+        Cancelled: as ``report`` has it; nothing is left behind.
+    """
+    with building(name) as (folder, clean):
+        unpacked = unpack(file, folder, report, limits)
+        try:
+            pictures = _keep_what_is_labelled(folder, unpacked)
+        except DataError as error:
+            raise DataError(str(error).replace(f"{folder}", "This archive")) from None
+    title = " ".join(name.split())[:100]
+    card = {"title": title, "about": f"{len(pictures):,} pictures from an uploaded archive.", "drawn": False}
+    return ImportResult(_finish(clean, card), len(pictures), unpacked.broken, unpacked.ignored)
+
+
+def make_demo_set(report: Report = no_report) -> ImportResult:
+    """A small set for a first try, made from the sample portrait with drawn masks: always the same pictures."""
+    name, number = "demonstration", 2
+    while is_taken(name):
+        name, number = f"demonstration-{number}", number + 1
+    with building(name) as (folder, clean):
+        count = draw_demo_pictures(folder, report)
+    return ImportResult(_finish(clean, DEMO_CARD), count)
+
+
+def fetch_report_set(report: Report = no_report, base_url: str | None = None) -> ImportResult:
+    """The set of the student's report, from GitHub, each file checked. What has arrived is kept for the next try.
+
+    Args:
+        base_url: where ``with_mask/`` and ``without_mask/`` are; by default GitHub.
+
+    Raises:
+        DataError: it is here already, there is no connection, the disk is full, or a file is not what it was.
+        Cancelled: as ``report`` has it.
+    """
+    free_name(REPORT_NAME)
+    partial = data_dir() / f"{PARTIAL}{REPORT_NAME}"
+    with _disk_errors():
+        count = fetch_files(partial, report, base_url)
+        _put_in_place(partial, REPORT_NAME)
+    return ImportResult(_finish(REPORT_NAME, REPORT_CARD), count)
+
+
+# Building out of sight
+
+
+@contextmanager
+def building(name: str) -> Iterator[tuple[Path, str]]:
+    """An empty folder to fill and the clean name of the data set that it becomes when the block ends well.
+
+    Raises:
+        DataError: the name is taken, or the disk is full.
+    """
+    clean = free_name(name)
+    with _disk_errors():
+        data_dir().mkdir(parents=True, exist_ok=True)
+        _sweep()
+        outer = Path(tempfile.mkdtemp(prefix=f"{INCOMING}{os.getpid()}-", dir=data_dir()))
+        try:
+            folder = outer / "set"
+            folder.mkdir()
+            yield folder, clean
+            _put_in_place(folder, clean)
+        finally:
+            shutil.rmtree(outer, ignore_errors=True)
+
+
+def _put_in_place(folder: Path, name: str) -> None:
+    with names_lock:
+        folder.rename(data_dir() / free_name(name))
+
+
+def _finish(name: str, card: dict) -> DataSet:
+    try:
+        write_card(name, card)
+        return find_dataset(name)
+    except BaseException:
+        delete_dataset(name)
+        raise
+
+
+def _sweep() -> None:
+    """Remove what an app that was killed left half built."""
+    for path in data_dir().glob(f"{INCOMING}*"):
+        try:
+            if time.time() - path.stat().st_mtime > 24 * 3600:
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            continue
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.warning("Import failed: %s", error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError("The server's disk is full; make room and try again.") from None
+        raise DataError(f"The data folder cannot be written to: {error.strerror or error}.") from None
+
+
+def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> list[Picture]:
+    """Read the new set once; what is broken, or belongs to nothing, goes and is listed."""
+    tree = walk(folder)
+    layout = layout_of(tree)
+    bad: list[PurePosixPath] = []
+
+    def on_broken(note: PurePosixPath, reason: str, picture: PurePosixPath | None) -> None:
+        if picture is None:  # the one file for many pictures
+            raise DataError(f"This archive cannot be used: {note}: {reason}")
+        bad.extend((note, picture))
+        unpacked.broken.append(f"{unpacked.original.get(str(note), note)}: {reason}")
+
+    pictures = read_layout(tree, layout, on_broken)
+    wanted = {PurePosixPath(picture.key) for picture in pictures}
+    for path in tree.pictures:
+        if path not in wanted and path not in bad:
+            unpacked.ignored.append(f"{unpacked.original.get(str(path), path)}: nothing says what it shows")
+    notes = [path for suffix, paths in tree.notes.items() for path in paths if suffix not in NOTES_OF[layout]]
+    odd_notes = [path for path in notes if path != PurePosixPath(HELD_OUT_LIST)]
+    for path in odd_notes:
+        unpacked.ignored.append(f"{unpacked.original.get(str(path), path)}: not needed for this layout")
+    for path in {*tree.pictures} - wanted | {*bad} | {*odd_notes}:
+        (folder / path).unlink(missing_ok=True)
+    return pictures

@@ -1,0 +1,188 @@
+"""Which pictures of a catalogue to show: filters, groups of near copies, and what a random split would leak."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+
+from core.datasets.faces import MAX_PATCH_CROP, Sample, cut_patch
+from core.datasets.index import Catalogue
+from core.datasets.label_issues import SecondOpinion
+from core.vision.crops import fit_within
+from core.vision.images import read_image
+
+PART_WORDS = {"train": "training", "val": "checks while training", "test": "test", "": "not divided"}
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a picture must be like to be shown; what is empty or ``None`` lets every picture through."""
+
+    classes: tuple[str, ...] = ()
+    """One of its faces has one of these labels."""
+    splits: tuple[str, ...] = ()
+    """``train``, ``val``, ``test``, or ``""`` for pictures that the set itself puts nowhere."""
+    name: str = ""
+    """Part of the key, in any case."""
+    size_px: Range | None = None
+    """The longer side lies in this range, both ends included."""
+    face_px: Range | None = None
+    """So does the shorter side of one of its faces."""
+    brightness: Range | None = None
+    """So does the mean brightness, 0..1."""
+    near_copies: bool = False
+    """Has a near copy in the set."""
+    group_size: Range | None = None
+    """Its group of near copies has so many pictures."""
+    copy_of: str = ""
+    """Is a near copy of the picture with this key, or that picture."""
+    aside: str = "all"
+    """``all``, ``kept`` or ``aside``: with the pictures that were set aside, without them, or these alone."""
+    disagrees: bool = False
+    """The model gives one of its faces another label."""
+
+    @property
+    def count(self) -> int:
+        """How many conditions there are."""
+        return sum(getattr(self, field.name) != field.default for field in fields(self))
+
+    def in_words(self, words: Mapping[str, str]) -> str:
+        """The conditions as the end of a sentence: "label Mask, brightness 20% to 40%".
+
+        Args:
+            words: what each class is called.
+        """
+        parts = [
+            f"label {' or '.join(words.get(name, name) for name in self.classes)}" if self.classes else "",
+            f"part {' or '.join(PART_WORDS[split] for split in self.splits)}" if self.splits else "",
+            f'"{self.name.strip()}" in their name' if self.name.strip() else "",
+            _range_in_words("longer side", self.size_px, " px"),
+            _range_in_words("a face", self.face_px, " px"),
+            _range_in_words("brightness", self.brightness, "%", 100),
+            "a near copy" if self.near_copies else "",
+            _group_in_words(self.group_size),
+            f"likeness to {self.copy_of}" if self.copy_of else "",
+            {"all": "", "kept": "nothing set aside", "aside": "something set aside"}[self.aside],
+            "a label that the model contradicts" if self.disagrees else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+def _range_in_words(what: str, limits: Range | None, unit: str, factor: float = 1) -> str:
+    if limits is None:
+        return ""
+    low, high = (round(factor * end) for end in limits)
+    return f"{what} from {low}{unit}" if high >= 100_000 else f"{what} of {low} to {high}{unit}"
+
+
+def _group_in_words(limits: Range | None) -> str:
+    if limits is None:
+        return ""
+    low, high = (round(end) for end in limits)
+    if high == 1:
+        return "no near copy"
+    return f"{low} alike" if low == high else f"{low} and more alike" if high >= 10**6 else f"{low} to {high} alike"
+
+
+def matching(catalogue: Catalogue, wanted: Filter, opinion: SecondOpinion | None = None) -> np.ndarray:
+    """Places of the pictures that fit, (k,) int, in the catalogue's order.
+
+    A class, a face size and a verdict that disagrees must be those of one and the same face.
+    """
+    pictures, faces = catalogue.pictures, catalogue.faces
+    fits = np.ones(len(catalogue), bool)
+    if wanted.splits:
+        fits &= [picture.split in wanted.splits for picture in pictures]
+    if wanted.name.strip():
+        part = wanted.name.strip().casefold()
+        fits &= [part in picture.key.casefold() for picture in pictures]
+    for limits, values in (
+        (wanted.size_px, catalogue.sizes_px),
+        (wanted.brightness, catalogue.rows["brightness"]),
+        (wanted.group_size, catalogue.group_sizes),
+    ):
+        if limits is not None:
+            fits &= _within(values, limits)
+    if wanted.near_copies:
+        fits &= catalogue.group_sizes > 1
+    if wanted.copy_of:
+        place = catalogue.place_of.get(wanted.copy_of)
+        fits &= False if place is None else catalogue.groups == catalogue.groups[place]
+    fits_face = np.ones(len(faces.picture), bool)
+    if wanted.classes:
+        fits_face &= np.isin(faces.label, wanted.classes)
+    if wanted.face_px is not None:
+        fits_face &= _within(faces.size_px, wanted.face_px)
+    if wanted.disagrees:
+        fits_face &= False if opinion is None else opinion.disagrees
+    if wanted.classes or wanted.face_px is not None or wanted.disagrees:
+        fits &= np.isin(np.arange(len(catalogue)), faces.picture[fits_face])
+    if wanted.aside != "all":
+        is_aside = np.array([picture.set_aside for picture in pictures], bool)
+        is_aside[faces.picture[faces.aside]] = True
+        fits &= is_aside if wanted.aside == "aside" else ~is_aside
+    return np.flatnonzero(fits)
+
+
+def _within(values: np.ndarray, limits: Range) -> np.ndarray:
+    return (values >= limits[0]) & (values <= limits[1])
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """What a data set holds, in numbers."""
+
+    totals: dict[str, int]
+    """By what is counted, in words."""
+    labels: dict[tuple[str, str], int]
+    """Labels by class and part of the set, without those that were set aside."""
+
+
+def facts(catalogue: Catalogue) -> SetFacts:
+    """Count pictures, labels, near copies and what is set aside or cannot be read."""
+    faces = catalogue.faces
+    labels = Counter(
+        (str(label), catalogue.pictures[place].split)
+        for label, place, aside in zip(faces.label, faces.picture, faces.aside, strict=True)
+        if not aside
+    )
+    whole = all(picture.whole for picture in catalogue.pictures)
+    totals = {
+        "Pictures": len(catalogue),
+        **({} if whole else {"Labelled faces": len(faces.items)}),
+        "Classes": len(catalogue.classes),
+        "With a near copy": int((catalogue.group_sizes > 1).sum()),
+        "Set aside": int(faces.aside.sum()),
+        "Cannot be read": len(catalogue.problems),
+    }
+    return SetFacts(totals, dict(labels))
+
+
+def face_sample(catalogue: Catalogue, face: int, margin: float) -> Sample:
+    """One face of ``catalogue.faces`` as training reads it.
+
+    Args:
+        catalogue: an opened data set.
+        face: place in its table.
+        margin: around the face, as a share of its longer side.
+
+    Raises:
+        ImageError: its picture cannot be read any more.
+    """
+    table = catalogue.faces
+    picture = catalogue.pictures[table.picture[face]]
+    frame = read_image(picture.path)
+    if picture.whole:
+        patch, _ = fit_within(frame, MAX_PATCH_CROP)
+        patch_rgb, crop = cv2.cvtColor(patch, cv2.COLOR_BGR2RGB), np.array([0, 0, *patch.shape[1::-1]], np.float32)
+    else:
+        height, width = frame.shape[:2]
+        xyxy = picture.xyxy[face - np.searchsorted(table.picture, table.picture[face])]
+        xyxy = np.clip(xyxy, [-width, -height] * 2, [2 * width, 2 * height] * 2)
+        patch_rgb, crop = cut_patch(frame, xyxy, margin)
+    return Sample("", picture.path, str(table.label[face]), patch_rgb, crop, float(table.size_px[face]))

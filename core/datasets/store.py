@@ -1,0 +1,312 @@
+"""The data sets of this server: which there are, what is in them, and their small files beside them.
+
+``data_dir()/NAME`` is a data set; ``NAME.link.json`` names one that lies elsewhere on the server, below a folder that
+the operator allowed. ``NAME.card.json`` says what the set is, ``NAME.repairs.json`` what people changed in it. The
+pictures themselves are never changed.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from core.config import allowed_dirs, cache_dir, data_dir
+from core.datasets.edits import Repairs
+from core.datasets.formats import LAYOUTS, DataError, Picture, layout_of, walk
+from core.datasets.readers import read_layout
+from core.io import write_json
+from core.vision.classes import CLASS_NAMES
+
+__all__ = [
+    "LAYOUTS",
+    "DataError",
+    "DataSet",
+    "Picture",
+    "apply_repairs",
+    "class_order",
+    "clean_name",
+    "delete_dataset",
+    "detect_layout",
+    "find_dataset",
+    "link_folder",
+    "list_datasets",
+    "read_pictures",
+    "repairs_path",
+    "write_card",
+]
+
+
+MAX_NAME = 60
+
+
+LINK, CARD, REPAIRS = ".link.json", ".card.json", ".repairs.json"
+
+
+# One change of the data folder's list at a time: names are looked at and then taken.
+names_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One entry of the data folder."""
+
+    name: str
+    folder: Path
+    """Where its pictures are."""
+    layout: str
+    """A key of ``LAYOUTS``."""
+    linked: bool = False
+    """Whether it lies elsewhere on the server; then it is never written to."""
+    card: dict = field(default_factory=dict)
+    """``title``, ``about``, ``drawn`` (bool) and whatever else its maker knew."""
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names as they are shown and learnt: this project's own first, then by alphabet."""
+    present = set(names)
+    return tuple(name for name in CLASS_NAMES if name in present) + tuple(sorted(present - set(CLASS_NAMES)))
+
+
+# The list
+
+
+def list_datasets() -> list[DataSet]:
+    """Every usable data set, by name. Folders without a known layout and links that lead nowhere are passed over."""
+    places = {name: folder for name, folder in _places().items() if folder is not None}
+    found = []
+    for name in sorted(places, key=lambda name: (name.casefold(), name)):
+        folder, linked = places[name]
+        try:
+            found.append(DataSet(name, folder, detect_layout(folder), linked, _read_card(name)))
+        except (DataError, OSError):
+            continue
+    return found
+
+
+def find_dataset(name: str) -> DataSet:
+    """The data set of this name.
+
+    Raises:
+        DataError: there is none, or it cannot be used.
+    """
+    places = _places()
+    if name not in places:
+        raise DataError(f"There is no data set {name!r}; it may have been deleted.")
+    if places[name] is None:
+        raise DataError(f"The data set {name!r} lies in a folder that is gone or no longer allowed.")
+    folder, linked = places[name]
+    return DataSet(name, folder, detect_layout(folder), linked, _read_card(name))
+
+
+def _places() -> dict[str, tuple[Path, bool] | None]:
+    """Name to (folder, linked), ``None`` for links that cannot be followed."""
+    found = {}
+    try:
+        entries = sorted(data_dir().iterdir())
+    except OSError:
+        return {}
+    for path in entries:
+        if path.name.startswith("."):
+            continue
+        if path.name.endswith(LINK):
+            found[path.name.removesuffix(LINK)] = _follow(path)
+        elif path.is_dir():
+            found[path.name] = (path, path.is_symlink())
+    return found
+
+
+def _follow(link: Path) -> tuple[Path, bool] | None:
+    try:
+        folder = Path(json.loads(link.read_text(encoding="utf-8"))["folder"])
+        return (folder, True) if folder.is_dir() and _is_allowed(folder.resolve()) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_allowed(folder: Path) -> bool:
+    return any(folder.is_relative_to(allowed) for allowed in allowed_dirs())
+
+
+# What is in a set
+
+
+def detect_layout(folder: Path | str) -> str:
+    """``class_folders``, ``pascal_voc``, ``yolo`` or ``coco``.
+
+    Raises:
+        DataError: none of them; the sentence says what is expected.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"There is no data folder {folder}.")
+    try:
+        return _layout(folder, _stamp(folder))
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from None
+
+
+@lru_cache(maxsize=64)
+def _layout(folder: Path, stamp: tuple) -> str:
+    return layout_of(walk(folder))
+
+
+def _stamp(folder: Path) -> tuple:
+    """Changes when something is added to the folder or to one in it: pages ask for layouts at every click."""
+    with os.scandir(folder) as entries:
+        inner = sorted((entry.name, entry.stat().st_mtime_ns) for entry in entries if entry.is_dir())
+    return folder.stat().st_mtime_ns, tuple(inner)
+
+
+def read_pictures(folder: Path | str, repaired: bool = True) -> list[Picture]:
+    """Every picture of a data set with its labels, in name order; nothing is decoded.
+
+    Args:
+        repaired: apply what people changed; pictures and faces set aside are then marked, not left out.
+
+    Raises:
+        DataError: the folder is missing or has no known layout, or an annotation file is broken.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"There is no data folder {folder}.")
+    tree = walk(folder)
+    pictures = read_layout(tree, layout_of(tree))
+    return apply_repairs(pictures, Repairs.load(folder)) if repaired else pictures
+
+
+def apply_repairs(pictures: list[Picture], repairs: Repairs) -> list[Picture]:
+    """The pictures, read with ``repaired=False``, as people changed them."""
+    if not (repairs.labels or repairs.aside):
+        return pictures
+    return [_repair(picture, repairs) for picture in pictures]
+
+
+def _repair(picture: Picture, repairs: Repairs) -> Picture:
+    items = [picture.item(i) for i in range(len(picture.labels))]
+    return replace(
+        picture,
+        labels=tuple(repairs.labels.get(item, label) for item, label in zip(items, picture.labels, strict=True)),
+        set_aside=picture.key in repairs.aside,
+        faces_aside=() if picture.whole else tuple(i for i, item in enumerate(items) if item in repairs.aside),
+    )
+
+
+# Small files beside the sets
+
+
+def repairs_path(folder: Path | str) -> Path:
+    """``NAME.repairs.json`` beside the set; in the data folder if the set is linked from there."""
+    folder = Path(folder).absolute()
+    if folder.parent != data_dir():
+        real = folder.resolve()
+        for name, place in sorted(_places().items()):
+            if place and place[0].resolve() == real:
+                return data_dir() / f"{name}{REPAIRS}"
+    return folder.parent / f"{folder.name}{REPAIRS}"
+
+
+def write_card(name: str, card: dict) -> None:
+    """Say what a data set is: ``title``, ``about``, ``drawn`` and more."""
+    write_json(data_dir() / f"{_known(name)}{CARD}", card)
+
+
+def _known(name: str) -> str:
+    """The name itself, if it is one of the data folder's.
+
+    Raises:
+        DataError: it is not.
+    """
+    if name not in _places():
+        raise DataError(f"There is no data set {name!r}; it may have been deleted.")
+    return name
+
+
+def _read_card(name: str) -> dict:
+    try:
+        card = json.loads((data_dir() / f"{name}{CARD}").read_text(encoding="utf-8"))
+        return card if isinstance(card, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+# New names, links, deleting
+
+
+def clean_name(text: str) -> str:
+    """A name for a data set, made of what somebody typed: letters, digits, - and _.
+
+    Raises:
+        DataError: nothing of it can be kept.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_")[:MAX_NAME].strip("-_")
+    if not name:
+        raise DataError("Give the data set a name of letters, digits, - and _.")
+    return name
+
+
+def is_taken(name: str) -> bool:
+    """Whether a data set has this name already, capitals aside: some disks do not tell them apart."""
+    return name.casefold() in {each.casefold() for each in _places()}
+
+
+def free_name(text: str) -> str:
+    """A clean name that no data set has; raises ``DataError`` with a sentence if it is taken."""
+    name = clean_name(text)
+    if is_taken(name):
+        raise DataError(f"There already is a data set {name!r}; choose another name or delete that one first.")
+    return name
+
+
+def link_folder(folder: Path | str, name: str) -> DataSet:
+    """Use pictures where they lie on the server. Nothing is copied or changed.
+
+    Raises:
+        DataError: the folder is outside those that the operator allowed, has no known layout, or the name is taken.
+    """
+    allowed = allowed_dirs()
+    if not allowed:
+        raise DataError("The operator of this server has allowed no folders; MASK_ALLOWED_DIRS would name them.")
+    try:
+        real = Path(folder).resolve()
+    except (OSError, ValueError, RuntimeError):
+        real = None
+    if real is None or not _is_allowed(real):  # says nothing of whether it exists
+        raise DataError(f"This folder is not allowed; possible are folders below {', '.join(map(str, allowed))}.")
+    detect_layout(real)
+    with names_lock:
+        name = free_name(name)
+        for other, place in _places().items():
+            if place and place[0].resolve() == real:
+                raise DataError(f"This folder is in the list already, as {other!r}.")
+        write_json(data_dir() / f"{name}{LINK}", {"folder": str(real)})
+    return find_dataset(name)
+
+
+def delete_dataset(name: str) -> None:
+    """Delete a data set with its small files. Of a linked one only the link goes.
+
+    Raises:
+        DataError: there is none of this name.
+    """
+    with names_lock:
+        name = _known(name)
+        folder = data_dir() / name
+        (data_dir() / f"{name}{LINK}").unlink(missing_ok=True)
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.is_dir():
+            # Out of the list at once, even if removing the files takes a while or fails half way.
+            doomed = Path(tempfile.mkdtemp(prefix=".deleted-", dir=data_dir()))
+            folder.rename(doomed / "set")
+            shutil.rmtree(doomed, ignore_errors=True)
+        for suffix in (CARD, REPAIRS):
+            (data_dir() / f"{name}{suffix}").unlink(missing_ok=True)
+        shutil.rmtree(cache_dir(name), ignore_errors=True)

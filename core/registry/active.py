@@ -1,0 +1,252 @@
+"""Which method this server uses: photo and live pages start from it and follow it at once.
+
+It stands in ``MODELS_DIR/in_use.json`` with those that were in use before. Asking costs a few looks at the dates of
+files, so pages may ask twice a second.
+"""
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.config import MODELS_DIR
+from core.io import write_json
+from core.registry.store import list_models
+from core.vision.classifier import DEFAULT_CLASSIFIER
+from core.vision.detector import DEFAULT_DETECTOR
+from core.vision.model_card import ModelCard, ModelError, load_card
+from core.vision.pipeline import (
+    PIPELINES,
+    Method,
+    build_pipeline,
+    method_version,
+    method_with_its_own_model,
+    models_of,
+)
+
+log = logging.getLogger(__name__)
+
+
+FILE_NAME = "in_use.json"
+
+
+SHIPPED = (DEFAULT_DETECTOR, DEFAULT_CLASSIFIER)
+
+
+"""These came with the app and are never removed."""
+
+
+MAX_HISTORY = 50
+
+
+@dataclass(frozen=True)
+class InUse:
+    """The method of this server."""
+
+    method: Method
+    stamp: str
+    """Changes whenever a method is put to work, and whenever its model's files change."""
+    problem: str = ""
+    """Why it is not the method that was chosen, in one sentence; empty if it is."""
+
+
+@dataclass
+class _Kept:
+    """What the file says."""
+
+    method: Method
+    since: float = 0.0
+    """Seconds since the epoch; 0 if nobody has chosen yet."""
+    before: list[Method] = field(default_factory=list)
+    problem: str = ""
+
+
+_lock = threading.RLock()
+
+
+# By folder: the usual method, the state of every file that the answer depends on, and the answer.
+_answers: dict[Path, tuple[Method, dict[Path, tuple], InUse]] = {}
+
+
+def in_use(folder: Path | str = MODELS_DIR) -> InUse:
+    """The method in use. There always is one: where the chosen one cannot be used, it is the usual one."""
+    folder, usual = Path(folder), method_with_its_own_model()
+    with _lock:
+        known, files, answer = _answers.get(folder, (None, {}, None))
+        if known != usual or any(_file_state(path) != state for path, state in files.items()):
+            # States first, then contents: what changes in between is noticed the next time.
+            files = {folder / FILE_NAME: _file_state(folder / FILE_NAME)}
+            kept = _read(folder)
+            for method in (kept.method, usual):
+                files |= {path: _file_state(path) for path in _files_of(method, folder)}
+            answer = _answer(kept, folder)
+            _answers[folder] = usual, files, answer
+            if answer.problem:
+                log.warning("%s", answer.problem)
+        return answer
+
+
+def use(method: Method, folder: Path | str = MODELS_DIR) -> InUse:
+    """Put a method to work, for all visitors, at once.
+
+    Raises:
+        ModelError: it cannot be used, or the choice cannot be written; then nothing changes.
+    """
+    folder, method = Path(folder), Method(*method)
+    if problem := _problem(method, folder):
+        raise ModelError(problem)
+    if folder == MODELS_DIR:
+        build_pipeline(*method)  # whether it runs is seen before anybody's camera depends on it
+    with _lock:
+        kept = _read(folder)
+        if kept.method != method:
+            kept.before.append(kept.method)
+        return _write(_Kept(method, time.time(), kept.before[-MAX_HISTORY:]), folder)
+
+
+def previous(folder: Path | str = MODELS_DIR) -> Method | None:
+    """The method to which ``go_back`` goes, or ``None``."""
+    folder = Path(folder)
+    kept = _read(folder)
+    return next((old for old in reversed(kept.before) if old != kept.method and not _problem(old, folder)), None)
+
+
+def can_go_back(folder: Path | str = MODELS_DIR) -> bool:
+    """Whether another method was in use before that can still be used."""
+    return previous(folder) is not None
+
+
+def go_back(folder: Path | str = MODELS_DIR) -> InUse:
+    """Put the method to work that was in use before; once more goes further back.
+
+    Raises:
+        ModelError: there is none.
+    """
+    folder = Path(folder)
+    with _lock:
+        old = previous(folder)
+        if old is None:
+            raise ModelError("No other method was in use before; choose one from the list of models.")
+        before = _read(folder).before
+        last = len(before) - 1 - before[::-1].index(old)
+        return _write(_Kept(old, time.time(), before[:last]), folder)
+
+
+def why_not_removable(name: str, folder: Path | str = MODELS_DIR) -> str:
+    """Why a model cannot be removed, in one sentence; empty if it can."""
+    if name not in list_models(folder):
+        return f"There is no model {name}; look at the list again."
+    if name in SHIPPED:
+        return f"The model {name} came with the app and stays."
+    if in_use(folder).method.model == name:
+        return f"The model {name} is in use; put another one to work first."
+    return ""
+
+
+def remove_model(name: str, folder: Path | str = MODELS_DIR) -> None:
+    """Delete a model of ``models/``, card and file.
+
+    Raises:
+        ModelError: there is no such model, it came with the app, or it is in use.
+    """
+    folder = Path(folder)
+    with _lock:
+        if problem := why_not_removable(name, folder):
+            raise ModelError(problem)
+        cards = {other: _card(other, folder) for other in list_models(folder)}
+        mine = cards.pop(name)
+        try:
+            (folder / f"{name}.json").unlink()
+            if mine and mine.file not in {card.file for card in cards.values() if card}:
+                (folder / mine.file).unlink(missing_ok=True)
+        except OSError as error:
+            raise ModelError(f"The model {name} cannot be removed ({error.strerror}); ask who runs this.") from None
+
+
+def _read(folder: Path) -> _Kept:
+    """What the file says; the usual method where it says nothing that can be understood."""
+    path = folder / FILE_NAME
+    usual = method_with_its_own_model()
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return _Kept(_method(raw["method"]), float(raw["since"]), [_method(old) for old in raw["before"]])
+    except FileNotFoundError:
+        return _Kept(usual)
+    except (OSError, ValueError, KeyError, TypeError):
+        problem = f"{path.name} cannot be read, so the usual method is in use; choose one on the model page."
+        return _Kept(usual, problem=problem)
+
+
+def _method(raw: dict) -> Method:
+    """Raises ``TypeError`` if it is none, also where a name is not plain text."""
+    method = Method(**raw)
+    if not all(isinstance(name, str) for name in method):
+        raise TypeError
+    return method
+
+
+def _write(kept: _Kept, folder: Path) -> InUse:
+    value = {
+        "method": kept.method._asdict(),
+        "since": kept.since,
+        "before": [old._asdict() for old in kept.before],
+    }
+    try:
+        write_json(folder / FILE_NAME, value)
+    except OSError as error:
+        raise ModelError(f"The choice cannot be kept: {folder} cannot be written ({error.strerror}).") from None
+    return in_use(folder)
+
+
+def _answer(kept: _Kept, folder: Path) -> InUse:
+    method, problem, usual = kept.method, kept.problem, method_with_its_own_model()
+    if method != usual and (problem := _problem(method, folder)):
+        method, problem = usual, f"{problem} The usual method is in use instead."
+    return InUse(method, f"{kept.since} {'/'.join(method)} {method_version(method, folder)}", problem)
+
+
+def _problem(method: Method, folder: Path) -> str:
+    """Why a method cannot be used, in one sentence; empty if nothing speaks against it."""
+    if method.pipeline not in PIPELINES:
+        return f"There is no method {method.pipeline!r}; possible are {', '.join(PIPELINES)}."
+    # A name that is a path is none of these; only what is in the folder is opened.
+    if method.model not in list_models(folder):
+        return f"There is no model {method.model!r}; choose one from the list of models."
+    try:
+        card = load_card(folder / f"{method.model}.json")
+    except ModelError as error:
+        return str(error)
+    spec = PIPELINES[method.pipeline]
+    if card.kind != spec.model_kind:
+        return f"The model {method.model} is a {card.kind}, but {spec.title} needs a {spec.model_kind}; choose another."
+    if not (folder / card.file).is_file():
+        return f"The file {card.file} of the model {method.model} is missing; restore it or choose another model."
+    return ""
+
+
+def _card(name: str, folder: Path) -> ModelCard | None:
+    try:
+        return load_card(folder / f"{name}.json")
+    except ModelError:
+        return None
+
+
+def _files_of(method: Method, folder: Path) -> list[Path]:
+    """The files whose change may make a method another one, or no good."""
+    paths = []
+    for model in models_of(method):
+        if Path(model).name == model:  # the name may come from a file that anybody wrote
+            card = _card(model, folder)
+            paths += [folder / f"{model}.json", *([folder / card.file] if card else [])]
+    return paths
+
+
+def _file_state(path: Path) -> tuple:
+    """Differs where a file was written, replaced or removed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_size, status.st_ino

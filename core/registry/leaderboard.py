@@ -1,0 +1,87 @@
+"""Figures of every pipeline on annotated photos, kept beside the models for the page that shows them.
+
+``python -m train.evaluate … --record`` writes them: one file per data set, one row per pipeline and speed.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.config import MODELS_DIR
+from core.io import write_json
+from core.vision.detector import SPEEDS
+from core.vision.pipeline import PIPELINES
+
+SCORES_DIR = MODELS_DIR / "scores"
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one pipeline."""
+
+    pipeline: str
+    speed: str
+    """Empty if the pipeline knows no speeds."""
+    model_sha256: str
+    """Of the model file that was measured."""
+    date: str
+    figures: dict
+    """The fields of ``core.vision.metrics.EvaluationResult``."""
+
+
+@dataclass(frozen=True)
+class Scoreboard:
+    """The figures on one set of photos."""
+
+    photos: str
+    """Name of the data set, and of the list of its photos."""
+    rows: list[Row] = field(default_factory=list)
+
+
+def load_scoreboards(folder: Path = SCORES_DIR) -> list[Scoreboard]:
+    """Every file of figures, in the order of their names; a broken one raises ``ValueError``."""
+    boards = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            raw = json.loads(path.read_text())
+            boards.append(Scoreboard(raw["photos"], [Row(**row) for row in raw["rows"]]))
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} holds no figures ({error}); make them with train.evaluate --record.") from None
+    return boards
+
+
+def record(photos: str, row: Row, folder: Path = SCORES_DIR) -> Path:
+    """Put one row into the file of its photos, in the place of the same pipeline's and speed's earlier one."""
+    path = folder / ("-".join(photos.replace(",", " ").split()).replace(".txt", "") + ".json")
+    rows = next((board.rows for board in load_scoreboards(folder) if board.photos == photos), [])
+    rows = [old for old in rows if (old.pipeline, old.speed) != (row.pipeline, row.speed)] + [row]
+    rows.sort(key=lambda each: (each.pipeline, each.speed))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"photos": photos, "rows": [vars(each) for each in rows]})
+    return path
+
+
+def as_table(board: Scoreboard) -> list[dict]:
+    """The rows for people: method, shares, false alarms, average precision; of pipelines that still exist."""
+    columns = {
+        "Found": "found",
+        "Found, 12 to 24 px": "small_found",
+        "Found and right": "found_and_right",
+        "Of two verdicts": "found_and_right_two_state",
+        "With a mask": "mask_found_and_right",
+        "Without": "bare_found_and_right",
+        "False alarms a photo": "false_alarms_per_photo",
+        "mAP50, two verdicts": "map50_two_state",
+        "mAP50, three verdicts": "map50_three_state",
+    }
+    return [
+        {"Method": method_title(row.pipeline, row.speed)}
+        | {name: row.figures.get(key) for name, key in columns.items()}
+        for row in board.rows
+        if row.pipeline in PIPELINES
+    ]
+
+
+def method_title(pipeline: str, speed: str = "") -> str:
+    """What people call a pipeline at a speed: "Neural, fast"."""
+    return PIPELINES[pipeline].title + (f", {SPEEDS[speed].title.lower()}" if speed else "")

@@ -1,0 +1,66 @@
+"""Which models there are: list and install."""
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.config import MODELS_DIR
+from core.io import write_atomic
+from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
+
+RESERVED_NAMES = ("in_use",)
+
+
+"""No model can have these: other files of ``MODELS_DIR`` do."""
+
+
+def list_models(folder: Path | str = MODELS_DIR, kind: str | None = None) -> list[str]:
+    """Names of the models in a folder, sorted: each has a ``NAME.json`` card; with ``kind`` only good ones of it."""
+
+    def fits(path: Path) -> bool:
+        try:
+            return kind is None or load_card(path).kind == kind
+        except ModelError:
+            return False
+
+    paths = [path for path in Path(folder).glob("*.json") if path.stem not in RESERVED_NAMES]
+    return sorted(path.stem for path in paths if not path.name.startswith(".") and fits(path))
+
+
+def install_model(
+    run_dir: Path | str, name: str, folder: Path | str = MODELS_DIR, failures: Sequence[str] = ()
+) -> ModelCard:
+    """Put the exported model of a training run into ``models/`` under a name of its own.
+
+    The model file goes first and carries its digest in its name, so that at every moment the card in place describes a
+    file that is there, also while another process is loading it.
+
+    Args:
+        run_dir: folder of a finished run.
+        name: what the app calls the model.
+        folder: the app's models.
+        failures: sentences for the card, what the model gets wrong.
+
+    Raises:
+        ModelError: the run has no finished model.
+        ValueError: the name would not be a plain file name.
+    """
+    run_dir, folder = Path(run_dir), Path(folder)
+    if not name or not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"A model's name is made of letters, digits, '-' and '_', not {name!r}.")
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name!r} cannot be a model's name, a file of the app has it; choose another one.")
+    card = load_card(run_dir / "card.json")
+    source = run_dir / card.file
+    if not source.is_file() or file_sha256(source) != card.sha256:
+        raise ModelError(f"{source} is missing or is not the file its card describes; finish the training first.")
+    card = dataclasses.replace(card, name=name, file=f"{name}-{card.sha256[:8]}.tflite")
+    if failures:
+        card = dataclasses.replace(card, failures=list(failures))
+    write_atomic(folder / card.file, lambda path: shutil.copyfile(source, path))
+    card.save(folder / f"{name}.json")
+    for old in folder.glob(f"{name}-????????.tflite"):
+        if old.name != card.file:
+            old.unlink()
+    return card

@@ -1,0 +1,121 @@
+"""Live video: the newest frame is shown at once, with the newest boxes there are; analysis runs beside it.
+
+``recv`` runs in the video thread for every frame and only draws. A second thread analyses the newest frame, again and
+again; frames that arrive meanwhile are shown but not analysed. A slow model therefore makes boxes lag, never the
+picture.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import supervision as sv
+
+from core.vision.annotate import annotate
+from core.vision.detections import no_detections
+from core.vision.stats import LiveStats, summarize
+
+log = logging.getLogger(__name__)
+
+
+# Boxes older than this are not drawn, the picture has moved on; with a slow model, than twice its last time.
+MAX_BOX_AGE_S = 1.0
+
+
+# Without a new frame for this long the camera is gone, and the analysis thread ends; the next frame starts a new one.
+IDLE_S = 3.0
+
+
+# After an analysis the thread rests for this share of the time it took: the picture, its encoder and other visitors
+# need the processor too.
+REST_SHARE = 0.4
+
+
+# After an error the next try waits, so that a broken model does not fill a core with failures.
+RETRY_S = 0.5
+
+
+class LiveProcessor:
+    """Annotates a stream of frames for one visitor."""
+
+    def __init__(self, detect: Callable[[np.ndarray], sv.Detections] | None = None, stats: LiveStats | None = None):
+        """``detect`` maps a BGR frame to detections; without it the picture is shown as it comes."""
+        self.detect = detect
+        """May be replaced while the stream runs."""
+        self.mirror = False
+        """Turn the picture round, as a mirror does. May be changed while the stream runs."""
+        self.stats = stats or LiveStats()
+        self._condition = threading.Condition()
+        self._newest: np.ndarray | None = None
+        self._detections, self._detected_at, self._analysis_s = no_detections(), 0.0, 0.0
+        self._worker: threading.Thread | None = None
+        self._closed = False
+        self._last_error = ""
+
+    def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
+        """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
+        if self.mirror:
+            frame_bgr = np.ascontiguousarray(frame_bgr[:, ::-1])
+        if self.detect is None:
+            return frame_bgr
+        with self._condition:
+            self._newest = frame_bgr
+            if self._worker is None or not self._worker.is_alive():
+                self._closed = False
+                self._worker = threading.Thread(target=self._analyse, name="mask-analysis", daemon=True)
+                self._worker.start()
+            self._condition.notify()
+            detections, age_s = self._detections, time.monotonic() - self._detected_at
+            max_age_s = max(MAX_BOX_AGE_S, 2 * self._analysis_s)
+        if age_s > max_age_s:
+            return frame_bgr
+        return annotate(frame_bgr, detections)
+
+    def close(self) -> None:
+        """The stream has ended: stop analysing and forget the last frame and its boxes."""
+        with self._condition:
+            self._closed = True
+            self._newest = None
+            self._detections, self._detected_at = no_detections(), 0.0
+            self.stats.reset()
+            self._condition.notify()
+
+    def _analyse(self) -> None:
+        while True:
+            with self._condition:
+                if not self._condition.wait_for(lambda: self._newest is not None or self._closed, IDLE_S):
+                    # Decided under the lock, so that recv either sees this thread alive and fed, or starts another.
+                    self._worker = None
+                    return
+                if self._closed:
+                    self._worker = None
+                    return
+                frame, self._newest = self._newest, None
+            started = time.monotonic()
+            try:
+                detections = self.detect(frame)
+                seen = summarize(detections)
+            except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
+                self._fail(error)
+                continue
+            now = time.monotonic()
+            with self._condition:
+                if self._closed:
+                    self._worker = None
+                    return
+                self._detections, self._detected_at, self._analysis_s = detections, now, now - started
+                self.stats.update(seen, (now - started) * 1000)
+                self._last_error = ""
+            time.sleep(min(REST_SHARE * (now - started), 0.2))
+
+    def _fail(self, error: Exception) -> None:
+        with self._condition:
+            if self._closed:
+                return
+            if repr(error) != self._last_error:  # one traceback for a lasting error, not one for each frame
+                log.error("The analysis of a live frame failed", exc_info=error)
+                self._last_error = repr(error)
+            self.stats.fail("The faces cannot be judged at the moment; the picture goes on. The server's log says why.")
+        time.sleep(RETRY_S)

@@ -1,0 +1,159 @@
+"""Boxes and labels on a copy of the frame: green for a mask, red for none, amber for worn incorrectly, grey for unsure.
+
+Never colour alone: every label has a sign (tick, cross, exclamation mark; a letter or a number for other classes),
+words and a percentage, in dark or light text on a filled field, so that it can be read on any picture. A face without a
+prediction has a question mark alone. Sizes follow the frame and the face.
+"""
+
+import cv2
+import numpy as np
+import supervision as sv
+
+from core.vision.classes import CLASS_STYLES, NO_PREDICTION, WITH_MASK, WITHOUT_MASK, ClassStyle
+from core.vision.detections import face_styles
+
+FONT = cv2.FONT_HERSHEY_DUPLEX
+
+
+# Height of FONT's capitals in pixels at scale 1.
+FONT_HEIGHT = 22
+
+
+# Text height as a share of the frame's longer side: readable when the frame fills a page, modest on a crowd.
+TEXT_SHARE = (0.014, 0.034)
+
+
+MIN_TEXT_PX = 10
+
+
+TEXT_OF_FACE = 0.17
+
+
+# Longer words are cut: class names may be sentences.
+MAX_WORDS = 24
+
+
+def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
+    """Draw every face's box and label.
+
+    Args:
+        frame_bgr: (h, w, 3) uint8; it is not changed.
+        detections: as in ``core.vision.detections``; earlier ones get the better place for their label.
+
+    Returns:
+        A new frame of the same shape.
+    """
+    canvas = frame_bgr.copy()
+    height, width = canvas.shape[:2]
+    line = max(2, round(max(height, width) / 300))
+    boxes = [tuple(round(float(v)) for v in box) for box in detections.xyxy]
+    styles = face_styles(detections)
+    for (x1, y1, x2, y2), style in zip(boxes, styles, strict=True):
+        # A dark line around the coloured one keeps it visible on ground of its own colour.
+        cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
+        cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), style.color_rgb[::-1], line)
+    labels: list[tuple[int, int, int, int]] = []
+    for box, style, confidence in zip(boxes, styles, detections.confidence, strict=True):
+        text_px = _text_height(box, (width, height))
+        percent = percentage(confidence)
+        texts = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
+        if style is NO_PREDICTION:
+            texts = ("",)
+        others = [other for other in boxes if other is not box]
+        # A whole label beside all faces is best, then a shorter one; only where all is full, one over another face.
+        tries = [*((text, labels + others) for text in texts), *((text, labels) for text in texts), ("", [])]
+        for text, taken in tries:
+            size = _label_size(text, text_px)
+            place = _free_place(box, size, (width, height), taken, last_try=not (text or taken))
+            if place is not None:
+                labels.append((*place, place[0] + size[0], place[1] + size[1]))
+                _draw_label(canvas, place, size, text, text_px, style)
+                break
+    return canvas
+
+
+def percentage(probability: float) -> str:
+    """A probability as people read it: "97%", never more than "99%", since no model is ever certain."""
+    return f"{min(99, round(100 * float(probability)))}%"
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= MAX_WORDS else f"{words[: MAX_WORDS - 2].rstrip()}.."
+
+
+def _text_height(box: tuple[int, int, int, int], size_wh: tuple[int, int]) -> int:
+    least, most = (max(MIN_TEXT_PX, share * max(size_wh)) for share in TEXT_SHARE)
+    return round(float(np.clip((box[2] - box[0]) * TEXT_OF_FACE, least, most)))
+
+
+def _label_size(text: str, text_px: int) -> tuple[int, int]:
+    """Width and height of a label's field: sign, text and a rim of half a text height."""
+    pad = text_px // 2
+    width = text_px + 2 * pad
+    if text:
+        (text_width, _), _ = cv2.getTextSize(text, FONT, text_px / FONT_HEIGHT, _stroke(text_px))
+        width += pad + text_width
+    return width, text_px + 2 * pad
+
+
+def _stroke(text_px: int) -> int:
+    return max(1, round(text_px / 14))
+
+
+def _free_place(box, size, frame_wh, taken, last_try: bool) -> tuple[int, int] | None:
+    """Upper left corner of a label near its box, inside the frame and clear of other labels; else ``None``."""
+    x1, y1, x2, y2 = box
+    label_w, label_h = size
+    frame_w, frame_h = frame_wh
+    if label_w > frame_w and not last_try:
+        return None
+    x, to_the_left = (int(np.clip(start, 0, max(0, frame_w - label_w))) for start in (x1, x2 - label_w))
+    # Above the box, below it, or, where the frame ends, inside it.
+    places = [(px, py) for py in (y1 - label_h, y2, y1, y2 - label_h) for px in (x, to_the_left)]
+    inside = [(px, py) for px, py in places if py >= 0 and py + label_h <= frame_h]
+    for px, py in inside:
+        if all(px + label_w <= a or c <= px or py + label_h <= b or d <= py for a, b, c, d in taken):
+            return px, py
+    if last_try:
+        return inside[0] if inside else (x, int(np.clip(y1 - label_h, 0, max(0, frame_h - label_h))))
+    return None
+
+
+def _draw_label(canvas, place, size, text: str, text_px: int, style: ClassStyle) -> None:
+    x, y = place
+    pad = text_px // 2
+    color, text_color = style.color_rgb[::-1], style.text_rgb[::-1]
+    cv2.rectangle(canvas, (x, y), (x + size[0] - 1, y + size[1] - 1), color, cv2.FILLED)
+    _draw_sign(canvas, x + pad, y + pad, text_px, style, text_color)
+    if text:
+        origin = (x + 2 * pad + text_px, y + pad + text_px)
+        cv2.putText(canvas, text, origin, FONT, text_px / FONT_HEIGHT, text_color, _stroke(text_px), cv2.LINE_AA)
+
+
+def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> None:
+    """The sign in a square of ``side`` pixels; ours are drawn by hand: OpenCV's fonts have no tick and no bold ones."""
+    if style not in (*CLASS_STYLES, NO_PREDICTION):
+        _draw_letters(canvas, x, y, side, style.sign, color)
+        return
+    if style is CLASS_STYLES[WITH_MASK]:
+        strokes = [[(0.05, 0.55), (0.38, 0.9), (0.95, 0.12)]]
+    elif style is CLASS_STYLES[WITHOUT_MASK]:
+        strokes = [[(0.12, 0.1), (0.88, 0.9)], [(0.88, 0.1), (0.12, 0.9)]]
+    elif style is NO_PREDICTION:
+        bow = [(0.2, 0.25), (0.3, 0.07), (0.5, 0.0), (0.7, 0.07), (0.8, 0.25), (0.72, 0.42), (0.5, 0.54), (0.5, 0.67)]
+        strokes = [bow, [(0.5, 0.95), (0.5, 0.97)]]
+    else:
+        strokes = [[(0.5, 0.02), (0.5, 0.65)], [(0.5, 0.93), (0.5, 0.97)]]
+    for stroke in strokes:
+        points = np.rint(np.array(stroke) * side + [x, y]).astype(np.int32)
+        cv2.polylines(canvas, [points], False, color, max(1, round(side / 5.5)), cv2.LINE_AA)
+
+
+def _draw_letters(canvas, x: int, y: int, side: int, text: str, color) -> None:
+    """A letter or a number, as large as a square of ``side`` pixels allows, in its middle."""
+    stroke = max(1, round(side / 9))
+    (width, height), _ = cv2.getTextSize(text, FONT, 1, stroke)
+    scale = min(side / FONT_HEIGHT, side / width)
+    (width, height), _ = cv2.getTextSize(text, FONT, scale, stroke)
+    origin = (x + (side - width) // 2, y + (side + height) // 2)
+    cv2.putText(canvas, text, origin, FONT, scale, color, stroke, cv2.LINE_AA)

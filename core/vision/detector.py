@@ -1,0 +1,183 @@
+"""The centre-point detector on LiteRT: all faces of a frame and how each wears its mask, in one pass."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.config import MODELS_DIR
+from core.vision.boxes import clip_boxes
+from core.vision.classes import CLASS_NAMES
+from core.vision.classifier import softmax
+from core.vision.crops import letterbox
+from core.vision.detector_decode import MAX_OVERLAP, STRIDE, decode, sigmoid, suppress
+from core.vision.litert import Network, checked_model
+from core.vision.model_card import ModelCard, ModelError
+
+DEFAULT_DETECTOR = "mask-detector"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How closely the detector looks."""
+
+    title: str
+    help: str
+    long_side: int
+    """The frame's longer side becomes this many pixels, more or fewer than it has."""
+    near_sides: tuple[int, ...] = ()
+    """Looks at versions of these sizes, from large to small, for faces that fill much of the frame."""
+    far_side: int = 0
+    """If more than 0, a look at a larger version, up to this side, for small faces."""
+
+
+SPEEDS = {
+    "fast": Speed("Fast", "For slow computers; misses small faces.", 416, (160,)),
+    "balanced": Speed(
+        "Balanced", "Quick enough for video, finds faces from about 12 pixels in a webcam's picture.", 640, (192,)
+    ),
+    "thorough": Speed("Thorough", "More and closer looks, for small faces and crowds.", 640, (256, 160), 2048),
+}
+
+
+DEFAULT_SPEED = "balanced"
+
+
+TINY_PX, TINY_UP_TO = 16, 800
+
+
+"""Boxes with a shorter side under this, in frames of this longer side at most, have a least score of their own."""
+
+
+# Which faces each look keeps, by their size in what the network sees (docs/detector.md has the measurements). Larger
+# ones were rare in training: where there is a look that shows them smaller, they are left to it. A near look leaves
+# small ones alone, and the far look large ones, since they would only add poorer boxes.
+MAX_SEEN_PX, MIN_NEAR_PX, MAX_FAR_PX = 250, 72, 80
+
+
+# The far look shows a frame this much larger than it is: the network judges faces of 12 to 20 px better so.
+ENLARGED = 1.6
+
+
+MAX_LOOKS = 4
+
+
+class MaskDetector:
+    """Finds faces and judges them. Safe to share between threads: one call at a time."""
+
+    def __init__(self, card: ModelCard, model_path: Path | str, num_threads: int | None = None):
+        """Load and check a LiteRT file.
+
+        Raises:
+            ModelError: the file is missing, broken, or does not fit its card.
+        """
+        self.card = card
+        self._state_offsets = np.array(card.calibration.get("state_offsets", [0.0] * len(CLASS_NAMES)), np.float32)
+        if self._state_offsets.shape != (len(CLASS_NAMES),) or not np.isfinite(self._state_offsets).all():
+            raise ModelError(f"The card of {card.name} needs {len(CLASS_NAMES)} numbers in 'state_offsets'.")
+        self._lock = threading.Lock()
+        # Each look keeps its own network: changing the size of one takes longer than running it.
+        self._networks = [Network(model_path, num_threads) for _ in range(MAX_LOOKS)]
+        try:
+            maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise ModelError(f"{model_path} loads but cannot be run ({error}).") from None
+        wanted = [(64 // STRIDE, 96 // STRIDE, n) for n in (1, 4, len(CLASS_NAMES))]
+        if [m.shape for m in maps] != wanted:
+            raise ModelError(f"{model_path} gives maps of the shapes {[m.shape for m in maps]}, expected {wanted}.")
+
+    def find(
+        self, frame_bgr: np.ndarray, speed: str | Speed = DEFAULT_SPEED, min_score: float = 0.3
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The faces of a frame, likeliest first.
+
+        Args:
+            frame_bgr: (h, w, 3) uint8 of any size.
+            speed: a key of ``SPEEDS``, or one that is not among them.
+            min_score: how likely a face must be, 0..1.
+
+        Returns:
+            ``xyxy`` (n, 4) float32 in pixels of the frame and inside it, ``face_score`` (n,) in 0..1, and the
+            probability of each of ``CLASS_NAMES`` (n, 3).
+        """
+        how = _speed(speed)
+        scale, offset = self._center_calibration(how)
+        # decode wants the network's own score.
+        min_logit = np.log(max(min_score, 1e-6)) - np.log1p(-min(min_score, 1 - 1e-6))
+        own_min = float(sigmoid((min_logit - offset) / scale))
+        found = []
+        sides = _sides(max(frame_bgr.shape[:2]), how)
+        for look, side in enumerate(sides):
+            canvas, zoom = letterbox(frame_bgr, side)
+            center, log_edges, state = self._run(canvas, look)
+            xyxy, logit, states = decode(center[..., 0], log_edges, state, own_min)
+            least_px = MIN_NEAR_PX if side < how.long_side else 0
+            most_px = MAX_FAR_PX if side > how.long_side else MAX_SEEN_PX if side > min(sides) else np.inf
+            size_px = np.sqrt((xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1]))
+            kept = (size_px >= least_px) & (size_px <= most_px)
+            found.append((xyxy[kept] / zoom, logit[kept], states[kept]))
+        xyxy, logit, states = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        if len(found) > 1:
+            order = np.argsort(-logit, kind="stable")
+            kept = order[suppress(xyxy[order], MAX_OVERLAP)]
+            xyxy, logit, states = xyxy[kept], logit[kept], states[kept]
+        states = states / self.card.calibration["temperature"] + self._state_offsets
+        return clip_boxes(xyxy, frame_bgr.shape[1::-1]), sigmoid(scale * logit + offset), softmax(states)
+
+    def center_map(self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED) -> np.ndarray:
+        """How much each place of a frame looks like the centre of a face.
+
+        Returns:
+            (h', w') float32 in 0..1: a cell for every 4 pixels of the frame as the network sees it.
+        """
+        how = _speed(speed)
+        canvas, zoom = letterbox(frame_bgr, max(_sides(max(frame_bgr.shape[:2]), how)))
+        center, _, _ = self._run(canvas, 0)
+        height, width = (max(1, round(n * zoom / STRIDE)) for n in frame_bgr.shape[:2])
+        scale, offset = self._center_calibration(how)
+        return sigmoid(scale * center[:height, :width, 0] + offset)
+
+    def _center_calibration(self, how: Speed) -> tuple[float, float]:
+        calibration = self.card.calibration
+        by_speed = {SPEEDS[name]: pair for name, pair in calibration.get("centers", {}).items() if name in SPEEDS}
+        return tuple(by_speed.get(how, (calibration["center_scale"], calibration["center_offset"])))
+
+    def _run(self, canvas_rgb: np.ndarray, look: int) -> list[np.ndarray]:
+        """Centre (h, w, 1), log edges (h, w, 4) and states (h, w, 3): told apart by their channels."""
+        with self._lock:
+            maps = self._networks[look](canvas_rgb[None])
+        return sorted((m[0] for m in maps), key=lambda m: (1, 4, len(CLASS_NAMES)).index(m.shape[-1]))
+
+
+def _speed(speed: str | Speed) -> Speed:
+    if not isinstance(speed, Speed) and speed not in SPEEDS:
+        raise ValueError(f"Speed is {speed!r}; possible are {', '.join(SPEEDS)}.")
+    return speed if isinstance(speed, Speed) else SPEEDS[speed]
+
+
+def _sides(longer_side: int, how: Speed) -> list[int]:
+    """The longer sides that a frame of such a longer side is looked at with; the first is the main one."""
+    far = min(how.far_side, round(ENLARGED * longer_side))
+    return [how.long_side, *how.near_sides, *([far] if far > 1.2 * how.long_side else [])]
+
+
+def tiny_px(frame_bgr: np.ndarray, speed: str | Speed) -> float:
+    """The shorter side, in pixels of a frame, under which a box is tiny: as small to the network as 16 px of 800."""
+    how = _speed(speed)
+
+    def zoom(longer_side: int) -> float:
+        return max(_sides(longer_side, how)) / longer_side
+
+    return TINY_PX * max(1.0, zoom(TINY_UP_TO) / zoom(max(frame_bgr.shape[:2])))
+
+
+def load_detector(
+    name: str = DEFAULT_DETECTOR, folder: Path | str = MODELS_DIR, num_threads: int | None = None
+) -> MaskDetector:
+    """Load a model of ``models/`` by name.
+
+    Raises:
+        ModelError: there is no such model, it is no detector, or its file is not the one its card describes.
+    """
+    return MaskDetector(*checked_model(name, "detector", folder), num_threads)

@@ -1,0 +1,66 @@
+"""From the centre-point network's maps to faces: peaks, boxes, states, all in vectorised NumPy."""
+
+import cv2
+import numpy as np
+
+from core.vision.boxes import overlaps
+
+STRIDE = 4
+
+
+"""Pixels of the network's input per cell of its maps."""
+
+
+MAX_FACES = 500
+
+
+MAX_OVERLAP = 0.5
+
+
+"""Of two boxes that overlap more than this, the less likely one is dropped."""
+
+
+def decode(
+    center: np.ndarray, log_edges: np.ndarray, state: np.ndarray, min_score: float, max_faces: int = MAX_FACES
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Faces from the maps of one picture.
+
+    Args:
+        center: (h, w) logit of a face's centre.
+        log_edges: (h, w, 4) logarithm of the distances from a cell's middle to left, upper, right and lower edge, in
+            cells.
+        state: (h, w, 3) logits of ``CLASS_NAMES``.
+        min_score: least probability of a centre, 0..1.
+        max_faces: only this many of the likeliest are kept.
+
+    Returns:
+        (n, 4) float32 boxes in pixels of the network's input, (n,) float32 logit of the centre, and (n, 3) float32
+        state logits; likeliest face first.
+    """
+    center = np.ascontiguousarray(center, np.float32)
+    min_logit = np.log(max(min_score, 1e-6)) - np.log1p(-min(min_score, 1 - 1e-6))
+    # A peak is as high as everything around it (Zhou et al. 2019).
+    rows, columns = np.nonzero((center >= cv2.dilate(center, np.ones((3, 3)))) & (center >= min_logit))
+    logit = center[rows, columns]
+    order = np.argsort(-logit, kind="stable")[:max_faces]
+    rows, columns, logit = rows[order], columns[order], logit[order]
+    left, top, right, bottom = np.exp(np.minimum(log_edges[rows, columns].astype(np.float32), 6)).T
+    x, y = columns + np.float32(0.5), rows + np.float32(0.5)
+    xyxy = np.stack([x - left, y - top, x + right, y + bottom], axis=1) * STRIDE
+    kept = suppress(xyxy, MAX_OVERLAP)
+    return xyxy[kept].astype(np.float32), logit[kept], state[rows, columns].astype(np.float32)[kept]
+
+
+def suppress(xyxy: np.ndarray, max_overlap: float) -> np.ndarray:
+    """Places of the boxes (n, 4), best first, that no better kept box overlaps by more than ``max_overlap``."""
+    iou = overlaps(xyxy, xyxy)
+    kept = []
+    for i in range(len(iou)):
+        if not (iou[i, kept] > max_overlap).any():
+            kept.append(i)
+    return np.array(kept, int)
+
+
+def sigmoid(logit: np.ndarray) -> np.ndarray:
+    """Probability of a logit, float32."""
+    return (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).astype(np.float32)

@@ -1,0 +1,185 @@
+"""The card beside every model: what one must know to run it, and what it was trained on and scored."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.io import write_json
+from core.vision.classes import CLASS_NAMES, is_class_name
+
+"""Where models and what is known of them live; the variable is for servers whose copy of the app cannot be written."""
+
+
+MAX_CLASSES = 500
+
+
+OUTPUTS = {"classifier": ("logits", "probabilities"), "detector": ("centers",)}
+
+
+"""What a model can give, by its kind."""
+
+
+USES = ("photo", "live")
+
+
+class ModelError(ValueError):
+    """A model or its card cannot be used; the message says which file and what to do, in one sentence."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What training writes and the app reads. Every field that can go wrong between the two is here."""
+
+    name: str
+    file: str
+    """Name of the LiteRT file in the card's folder."""
+    sha256: str
+    classes: tuple[str, ...]
+    """Names in the order of the model's outputs. Detector: exactly ``CLASS_NAMES``; classifier: any."""
+    input_size: int
+    """Side of the square input in pixels."""
+    margin: float
+    """Share of a face's longer side that the crop adds on every side."""
+    output: str
+    """Classifier: ``logits`` (softmax still to be taken) or ``probabilities``. Detector: ``centers``, three maps."""
+    kind: str = "classifier"
+    """``classifier`` judges one face, ``detector`` finds and judges all faces of a picture."""
+    face_scores: dict = field(default_factory=dict)
+    """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``): one number, or, since who
+    looks more often finds more, one by speed. ``shown_from`` reads both."""
+    tiny_face_scores: dict = field(default_factory=dict)
+    """Detector: the same for boxes under 16 px, of which far more show no face; empty: no other than for all."""
+    calibration: dict = field(default_factory=dict)
+    """Detector: ``center_scale`` and ``center_offset`` make its centre logits probabilities, ``temperature`` divides
+    its state logits, ``state_offsets`` are added to them. ``centers`` may hold scale and offset for a speed by its
+    name: who looks more often finds more, real faces and others."""
+    color_order: str = "RGB"
+    scaling: str = "inside the model; pixels go in as 0..255"
+    precision: str = "int8"
+    data: list = field(default_factory=list)
+    """One entry per data set: name, counts per class and split."""
+    training: dict = field(default_factory=dict)
+    """The settings of the training run."""
+    scores: dict = field(default_factory=dict)
+    date: str = ""
+    versions: dict = field(default_factory=dict)
+    limits: str = ""
+    failures: list = field(default_factory=list)
+    """What it gets wrong, in words, one sentence each."""
+
+    def save(self, path: Path | str) -> None:
+        """Write the card as JSON."""
+        write_json(path, dataclasses.asdict(self))
+
+
+def faces_by_part(card: ModelCard) -> list[dict]:
+    """What a model learnt from and was tested on: a row per data set and part: ``data``, ``part`` and the counts."""
+    return [
+        {"data": entry["name"], "part": part, **counts}
+        for entry in card.data
+        for part, counts in (entry.get("faces") or {}).items()
+        if any(counts.values())
+    ]
+
+
+def score_rows(card: ModelCard) -> list[dict]:
+    """What the training measured, for people: a row per part of the data, shares in 0..1 or ``None``.
+
+    A classifier's figures are those of the exported file, which is the one that runs.
+    """
+    own = "kept from training, near copies too" if card.scores.get("split") == "grouped" else "kept from training"
+    parts = {"test": f"a part of its own data, {own}", "held_out": "photos that were held out as a whole"}
+    columns = {"images": "Faces", "accuracy": "Right", "balanced_accuracy": "Right, mean of the classes"}
+    columns["expected_calibration_error"] = "Probability off by"
+    rows = []
+    for part, title in parts.items():
+        figures = next((found for key in (f"{part}_exported", part) if (found := _figures(card.scores, key))), None)
+        if figures:
+            rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
+    columns = {"faces": "Faces", "found": "Found", "found_and_right": "Found and right"}
+    columns["false_alarms_per_photo"] = "False alarms a photo"
+    for use in USES:
+        by_speed = _figures(_figures(card.scores, "validation"), use)
+        # Cards of old trainings have the figures of one speed only.
+        for speed, figures in (by_speed if "faces" not in by_speed else {"": by_speed}).items():
+            title = f"photos kept from training, settings for {use}" + (f", {speed}" if speed else "")
+            rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
+    return rows
+
+
+def _figures(scores: dict, key: str) -> dict:
+    """Figures of at least one face; cards of old or foreign trainings may have none."""
+    figures = scores.get(key)
+    return figures if isinstance(figures, dict) and (figures.get("images", 1) or 0) > 0 else {}
+
+
+def shown_from(face_scores: dict, use: str, speed: str) -> float:
+    """How likely a face must be to be shown, 0..1, from a card's ``face_scores``; 0 for a use that is not there.
+
+    For a speed that a table does not name, its highest number holds.
+    """
+    score = face_scores.get(use, 0.0)
+    return float(score.get(speed, max(score.values())) if isinstance(score, dict) else score)
+
+
+def load_card(path: Path | str) -> ModelCard:
+    """Read and check a card.
+
+    Raises:
+        ModelError: the file is missing, is no card, or asks for something this app cannot do.
+    """
+    path = Path(path)
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        known = {f.name for f in dataclasses.fields(ModelCard)}
+        card = ModelCard(**{key: value for key, value in raw.items() if key in known})
+    except FileNotFoundError:
+        raise ModelError(
+            f"There is no model card {path}; train one with `python -m train.classifier` or restore `models/`."
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError) as error:
+        raise ModelError(f"{path} is not a model card ({error}); restore it or train the model again.") from None
+    texts = (card.name, card.file, card.sha256, card.output, card.color_order, card.kind)
+    if not all(isinstance(text, str) for text in texts):
+        raise ModelError(f"{path} is not a model card (a name, file or kind is no text); restore it or train again.")
+    good = isinstance(card.classes, list) and all(is_class_name(name) for name in card.classes)
+    if not good or not 0 < len(set(card.classes)) == len(card.classes) <= MAX_CLASSES:
+        raise ModelError(
+            f"{path} names the classes {str(card.classes)[:200]}; needed is a list of short, different names."
+        )
+    if Path(card.file).name != card.file:
+        raise ModelError(f"{path} names the file {card.file!r}; it must lie in the card's own folder.")
+    if card.kind not in OUTPUTS:
+        raise ModelError(f"{path} describes a {card.kind!r}; this app knows {' and '.join(OUTPUTS)}.")
+    if card.output not in OUTPUTS[card.kind] or card.color_order != "RGB":
+        raise ModelError(
+            f"{path} says output {card.output!r}, colour order {card.color_order!r}; "
+            f"possible are {' or '.join(OUTPUTS[card.kind])}, and RGB."
+        )
+    numbers = isinstance(card.input_size, int) and isinstance(card.margin, int | float)
+    if not (numbers and 32 <= card.input_size <= 1024 and 0 <= card.margin <= 1):
+        raise ModelError(f"{path} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
+    if card.kind == "detector":
+        wanted = {("face_scores", use) for use in USES}
+        wanted |= {("tiny_face_scores", use) for use in USES if card.tiny_face_scores}
+        wanted |= {("calibration", name) for name in ("center_scale", "center_offset", "temperature")}
+        for table, name in sorted(wanted):
+            value = getattr(card, table)
+            number = value.get(name) if isinstance(value, dict) else None
+            by_speed = list(number.values()) if table.endswith("face_scores") and isinstance(number, dict) else [number]
+            if not by_speed or not all(isinstance(n, int | float) for n in by_speed):
+                raise ModelError(f"{path} has no number {name!r} in {table!r}; restore it or train the model again.")
+        centers = card.calibration.get("centers", {})
+        pairs = list(centers.values()) if isinstance(centers, dict) else [None]
+        if not all(isinstance(p, list) and len(p) == 2 and all(isinstance(n, int | float) for n in p) for p in pairs):
+            raise ModelError(f"{path} needs two numbers by speed in 'centers'; restore it or train the model again.")
+        if tuple(card.classes) != CLASS_NAMES or card.calibration["temperature"] <= 0:
+            raise ModelError(f"{path} is no detector's card: all three classes and a temperature above 0 are needed.")
+    return dataclasses.replace(card, classes=tuple(card.classes))
+
+
+def file_sha256(path: Path | str) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,0 +1,58 @@
+"""Detections as a table: rows for the screen, CSV and JSON for download."""
+
+import csv
+import io
+import json
+
+import supervision as sv
+
+from core.vision.detections import CLASS_NAME, FACE_SCORE, PREDICTED
+
+UNKNOWN = "unknown"
+
+
+"""Stands in the column ``verdict`` of a face without a prediction; ``probability`` is that of its likeliest class."""
+
+
+COLUMNS = ("photo", "face", "verdict", "probability", "face_score", "x1", "y1", "x2", "y2", "width_px", "height_px")
+
+
+def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
+    """One dictionary per face with the keys ``COLUMNS``; ``face`` counts from 1, boxes are in pixels of the photo."""
+    rows = []
+    for i in range(len(detections)):
+        x1, y1, x2, y2 = (round(float(v), 1) for v in detections.xyxy[i])
+        values = (
+            photo,
+            i + 1,
+            str(detections.data[CLASS_NAME][i]) if detections.data[PREDICTED][i] else UNKNOWN,
+            round(float(detections.confidence[i]), 4),
+            round(float(detections.data[FACE_SCORE][i]), 4),
+            x1,
+            y1,
+            x2,
+            y2,
+            round(x2 - x1, 1),
+            round(y2 - y1, 1),
+        )
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    return rows
+
+
+def rows_to_csv(rows: list[dict]) -> str:
+    """The rows as CSV with a header line; no name of a photo or a class can start a formula in a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(row | {column: _as_text(row[column]) for column in ("photo", "verdict")})
+    return text.getvalue()
+
+
+def _as_text(name: str) -> str:
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+
+
+def rows_to_json(rows: list[dict]) -> str:
+    """The rows as a JSON array."""
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""What visitors see. The only package that imports Streamlit."""

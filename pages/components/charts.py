@@ -1,0 +1,418 @@
+"""Every plotly figure. Imported where a chart is shown, so that nothing waits for plotly."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.vision.classes import CLASS_STYLES, WITH_MASK, styles_of
+
+
+def share_over_time(share_by_second: tuple[tuple[float, float | None], ...]) -> go.Figure:
+    """Share of faces with a mask, as a line up to now; it breaks off where no face was seen.
+
+    Args:
+        share_by_second: seconds ago, and share in 0..1 or ``None``; as in ``core.vision.stats.LiveSnapshot``.
+    """
+    figure = go.Figure(
+        go.Scatter(
+            x=[-ago for ago, _ in share_by_second],
+            y=[None if share is None else 100 * share for _, share in share_by_second],
+            mode="lines",
+            line={"color": CLASS_STYLES[WITH_MASK].color_hex, "width": 3},
+            hovertemplate="%{y:.0f}% with a mask<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=220,
+        margin={"l": 0, "r": 0, "t": 30, "b": 0},
+        title={"text": "Faces with a mask, per cent", "font": {"size": 14}},
+        xaxis={"title": "seconds ago", "range": [-120, 0], "tickvals": [-120, -90, -60, -30, 0], "fixedrange": True,
+               "ticktext": ["120", "90", "60", "30", "now"]},
+        yaxis={"range": [-3, 103], "fixedrange": True},
+        uirevision="keep",
+    )  # fmt: skip
+    return figure
+
+
+def found_and_right(names: list[str], shares: list[float]) -> go.Figure:
+    """Share of the faces that each method finds and judges right, as bars; shares in 0..1, best on top."""
+    order = sorted(range(len(names)), key=lambda i: shares[i])
+    figure = go.Figure(
+        go.Bar(
+            x=[100 * shares[i] for i in order],
+            y=[names[i] for i in order],
+            orientation="h",
+            text=[f"{shares[i]:.0%}" for i in order],
+            marker={"color": CLASS_STYLES[WITH_MASK].color_hex},
+            hovertemplate="%{y}: %{x:.1f}%<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=80 + 42 * len(names),
+        margin={"l": 0, "r": 0, "t": 30, "b": 0},
+        title={"text": "Faces found and judged right, per cent", "font": {"size": 14}},
+        xaxis={"range": [0, 103], "fixedrange": True},
+        yaxis={"fixedrange": True},
+    )
+    return figure
+
+
+def times_by_faces(name: str, times_ms: dict[int, float]) -> go.Figure:
+    """Milliseconds per webcam picture by the number of faces in it, as bars."""
+    figure = go.Figure(
+        go.Bar(
+            x=[f"{faces} face" + "s" * (faces != 1) for faces in times_ms],
+            y=list(times_ms.values()),
+            text=[f"{ms:.1f} ms" for ms in times_ms.values()],
+            marker={"color": CLASS_STYLES[WITH_MASK].color_hex},
+            hovertemplate="%{x}: %{y:.1f} ms<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=260,
+        margin={"l": 0, "r": 0, "t": 30, "b": 0},
+        title={"text": f"{name}: milliseconds for a picture of 640 × 480 pixels", "font": {"size": 14}},
+        xaxis={"fixedrange": True},
+        yaxis={"rangemode": "tozero", "fixedrange": True},
+    )
+    return figure
+
+
+BAR = CLASS_STYLES[WITH_MASK].color_hex
+
+
+SIZE_EDGES = (1, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 4000, 100_000)
+
+
+FACE_EDGES = (1, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 100_000)
+
+
+BRIGHTNESS_EDGES = tuple(i / 10 for i in range(11))
+
+
+# Of the parts of a data set; they differ in lightness too.
+PART_COLORS = {"train": "#4f5d57", "val": "#e69f00", "test": "#56b4e9", "": BAR}
+
+
+PART_TITLES = {"train": "Training", "val": "Checks while training", "test": "Test", "": "Not divided"}
+
+
+def class_counts(counts: Mapping[tuple[str, str], int], words: Mapping[str, str]) -> go.Figure:
+    """Faces per class, one colour per part of the set.
+
+    Args:
+        counts: faces by class name and part (a key of ``PART_TITLES``).
+        words: class names in the order of the bars, and what each is called.
+    """
+    figure = go.Figure()
+    for part in (part for part in PART_TITLES if any(count and key[1] == part for key, count in counts.items())):
+        values = [counts.get((name, part), 0) for name in words]
+        figure.add_bar(
+            x=values,
+            y=list(words.values()),
+            orientation="h",
+            name=PART_TITLES[part],
+            marker={"color": PART_COLORS[part]},
+            customdata=[[name, part] for name in words],
+            text=[f"{value:,}" if value else "" for value in values],
+            textposition="auto",
+            hovertemplate=f"%{{y}}, {PART_TITLES[part].lower()}: %{{x:,}}<extra></extra>",
+        )
+    _lay_out_bars(figure, "Labels per class", max(240, 110 + 34 * len(words)))
+    figure.update_layout(
+        barmode="stack",
+        showlegend=len(figure.data) > 1,
+        legend={"orientation": "h", "y": -0.15},
+        yaxis={"autorange": "reversed", "fixedrange": True},
+    )
+    return figure
+
+
+def histogram(title: str, values: np.ndarray, edges: Sequence[float], unit: str = "px") -> go.Figure:
+    """How many of the values lie between one edge and the next; bars at both ends that are empty are left out.
+
+    Args:
+        title: what is counted.
+        values: (n,) numbers.
+        edges: rising, one more than bars; each bar holds its lower edge and not its upper one, the last one both.
+        unit: ``px``, or ``%`` for shares in 0..1 shown as per cent.
+    """
+    counts = np.histogram(values, np.array(edges, float))[0]
+    filled = np.flatnonzero(counts)
+    places = range(filled[0], filled[-1] + 1) if len(filled) else range(0)
+    factor = 100 if unit == "%" else 1
+    figure = go.Figure(
+        go.Bar(
+            # Only where a bar begins: whole ranges would not fit side by side.
+            x=[f"{factor * edges[i]:.0f}" for i in places],
+            y=[int(counts[i]) for i in places],
+            marker={"color": BAR},
+            # A filter's ends are both included: the upper one is the last number below the edge.
+            customdata=[[edges[i], float(_last_of(edges, i))] for i in places],
+            hovertext=[_range_text(edges[i], edges[i + 1], unit) for i in places],
+            hovertemplate="%{hovertext}: %{y:,}<extra></extra>",
+        )
+    )
+    _lay_out_bars(figure, title, 240)
+    axis = {"text": f"{unit} and more, up to the next bar", "standoff": 4, "font": {"size": 12}}
+    figure.update_layout(xaxis={"type": "category", "tickangle": 0, "fixedrange": True, "title": axis})
+    return figure
+
+
+def group_sizes(sizes: np.ndarray) -> go.Figure:
+    """Pictures without a near copy, with one, and with more.
+
+    Args:
+        sizes: (n,) int, for each picture how many there are in its group, itself included.
+    """
+    bars = {"alone": (1, 1), "pairs": (2, 2), "threes": (3, 3), "4 to 9 alike": (4, 9), "10 and more": (10, 10**9)}
+    counts = {name: int(((sizes >= low) & (sizes <= high)).sum()) for name, (low, high) in bars.items()}
+    figure = go.Figure(
+        go.Bar(
+            x=list(counts),
+            y=list(counts.values()),
+            marker={"color": BAR},
+            customdata=[list(limits) for limits in bars.values()],
+            hovertemplate="%{x}: %{y:,} pictures<extra></extra>",
+        )
+    )
+    _lay_out_bars(figure, "Near copies: pictures that come", 240)
+    figure.update_layout(xaxis={"type": "category", "fixedrange": True})
+    return figure
+
+
+def clicked(selection: Mapping | None) -> list | None:
+    """``customdata`` of the bar that was clicked, from what Streamlit keeps of a chart; ``None`` if none was."""
+    points = ((selection or {}).get("selection") or {}).get("points") or []
+    custom = points[0].get("customdata") if points else None
+    return list(custom.values()) if isinstance(custom, Mapping) else custom
+
+
+def _last_of(edges: Sequence[float], place: int) -> float:
+    return edges[place + 1] if place + 2 == len(edges) else np.nextafter(edges[place + 1], 0)
+
+
+def _range_text(low: float, high: float, unit: str) -> str:
+    if unit == "%":
+        return f"{100 * low:.0f} to {100 * high:.0f}%"
+    return f"from {low:g} {unit}" if high >= 100_000 else f"{low:g} to {high - 1:g} {unit}"
+
+
+def _lay_out_bars(figure: go.Figure, title: str, height: int) -> None:
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 0, "t": 34, "b": 0},
+        title={"text": title, "font": {"size": 14}},
+        xaxis={"fixedrange": True},
+        yaxis={"fixedrange": True},
+        bargap=0.12,
+        dragmode=False,
+    )
+
+
+TRAINING, VALIDATION = "#0072b2", "#d55e00"
+
+
+# Okabe and Ito: told apart with every kind of colour vision; lines that share a colour differ in their dashes.
+RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+QUANTITIES = {"loss": "Loss (lower is better)", "accuracy": "Judged right, per cent"}
+
+
+BINS = 10
+
+
+def learning_curve(
+    quantity: str, steps: Sequence[dict], metrics: Sequence[dict], epochs: int, fine_tune_from: int | None = None
+) -> go.Figure:
+    """Loss or accuracy over the epochs: training as a smooth line, validation as a point per epoch.
+
+    Args:
+        quantity: ``loss`` or ``accuracy``.
+        steps: points within the epochs, as in ``steps.jsonl``; without any, training too has a point per epoch.
+        metrics: a line per finished epoch, as in ``metrics.jsonl``.
+        epochs: how many there will be; 0 if unknown.
+        fine_tune_from: the epoch after which the last blocks of the base learn too.
+    """
+    figure = go.Figure()
+    training = _points(steps, quantity) or _points(metrics, quantity)
+    validation = _points(metrics, f"val_{quantity}")
+    scale = 100 if quantity == "accuracy" else 1
+    for name, points, color, mode in (
+        ("Training", training, TRAINING, "lines" if len(training) > 1 else "markers"),
+        ("Validation", validation, VALIDATION, "lines+markers"),
+    ):
+        if points:
+            figure.add_scatter(
+                x=[x for x, _ in points],
+                y=[scale * y for _, y in points],
+                name=name,
+                mode=mode,
+                line={"color": color, "width": 2, "dash": "solid" if name == "Training" else "dot"},
+                marker={"color": color, "size": 7, "symbol": "circle" if name == "Training" else "diamond"},
+                hovertemplate=f"{name}, epoch %{{x:.1f}}: %{{y:.{1 if scale == 100 else 3}f}}<extra></extra>",
+            )
+    if fine_tune_from and any(x > fine_tune_from for x, _ in training):
+        figure.add_vline(x=fine_tune_from, line={"color": "#8a8a8a", "dash": "dash", "width": 1})
+        figure.add_annotation(x=fine_tune_from, y=1, yref="paper", text="last blocks learn too", showarrow=False,
+                              xanchor="left", yanchor="bottom", font={"size": 11})  # fmt: skip
+    last = max([epochs, *(x for x, _ in (*training, *validation))])
+    _lay_out(figure, QUANTITIES[quantity], 300)
+    figure.update_xaxes(title="epoch", range=[0, max(1, last) * 1.02])
+    figure.update_layout(showlegend=True, uirevision="keep")
+    return figure
+
+
+def curves_together(quantity: str, runs: Sequence[tuple[str, Sequence[dict]]]) -> go.Figure:
+    """Validation curves of several runs over each other; training's where a run has no validation.
+
+    Args:
+        quantity: ``loss`` or ``accuracy``.
+        runs: name and lines of ``metrics.jsonl`` of each.
+    """
+    figure = go.Figure()
+    scale = 100 if quantity == "accuracy" else 1
+    for i, (name, metrics) in enumerate(runs):
+        points = _points(metrics, f"val_{quantity}")
+        of = "validation" if points else "training"
+        points = points or _points(metrics, quantity)
+        figure.add_scatter(
+            x=[x for x, _ in points],
+            y=[scale * y for _, y in points],
+            name=f"{_text(name)} ({of})",
+            mode="lines+markers",
+            line={"color": RUN_COLORS[i % len(RUN_COLORS)], "dash": DASHES[i // len(RUN_COLORS) % len(DASHES)]},
+            marker={"size": 5},
+        )
+    _lay_out(figure, QUANTITIES[quantity], 320)
+    figure.update_xaxes(title="epoch", rangemode="tozero")
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def confusion(matrix: Sequence[Sequence[int]], classes: tuple[str, ...]) -> go.Figure:
+    """How many faces of each class were judged as which; rows are the truth, colours the share of a row."""
+    counts = np.asarray(matrix, float).reshape(len(classes), len(classes))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    words = [_text(style.words) for style in styles_of(classes)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=words,
+            y=words,
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, "#f4f7f6"], [1, "#007a52"]],
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            customdata=counts,
+            hovertemplate="%{y}, judged %{x}: %{customdata:.0f} (%{z:.1%} of the row)<extra></extra>",
+        )
+    )
+    if len(classes) <= 20:  # more numbers than that cannot be read
+        for i, row in enumerate(counts):
+            for j, count in enumerate(row):
+                dark = shares[i, j] > 0.5
+                figure.add_annotation(x=j, y=i, text=f"{count:,.0f}", showarrow=False,
+                                      font={"size": 15, "color": "#ffffff" if dark else "#1a1a1a"})  # fmt: skip
+    _lay_out(figure, "What was judged as what (faces)", max(260, 110 + 46 * len(classes)))
+    figure.update_xaxes(title="verdict", type="category")
+    figure.update_yaxes(title="truth", autorange="reversed", type="category")
+    return figure
+
+
+def calibration(confidence: np.ndarray, right: np.ndarray) -> go.Figure:
+    """How often verdicts of each stated probability are right; on the diagonal, 80 % means 80 %.
+
+    Args:
+        confidence: (n,) in 0..1, of the verdict.
+        right: (n,) bool.
+    """
+    bins = np.minimum((np.asarray(confidence) * BINS).astype(int), BINS - 1)
+    used = [b for b in range(BINS) if (bins == b).any()]
+    stated = [100 * float(confidence[bins == b].mean()) for b in used]
+    true = [100 * float(right[bins == b].mean()) for b in used]
+    counts = [int((bins == b).sum()) for b in used]
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", name="as it should be",
+                       line={"color": "#8a8a8a", "dash": "dash"})  # fmt: skip
+    figure.add_scatter(
+        x=stated,
+        y=true,
+        mode="lines+markers",
+        name="this model",
+        line={"color": TRAINING},
+        cliponaxis=False,
+        marker={"size": [6 + 14 * (count / max(counts, default=1)) ** 0.5 for count in counts]},
+        customdata=counts,
+        hovertemplate="stated %{x:.0f}%, right %{y:.0f}% of %{customdata} faces<extra></extra>",
+    )
+    _lay_out(figure, "Stated and true probability, per cent", 320)
+    figure.update_xaxes(title="the model says", range=[min([45, *stated]) - 3, 103])
+    figure.update_yaxes(title="it is right", range=[-3, 103])
+    return figure
+
+
+def precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> go.Figure:
+    """Precision against recall for every class, over all thresholds.
+
+    Args:
+        labels: (n,) int into ``classes``.
+        probabilities: (n, k) in 0..1.
+        classes: k names; those that do not occur have no curve.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    figure = go.Figure()
+    for k, style in enumerate(styles_of(classes)):
+        truth = labels == k
+        if not truth.any() or truth.all():
+            continue
+        precision, recall, _ = precision_recall_curve(truth, probabilities[:, k])
+        area = average_precision_score(truth, probabilities[:, k])
+        figure.add_scatter(
+            x=100 * recall,
+            y=100 * precision,
+            mode="lines",
+            name=f"{_text(style.words)} ({area:.3f})",
+            line={"color": style.color_hex, "width": 2, "dash": DASHES[k % len(DASHES)], "shape": "hv"},
+            hovertemplate="%{x:.0f}% of them found, %{y:.1f}% of the finds right<extra></extra>",
+        )
+    _lay_out(figure, "Precision and recall, per cent (area)", 320)
+    figure.update_xaxes(title="recall: of the faces of a class, how many are found", range=[0, 103])
+    figure.update_yaxes(title="precision", range=[-3, 103])
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def _points(lines: Sequence[dict], name: str) -> list[tuple[float, float]]:
+    """(epoch, value) of the lines that have a finite value of that name."""
+    values = [(line.get("epoch"), line.get(name)) for line in lines]
+    return [
+        (float(x), float(y))
+        for x, y in values
+        if isinstance(x, int | float) and isinstance(y, int | float) and np.isfinite([x, y]).all()
+    ]
+
+
+def _text(words: str) -> str:
+    """Text from outside without any meaning in plotly, which reads some HTML."""
+    return words.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _lay_out(figure: go.Figure, title: str, height: int) -> None:
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 0, "t": 36, "b": 0},
+        title={"text": title, "font": {"size": 14}},
+        legend={"orientation": "h", "y": -0.25},
+        showlegend=False,
+    )
+    figure.update_xaxes(fixedrange=True)
+    figure.update_yaxes(fixedrange=True)

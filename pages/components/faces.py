@@ -1,0 +1,139 @@
+"""Detected faces on a page: counters, table, explanation."""
+
+import base64
+
+import numpy as np
+import streamlit as st
+import supervision as sv
+
+from core.vision.annotate import percentage
+from core.vision.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, style_of, vocabulary
+from core.vision.classifier import DEFAULT_CLASSIFIER
+from core.vision.crops import crop_faces
+from core.vision.detections import classes_of, face_styles
+from core.vision.explain import FaceExplainer, load_explainer, overlay_relevance
+from core.vision.images import encode_image
+from core.vision.model_card import ModelError
+from core.vision.pipeline import PIPELINES, Method, Pipeline, method_version
+from core.vision.stats import FrameStats, describe_hidden
+from pages.components.messages import plain
+from pages.components.state import set_kept
+
+CROP_SIDE = 72
+
+
+# More rows than this make a page slow and help nobody; the downloads have them all.
+MAX_ROWS_WITH_CROPS = 300
+
+
+# More counters than this make a page restless: then only those of classes that are seen are shown.
+MAX_COUNTERS = 8
+
+
+def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: bool = False) -> None:
+    """How many faces the limit hides, and a button that takes the limit away.
+
+    Args:
+        page: as for ``settings_form``.
+        stats: what was counted with that limit.
+        min_face_px: the limit, in pixels.
+        narrow: make every sentence take two lines in a column, so that nothing below moves when another one comes.
+    """
+    if narrow:
+        words, button = st.columns([3, 2], vertical_alignment="center")
+        words.caption(plain(describe_hidden(stats, min_face_px)))
+    else:
+        button = st.container(horizontal=True, vertical_alignment="center")
+        button.markdown(plain(describe_hidden(stats, min_face_px)), width="content")
+    key, name = f"{page}_show_hidden", f"{page}_min_face"
+    if button.button("Show them", key=key, disabled=not stats.hidden, on_click=set_kept, args=(name, 0)):
+        st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
+
+
+def show_verdict_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 5) -> None:
+    """A number per class that the pipeline knows, of faces without a prediction, and the share with a mask.
+
+    Args:
+        stats: what was counted.
+        pipeline: what counted it.
+        mask_share: 0..1, or ``None`` if there is none.
+        a_row: how many numbers stand side by side.
+    """
+    spoken = vocabulary(pipeline.classes)
+    names = [name for name in spoken if name in pipeline.classes]
+    if len(names) > MAX_COUNTERS:
+        names = [name for name in names if stats.count(name)]
+        if names:
+            st.caption(f"{len(pipeline.classes)} classes are told apart; these are seen:")
+        elif not stats.faces and not stats.hidden:
+            st.caption("No face found.")
+    numbers = []
+    for name in names:
+        style = style_of(name, spoken)
+        numbers.append((f"{style.icon} {plain(style.words)}", str(stats.count(name))))
+    numbers.append((f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", str(stats.unknown)))
+    if CLASS_NAMES[WITH_MASK] in pipeline.classes:
+        numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}"))
+    for start in range(0, len(numbers), a_row):
+        for column, (label, value) in zip(st.columns(a_row), numbers[start : start + a_row], strict=False):
+            column.metric(label, value)
+
+
+def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
+    """A row per face: crop, verdict, probability, size."""
+    shown = detections[:MAX_ROWS_WITH_CROPS]
+    crops = crop_faces(frame_bgr, shown.xyxy, CROP_SIDE, 0.1)
+    rows, styles = [], face_styles(shown)
+    for i, (crop, style) in enumerate(zip(crops, styles, strict=True)):
+        width, height = shown.xyxy[i, 2:] - shown.xyxy[i, :2]
+        jpeg = base64.b64encode(encode_image(crop[..., ::-1])).decode()
+        rows.append(
+            {
+                "Face": f"data:image/jpeg;base64,{jpeg}",
+                "Verdict": f"{style.sign} {style.words}",
+                "Probability": "–" if style is NO_PREDICTION else percentage(shown.confidence[i]),
+                "Size": f"{width:.0f} × {height:.0f} px",
+            }
+        )
+    st.dataframe(
+        rows,
+        hide_index=True,
+        row_height=CROP_SIDE,
+        column_config={"Face": st.column_config.ImageColumn(width="small")},
+    )
+    if len(detections) > MAX_ROWS_WITH_CROPS:
+        st.caption(f"The first {MAX_ROWS_WITH_CROPS} of {len(detections)} faces; the downloads hold all.")
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def load_face_explainer(model: str, version: str) -> FaceExplainer:
+    """What says why a face is judged as it is, made once and shared; arguments as of ``load_pipeline``."""
+    return load_explainer(model)
+
+
+def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections, method: Method) -> None:
+    """On request, for one face: which parts of it speak for a mask and which against, if masks are the topic."""
+    if CLASS_NAMES[WITH_MASK] not in classes_of(detections) or not st.toggle("Why this verdict?", key="photo_reasons"):
+        return
+    has_classifier = PIPELINES[method.pipeline].model_kind == "classifier"
+    method = method if has_classifier else Method("classic", DEFAULT_CLASSIFIER)
+    place = 0
+    if len(detections) > 1:
+        place = st.selectbox("Face", range(len(detections)), format_func=lambda i: f"Face {i + 1}", key="photo_face")
+    try:
+        with st.spinner("Looking closely …"):
+            explainer = load_face_explainer(method.model, method_version(method))
+            explanation = explainer.explain(frame_bgr, detections.xyxy[place])
+    except ModelError as error:
+        st.error(plain(str(error)))
+        return
+    mask = explanation.probabilities[CLASS_NAMES[WITH_MASK]]
+    face, words = st.columns(2)
+    face.image(overlay_relevance(explanation), channels="BGR", width="stretch", alt="What speaks for and against")
+    who = "The classifier, which looks at this face alone,"
+    if not has_classifier:
+        who = "A second network, which looks at this face alone and knows only mask or no mask,"
+    words.markdown(
+        ":blue-background[Blue] speaks for a mask, :orange-background[orange] against. "
+        f"{who} gives {percentage(mask)} for a mask."
+    )

@@ -1,0 +1,130 @@
+"""The settings in the sidebar: method, model, speed and limits."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.registry.active import in_use
+from core.registry.store import list_models
+from core.vision.detector import SPEEDS
+from core.vision.haar import CASCADE_FILES, HaarSettings
+from core.vision.pipeline import PIPELINES, DetectionSettings, Method
+from pages.components.messages import plain
+from pages.components.resources import method_words
+from pages.components.state import kept
+
+
+def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, DetectionSettings]:
+    """The settings in the sidebar: method, model and speed, and the limits. Kept while pages change.
+
+    Method and model start from those in use on this server. A visitor may choose others, until the server's change.
+
+    Args:
+        page: whose speed and limits these are; method and model are the same on all pages.
+        defaults: speed and limits at first.
+    """
+    _follow_method_in_use()
+    now = in_use()
+    with st.sidebar:
+        st.subheader("Settings")
+        if now.problem:
+            st.warning(plain(now.problem))
+        name = st.selectbox(
+            "Method",
+            list(PIPELINES),
+            format_func=lambda key: PIPELINES[key].title,
+            **kept("pipeline", now.method.pipeline, PIPELINES),
+        )
+        spec = PIPELINES[name]
+        st.caption(spec.summary)
+        in_use_here = PIPELINES[now.method.pipeline].model_kind == spec.model_kind
+        model = now.method.model if in_use_here else spec.default_model
+        models = list_models(kind=spec.model_kind)
+        if len(models) > 1 and model in models:
+            model = st.selectbox("Model", models, **kept(f"{spec.model_kind}_model", model, models))
+        if Method(name, model) == now.method:
+            st.caption(":material/check: In use on this server.")
+        speed = defaults.speed
+        if spec.uses_speed:
+            speed = st.selectbox(
+                "Speed",
+                list(SPEEDS),
+                format_func=lambda key: SPEEDS[key].title,
+                **kept(f"{page}_speed", defaults.speed, SPEEDS),
+            )
+            st.caption(SPEEDS[speed].help)
+        confidence = st.slider(
+            "Lowest confidence",
+            *(50, 99),
+            format="%d%%",
+            help="A face that is less sure than this gets a ? in place of a result.",
+            **kept(f"{page}_confidence", round(100 * defaults.min_confidence)),
+        )
+        min_face = st.slider(
+            "Smallest face",
+            *(0, 200),
+            format="%d px",
+            help="Shorter side of a face in pixels of the picture. At 0 every face is shown.",
+            **kept(f"{page}_min_face", round(defaults.min_face_px)),
+        )
+        haar = _haar_form(page, defaults.haar) if spec.uses_haar else defaults.haar
+    settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, speed=speed)
+    return Method(name, model), settings
+
+
+def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
+    names = {"default": "Standard", "alt2": "Alternative"}
+    with st.expander("Advanced"):
+        return HaarSettings(
+            cascade=st.selectbox(
+                "Face finder",
+                list(CASCADE_FILES),
+                format_func=names.get,
+                help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
+                **kept(f"{page}_cascade", default.cascade, CASCADE_FILES),
+            ),
+            profile=st.checkbox(
+                "Look for faces from the side too",
+                help="Finds more faces and takes about three times as long.",
+                **kept(f"{page}_profile", default.profile),
+            ),
+            scale_factor=st.slider(
+                "Step between face sizes",
+                *(1.05, 1.5),
+                step=0.05,
+                help="`scaleFactor`: small steps find more faces and are slower.",
+                **kept(f"{page}_scale_factor", default.scale_factor),
+            ),
+            min_neighbors=st.slider(
+                "Agreement",
+                *(1, 10),
+                help="`minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
+                **kept(f"{page}_min_neighbors", default.min_neighbors),
+            ),
+            max_side=st.select_slider(
+                "Search size",
+                (320, 480, 640, 800, 1024, 1600),
+                format_func=lambda side: f"{side} px",
+                help="The picture's longer side is reduced to this for the search. Larger finds smaller faces.",
+                **kept(f"{page}_max_side", default.max_side),
+            ),
+            min_face_px=st.slider(
+                "Look for faces from",
+                *(16, 200),
+                format="%d px",
+                help="Smaller faces are not looked for. Higher is faster.",
+                **kept(f"{page}_haar_min_face", round(default.min_face_px)),
+            ),
+        )
+
+
+def _follow_method_in_use() -> None:
+    """Put the visitor's choice to the server's method at the first visit and whenever that has changed."""
+    now, seen = in_use(), st.session_state.get("settings_stamp")
+    if now.stamp == seen:
+        return
+    st.session_state["settings_stamp"] = now.stamp
+    st.session_state["kept_pipeline"] = now.method.pipeline
+    st.session_state[f"kept_{PIPELINES[now.method.pipeline].model_kind}_model"] = now.method.model
+    if seen is not None:
+        st.toast(f"Now in use on this server: {method_words(now.method)}.", icon=":material/swap_horiz:")

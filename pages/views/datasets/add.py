@@ -1,0 +1,122 @@
+"""Every way to get a data set, and how to be rid of one."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import PurePath
+
+import streamlit as st
+
+from core.config import allowed_dirs
+from core.datasets.importers import fetch_report_set, import_zip, make_demo_set
+from core.datasets.store import delete_dataset, link_folder
+from core.jobs import Jobs, JobStatus
+from pages.components.jobs import show_end_of_job
+from pages.components.messages import plain
+from pages.components.resources import server_jobs
+from pages.components.state import choose_set
+
+
+def add_forms(heading: str) -> None:
+    """Every way to get a data set."""
+    ways = ["Demonstration", "Upload", "The report's set", *(["Folder on the server"] if allowed_dirs() else [])]
+    way = st.segmented_control(heading, ways, default=ways[0], required=True, key="data_way")
+    if way == "Demonstration":
+        st.markdown("A few dozen pictures, made here from one portrait with drawn masks: enough to try everything.")
+        if st.button("Make the demonstration set", icon=":material/auto_awesome:", type="primary"):
+            start_import(server_jobs(), "Making the demonstration set", make_demo_set)
+    elif way == "The report's set":
+        st.markdown(
+            "1,376 pictures with and without masks that the student's report learnt from, fetched from GitHub "
+            "(prajnasb/observations). Every file is checked; what was fetched is kept if the connection breaks."
+        )
+        if st.button("Fetch the report's set", icon=":material/cloud_download:", type="primary"):
+            start_import(server_jobs(), "Fetching the report's set", fetch_report_set)
+    elif way == "Upload":
+        upload_form(lambda file, name: start_import(server_jobs(), f"Reading {name}", partial(import_zip, file, name)))
+    else:
+        folder_form([str(folder) for folder in allowed_dirs()], link_folder)
+
+
+def delete(name: str) -> None:
+    """Delete a data set; work on it is stopped."""
+    for kind in ("look", "judge"):
+        server_jobs().cancel(f"data:{kind}:{name}")
+    delete_dataset(name)
+
+
+def start_import(jobs: Jobs, title: str, work: Callable) -> None:
+    """Begin to make a data set; one at a time for the whole server."""
+    if jobs.start("data:import", title, work):
+        st.session_state["data_import"] = True
+        st.rerun()
+    st.warning("Another data set is being added; wait until it is there.")
+
+
+def show_import(jobs: Jobs, status: JobStatus | None) -> None:
+    """How the latest import ended, until somebody has read it; who began it gets to see its set."""
+    if status is None or status.state == "running":
+        return
+    message, button = st.columns([6, 1], vertical_alignment="center")
+    with message:
+        if status.state != "done":
+            show_end_of_job(status)
+        else:
+            result = status.result
+            if st.session_state.pop("data_import", False):
+                choose_set(result.dataset.name)
+            st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} pictures.")
+            for words, files in (("Cannot be read", result.broken), ("Passed over", result.ignored)):
+                if files:
+                    with st.expander(f"{words}: {len(files):,}"):
+                        st.dataframe([{"File": file} for file in files], hide_index=True)
+    button.button("Close", icon=":material/close:", on_click=jobs.forget, args=(status.key,))
+
+
+def upload_form(start: Callable) -> None:
+    """A zip and a name for it; ``start(file, name)`` gets both."""
+    file = st.file_uploader("A zip with pictures", "zip", key="data_zip")
+    st.caption(
+        "One folder per class with pictures in it, or pictures with boxes as Pascal VOC, YOLO or COCO. They are "
+        "kept on this server until the data set is deleted."
+    )
+    if file:
+        name = st.text_input("Name", PurePath(file.name).stem, max_chars=60, key=f"data_name_{file.file_id}")
+        if st.button("Add this data set", icon=":material/upload:", type="primary", disabled=not name.strip()):
+            start(file, name.strip())
+
+
+def folder_form(allowed: Sequence[str], link: Callable) -> None:
+    """A folder of the server that is used where it lies; ``link(folder, name)`` gets both."""
+    folder = st.text_input("Folder", placeholder=f"{allowed[0]}/pictures", key="data_folder")
+    st.caption(f"Below {plain(', '.join(allowed))}. Nothing is copied or changed.")
+    name = st.text_input("Name", PurePath(folder.strip()).name, max_chars=60, key=f"data_link_{folder}")
+    if st.button("Use this folder", icon=":material/link:", type="primary", disabled=not (folder and name)):
+        try:
+            dataset = link(folder.strip(), name.strip())
+        except ValueError as error:
+            st.error(plain(str(error)))
+        else:
+            choose_set(dataset.name)
+            st.rerun()
+
+
+def delete_button(dataset, delete: Callable[[str], None]) -> None:
+    """Deletes a data set after asking once more; of a linked one only the entry in the list."""
+    if told := st.session_state.pop("data_told", None):
+        st.toast(told)
+    with st.popover("Delete", icon=":material/delete:"):
+        if dataset.linked:
+            st.markdown("Takes this set out of the list. **The folder and its pictures stay**, repairs are lost.")
+        else:
+            st.markdown("Deletes **all pictures of this set** and its repairs from the server, for everybody.")
+        if st.button(f"Delete {plain(dataset.name)}", type="primary", icon=":material/delete_forever:"):
+            try:
+                delete(dataset.name)
+            except (ValueError, OSError) as error:
+                st.error(plain(str(error)))
+            else:
+                st.session_state.pop("data_kept_set", None)
+                st.query_params.pop("set", None)
+                st.session_state["data_told"] = f"{plain(dataset.name)} was deleted."
+                choose_set("")
+                st.rerun()

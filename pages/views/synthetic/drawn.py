@@ -1,0 +1,176 @@
+"""Masks drawn onto bare faces: on one to look at, on a whole data set to train with."""
+
+from functools import partial
+
+import streamlit as st
+
+from core.datasets.faces import DataError
+from core.datasets.sources.synthetic import MAX_PER_FACE, DrawSettings, bare_faces, make_drawn_set
+from core.datasets.store import find_dataset, list_datasets, read_pictures
+from core.synthetic.preview import Portrait, draw_variants, make_portrait
+from core.synthetic.render import MASK_KINDS, WEARING
+from core.synthetic.sample import sample_photo
+from core.vision.classes import CLASS_NAMES
+from core.vision.images import UPLOAD_TYPES, ImageError, decode_image
+from core.vision.model_card import ModelError
+from pages.components.messages import plain
+from pages.components.resources import server_jobs
+from pages.views.synthetic.face import kept, load_finder
+
+JOB = "draw-masks"
+
+
+PICTURE_WIDTH = 180
+
+
+# Measured on two cores of an x86 server: one bare face, found and drawn on once.
+SECONDS_PER_MASK = 0.3
+
+
+ALL_KINDS = "All kinds"
+
+
+def show() -> None:
+    """All of it."""
+    st.markdown(
+        "Masks are drawn onto bare faces, to have more pictures to learn from. They are no replacement for real ones."
+    )
+    show_preview()
+    show_making()
+
+
+def portrait_of(upload) -> Portrait | None:
+    """The face of an uploaded photo, or of the sample."""
+    frame = decode_image(upload.getvalue()) if upload else sample_photo(masked=False)
+    return make_portrait(frame, load_finder())
+
+
+def other_colors() -> None:
+    """Another seed for everything that chance decides."""
+    st.session_state["make_seed"] = st.session_state.get("make_seed", 0) + 1
+
+
+def show_preview() -> None:
+    """Masks of every kind on one face."""
+    upload = st.file_uploader(
+        "A photo of a bare face (without one, the sample is shown)", UPLOAD_TYPES, key="make_file"
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        wearing = st.segmented_control(
+            *("How it is worn", list(WEARING)),
+            format_func=lambda name: WEARING[name].title,
+            default="well",
+            required=True,
+            key="make_wearing",
+        )
+        kind = st.selectbox(
+            *("Kind of mask", [ALL_KINDS, *MASK_KINDS]),
+            format_func=lambda name: MASK_KINDS[name].title if name in MASK_KINDS else name,
+            width=260,
+            key="make_kind",
+        )
+        st.button("Other colours", icon=":material/palette:", on_click=other_colors)
+    shown = upload.file_id if upload else "sample"
+    try:
+        with st.spinner("Looking for the face …"):
+            portrait = kept("make_portrait", shown, partial(portrait_of, upload))
+    except (ImageError, ModelError) as error:
+        st.error(plain(str(error)))
+        return
+    if portrait is None:
+        st.warning("No face was found in this photo; take one in which the face is larger and looks at the camera.")
+        return
+    if not portrait.bare:
+        st.warning("This face seems to wear a mask already; masks are drawn for bare faces.")
+    how = wearing, None if kind == ALL_KINDS else kind, st.session_state.get("make_seed", 0)
+    pictures = kept("make_pictures", (shown, *how), partial(draw_variants, portrait, *how))
+    with st.container(horizontal=True):  # as many in a row as the screen is wide
+        for title, picture in pictures:
+            st.image(
+                *(picture, title, PICTURE_WIDTH),
+                channels="BGR",
+                output_format="JPEG",
+                alt=f"{title}, drawn onto the face",
+            )
+    words = [f"The largest of {portrait.faces} faces."] if portrait.faces > 1 else []
+    if portrait.pose.source == "box":
+        words.append("Its eyes were not found, so the mask sits where it fits most faces.")
+    words.append("Photos stay in this server's memory while you look at them and are never stored.")
+    st.caption(" ".join(words) if upload else "Eileen Collins (NASA, public domain). The masks are drawn.")
+
+
+@st.cache_data(ttl=60, show_spinner="Counting bare faces …")
+def count_bare(name: str) -> int:
+    """Bare faces of a data set that can get a mask."""
+    return len(bare_faces(read_pictures(find_dataset(name).folder), DrawSettings.min_face_px))
+
+
+def show_making() -> None:
+    """The form for a new data set, or how far the one that is being made is."""
+    st.subheader("Make a data set")
+    job = server_jobs().status(JOB)
+    if job and job.state == "running":
+        show_progress()
+        return
+    if job:
+        show_end(job)
+    sets = [each.name for each in list_datasets() if not each.card.get("drawn")]
+    if not sets:
+        st.info("There is no data set yet to draw on. The page **Data sets** offers several ways to get one.")
+        return
+    source = st.selectbox("Bare faces from", sets, key="make_source")
+    try:
+        bare = count_bare(source)
+    except DataError as error:
+        st.error(plain(str(error)))
+        return
+    if not bare:
+        st.info(f"Nothing in this data set is labelled {plain(CLASS_NAMES[1])}, so there is nothing to draw on.")
+        return
+    kinds = st.multiselect(
+        "Kinds of mask",
+        list(MASK_KINDS),
+        default=list(MASK_KINDS),
+        format_func=lambda name: MASK_KINDS[name].title,
+        key="make_kinds",
+    )
+    left, middle, right, far = st.columns(4)
+    wrong = left.slider("Worn wrongly", 0, 100, 20, format="%d%%", help="Half under the nose, half on the chin.")
+    per_face = middle.slider("Masks per face", 1, MAX_PER_FACE, 1)
+    limit = right.number_input("At most so many faces", 1, bare, bare, key=f"make_limit_{source}")
+    seed = far.number_input("Seed", 0, 2**31 - 1, 42, help="The same seed draws the same masks.")
+    name = st.text_input("Name of the new data set", f"{source}-drawn", 60, key=f"make_name_{source}")
+    count = limit * per_face
+    st.caption(
+        f"{limit:,} bare faces and {count:,} with a drawn mask, about {max(1, round(count * SECONDS_PER_MASK / 60))} "
+        "min. The originals stay as they are, and the new set says that its masks are drawn."
+    )
+    if st.button("Make the data set", type="primary", icon=":material/draw:", disabled=not kinds):
+        settings = DrawSettings(tuple(kinds), wrong / 100, per_face, int(seed), 0 if limit == bare else int(limit))
+        server_jobs().start(JOB, name, partial(make_drawn_set, source, name, settings))
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def show_progress() -> None:
+    """How far the data set is; goes on whoever looks, and whether or not anybody does."""
+    job = server_jobs().status(JOB)
+    if job is None or job.state != "running":
+        st.rerun()
+    st.progress(job.share or 0.0, f"{plain(job.title)}: {job.text or 'reading the data set'}")
+    st.button("Cancel", on_click=server_jobs().cancel, args=(JOB,))
+
+
+def show_end(job) -> None:
+    """What became of the last data set that was made here."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if job.state == "done":
+            st.success(
+                f"The data set {plain(job.title)} is ready. {plain(job.result.card.get('about', ''))} Look at it on "
+                "the page **Data sets**, train with it on the page **Training**."
+            )
+        elif job.state == "cancelled":
+            st.info(f"{plain(job.title)} was cancelled; nothing was kept.")
+        else:
+            st.error(plain(job.error))
+        st.button("OK", on_click=server_jobs().forget, args=(JOB,))

@@ -1,0 +1,106 @@
+"""Own pictures, taken with the camera after consent, kept under a label and deleted at one word."""
+
+import streamlit as st
+
+from core.datasets.faces import DataError
+from core.datasets.sources.webcam import (
+    DEFAULT_NAME,
+    add_sample,
+    count_samples,
+    delete_all,
+    delete_last,
+    sample_label,
+)
+from core.synthetic.preview import make_portrait
+from core.vision.classes import CLASS_NAMES
+from core.vision.images import ImageError, decode_image
+from core.vision.model_card import ModelError
+from pages.components.camera import camera_problem
+from pages.components.messages import plain
+from pages.views.synthetic.face import WORDS, kept, load_finder
+
+OWN_WORD = "Another word"
+
+
+def show() -> None:
+    """Own pictures, after consent."""
+    st.markdown(
+        "Take pictures of yourself to train with: with a mask, without one, or with anything else that you want a "
+        "model to tell apart. The face is cut out and **stored on this server**, under its label and nothing else. "
+        "Whoever may open this dashboard can see it, until you delete it here."
+    )
+    agreed = st.checkbox(
+        "I agree that the pictures I save are stored on this server, and everybody in them agrees too.",
+        key="make_consent",
+    )
+    name = st.text_input("Data set", DEFAULT_NAME, 60, key="make_own_name") or DEFAULT_NAME
+    try:
+        if agreed:
+            show_camera(name)
+        else:
+            st.info("Without your consent the camera stays off and nothing is stored.")
+        show_counts(name)
+    except (DataError, ImageError, ModelError) as error:
+        st.error(plain(str(error)))
+
+
+def show_camera(name: str) -> None:
+    """Label, camera, the face that was found, and the button that keeps it."""
+    choice = st.segmented_control(
+        *("What the next pictures show", [*CLASS_NAMES, OWN_WORD]),
+        format_func=lambda label: WORDS.get(label, label),
+        default=CLASS_NAMES[0],
+        required=True,
+        key="make_label",
+    )
+    label = choice
+    if choice == OWN_WORD:
+        label = st.text_input("Your word", max_chars=40, placeholder="letters and digits", key="make_word")
+        if not label:
+            return
+    label = sample_label(label)
+    problem = camera_problem()
+    if problem:
+        st.warning(problem)
+    # After a picture was kept, a new widget, ready for the next one.
+    shot = st.camera_input("Take a picture", key=f"make_camera_{st.session_state.get('make_shots', 0)}", width=480)
+    if not shot:
+        return
+    frame = decode_image(shot.getvalue())
+    portrait = kept("make_shot", shot.file_id, lambda: make_portrait(frame, load_finder()))
+    if portrait is None:
+        st.warning("No face was found; come closer to the camera, or turn towards the light.")
+        return
+    st.image(portrait.view_bgr, channels="BGR", width=220, alt="The face that was found")
+    if portrait.faces > 1:
+        st.caption(f"The largest of {portrait.faces} faces is kept.")
+    if st.button(f"Save as {plain(WORDS.get(label, label))}", type="primary", icon=":material/save:"):
+        add_sample(name, frame, portrait.face_xyxy, label)
+        st.session_state.pop("make_shot")
+        st.session_state["make_shots"] = st.session_state.get("make_shots", 0) + 1
+        st.rerun()
+
+
+def show_counts(name: str) -> None:
+    """How many pictures there are per label, and the ways to get rid of them."""
+    counts = count_samples(name)
+    if not counts:
+        st.caption("No pictures are kept in this data set.")
+        return
+    for column, (label, count) in zip(st.columns(max(4, len(counts))), counts.items(), strict=False):
+        column.metric(plain(WORDS.get(label, label)), count)
+    with st.container(horizontal=True):
+        if st.button("Delete the last picture", icon=":material/undo:"):
+            delete_last(name)
+            st.rerun()
+        with st.popover("Delete all my pictures", icon=":material/delete:"):
+            count = sum(counts.values())
+            some = "1 picture" if count == 1 else f"{count} pictures"
+            st.markdown(f"{some} of {plain(name)} will be gone for good, for everybody.")
+            if st.button("Yes, delete them all", type="primary"):
+                delete_all(name)
+                st.rerun()
+    st.caption(
+        f"They are the data set **{plain(name)}**: look at it on the page **Data sets**, and train with it on the page "
+        "**Training** once two labels have some dozens each."
+    )

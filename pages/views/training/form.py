@@ -1,0 +1,204 @@
+"""What can be chosen before a training: data, recipe, every setting, and what it would work with."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from core.datasets.faces import DataError
+from core.datasets.store import LAYOUTS, list_datasets, repairs_path
+from core.vision.classes import styles_of
+from pages.components.messages import plain
+from pages.views.training.words import PARTS, minutes_words
+from train import runs as run_states
+from train.config import RECIPE_PRESETS, TrainConfig
+from train.estimate import count_faces, outlook
+from train.runs import RunManager, imagenet_choices
+from train.split import default_split
+
+
+@st.cache_data(show_spinner="Counting the pictures …", ttl=600, max_entries=64)
+def counted(folder: Path, min_face_px: float, stamp: tuple):
+    """Faces per class of a data set, as it was at this moment."""
+    return count_faces(folder, min_face_px)
+
+
+def stamp_of(folder: Path) -> tuple:
+    """Changes with the set's repairs and with its folder; what changes deeper down is seen after a while."""
+    paths = [folder, *(path for path in folder.iterdir() if path.is_dir()), repairs_path(folder)]
+    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+
+
+def show(manager: RunManager, progress_view: str) -> None:
+    """Everything before the start; afterwards ``progress_view`` is shown."""
+    sets = {dataset.name: dataset for dataset in list_datasets()}
+    if not sets:
+        st.info("There are no data sets on this server yet. The page *Data sets* makes, fetches or uploads one.")
+        return
+    chosen = st.multiselect(
+        "Data sets",
+        list(sets),
+        default=list(sets)[:1] if len(sets) == 1 else [],
+        format_func=lambda name: f"{sets[name].card.get('title') or name} ({LAYOUTS[sets[name].layout]})",
+        key="training_data",
+        placeholder="Choose one or more",
+    )
+    recipe = recipe_choice(RECIPE_PRESETS)
+    preset = {"split": default_split()} | RECIPE_PRESETS[recipe]["settings"]
+    name = st.text_input("Name", RECIPE_PRESETS[recipe]["title"], max_chars=80, key=f"training_run_name_{recipe}")
+    fields = []
+    for field in dataclasses.fields(TrainConfig):
+        if field.metadata:
+            choices = field.metadata.get("choices")
+            words = {choice: str(choice) for choice in choices} if choices else None
+            default = preset.get(field.name, field.default)
+            if field.name == "imagenet_weights":
+                words = imagenet_choices()
+                default = next(iter(words))
+            fields.append(Setting(field.name, field.metadata["help"], default, words))
+    with st.expander("Advanced: every setting"):
+        settings = settings_form(fields, recipe)
+        place_for_classes = st.container()
+    if not chosen:
+        st.caption("Choose a data set to see what the training would work with.")
+        return
+    folders = [sets[each].folder for each in chosen]
+    try:
+        counts = [counted(folder, settings["min_face"], stamp_of(folder)) for folder in folders]
+        labels = sorted({label for each in counts for label, _ in each})
+        with place_for_classes:
+            settings["classes"] = tuple(
+                st.multiselect(
+                    "Classes",
+                    labels,
+                    key="training_classes",
+                    placeholder="All",
+                    help="Which classes to tell apart; faces of others are left out.",
+                )
+            )
+        settings["data"] = tuple(str(folder) for folder in folders)
+        plan = outlook(counts, TrainConfig(out="", **settings))
+    except (DataError, OSError) as error:
+        st.error(plain(str(error)))
+        return
+    show_outlook(plan)
+    busy = [run for run in manager.runs() if run.state in (run_states.QUEUED, run_states.RUNNING)]
+    if st.button("Queue the training" if busy else "Start the training", type="primary", icon=":material/play_arrow:"):
+        try:
+            run = manager.add(name, **settings)
+        except (DataError, OSError) as error:
+            st.error(plain(str(error)))
+            return
+        st.session_state["training_followed"] = run.id
+        show_view(progress_view)
+        st.rerun()
+    if busy:
+        st.caption(f"One training runs at a time; before this one comes {plain(busy[-1].name)}.")
+
+
+LABELS = {"val_share": "Validation share", "min_face": "Smallest face"}
+
+
+"""Of settings whose name is no word."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as a form shows it."""
+
+    name: str
+    help: str
+    default: object
+    choices: Mapping[object, str] | None = None
+    """Values and what they are called, if they are few."""
+
+
+def view_switch(views: Sequence[str], first: str) -> str:
+    """A row of buttons for the parts of the page; the one shown survives a change of page and a reload."""
+    if st.session_state.get("training_view") not in views:
+        wanted = st.session_state.get("training_kept_view") or st.query_params.get("view")
+        st.session_state["training_view"] = wanted if wanted in views else first
+    view = st.segmented_control("Show", views, required=True, label_visibility="collapsed", key="training_view")
+    st.session_state["training_kept_view"] = st.query_params["view"] = view
+    return view
+
+
+def show_view(view: str) -> None:
+    """Show another part of the page when it runs next."""
+    st.session_state.pop("training_view", None)
+    st.session_state["training_kept_view"] = view
+
+
+# Before the start
+
+
+def recipe_choice(recipes: Mapping[str, Mapping]) -> str:
+    """One of the recipes, each with a few sentences."""
+    return st.radio(
+        "Recipe",
+        list(recipes),
+        format_func=lambda name: recipes[name]["title"],
+        captions=[recipes[name].get("about", "") for name in recipes],
+        key="training_recipe",
+    )
+
+
+def settings_form(settings: Sequence[Setting], recipe: str) -> dict:
+    """Every setting with its sentence, three in a row; another recipe brings its own values.
+
+    Returns:
+        Name to value.
+    """
+    values = {}
+    for start in range(0, len(settings), 3):
+        for column, setting in zip(st.columns(3), settings[start : start + 3], strict=False):
+            with column:
+                values[setting.name] = _field(setting, f"training_{recipe}_{setting.name}_{setting.default}")
+                st.caption(plain(setting.help[:1].upper() + setting.help[1:].rstrip(".") + "."))
+    return values
+
+
+def _field(setting: Setting, key: str):
+    label = LABELS.get(setting.name) or plain(setting.name.replace("_", " ").capitalize())
+    default = setting.default
+    if setting.choices:
+        options = list(setting.choices)
+        place = options.index(default) if default in options else 0
+        return st.selectbox(label, options, place, format_func=lambda value: setting.choices[value], key=key)
+    if isinstance(default, bool):
+        return st.toggle(label, default, key=key)
+    if isinstance(default, int):
+        return st.number_input(label, value=default, step=1, key=key)
+    if isinstance(default, float):
+        step = 10 ** -(4 if abs(default) < 0.01 else 2 if abs(default) < 10 else 0)
+        digits = 5 if abs(default) < 0.01 else 2
+        return float(st.number_input(label, value=default, step=float(step), format=f"%.{digits}f", key=key))
+    return st.text_input(label, str(default), key=key)
+
+
+def show_outlook(plan) -> None:
+    """What a training would work with: a ``train.estimate.Outlook``."""
+    numbers = {
+        "Faces": f"{plan.faces:,}",
+        "Passes": str(plan.epochs),
+        "Steps in a pass": f"{plan.steps:,}",
+        "Here it takes about": minutes_words(60 * plan.minutes),
+    }
+    for column, (label, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
+        column.metric(label, value)
+    classes = tuple(plan.counts)
+    used = [part for part in PARTS if any(parts[part] for parts in plan.counts.values())]
+    st.dataframe(
+        [
+            {"Class": f"{style.sign} {style.words}"} | {PARTS[part]: plan.counts[name][part] for part in used}
+            for name, style in zip(classes, styles_of(classes), strict=True)
+        ],
+        hide_index=True,
+    )
+    if not plan.exact:
+        st.caption("About: near copies stay on one side, so the parts come out a little larger or smaller.")
+
+
+# While it runs

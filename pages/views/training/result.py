@@ -1,0 +1,137 @@
+"""A training that is done: is it better, where is it wrong, and what can be done with its model."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.config import MODELS_DIR
+from core.datasets.faces import DataError
+from core.datasets.store import list_datasets
+from core.io import read_json
+from core.registry.active import can_go_back, go_back, in_use, use
+from core.registry.store import install_model
+from core.vision.images import encode_image
+from core.vision.model_card import ModelError, load_card
+from core.vision.pipeline import method_for_model
+from pages.components.jobs import show_end_of_job, show_job
+from pages.components.messages import plain
+from pages.components.resources import server_jobs
+from pages.views.training.curves import show_log, show_run_curves
+from pages.views.training.figures import (
+    download_buttons,
+    model_buttons,
+    show_figures,
+    show_headline,
+    show_most_wrong,
+    show_probabilities,
+    show_report,
+    show_set_scores_table,
+    wrong_tile,
+)
+from pages.views.training.words import PARTS
+from train import runs as run_states
+from train.compare import SET_SCORES, compare_with_method, find_faces, read_crops, score_run
+from train.export.convert import convert_onnx, onnx_is_there
+from train.run_folder import read_log
+from train.runs import Run, RunManager
+from train.statistics import most_wrong, read_predictions
+
+CROP_SIDE = 160
+
+
+def show_result(manager: RunManager, run: Run) -> None:
+    """Is it better, where is it wrong, on which pictures, and what can be done with it."""
+    key, now = f"training_{run.id}", in_use()
+    try:
+        card = load_card(run.folder / "card.json")
+        current = load_card(MODELS_DIR / f"{now.method.model}.json")
+    except ModelError as error:
+        st.error(plain(str(error)))
+        return
+    compare = f"training:compare:{run.id}:{now.stamp}"
+    others = [each.folder for each in manager.runs() if each.state == run_states.DONE and each.id != run.id]
+    if server_jobs().status(compare) is None:
+        server_jobs().start(compare, "Comparing with the model in use",
+                   lambda report: compare_with_method(run.folder, now.method, runs=others, report=report))  # fmt: skip
+    status = show_job(server_jobs(), compare)
+    show_end_of_job(status)
+    if status and status.state == "done":
+        show_headline(status.result)
+    model_buttons(card.sha256 == current.sha256, lambda: put_to_work(run), go_back if can_go_back() else None,
+                          key)  # fmt: skip
+
+    report = read_json(run.folder / "report.json")
+    for part in ("test", "held_out"):
+        scores = report.get(f"{part}_exported") or {}
+        if scores.get("images") or part == "test":
+            show_figures(scores, PARTS[part].lower())
+        if scores.get("images"):
+            show_report(scores, card.classes, f"{key}_{part}")
+    try:
+        predictions = read_predictions(run.folder)
+    except DataError as error:
+        st.caption(plain(str(error)))
+    else:
+        if len(predictions):
+            show_probabilities(predictions.labels, predictions.probabilities, predictions.classes, key)
+            wrong = int((predictions.judged != predictions.labels).sum())
+            show_most_wrong(worst_tiles(run.id, run.folder), wrong, len(predictions), key)
+    st.markdown("**On every data set of this server**")
+    show_set_scores(run)
+    st.markdown("**The model as a file**")
+    onnx = f"training:onnx:{run.id}"
+    source, target = run.folder / "model.keras", run.folder / "model.onnx"
+
+    def make_onnx() -> None:
+        server_jobs().start(onnx, "Making the ONNX file", lambda report: convert_onnx(source, target, report=report))
+
+    show_end_of_job(show_job(server_jobs(), onnx))
+    download_buttons(run.folder, run.id, key, make_onnx if onnx_is_there() else None)
+    with st.expander("How it learnt"):
+        show_run_curves(key, run)
+        st.json({name: value for name, value in run.settings.items() if name not in ("data", "imagenet_weights")},
+                expanded=False)  # fmt: skip
+    show_log(read_log(run.folder))
+
+
+def put_to_work(run: Run) -> None:
+    """Copy the run's model among the app's models and use it everywhere."""
+    card = install_model(run.folder, run.id)
+    use(method_for_model(card.name, card.kind))
+
+
+@st.cache_data(show_spinner="Cutting out faces …", max_entries=16)
+def worst_tiles(run_id: str, _folder: Path) -> list:
+    """The faces that a run judged most wrong, cut out."""
+    predictions = read_predictions(_folder)
+    worst = predictions.at(most_wrong(predictions))
+    crops = read_crops(find_faces(worst), CROP_SIDE, 0.15)
+    return [
+        wrong_tile(
+            i,
+            worst.keys[i],
+            b"" if crop is None else encode_image(crop[..., ::-1]),
+            worst.classes[worst.labels[i]],
+            worst.classes[worst.judged[i]],
+            float(worst.probabilities[i].max()),
+            worst.classes,
+        )
+        for i, crop in enumerate(crops)
+    ]
+
+
+def show_set_scores(run: Run) -> None:
+    """How the run's model does on every data set, judged on request and kept in its folder."""
+    key = f"training:sets:{run.id}"
+    rows = read_json(run.folder / SET_SCORES).get("sets") or []
+    if rows:
+        show_set_scores_table(rows)
+    status = show_job(server_jobs(), key)
+    show_end_of_job(status)
+    if (status is None or status.state != "running") and st.button(
+        "Judge again" if rows else "Judge every data set", icon=":material/fact_check:", key=key
+    ):
+        min_face, learnt = float(run.settings.get("min_face") or 0), [str(each) for each in run.settings["data"]]
+        server_jobs().start(key, "Judging every data set",
+                   lambda report: score_run(run.folder, list_datasets(), learnt, min_face, report))  # fmt: skip
+        st.rerun()

@@ -1,0 +1,101 @@
+import json
+
+import pytest
+
+from core.datasets.edits import Repairs
+from core.datasets.faces import DataError, read_samples
+from core.datasets.store import apply_repairs, read_pictures, repairs_path
+from tests.helpers import write_class_folders, write_voc
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path))
+    return write_class_folders(tmp_path / "set", 3)
+
+
+def labels(folder):
+    return [sample.label for sample in read_samples(folder, 0.15)]
+
+
+def test_repairs_change_what_is_read_and_not_the_files(folder):
+    before = {path: path.read_bytes() for path in folder.rglob("*.jpg")}
+    repairs = Repairs.load(folder)
+    repairs.change_label("with_mask/000.jpg", "  half\na mask ")
+    repairs.set_aside("without_mask/002.jpg")
+    assert labels(folder) == ["half a mask", "with_mask", "with_mask", "without_mask", "without_mask"]
+    pictures = read_pictures(folder)
+    assert pictures[0].labels == ("half a mask",) and pictures[0].key == "with_mask/000.jpg"
+    assert [picture.set_aside for picture in pictures] == [False] * 5 + [True]
+    unchanged = read_pictures(folder, repaired=False)
+    assert unchanged[0].labels == ("with_mask",)
+    again = apply_repairs(unchanged, Repairs.load(folder))
+    assert [(p.labels, p.set_aside) for p in again] == [(p.labels, p.set_aside) for p in pictures]
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.jpg")}
+
+
+def test_single_faces_of_annotated_pictures(tmp_path):
+    boxes = [("with_mask", (1, 1, 50, 50)), ("without_mask", (60, 1, 110, 50)), ("with_mask", (60, 60, 110, 110))]
+    folder = write_voc(tmp_path / "voc", {"a": boxes, "b": boxes[:1]})
+    repairs = Repairs.load(folder)
+    repairs.set_aside("images/a.jpg#0")
+    repairs.change_label("images/a.jpg#2", "helmet")
+    first, second = read_pictures(folder)
+    assert first.labels == ("with_mask", "without_mask", "helmet") and first.faces_aside == (0,)
+    assert len(first.xyxy) == 3 and not first.set_aside and second.faces_aside == ()
+    samples = read_samples(folder, 0.15)
+    assert [(sample.key, sample.label) for sample in samples] == [
+        ("images/a.jpg#1", "without_mask"),
+        ("images/a.jpg#2", "helmet"),
+        ("images/b.jpg#0", "with_mask"),
+    ]
+    repairs.set_aside("images/a.jpg")
+    assert [sample.key for sample in read_samples(folder, 0.15)] == ["images/b.jpg#0"]
+
+
+def test_every_step_can_be_undone(folder):
+    repairs = Repairs.load(folder)
+    assert repairs.undo() is None
+    repairs.change_label("with_mask/000.jpg", "one")
+    repairs.change_label("with_mask/000.jpg", "{two}")
+    repairs.set_aside(["with_mask/000.jpg", "with_mask/001.jpg"])
+    repairs.set_aside("with_mask/000.jpg")  # it is already: no step
+    repairs.revert("with_mask/000.jpg")
+    assert labels(folder).count("with_mask") == 2 and len(repairs.history) == 4
+    assert repairs.undo() == "with_mask/000.jpg as it was"
+    assert repairs.labels == {"with_mask/000.jpg": "{two}"} and len(repairs.aside) == 2
+    assert repairs.undo() == "2 pictures set aside"
+    assert repairs.aside == set()
+    assert repairs.undo() == "with_mask/000.jpg is now {two}"
+    assert repairs.labels == {"with_mask/000.jpg": "one"}
+    assert repairs.undo() and repairs.undo() is None
+    assert labels(folder) == ["with_mask"] * 3 + ["without_mask"] * 3
+
+
+def test_two_visitors_do_not_overwrite_each_other(folder):
+    first, second = Repairs.load(folder), Repairs.load(folder)
+    first.set_aside("with_mask/000.jpg")
+    second.change_label("with_mask/001.jpg", "other")
+    again = Repairs.load(folder)
+    assert again.aside == {"with_mask/000.jpg"} and again.labels == {"with_mask/001.jpg": "other"}
+    first.undo()
+    assert Repairs.load(folder).labels == {}
+
+
+def test_an_empty_label_is_refused(folder):
+    with pytest.raises(DataError, match="Type a class name"):
+        Repairs.load(folder).change_label("with_mask/000.jpg", " \n ")
+    assert not repairs_path(folder).exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"labels": {}}', '{"labels": {"a": [1]}, "aside": [], "history": []}'])
+def test_a_damaged_file_is_not_taken_for_no_repairs(folder, text):
+    repairs_path(folder).write_text(text)
+    with pytest.raises(DataError, match=r"set\.repairs\.json.*damaged"):
+        read_samples(folder, 0.15)
+
+
+def test_the_file_is_small_and_plain(folder):
+    Repairs.load(folder).set_aside("with_mask/000.jpg")
+    assert repairs_path(folder) == folder.parent / "set.repairs.json"
+    assert json.loads(repairs_path(folder).read_text())["aside"] == ["with_mask/000.jpg"]

@@ -1,0 +1,414 @@
+"""The catalogue of a data set: what it knows, what it looks at again, what can be found in it."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.config import cache_dir
+from core.datasets import index as module
+from core.datasets.duplicates import leak_of_random_split, near_copy_places, photo_groups
+from core.datasets.edits import Repairs
+from core.datasets.faces import read_samples
+from core.datasets.index import THUMBNAIL_SIDE, build_catalogue, catalogue_stamp, open_catalogue
+from core.datasets.label_issues import judge, open_opinion, suspicious
+from core.datasets.query import Filter, face_sample, facts, matching
+from core.datasets.store import find_dataset
+from core.jobs import Cancelled
+from core.vision.images import encode_image
+from pages.components.charts import class_counts, clicked, group_sizes, histogram
+from pages.views.datasets.tiles import face_tiles, picture_details, picture_tiles, sheet_of_views
+from train.augment import REPORT
+from train.config import TrainConfig
+from train.split import default_split, set_default_split, split_samples
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def photo(seed: int, size_wh=(80, 60), light: float = 1.0) -> np.ndarray:
+    """A smooth random picture: the same seed gives the same content at any size."""
+    cells = np.random.default_rng(seed).integers(0, 256, (12, 16, 3)).astype(np.float32)
+    return np.clip(cv2.resize(cells, size_wh, interpolation=cv2.INTER_CUBIC) * light, 0, 255).astype(np.uint8)
+
+
+def write(path, frame_bgr) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_image(frame_bgr, path.suffix))
+
+
+@pytest.fixture
+def class_folders(data_folder):
+    """Eight readable pictures: 1 and 2 alike, 3 mirrored by 7, one dark, one large, one broken file beside them."""
+    folder = data_folder / "set"
+    write(folder / "with_mask/1.jpg", photo(1, (400, 300)))
+    write(folder / "with_mask/2 small.png", photo(1, (200, 150)))
+    write(folder / "with_mask/3.jpg", photo(3))
+    write(folder / "train/without_mask/4 dark.png", photo(4, light=0.2))
+    write(folder / "train/without_mask/5.png", photo(5, (30, 200)))
+    write(folder / "test/without_mask/6 large.jpg", photo(6, (1400, 900)))
+    write(folder / "test/without_mask/7.png", photo(3)[:, ::-1].copy())
+    write(folder / "test/helmet/8.png", photo(8))
+    (folder / "with_mask/9 broken.jpg").write_bytes(encode_image(photo(9))[:300])
+    return find_dataset("set")
+
+
+@pytest.fixture
+def annotated(data_folder):
+    """A YOLO set with a picture of two faces, one of which reaches far over the edge, and a picture of none."""
+    folder = data_folder / "boxes"
+    write(folder / "images/a.png", photo(1, (200, 100)))
+    write(folder / "images/b.png", photo(2, (90, 120)))
+    (folder / "labels").mkdir()
+    (folder / "labels/a.txt").write_text("0 0.25 0.5 0.2 0.6\n1 0.9 0.5 8 0.3\n")
+    (folder / "labels/b.txt").write_text("")
+    (folder / "data.yaml").write_text("names: [with_mask, helmet]\n")
+    return find_dataset("boxes")
+
+
+def keys(catalogue, places) -> list[str]:
+    return [catalogue.pictures[place].key.rpartition("/")[2].split(".")[0] for place in places]
+
+
+def test_everything_is_known_without_decoding_again(class_folders, monkeypatch):
+    assert open_catalogue(class_folders) is None
+    build_catalogue(class_folders)
+    monkeypatch.setattr(module, "small_picture", None)
+    catalogue = open_catalogue(class_folders)
+    assert len(catalogue) == 8 and catalogue.classes == ("with_mask", "without_mask", "helmet")
+    row = catalogue.rows[catalogue.place_of["test/without_mask/6 large.jpg"]]
+    assert (row["width"], row["height"]) == (1400, 900)
+    dark = catalogue.place_of["train/without_mask/4 dark.png"]
+    assert catalogue.rows["brightness"].argmin() == dark and 0 < catalogue.rows["brightness"][dark] < 0.2
+    for (width, height), jpeg in zip(
+        catalogue.rows[["width", "height"]].tolist(), catalogue.thumbnails(np.arange(8)), strict=True
+    ):
+        shape = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape
+        assert max(shape) <= THUMBNAIL_SIDE and shape[1] / shape[0] == pytest.approx(width / height, rel=0.1)
+    assert list(catalogue.problems) == ["with_mask/9 broken.jpg"]
+    assert "picture" in catalogue.problems["with_mask/9 broken.jpg"]
+    assert catalogue.faces.size_px[catalogue.place_of["train/without_mask/5.png"]] == 30
+
+
+def test_a_photo_taken_with_a_turned_camera_is_upright(data_folder):
+    path = data_folder / "set/with_mask/turned.jpg"
+    path.parent.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photo(1, (600, 400))[..., ::-1]).save(path, exif=exif)
+    catalogue = build_catalogue(find_dataset("set"))
+    assert (catalogue.rows["width"][0], catalogue.rows["height"][0]) == (400, 600)
+    shape = cv2.imdecode(np.frombuffer(catalogue.thumbnails([0])[0], np.uint8), cv2.IMREAD_COLOR).shape
+    assert shape[0] > shape[1]
+
+
+def test_groups_are_those_of_the_split(class_folders):
+    catalogue = build_catalogue(class_folders)
+    expected = photo_groups([picture.path for picture in catalogue.pictures])
+    same = catalogue.groups[:, None] == catalogue.groups
+    assert (same == (expected[:, None] == expected)).all()
+    groups = {frozenset(keys(catalogue, group)) for group in near_copy_places(catalogue)}
+    assert groups == {frozenset({"1", "2 small"}), frozenset({"3", "7"})}
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """Keys of the pictures that were decoded for a catalogue."""
+    seen = []
+    look_at = module._look_at
+
+    def counted(wanted):
+        seen.append(wanted[0].key)
+        return look_at(wanted)
+
+    monkeypatch.setattr(module, "_look_at", counted)
+    return seen
+
+
+def test_only_new_and_changed_files_are_looked_at(class_folders, looked_at):
+    build_catalogue(class_folders)
+    assert len(looked_at) == 9
+    before = open_catalogue(class_folders).thumbnails([2])
+    looked_at.clear()
+    build_catalogue(class_folders)
+    assert looked_at == []
+    write(class_folders.folder / "with_mask/1.jpg", photo(11, (64, 48)))
+    write(class_folders.folder / "with_mask/new.jpg", photo(12))
+    (class_folders.folder / "train/without_mask/5.png").unlink()
+    assert open_catalogue(class_folders) is None
+    catalogue = build_catalogue(class_folders)
+    assert sorted(looked_at) == ["with_mask/1.jpg", "with_mask/new.jpg"]
+    assert len(catalogue) == 8 and catalogue.sizes_px[catalogue.place_of["with_mask/1.jpg"]] == 64
+    assert catalogue.thumbnails([catalogue.place_of["with_mask/2 small.png"]]) != [b""] and before != [b""]
+    assert len(list(cache_dir("set").glob("thumbnails-*"))) == 1
+
+
+def test_what_was_seen_before_a_stop_is_kept(class_folders, looked_at, monkeypatch):
+    monkeypatch.setattr(module, "PER_REPORT", 2)
+    calls = []
+
+    def stop_soon(done, total, text):
+        calls.append((done, total))
+        if done >= 4:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        build_catalogue(class_folders, stop_soon)
+    assert calls[-1] == (4, 9) and open_catalogue(class_folders) is None
+    looked_at.clear()
+    assert len(build_catalogue(class_folders)) == 8
+    assert len(looked_at) == 5
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda folder: (folder / "index.npz").write_bytes(b"nonsense"), id="nonsense"),
+        pytest.param(lambda folder: (folder / "index.npz").write_bytes(b""), id="empty file"),
+        pytest.param(lambda folder: [path.unlink() for path in folder.glob("thumbnails-*")], id="no thumbnails"),
+        pytest.param(
+            lambda folder: np.savez(folder / "index.npz", version=np.array([{}], object)), id="pickled objects"
+        ),
+    ],
+)
+def test_a_damaged_index_is_made_anew(class_folders, damage):
+    build_catalogue(class_folders)
+    damage(cache_dir("set"))
+    assert open_catalogue(class_folders) is None
+    assert len(build_catalogue(class_folders)) == 8
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        pytest.param(Filter(), ["1", "2 small", "3", "4 dark", "5", "6 large", "7", "8"], id="no condition"),
+        pytest.param(Filter(classes=("with_mask",)), ["1", "2 small", "3"], id="a class"),
+        pytest.param(Filter(classes=("helmet", "unheard of")), ["8"], id="one of two classes"),
+        pytest.param(Filter(splits=("train", "test")), ["4 dark", "5", "6 large", "7", "8"], id="parts"),
+        pytest.param(Filter(splits=("",)), ["1", "2 small", "3"], id="not divided"),
+        pytest.param(Filter(name=" SMALL"), ["2 small"], id="name in any case"),
+        pytest.param(Filter(size_px=(200, 400)), ["1", "2 small", "5"], id="size with both ends"),
+        pytest.param(Filter(face_px=(0, 30)), ["5"], id="face size"),
+        pytest.param(Filter(brightness=(0, 0.25)), ["4 dark"], id="dark"),
+        pytest.param(Filter(near_copies=True), ["1", "2 small", "3", "7"], id="near copies"),
+        pytest.param(Filter(group_size=(1, 1)), ["4 dark", "5", "6 large", "8"], id="alone"),
+        pytest.param(Filter(copy_of="with_mask/3.jpg"), ["3", "7"], id="like this one"),
+        pytest.param(Filter(copy_of="gone.jpg"), [], id="like one that is gone"),
+        pytest.param(Filter(aside="aside"), ["8"], id="set aside"),
+        pytest.param(Filter(aside="kept", splits=("test",)), ["6 large", "7"], id="not set aside, in a part"),
+        pytest.param(Filter(disagrees=True), [], id="no model was asked"),
+    ],
+)
+def test_filters(class_folders, wanted, found):
+    Repairs.load(class_folders.folder).set_aside("test/helmet/8.png")
+    catalogue = build_catalogue(class_folders)
+    assert sorted(keys(catalogue, matching(catalogue, wanted))) == found
+
+
+def test_conditions_in_words():
+    wanted = Filter(("with_mask",), ("test",), "cat", (200, 299), brightness=(0.2, 0.4), group_size=(4, 9))
+    assert wanted.in_words({"with_mask": "Mask"}) == (
+        'label Mask, part test, "cat" in their name, longer side of 200 to 299 px, brightness of 20 to 40%, '
+        "4 to 9 alike"
+    )
+
+
+def test_facts_leave_out_what_is_set_aside(class_folders):
+    Repairs.load(class_folders.folder).set_aside("test/helmet/8.png")
+    numbers = facts(build_catalogue(class_folders))
+    assert numbers.totals == {
+        "Pictures": 8, "Classes": 3, "With a near copy": 4, "Set aside": 1, "Cannot be read": 1,
+    }  # fmt: skip
+    assert numbers.labels == {
+        ("with_mask", ""): 3, ("without_mask", "train"): 2, ("without_mask", "test"): 2,
+    }  # fmt: skip
+
+
+def test_the_leak_is_the_one_that_training_would_have(data_folder):
+    for i in range(40):
+        for copy in range(1 + i % 3):
+            label = ("with_mask", "without_mask")[i % 2]
+            write(data_folder / f"set/{label}/{i}-{copy}.png", photo(i, (40 + 10 * copy, 30)))
+    catalogue = build_catalogue(find_dataset("set"))
+    leak = leak_of_random_split(catalogue)
+    report = split_samples(read_samples(data_folder / "set", 0), "random", 0.2, 0, 42).facts
+    assert 0 < leak.leaked == report["test_with_near_copy_in_training"]
+    assert leak.tested == sum(report["counts"]["test"].values())
+
+
+def test_a_set_too_small_to_be_divided_leaks_nothing(annotated):
+    assert leak_of_random_split(build_catalogue(annotated)).tested == 0
+
+
+def test_a_repaired_label_shows_at_once(class_folders, looked_at):
+    build_catalogue(class_folders)
+    before = catalogue_stamp(class_folders)
+    Repairs.load(class_folders.folder).change_label("with_mask/3.jpg", "helmet")
+    assert catalogue_stamp(class_folders) != before
+    looked_at.clear()
+    catalogue = open_catalogue(class_folders)
+    assert sorted(keys(catalogue, matching(catalogue, Filter(classes=("helmet",))))) == ["3", "8"] and not looked_at
+
+
+def test_the_default_split_is_kept(data_folder):
+    assert default_split() == "random"
+    set_default_split("grouped")
+    assert default_split() == "grouped"
+    (data_folder / "settings.json").write_text(json.dumps({"split": "by mood"}))
+    assert default_split() == "random"
+    with pytest.raises(ValueError, match="possible are random and grouped"):
+        set_default_split("by mood")
+
+
+class StubClassifier:
+    """Sees a mask in what is bright."""
+
+    def __init__(self, classes=("with_mask", "without_mask"), sha256="a" * 64):
+        self.card = SimpleNamespace(name="stub", sha256=sha256, classes=classes, input_size=32, margin=0.1)
+        self.faces = 0
+
+    def probabilities(self, crops_rgb):
+        assert crops_rgb.shape[1:] == (32, 32, 3) and crops_rgb.dtype == np.uint8
+        self.faces += len(crops_rgb)
+        first = np.clip(crops_rgb.mean(axis=(1, 2, 3)) / 255, 0.001, 0.999)
+        return np.stack([first, 1 - first], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def light_and_dark(data_folder):
+    """A bright picture of each class and a dark one, not quite black; a helmet, of which the stub knows nothing."""
+    for i, (label, grey) in enumerate(
+        [("with_mask", 250), ("with_mask", 90), ("without_mask", 240), ("without_mask", 5), ("helmet", 250)]
+    ):
+        write(data_folder / f"set/{label}/{i}.png", np.full((40, 60, 3), grey, np.uint8))
+    return find_dataset("set")
+
+
+def test_the_most_doubtful_label_comes_first(light_and_dark):
+    catalogue, classifier = build_catalogue(light_and_dark), StubClassifier()
+    assert open_opinion(catalogue, classifier.card) is None
+    opinion = judge(catalogue, classifier)
+    faces = suspicious(catalogue, opinion)
+    assert [catalogue.faces.items[face] for face in faces] == [
+        *("without_mask/2.png", "with_mask/1.png"),
+        *("with_mask/0.png", "without_mask/3.png"),
+    ]
+    assert opinion.losses[faces[0]] == pytest.approx(-np.log(1 - 240 / 255), rel=0.01)
+    helmet = catalogue.faces.items.index("helmet/4.png")
+    assert np.isnan(opinion.losses[helmet]) and opinion.verdict(helmet)[0] == "with_mask"
+    assert sorted(keys(catalogue, matching(catalogue, Filter(disagrees=True), opinion))) == ["1", "2"]
+    tile = face_tiles(catalogue, faces, opinion)[0]
+    assert tile.notes == ("Model: ✓ Mask 94%",) and tile.marks[0][0].words == "No mask"
+
+
+def test_a_model_looks_once_and_a_new_one_looks_again(light_and_dark):
+    catalogue, classifier = build_catalogue(light_and_dark), StubClassifier()
+    judge(catalogue, classifier)
+    judge(catalogue, classifier)
+    assert classifier.faces == 5
+    write(light_and_dark.folder / "with_mask/1.png", np.full((40, 60, 3), 200, np.uint8))
+    assert open_opinion(build_catalogue(light_and_dark), classifier.card) is None
+    opinion = judge(build_catalogue(light_and_dark), classifier)
+    assert classifier.faces == 6 and opinion.disagrees.sum() == 1
+    assert open_opinion(catalogue, StubClassifier(sha256="b" * 64).card) is None
+
+
+def test_a_repair_settles_a_doubt_without_asking_again(light_and_dark):
+    classifier = StubClassifier()
+    judge(build_catalogue(light_and_dark), classifier)
+    repairs = Repairs.load(light_and_dark.folder)
+    repairs.change_label("without_mask/2.png", "with_mask")
+    repairs.set_aside("with_mask/1.png")
+    catalogue = open_catalogue(light_and_dark)
+    opinion = open_opinion(catalogue, classifier.card)
+    assert not opinion.disagrees[suspicious(catalogue, opinion)].any() and opinion.disagrees.sum() == 1
+
+
+def test_what_was_judged_before_a_stop_is_kept(light_and_dark, monkeypatch):
+    monkeypatch.setattr("core.datasets.label_issues.PER_REPORT", 2)
+    catalogue, classifier = build_catalogue(light_and_dark), StubClassifier()
+
+    def stop_soon(done, total, text):
+        if done >= 4:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        judge(catalogue, classifier, stop_soon)
+    assert open_opinion(catalogue, classifier.card) is None
+    judge(catalogue, classifier)
+    assert classifier.faces == 5
+
+
+def test_faces_of_annotated_pictures(annotated):
+    Repairs.load(annotated.folder).set_aside("images/a.png#1")
+    catalogue = build_catalogue(annotated)
+    assert catalogue.faces.items == ("images/a.png#0", "images/a.png#1")
+    assert catalogue.faces.label.tolist() == ["with_mask", "helmet"] and catalogue.faces.aside.tolist() == [False, True]
+    assert catalogue.faces.size_px[0] == pytest.approx(40)
+    assert catalogue.picture_and_face("images/a.png#1") == ("images/a.png", 1)
+    assert catalogue.picture_and_face("images/b.png") == ("images/b.png", 0)
+    assert keys(catalogue, matching(catalogue, Filter(face_px=(35, 45), classes=("with_mask",)))) == ["a"]
+    assert keys(catalogue, matching(catalogue, Filter(face_px=(35, 45), classes=("helmet",)))) == []
+    opinion = judge(catalogue, StubClassifier())
+    assert all(opinion.jpegs) and opinion.probabilities.shape == (2, 2)
+    first, none = picture_tiles(catalogue, np.array([0, 1]), opinion)
+    assert len(first.boxes) == 2 and none.boxes == () and first.notes[-1] == "1 set aside"
+    assert all(0 <= share <= 1 for box in first.boxes for share in box.xyxy)
+    assert [f"{style.words}{text}" for style, text in first.marks] == ["Mask 1", "Helmet 1"]
+    details = picture_details(catalogue, "images/a.png", 1, opinion)
+    assert [face.aside for face in details.faces] == [False, True] and details.chosen == 1
+    assert [box.text for box in details.tile.boxes] == ["1", "2"]
+    assert picture_details(catalogue, "images/b.png", 3).faces == ()
+
+
+def test_views_of_a_face_follow_the_seed(annotated, class_folders):
+    for dataset in (annotated, class_folders):
+        sample = face_sample(build_catalogue(dataset), 0, TrainConfig.margin)
+        sheet = sheet_of_views(sample, REPORT, 1, (2, 3), 48)
+        assert sheet.shape == (96, 144, 3) and (sheet == sheet_of_views(sample, REPORT, 1, (2, 3), 48)).all()
+        assert (sheet != sheet_of_views(sample, REPORT, 2, (2, 3), 48)).any()
+    still = dataclasses.replace(REPORT, rotation_deg=0, zoom=(1, 1), shift=0, shear_deg=0, flip=False)
+    first, second = np.hsplit(sheet_of_views(sample, still, 1, (1, 2), 48), 2)
+    assert (first == second).all()
+
+
+def test_a_tile_keeps_text_as_text(class_folders):
+    folder = class_folders.folder / "<b>evil</b>"
+    write(folder / "x.png", photo(20))
+    catalogue = build_catalogue(class_folders)
+    tile = picture_tiles(catalogue, np.array([catalogue.place_of["<b>evil</b>/x.png"]]))[0].for_browser()
+    assert tile["name"] == "<b>evil</b>/x.png" and tile["src"].startswith("data:image/jpeg;base64,")
+    json.dumps(tile)
+
+
+def test_a_bar_stands_for_what_it_counts():
+    figure = histogram("Sizes", np.array([250, 299, 300, 5000]), (1, 200, 300, 400, 4000, 100_000))
+    bars = list(zip(figure.data[0].customdata, figure.data[0].y, strict=True))
+    assert [count for _, count in bars] == [2, 1, 0, 1]
+    assert bars[0][0][0] == 200 and 299 < bars[0][0][1] < 300
+    figure = class_counts({("a", "train"): 3, ("a", "test"): 1, ("b", "train"): 2}, {"a": "A", "b": "B"})
+    assert [(bar.name, list(bar.x)) for bar in figure.data] == [("Training", [3, 2]), ("Test", [1, 0])]
+    assert figure.data[1].customdata[0] == ["a", "test"]
+    figure = group_sizes(np.array([1, 2, 2, 5, 5, 5, 5, 5]))
+    assert list(figure.data[0].y) == [1, 2, 0, 5, 0]
+    assert len(histogram("None", np.array([]), (0, 1, 2)).data[0].y) == 0
+
+
+@pytest.mark.parametrize(
+    ("selection", "bar"),
+    [
+        pytest.param({"selection": {"points": [{"customdata": ["a", ""]}]}}, ["a", ""], id="a bar"),
+        pytest.param({"selection": {"points": [{"customdata": {"0": 1, "1": 2}}]}}, [1, 2], id="numbered"),
+        pytest.param({"selection": {"points": []}}, None, id="a click beside the bars"),
+        pytest.param(None, None, id="nothing yet"),
+    ],
+)
+def test_what_was_clicked(selection, bar):
+    assert clicked(selection) == bar

@@ -1,0 +1,143 @@
+"""Small things that many tests need. Nothing here imports TensorFlow."""
+
+import io
+import os
+import re
+import shutil
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.synthetic.sample import SAMPLE_FACE_XYXY
+from core.vision.classes import CLASS_NAMES
+from core.vision.detections import make_detections
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+SHARED = ROOT.parent / "shared"
+
+
+def picture_bytes(mode: str = "RGB", size_wh: tuple[int, int] = (40, 30), format: str = "PNG", **options) -> bytes:
+    """A picture file with a gradient, encoded by Pillow."""
+    width, height = size_wh
+    ramp = np.linspace(0, 255, width * height).reshape(height, width).astype(np.uint8)
+    data = io.BytesIO()
+    image = Image.fromarray(ramp)
+    (image if mode == "L" else image.convert(mode)).save(data, format, **options)
+    return data.getvalue()
+
+
+class StubPipeline:
+    """Finds the sample's face wherever it is asked, with a verdict of the test's choice; no model needed."""
+
+    classes = CLASS_NAMES
+
+    def __init__(self, class_id: int = 0, confidence: float = 0.9):
+        self.face_scores: dict[str, float] = {}
+        self.class_id, self.confidence = class_id, confidence
+        self.calls = 0
+
+    def __call__(self, frame_bgr, settings=None):
+        self.calls += 1
+        return make_detections([SAMPLE_FACE_XYXY], [self.class_id], [self.confidence], [0.8])
+
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+
+
+def keep_picture(page, name: str) -> None:
+    """Save what the browser shows, if ``SCREENSHOTS`` names a folder; this is how the README's pictures are made."""
+    if SCREENSHOTS:
+        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(1000)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+
+def noise_picture(seed, size_wh=(80, 60)):
+    """Blurred noise: every seed gives a picture that is no near copy of another's."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_CUBIC)
+
+
+def write_class_folders(folder, per_class=10, classes=("with_mask", "without_mask")):
+    for k, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(per_class):
+            cv2.imwrite(str(folder / name / f"{i:03}.jpg"), noise_picture(1000 * k + i))
+    return folder
+
+
+def voc_xml(objects, size_wh):
+    rows = "".join(
+        f"<object><name>{name}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+        "</bndbox></object>"
+        for name, (x1, y1, x2, y2) in objects
+    )
+    return f"<annotation><size><width>{size_wh[0]}</width><height>{size_wh[1]}</height></size>{rows}</annotation>"
+
+
+def write_voc(folder, photos, size_wh=(160, 120)):
+    """``photos``: name to list of (class, box)."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "annotations").mkdir()
+    for i, (name, objects) in enumerate(photos.items()):
+        cv2.imwrite(str(folder / "images" / f"{name}.jpg"), noise_picture(5000 + i, size_wh))
+        if objects is not None:
+            (folder / "annotations" / f"{name}.xml").write_text(voc_xml(objects, size_wh))
+    return folder
+
+
+def texts(app: AppTest) -> str:
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.title, app.subheader)
+    return unescaped("\n".join(element.value for kind in kinds for element in kind))
+
+
+def numbers(app: AppTest) -> dict[str, str]:
+    return {re.sub(r"^:material/\w+: ", "", unescaped(metric.label)): metric.value for metric in app.metric}
+
+
+def labelled(widgets, label: str):
+    return next(widget for widget in widgets if widget.label == label)
+
+
+def wait_until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.005)
+
+
+def png_header_bomb(width: int, height: int) -> bytes:
+    """A PNG whose header promises far more pixels than it holds."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+JPEG = picture_bytes(format="JPEG", size_wh=(400, 300))
+
+
+def unescaped(markdown: str) -> str:
+    """As a browser shows what ``pages.components.messages.plain`` made."""
+    return re.sub(r"\\([^\w\s])", r"\1", markdown)

@@ -1,0 +1,264 @@
+"""The page of data sets, run as Streamlit runs it, without a browser."""
+
+import json
+import time
+
+import cv2
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.datasets.edits import Repairs
+from core.datasets.index import build_catalogue
+from core.datasets.query import Filter
+from core.datasets.store import find_dataset, list_datasets
+from core.vision.images import encode_image
+from pages.components.resources import server_jobs
+from tests.helpers import ROOT
+from train.split import default_split
+
+
+@pytest.fixture(autouse=True)
+def server(tmp_path, monkeypatch):
+    """A server of its own: an empty data folder, no jobs, nothing kept."""
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("MASK_ALLOWED_DIRS", raising=False)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield tmp_path
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def fill(folder, per_class=35):
+    """Two class folders of pictures that are not square; each second one is a near copy of the one before."""
+    for i in range(per_class):
+        for k, label in enumerate(("helmet", "no_helmet")):
+            cells = np.random.default_rng([k, i // 2]).integers(0, 256, (6, 8, 3)).astype(np.float32)
+            frame = np.clip(cv2.resize(cells, (48 + i % 2, 36), interpolation=cv2.INTER_CUBIC), 0, 255)
+            path = folder / label / f"{i:02}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_image(frame.astype(np.uint8)))
+
+
+@pytest.fixture
+def helmets(server):
+    fill(server / "data/helmets")
+    dataset = find_dataset("helmets")
+    build_catalogue(dataset)
+    return dataset
+
+
+def open_page(view: str = "", **state) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages/datasets.py"), default_timeout=60)
+    if view:
+        app.query_params["view"] = view
+    for key, value in state.items():
+        app.session_state[key] = value
+    return run(app)
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def finish(app: AppTest, key: str) -> AppTest:
+    """Wait for work beside the page, then look again."""
+    end = time.monotonic() + 60
+    while (status := server_jobs().status(key)) and status.state == "running":
+        assert time.monotonic() < end, f"{key} does not end"
+        time.sleep(0.02)
+    return run(app)
+
+
+def texts(app: AppTest) -> str:
+    kinds = (app.markdown, app.caption, app.info, app.success, app.warning, app.error, app.title)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def named(widgets, label: str):
+    return next(widget for widget in widgets if widget.label == label)
+
+
+def tiles(app: AppTest, which: int = 0) -> list[dict]:
+    """The tiles of a gallery, as the browser gets them."""
+    data = json.loads(app.get("bidi_component")[which].proto.json)
+    return [tile for section in data["sections"] for tile in section["tiles"]]
+
+
+def test_a_fresh_server_offers_ways_to_begin():
+    app = open_page()
+    assert app.title[0].value == "Data sets" and "no data set on this server yet" in texts(app)
+    ways = app.segmented_control[0]
+    assert ways.options == ["Demonstration", "Upload", "The report's set"]
+    ways.set_value("The report's set")
+    assert "1,376 pictures" in texts(run(app)) and app.button[0].label == "Fetch the report's set"
+
+
+def test_the_demonstration_set_is_made_looked_at_and_shown():
+    app = open_page()
+    app.button[0].click()
+    app = finish(run(app), "data:import")
+    assert "is here: 48 pictures" in texts(app)
+    app = finish(app, "data:look:demonstration")
+    numbers = {metric.label: metric.value for metric in app.metric}
+    assert numbers["Pictures"] == "48" and numbers["Classes"] == "2"
+    assert len(app.get("plotly_chart")) == 5
+    assert "demonstration" in app.query_params["set"]
+    named(app.button, "Close").click()
+    assert "is here" not in texts(run(app))
+
+
+def test_a_failed_import_is_told_in_a_sentence(monkeypatch):
+    def offline(report):
+        raise ValueError("GitHub cannot be reached; *try* later.")
+
+    monkeypatch.setattr("pages.views.datasets.add.fetch_report_set", offline)
+    app = open_page()
+    app.segmented_control[0].set_value("The report's set")
+    run(app).button[0].click()
+    app = finish(run(app), "data:import")
+    assert r"GitHub cannot be reached; \*try\* later\." in app.error[0].value
+
+
+def test_a_folder_of_the_server_is_used_where_it_lies(server, monkeypatch):
+    monkeypatch.setenv("MASK_ALLOWED_DIRS", str(server / "shelf"))
+    fill(server / "shelf/hats", 4)
+    app = open_page()
+    app.segmented_control[0].set_value("Folder on the server")
+    run(app).text_input[0].set_value(str(server / "shelf/gone"))
+    named(run(app).button, "Use this folder").click()
+    assert run(app).error
+    app.text_input[0].set_value(str(server / "shelf/hats"))
+    named(run(app).button, "Use this folder").click()
+    run(app)
+    (dataset,) = list_datasets()
+    assert dataset.name == "hats" and dataset.linked
+    named(app.button, "Delete hats").click()
+    assert "no data set on this server yet" in texts(run(app))
+    assert (server / "shelf/hats/helmet/00.jpg").is_file(), "only the link goes"
+
+
+def test_the_gallery_turns_pages(helmets):
+    app = open_page("Gallery")
+    first = tiles(app)
+    assert len(first) == 60 and "70 of 70 pictures" in texts(app)
+    assert first[0]["name"] == "helmet/00.jpg" and first[0]["marks"][0]["text"] == "Helmet"
+    assert first[0]["src"].startswith("data:image/jpeg;base64,")
+    named(app.button, "Next").click()
+    assert len(tiles(run(app))) == 10 and "61 to 70 of 70" in texts(app)
+
+
+def test_filters_narrow_the_gallery_and_are_told(helmets):
+    app = open_page("Gallery")
+    named(app.multiselect, "Classes").set_value(["no_helmet"])
+    app = run(app)
+    assert {tile["marks"][0]["text"] for tile in tiles(app)} == {"No helmet"} and len(tiles(app)) == 35
+    named(app.text_input, "Name contains").set_value("07")
+    app = run(app)
+    assert [tile["id"] for tile in tiles(app)] == ["no_helmet/07.jpg"]
+    assert 'label No helmet, "07" in their name' in texts(app)
+    named(app.button, "Show all").click()
+    assert len(tiles(run(app))) == 60
+
+
+def test_a_filter_from_a_chart_is_shown_in_the_widgets(helmets):
+    app = open_page("Gallery", data_filter=Filter(classes=("helmet",), group_size=(2, 2)), data_kept_set="helmets")
+    assert len(tiles(app)) == 34 and "2 alike" in texts(app)
+    assert named(app.multiselect, "Classes").value == ["helmet"]
+
+
+def test_a_picture_is_repaired_and_the_repair_undone(helmets):
+    app = open_page("Gallery", data_picture=("helmet/02.jpg", 0), data_kept_set="helmets")
+    label = named(app.selectbox, "Label")
+    assert label.value == "helmet" and "1 of 70" not in texts(app) and "3 of 70" in texts(app)
+    label.set_value("no_helmet")
+    app = run(app)
+    assert Repairs.load(helmets.folder).labels == {"helmet/02.jpg": "no_helmet"}
+    assert named(app.selectbox, "Label").value == "no_helmet"
+    named(app.button, "Set aside").click()
+    app = run(app)
+    assert Repairs.load(helmets.folder).aside == {"helmet/02.jpg"} and "leaves this picture out" in texts(app)
+    named(app.button, "Undo").click()
+    run(app)
+    assert not Repairs.load(helmets.folder).aside
+    named(app.button, "As it was").click()
+    app = run(app)
+    assert named(app.selectbox, "Label").value == "helmet"
+    assert (helmets.folder / "helmet/02.jpg").is_file(), "the files stay as they are"
+    copies = tiles(app, len(app.get("bidi_component")) - 1)
+    assert [tile["id"] for tile in copies] == ["helmet/03.jpg"]
+
+
+def test_near_copies_are_counted_and_kept_together(helmets):
+    app = open_page("Near copies")
+    assert "68 of 70 pictures have a near copy, in 34 groups" in texts(app) and "of 14 test pictures" in texts(app)
+    assert len(tiles(app)) == 40, "twenty groups of two"
+    named(app.button, "Keep near copies together when training").click()
+    app = run(app)
+    assert default_split() == "grouped" == app.session_state["training_split"]
+    named(app.button, "Divide at random again").click()
+    run(app)
+    assert default_split() == "random"
+
+
+def test_a_model_that_knows_other_classes_says_so(helmets):
+    assert "knows none of the classes" in texts(open_page("Suspicious labels"))
+
+
+def test_the_model_in_use_doubts_labels(server):
+    from core.synthetic.sample import sample_photo
+
+    for label, masked in (("with_mask", True), ("without_mask", False), ("without_mask", True)):
+        path = server / f"data/doors/{label}/{masked}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_image(sample_photo(masked)[20:240, 140:310]))
+    build_catalogue(find_dataset("doors"))
+    app = open_page("Suspicious labels")
+    named(app.button, "Let the model look").click()
+    app = finish(run(app), "data:judge:doors")
+    assert "would give 1 of 3 labels differently" in texts(app)
+    assert tiles(app)[0]["id"] == "without_mask/True.jpg" and "Model: ✓ Mask" in tiles(app)[0]["notes"][0]
+    app.session_state["data_picture"] = ("without_mask/True.jpg", 0)
+    assert "The model says **✓ Mask" in texts(run(app))
+
+
+def test_views_of_a_face_follow_the_settings(helmets):
+    app = open_page("What the network sees")
+    before = app.image[0].proto.imgs[0].url
+    named(app.slider, "Light and colour").set_value(1.0)
+    run(app)
+    assert app.image[0].proto.imgs[0].url != before
+    named(app.segmented_control, "Recipe").set_value("street")
+    assert named(run(app).slider, "Blurred or small").value == 0.4
+    named(app.button, "Other views").click()
+    named(run(app).button, "Another picture").click()
+    run(app)
+
+
+def test_new_pictures_are_found_on_asking(helmets):
+    app = open_page("Gallery")
+    fill(helmets.folder, 36)
+    assert "70 of 70" in texts(run(app)), "nobody asked yet"
+    named(app.button, "Look again").click()
+    app = finish(run(app), "data:look:helmets")
+    assert "72 of 72 pictures" in texts(app)
+
+
+def test_a_broken_picture_is_listed(helmets):
+    (helmets.folder / "helmet/00.jpg").write_bytes(b"no picture")
+    app = finish(open_page(), "data:look:helmets")
+    assert {metric.label: metric.value for metric in app.metric}["Cannot be read"] == "1"
+    assert "helmet/00.jpg" in app.dataframe[0].value["Picture"].tolist()
+
+
+def test_the_choice_survives_a_reload(helmets, server):
+    fill(server / "data/another", 3)
+    app = AppTest.from_file(str(ROOT / "pages/datasets.py"), default_timeout=60)
+    app.query_params["set"], app.query_params["view"] = "helmets", "Gallery"
+    app = run(app)
+    assert named(app.selectbox, "Data set").value == "helmets" and len(tiles(app)) == 60
+    assert named(run(app).selectbox, "Data set").options == ["another", "helmets"]

@@ -1,0 +1,301 @@
+"""The training page, run as Streamlit runs it, with a small script in the place of the real training."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.config import MODELS_DIR
+from core.registry.active import in_use, use
+from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
+from core.vision.metrics import classification_scores
+from core.vision.model_card import load_card
+from core.vision.pipeline import Method
+from tests.helpers import ROOT
+from train import runs
+from train.config import TrainConfig, run_settings
+from train.runs import RunManager
+
+# Tells of two epochs and then waits for leave to go on; without leave it can only be stopped.
+FAKE_TRAINING = """
+import json, shutil, sys, time
+from pathlib import Path
+out, made = Path(sys.argv[1]), Path(sys.argv[2])
+print("42 faces", flush=True)
+facts = {"stage": "head", "text": "Training the head", "done": 4, "total": 10, "epoch": 2, "epochs": 20,
+         "time": time.time(), "started": time.time() - 60, "left_s": 180}
+(out / "progress.json").write_text(json.dumps(facts))
+(out / "steps.jsonl").write_text("".join(json.dumps({"epoch": i / 9, "loss": 1 / (1 + i), "accuracy": i / 20}) + "\\n"
+                                         for i in range(1, 20)))
+epoch = {"epoch": 1, "loss": 0.5, "accuracy": 0.8, "val_loss": 0.6, "val_accuracy": 0.7}
+(out / "metrics.jsonl").write_text(json.dumps(epoch) + "\\n")
+while not (out.parent / "leave").exists():
+    time.sleep(0.02)
+for path in made.iterdir():
+    shutil.copy(path, out / path.name)
+"""
+CLASSES = ("with_mask", "without_mask")
+
+
+@pytest.fixture
+def heads(tmp_path):
+    """A data set of class folders: ten heads each, higher than wide."""
+    folder = tmp_path / "data" / "heads"
+    x1, y1, x2, y2 = SAMPLE_FACE_XYXY
+    for label in CLASSES:
+        (folder / label).mkdir(parents=True)
+        head = sample_photo(label == "with_mask")[y1 - 20 : y2 + 20, x1 - 10 : x2 + 10]
+        for i in range(10):
+            cv2.imwrite(str(folder / label / f"{i}.jpg"), cv2.convertScaleAbs(head, alpha=0.8 + i / 30))
+    return folder
+
+
+@pytest.fixture
+def finished(tmp_path, heads):
+    """What a finished run leaves behind: the shipped classifier under another name, with made-up verdicts."""
+    made = tmp_path / "made"
+    made.mkdir()
+    card = load_card(MODELS_DIR / "mask-classifier.json")
+    data = bytearray((MODELS_DIR / card.file).read_bytes()) + b"\0"  # another file with the same network
+    (made / "model.tflite").write_bytes(data)
+    from core.vision.model_card import file_sha256
+
+    replace(card, name="run", file="model.tflite", sha256=file_sha256(made / "model.tflite"), data=[]).save(
+        made / "card.json"
+    )
+    keys = [(label, f"{label}/{i}.jpg") for label in CLASSES for i in range(10)]
+    sure = np.linspace(0.2, 0.99, 10)
+    probabilities = [[p, 1 - p] if label == "with_mask" else [1 - p, p] for label in CLASSES for p in sure]
+    faces = [
+        {"dataset": str(heads), "key": key, "label": label, "probabilities": p, "part": "test"}
+        for (label, key), p in zip(keys, probabilities, strict=True)
+    ]
+    (made / "predictions.json").write_text(json.dumps({"classes": list(CLASSES), "faces": faces}))
+    labels = np.array([CLASSES.index(label) for label, _ in keys])
+    scores = classification_scores(np.array(probabilities), labels, CLASSES)
+    (made / "report.json").write_text(json.dumps({"test_exported": scores, "held_out_exported": {"images": 0}}))
+    return made
+
+
+@pytest.fixture
+def page(tmp_path, heads, finished, monkeypatch):
+    """Opens the page; the training it starts is the script above."""
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MASK_RUNS_DIR", str(tmp_path / "runs"))
+    script = tmp_path / "fake_training.py"
+    script.write_text(FAKE_TRAINING)
+    monkeypatch.setattr(
+        runs, "training_command", lambda settings, out: [sys.executable, "-S", str(script), str(out), str(finished)]
+    )
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield lambda: checked(AppTest.from_file(str(ROOT / "pages" / "training.py"), default_timeout=120).run())
+    manager = RunManager(tmp_path / "runs", grace_s=0)
+    for run in manager.runs():
+        if run.state in ("running", "queued"):
+            manager.cancel(run.id)
+    until(lambda: not any(run.state == "running" for run in manager.runs()))
+    st.cache_resource.clear()
+
+
+def checked(app):
+    assert not app.exception
+    return app
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.05)
+
+
+def texts(app) -> str:
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.title, app.subheader)
+    return "\n".join(element.value for kind in kinds for element in kind).replace("\\", "")
+
+
+def run_until(app, words, seconds=60.0):
+    """Run the page again and again, as its fragments do, until these words are on it."""
+    end = time.monotonic() + seconds
+    while words not in texts(app):
+        assert time.monotonic() < end, f"{words!r} does not appear in:\n{texts(app)}"
+        time.sleep(0.1)
+        checked(app.run())
+    return app
+
+
+def labelled(widgets, label):
+    return next(widget for widget in widgets if widget.label == label)
+
+
+def press(app, label):
+    return checked(labelled(app.button, label).click().run())
+
+
+def show(app, view):
+    return checked(labelled(app.segmented_control, "Show").set_value(view).run())
+
+
+def numbers(app) -> dict:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def add_finished(tmp_path, finished, name, **settings):
+    """A run that is done, as the manager keeps it."""
+    folder = tmp_path / "runs" / name
+    shutil.copytree(finished, folder)
+    config = TrainConfig(data=("/d/heads",), out="", **settings)
+    note = {"name": name.capitalize(), "state": "done", "settings": run_settings(config), "created": time.time()}
+    (folder / "run.json").write_text(json.dumps(note | {"ended": time.time(), "spent_s": 90}))
+    (folder / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5, "accuracy": 0.8}\n')
+    return folder
+
+
+def test_without_data_the_page_says_where_they_come_from(page, heads):
+    shutil.rmtree(heads)
+    app = page()
+    assert app.title[0].value == "Training" and "no data sets" in texts(app)
+    assert not app.button or "Start the training" not in [button.label for button in app.button]
+    for view in ("Progress", "Runs"):
+        assert "Nothing has been trained here yet" in texts(show(app, view))
+
+
+def test_what_a_training_would_work_with_is_told_before_the_start(page):
+    app = page()
+    assert numbers(app)["Faces"] == "20" and numbers(app)["Passes"] == "20" and numbers(app)["Steps in a pass"] == "1"
+    table = app.dataframe[0].value
+    assert table["Training"].tolist() == [7, 7] and table["Test"].tolist() == [2, 2]
+    labelled(app.radio, "Recipe").set_value("best").run()
+    assert numbers(app)["Passes"] == "16" and "near copies stay on one side" in texts(app)
+    labelled(app.number_input, "Batch size").set_value(4).run()
+    assert numbers(app)["Steps in a pass"] == "4"
+    labelled(app.number_input, "Fine tune blocks").set_value(99).run()
+    assert "0..16" in app.error[0].value.replace("\\", "") and not app.metric
+    fields = {*(w.label for w in app.number_input), *(w.label for w in app.selectbox)}
+    assert {"Learning rate", "Label smoothing", "Seed", "Split", "Keep", "Precision", "Features"} <= fields
+
+
+def test_a_training_is_watched_cancelled_resumed_and_put_to_work(page, tmp_path):
+    app = page()
+    labelled(app.text_input, "Name").set_value("My *first*")
+    press(app, "Start the training")
+    until(lambda: list((tmp_path / "runs").glob("*/metrics.jsonl")))
+    checked(app.run())
+    assert labelled(app.segmented_control, "Show").value == "Progress"
+    assert len(app.get("plotly_chart")) == 2 and "42 faces" in app.code[0].value
+    other = page()
+    assert labelled(other.segmented_control, "Show").value == "Progress", "another visitor sees it too"
+    assert len(other.get("plotly_chart")) == 2
+    press(other, "Cancel")
+    run_until(app, "Cancelled after epoch 1.")
+    assert "My *first*" in texts(app)
+    press(app, "Resume")
+    (tmp_path / "runs" / "leave").touch()
+    run_until(app, "is done")
+    run_until(app, "Worse than the model in use. Of 20 test pictures it judges 60% right, the model in use 100%.")
+    assert numbers(app)["Judged right"] == "60.0%" and numbers(app)["Faces (test)"] == "20"
+    assert "20 faces are few" in texts(app) and "8 of 20 faces are judged wrong" in texts(app)
+    before = in_use().method
+    press(app, "Use this model")
+    assert in_use().method.pipeline == "combined" and in_use().method != before
+    assert "This is the model in use." in texts(run_until(app, "This is the model in use."))
+    press(app, "Go back")
+    assert in_use().method == before
+
+
+def test_the_next_training_queues_and_may_be_taken_out(page):
+    app = page()
+    press(app, "Start the training")
+    show(app, "New training")
+    assert "One training runs at a time" in texts(app)
+    press(app, "Queue the training")
+    assert "Next in the queue" in texts(app)
+    press(app, "Take out")
+    assert "Next in the queue" not in texts(app) and "Taken out of the queue." in texts(app)
+
+
+def test_a_killed_training_is_told_of(page, tmp_path):
+    app = page()
+    press(app, "Start the training")
+    until(lambda: list((tmp_path / "runs").glob("*/metrics.jsonl")))
+    (folder,) = (tmp_path / "runs").glob("2*")
+    os.kill(json.loads((folder / "run.json").read_text())["pid"], signal.SIGKILL)
+    run_until(app, "killed after epoch 1 (signal 9)")
+    assert "Resume" in [button.label for button in app.button]
+
+
+def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished):
+    add_finished(tmp_path, finished, "short", epochs=3)
+    add_finished(tmp_path, finished, "long", epochs=30, features="cached")
+    app = page()
+    show(app, "Runs")
+    table = app.dataframe[0].value
+    assert sorted(table["Run"]) == ["Long", "Short"] and table["Test"].tolist() == [0.6, 0.6]
+    assert table["Data"].tolist() == ["heads", "heads"] and table["Minutes"].tolist() == [1.5, 1.5]
+    labelled(app.text_input, "Search").set_value("shor").run()
+    assert app.dataframe[0].value["Run"].tolist() == ["Short"]
+    labelled(app.text_input, "Search").set_value("").run()
+    labelled(app.multiselect, "Look at").set_value(["short", "long"]).run()
+    differing = app.dataframe[1].value.set_index("Setting")
+    assert differing.index.tolist() == ["features", "epochs"]
+    assert differing.loc["epochs"].tolist() == ["3", "30"]
+    assert len(app.get("plotly_chart")) == 2
+    checked(labelled(app.multiselect, "Look at").set_value(["short"]).run())
+    labelled([w for w in app.text_input if "training_name" in w.key], "Name").set_value("Brief")
+    press(app, "Keep this name")
+    assert "Brief" in app.dataframe[0].value["Run"].tolist()
+    press(app, "Delete for good")
+    assert app.dataframe[0].value["Run"].tolist() == ["Long"] and not (tmp_path / "runs" / "short").exists()
+
+
+def test_a_run_is_judged_on_every_data_set(page, tmp_path, finished):
+    folder = add_finished(tmp_path, finished, "one")
+    app = page()
+    show(app, "Runs")
+    labelled(app.multiselect, "Look at").set_value(["one"]).run()
+    press(app, "Judge every data set")
+    until(lambda: (folder / "set_scores.json").exists())
+    app = run_until(app, "On every data set")
+    checked(app.run())
+    (score,) = json.loads((folder / "set_scores.json").read_text())["sets"]
+    assert score["name"] == "heads" and score["faces"] == 20 and score["right"] == 20, "the shipped model knows them"
+    assert "never seen" in str([frame.value.to_dict() for frame in app.dataframe])
+
+
+def test_a_model_with_other_classes_is_not_compared(page, tmp_path, finished):
+    raw = json.loads((finished / "predictions.json").read_text())
+    text = json.dumps(raw).replace("without_mask", "helmet")
+    (finished / "predictions.json").write_text(text)
+    use(Method("combined", "mask-classifier"))
+    add_finished(tmp_path, finished, "one")
+    app = page()
+    show(app, "Runs")
+    labelled(app.multiselect, "Look at").set_value(["one"]).run()
+    run_until(app, "Not comparable: the model in use does not know helmet.")
+
+
+def test_a_brought_model_is_tried_and_kept_or_refused_with_a_sentence(page):
+    app = page()
+    show(app, "Bring a model")
+    app.file_uploader[0].set_value([("My model.tflite", b"0000TFL3" + b"x" * 200, "application/octet-stream")]).run()
+    labelled(app.text_area, "Class names, one a line, in the order of the model's outputs").set_value("a\nb").run()
+    press(app, "Try and keep it")
+    run_until(app, "cannot be run here")
+    card = load_card(MODELS_DIR / "mask-classifier.json")
+    data = (MODELS_DIR / card.file).read_bytes()
+    app.file_uploader[0].set_value([("My model.tflite", data, "application/octet-stream")]).run()
+    press(app, "Try and keep it")
+    run_until(app, "is among the models")
+    assert load_card(MODELS_DIR / "My-model.json").classes == ("a", "b")
+    press(app, "Use this model")
+    assert in_use().method == Method("combined", "My-model")

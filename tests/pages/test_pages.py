@@ -1,0 +1,584 @@
+"""Every page, run as Streamlit runs it, without a browser."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+import streamlit as st
+import streamlit_webrtc
+from streamlit.testing.v1 import AppTest
+
+from core.config import MODELS_DIR
+from core.registry.active import SHIPPED, in_use, use
+from core.registry.leaderboard import load_scoreboards
+from core.registry.store import list_models
+from core.synthetic.sample import sample_photo
+from core.vision.classifier import DEFAULT_CLASSIFIER
+from core.vision.crops import resize
+from core.vision.detections import make_detections
+from core.vision.detector import DEFAULT_DETECTOR, SPEEDS
+from core.vision.images import encode_image
+from core.vision.model_card import file_sha256, load_card
+from core.vision.pipeline import DEFAULT_PIPELINE, PHOTO_SETTINGS, PIPELINES, Method, PipelineSpec
+from tests.helpers import (
+    JPEG,
+    ROOT,
+    StubPipeline,
+    labelled,
+    numbers,
+    picture_bytes,
+    png_header_bomb,
+    texts,
+    unescaped,
+    wait_until,
+)
+
+BARE, MASKED = (encode_image(sample_photo(masked)) for masked in (False, True))
+
+
+def open_page(page: str | None = None) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    if page:
+        app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def test_start_page_judges_the_sample_and_leads_on():
+    app = open_page()
+    assert app.title[0].value == "Who wears a face mask?"
+    captions = [unescaped(caption) for image in app.image for caption in image.captions]
+    assert captions == ["1 face: 1 without a mask.", "1 face: 1 with a mask."]
+    assert len(app.get("page_link")) == 4
+    assert "Nothing is stored" in texts(app)
+
+
+@pytest.fixture
+def photo_page():
+    return open_page("photo")
+
+
+def upload(app, *files):
+    app.file_uploader[0].set_value([(name, data, "image/jpeg") for name, data in files]).run()
+    assert not app.exception
+    return app
+
+
+def test_photo_page_waits_for_a_photo(photo_page):
+    assert not photo_page.metric and not photo_page.error
+
+
+def test_a_photo_is_judged_without_a_button(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    assert "1 face: 1 with a mask." in texts(photo_page)
+    assert numbers(photo_page) == {
+        **{"Mask": "1", "No mask": "0", "Worn incorrectly": "0", "Not sure": "0"},
+        "Wear a mask well": "100%",
+    }
+    row = photo_page.dataframe[0].value.iloc[0]
+    assert row["Verdict"] == "✓ Mask" and row["Probability"].endswith("%") and row["Size"].endswith("px")
+    assert row["Face"].startswith("data:image/jpeg;base64,")
+    assert [button.label for button in photo_page.download_button] == [
+        "Annotated photo",
+        "Table of this photo (CSV)",
+        "Table of this photo (JSON)",
+    ]
+
+
+def test_several_photos_add_up_and_one_is_shown(photo_page):
+    upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
+    assert numbers(photo_page)["Wear a mask well"] == "50%"
+    labelled(photo_page.selectbox, "Photo").select_index(1).run()
+    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "✗ No mask"
+    labelled(photo_page.slider, "Smallest face").set_value(30).run()
+    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "✗ No mask", (
+        "the chosen photo stays when a setting changes"
+    )
+
+
+def test_results_stay_and_follow_the_settings(photo_page):
+    upload(photo_page, ("a.jpg", MASKED))
+    labelled(photo_page.slider, "Smallest face").set_value(200).run()
+    assert "1 face found, but smaller than your limit of 200 px." in texts(photo_page)
+    assert "No face" not in texts(photo_page) and not photo_page.dataframe
+    labelled(photo_page.slider, "Smallest face").set_value(24).run()
+    assert "1 face: 1 with a mask." in texts(photo_page)
+
+
+class Crowd(StubPipeline):
+    """Finds a face of 40 px, and one of 90 px that may have a mask."""
+
+    def __call__(self, frame_bgr, settings=None):
+        return make_detections([[0, 0, 90, 120], [100, 0, 140, 50]], [0, 1], [0.55, 0.9])
+
+
+@pytest.fixture
+def crowd(monkeypatch):
+    monkeypatch.setitem(PIPELINES, DEFAULT_PIPELINE, stub_spec(Crowd))
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+def show_them(app: AppTest) -> AppTest:
+    labelled(app.button, "Show them").click().run()
+    assert not app.exception
+    return app
+
+
+def test_smaller_faces_are_hidden_by_a_limit_and_shown_at_a_click(crowd):
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    slider = labelled(page.slider, "Smallest face")
+    assert (slider.value, slider.min, slider.max) == (0, 0, 200) and "every face is shown" in slider.help
+    assert "2 faces: 1 with a mask, 1 without a mask." in texts(page) and not page.button
+    for limit, words in (
+        (50, "1 smaller face is hidden by your limit of 50 px."),
+        (100, "2 faces found, but smaller than your limit of 100 px."),
+    ):
+        labelled(page.slider, "Smallest face").set_value(limit).run()
+        assert words in texts(page)
+        assert ("1 face: 1 with a mask." in texts(page)) == (limit == 50)
+        assert "hidden by your limit." not in texts(page), "said once"
+        show_them(page)
+        assert "2 faces: 1 with a mask, 1 without a mask." in texts(page) and not page.button
+        assert labelled(page.slider, "Smallest face").value == 0
+    page.switch_page("pages/home.py").run()
+    page.switch_page("pages/photo.py").run()
+    assert labelled(page.slider, "Smallest face").value == 0, "kept like any other setting"
+
+
+def test_other_ways_to_look_tell_of_hidden_faces_too(crowd):
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    labelled(page.slider, "Smallest face").set_value(50).run()
+    show_as(page, "All methods")
+    assert "1 face: 1 with a mask. 1 smaller face is hidden by your limit." in texts(page)
+
+
+def test_a_face_whose_class_is_not_sure_is_shown_without_a_result(crowd):
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    labelled(page.slider, "Lowest confidence").set_value(60).run()
+    assert "2 faces: 1 without a mask, 1 not clear enough to tell." in texts(page)
+    assert numbers(page) == {
+        **{"Mask": "0", "No mask": "1", "Worn incorrectly": "0", "Not sure": "1"},
+        "Wear a mask well": "0%",
+    }
+    table = page.dataframe[0].value
+    assert list(table["Verdict"]) == ["? Not sure", "✗ No mask"] and list(table["Probability"]) == ["–", "90%"]
+    labelled(page.slider, "Lowest confidence").set_value(95).run()
+    assert numbers(page)["Wear a mask well"] == "–" and numbers(page)["Not sure"] == "2"
+
+
+def test_pictures_are_forgotten_when_another_page_is_shown():
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.session_state["photo_set"] = "pictures"
+    app.run()  # the first page
+    assert "photo_set" not in app.session_state
+
+
+def stub_spec(make=StubPipeline) -> PipelineSpec:
+    """An entry of the registry that needs no model."""
+    return PipelineSpec("Stub", "As told.", build=lambda model: make(), default_model="", model_kind="stub")
+
+
+def test_a_photo_that_breaks_the_analysis_does_not_cost_the_others(monkeypatch):
+    class Fragile(StubPipeline):
+        def __call__(self, frame_bgr, settings=None):
+            if frame_bgr.shape[0] == 77:
+                raise RuntimeError("out of luck")
+            return super().__call__(frame_bgr, settings)
+
+    monkeypatch.setitem(PIPELINES, DEFAULT_PIPELINE, stub_spec(Fragile))
+    st.cache_resource.clear()
+    page = upload(open_page("photo"), ("bad.png", picture_bytes(size_wh=(300, 77))), ("good.jpg", MASKED))
+    st.cache_resource.clear()
+    (error,) = page.error
+    assert "could not be judged" in error.value and "luck" not in error.value
+    assert "1 face: 1 with a mask." in texts(page)
+
+
+@pytest.mark.skipif(not hasattr(AppTest, "camera_input"), reason="needs Streamlit 1.66: AppTest without a camera")
+def test_the_camera_takes_a_picture(photo_page):
+    photo_page.segmented_control[0].set_value("Camera").run()
+    photo_page.camera_input[0].set_value(("camera.jpg", MASKED, "image/jpeg")).run()
+    assert not photo_page.exception
+    assert "1 face: 1 with a mask." in texts(photo_page)
+
+
+def test_settings_survive_a_change_of_page(photo_page):
+    labelled(photo_page.slider, "Smallest face").set_value(77).run()
+    photo_page.switch_page("pages/home.py").run()
+    photo_page.switch_page("pages/photo.py").run()
+    assert labelled(photo_page.slider, "Smallest face").value == 77
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        pytest.param(b"", "empty", id="zero bytes"),
+        pytest.param(b"just words", "not a picture", id="text named jpg"),
+        pytest.param(JPEG[:900], "damaged or incomplete", id="truncated"),
+        pytest.param(png_header_bomb(30000, 30000), "megapixels", id="header bomb"),
+    ],
+)
+def test_a_bad_file_gets_one_sentence_and_the_good_ones_are_judged(photo_page, data, sentence):
+    upload(photo_page, ("bad*_name.jpg", data), ("good.jpg", MASKED))
+    (error,) = photo_page.error
+    assert error.value.startswith(r"bad\*\_name\.jpg: ") and sentence in error.value
+    assert "1 face: 1 with a mask." in texts(photo_page)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(picture_bytes(size_wh=(1, 1)), id="one pixel"),
+        pytest.param(picture_bytes("L", (60, 40)), id="grey"),
+        pytest.param(picture_bytes("CMYK", (60, 40), "JPEG"), id="CMYK"),
+        pytest.param(picture_bytes("RGBA", (60, 40)), id="transparent"),
+        pytest.param(picture_bytes(size_wh=(3000, 3)), id="a line"),
+    ],
+)
+def test_a_picture_without_a_face_is_no_error(photo_page, data):
+    upload(photo_page, ("x.png", data))
+    assert not photo_page.error
+    assert "No face found." in texts(photo_page)
+
+
+def test_each_method_shows_its_own_settings(monkeypatch):
+    monkeypatch.setitem(PIPELINES, "stub", stub_spec())
+    page = open_page("photo")
+    assert not page.expander and labelled(page.selectbox, "Speed").value == PHOTO_SETTINGS.speed
+    labelled(page.selectbox, "Method").select("classic").run()
+    assert [expander.label for expander in page.expander] == ["Advanced"]
+    assert "Speed" not in [box.label for box in page.selectbox]
+    labelled(page.selectbox, "Method").select("stub").run()
+    assert not page.expander and "Speed" not in [box.label for box in page.selectbox]
+    upload(page, ("x.png", picture_bytes(size_wh=(300, 300))))
+    assert "1 face: 1 with a mask." in texts(page), "the chosen pipeline was asked"
+    st.cache_resource.clear()
+
+
+def test_the_model_can_be_chosen_where_there_are_several(photo_page, monkeypatch):
+    assert "Model" not in [box.label for box in photo_page.selectbox]
+    monkeypatch.setattr("pages.components.settings.list_models", lambda kind: [DEFAULT_DETECTOR, "other"])
+    page = open_page("photo")
+    labelled(page.selectbox, "Model").select("other").run()
+    assert "no model card" in page.error[0].value, "the chosen model was asked for"
+
+
+def test_a_photo_is_shown_as_every_method_judges_it(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    show_as(photo_page, "All methods")
+    assert {spec.title for spec in PIPELINES.values()} <= {header.value for header in photo_page.subheader}
+    verdicts = [unescaped(text.value) for text in photo_page.markdown if text.value.endswith("ms.")]
+    assert len(verdicts) == len(PIPELINES)
+    assert all(verdict.startswith("1 face: 1 with a mask.") for verdict in verdicts)
+    assert len(photo_page.image) == len(PIPELINES)
+
+
+def show_as(page, view):
+    next(control for control in page.segmented_control if control.key == "photo_view").set_value(view).run()
+    assert not page.exception
+
+
+def test_the_map_of_centres_is_shown_for_the_network_alone(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    show_as(photo_page, "What the network saw")
+    assert "centre of a face" in texts(photo_page) and len(photo_page.image) == 1
+    labelled(photo_page.selectbox, "Method").select("classic").run()
+    views = next(control for control in photo_page.segmented_control if control.key == "photo_view").options
+    assert [view if isinstance(view, str) else view.content for view in views] == ["Verdicts", "All methods"]
+
+
+def test_a_face_is_explained_on_request(photo_page):
+    upload(photo_page, ("door.jpg", MASKED))
+    assert len(photo_page.image) == 1
+    photo_page.toggle[0].set_value(True).run()
+    assert not photo_page.exception
+    assert "speaks for a mask" in texts(photo_page) and len(photo_page.image) == 2
+
+
+def test_the_model_page_shows_the_card_the_figures_and_the_limits():
+    app = open_page("model")
+    card = load_card(MODELS_DIR / f"{DEFAULT_DETECTOR}.json")
+    assert card.limits in texts(app) and numbers(app)["Verdicts"] == "3"
+    own, *tables = [frame.value for frame in app.dataframe]
+    points = [f"{use}, {speed}" for use in ("photo", "live") for speed in SPEEDS]
+    assert list(own["Tested on"]) == [f"photos kept from training, settings for {point}" for point in points]
+    boards = load_scoreboards()
+    assert boards and [len(table) for table in tables][: len(boards)] == [len(board.rows) for board in boards]
+    labelled(app.selectbox, "Method").select("classic").run()
+    assert not app.exception and numbers(app)["Verdicts"] == "2"
+    assert len(app.dataframe[0].value) == 2, "its own test part and the street photos"
+    assert app.dataframe[0].value["Right"].min() > 0.98
+
+
+def test_the_model_page_measures_this_computer():
+    app = open_page("model")
+    before = len(app.get("plotly_chart"))
+    app.button(key="model_measure").click().run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == before + 1
+
+
+def test_a_missing_model_gets_a_sentence(monkeypatch):
+    from core.vision.model_card import ModelError
+
+    def missing(pipeline, model):
+        raise ModelError("There is no model card models/x.json; train one.")
+
+    monkeypatch.setattr("pages.components.resources.build_pipeline", missing)
+    st.cache_resource.clear()
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
+    app.switch_page("pages/live.py").run()
+    assert not app.exception
+    assert "train one" in app.error[0].value
+    st.cache_resource.clear()
+
+
+class FakeStreamer:
+    """Stands for the browser: keeps what the page asked for."""
+
+    def __init__(self, playing):
+        self.playing, self.arguments = playing, {}
+
+    def __call__(self, **arguments):
+        self.arguments = arguments
+        return SimpleNamespace(state=SimpleNamespace(playing=self.playing))
+
+
+@pytest.fixture
+def live_page(monkeypatch):
+    def open_live(playing):
+        streamer = FakeStreamer(playing)
+        monkeypatch.setattr(streamlit_webrtc, "webrtc_streamer", streamer)
+        return open_page("live"), streamer
+
+    return open_live
+
+
+def send(streamer, masked):
+    frame = np.full((480, 640, 3), 40, np.uint8)
+    frame[:, 80:560] = resize(sample_photo(masked), (480, 480))
+    shown = streamer.arguments["video_frame_callback"](av.VideoFrame.from_ndarray(frame, format="bgr24"))
+    return frame, shown.to_ndarray(format="bgr24")
+
+
+def test_live_page_says_what_to_do_and_asks_no_other_machine(live_page):
+    app, streamer = live_page(playing=False)
+    assert "Press **Start**" in texts(app)
+    assert streamer.arguments["rtc_configuration"] == {"iceServers": []}
+    assert streamer.arguments["media_stream_constraints"]["audio"] is False
+    assert "refused" in streamer.arguments["translations"]["device_access_denied"]
+
+
+def test_live_page_counts_what_the_camera_shows(live_page):
+    app, streamer = live_page(playing=True)
+    frame, shown = send(streamer, masked=True)
+    assert shown.shape == frame.shape
+    processor = app.session_state["live_processor"]
+    wait_until(lambda: processor.stats.snapshot().now.faces == 1)
+    _, shown = send(streamer, masked=True)
+    assert (shown != frame).any(), "the box is drawn"
+    app.run()
+    assert numbers(app)["Mask"] == "1"
+    assert "ms each" in texts(app)
+    # A setting changes while the stream runs: the same processor follows.
+    labelled(app.slider, "Smallest face").set_value(200).run()
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.hidden == 1)
+    assert processor.stats.snapshot().now.faces == 0
+    app.run()
+    assert "1 face found, but smaller than your limit of 200 px." in texts(app)
+    show_them(app)
+    assert labelled(app.slider, "Smallest face").value == 0
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.faces == 1)
+    app.run()
+    assert "your limit" not in texts(app), "without a limit there is nothing to say"
+    streamer.arguments["on_video_ended"]()
+
+
+def test_live_counters_do_not_move_when_a_face_is_unsure_or_hidden(live_page, crowd):
+    app, streamer = live_page(playing=True)
+    processor = app.session_state["live_processor"]
+    send(streamer, masked=True)
+    wait_until(lambda: processor.stats.snapshot().now.faces == 2)
+    shown = []
+    for confidence in (50, 60):
+        labelled(app.slider, "Lowest confidence").set_value(confidence).run()
+        wait_until(lambda c=confidence: send(streamer, True) and processor.stats.snapshot().now.unknown == (c == 60))
+        app.run()
+        shown.append(numbers(app))
+    assert [seen["Not sure"] for seen in shown] == ["0", "1"] and shown[0].keys() == shown[1].keys()
+    for limit, hidden in ((30, 0), (50, 1)):
+        labelled(app.slider, "Smallest face").set_value(limit).run()
+        wait_until(lambda h=hidden: send(streamer, True) and processor.stats.snapshot().now.hidden == h)
+        app.run()
+        assert f"{hidden} smaller face{' is' if hidden else 's are'} hidden by your limit of {limit} px." in texts(app)
+        assert labelled(app.button, "Show them").disabled == (not hidden)
+    streamer.arguments["on_video_ended"]()
+
+
+def test_live_page_shows_an_error_and_keeps_the_picture(live_page):
+    app, streamer = live_page(playing=True)
+    processor = app.session_state["live_processor"]
+
+    def broken(frame):
+        raise RuntimeError("the *model* is gone")
+
+    processor.detect = broken
+    frame, shown = send(streamer, masked=False)
+    assert (shown == frame).all()
+    wait_until(lambda: processor.stats.snapshot().error)
+    processor.detect = None  # so that no good frame comes in between
+    app.run()
+    assert any("cannot be judged at the moment" in error.value for error in app.error)
+    streamer.arguments["on_video_ended"]()
+
+
+def test_live_page_tells_of_a_bad_ice_server(live_page, monkeypatch):
+    monkeypatch.setenv("ICE_SERVERS", '[{"urls": "turn:turn.example.org"}]')
+    app, streamer = live_page(playing=False)
+    assert "`username` and `credential`" in app.warning[0].value
+    assert streamer.arguments["rtc_configuration"] == {"iceServers": []}
+
+
+def test_the_method_is_the_same_on_every_page_and_the_speed_is_the_pages_own(live_page):
+    page, _ = live_page(playing=False)
+    labelled(page.selectbox, "Speed").select("fast").run()
+    labelled(page.selectbox, "Method").select("classic").run()
+    page.switch_page("pages/photo.py").run()
+    assert labelled(page.selectbox, "Method").value == "classic"
+    labelled(page.selectbox, "Method").select("neural").run()
+    assert labelled(page.selectbox, "Speed").value == PHOTO_SETTINGS.speed
+    page.switch_page("pages/live.py").run()
+    assert labelled(page.selectbox, "Speed").value == "fast"
+
+
+@pytest.fixture
+def install():
+    """Puts copies of the shipped classifier into ``models/``, under other names and with other names of classes."""
+
+    def put(name: str, classes: tuple[str, ...], ending: bytes = b"") -> Method:
+        card = load_card(MODELS_DIR / f"{DEFAULT_CLASSIFIER}.json")
+        path = MODELS_DIR / f"{name}-1.tflite"
+        path.write_bytes((MODELS_DIR / card.file).read_bytes() + ending)
+        sha256 = file_sha256(path)
+        replace(card, name=name, file=path.name, classes=classes, sha256=sha256).save(MODELS_DIR / f"{name}.json")
+        return Method("combined", name)
+
+    yield put
+    for path in MODELS_DIR.iterdir():
+        if path.is_file() and not path.name.startswith(SHIPPED):
+            path.unlink()
+
+
+def test_a_page_follows_the_method_in_use_and_a_visitor_may_choose_another_until_it_changes(photo_page, install):
+    helmets = install("helmets", ("helmet", "no_*helmet*"))
+    upload(photo_page, ("door.jpg", BARE))
+    assert numbers(photo_page)["No mask"] == "1"
+    use(helmets)
+    photo_page.run()
+    assert labelled(photo_page.selectbox, "Method").value == "combined"
+    assert labelled(photo_page.selectbox, "Model").value == "helmets"
+    assert numbers(photo_page) == {
+        **{":gray-badge[H] Helmet": "0", ":gray-badge[N] No *helmet*": "1"},
+        "Not sure": "0",
+    }, "no share of masks"
+    assert "1 face: 1 No *helmet*." in texts(photo_page) and "In use on this server" in texts(photo_page)
+    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "N No *helmet*"
+    assert not photo_page.toggle, "nothing to say of masks"
+    assert "helmets" in photo_page.toast[0].value
+    labelled(photo_page.selectbox, "Method").select("neural").run()
+    photo_page.run()
+    assert numbers(photo_page)["No mask"] == "1" and "In use on this server" not in texts(photo_page)
+    use(Method("classic", DEFAULT_CLASSIFIER))
+    photo_page.run()
+    assert labelled(photo_page.selectbox, "Method").value == "classic"
+    assert labelled(photo_page.selectbox, "Model").value == DEFAULT_CLASSIFIER
+
+
+def test_a_model_installed_anew_under_its_name_judges_at_once(photo_page, install):
+    use(install("door", ("with_mask", "without_mask")))
+    upload(photo_page, ("door.jpg", BARE))
+    assert numbers(photo_page)["No mask"] == "1"
+    install("door", ("without_mask", "with_mask"), ending=b"\0" * 16)
+    photo_page.run()
+    assert numbers(photo_page)["Mask"] == "1", "the other file says the other thing"
+
+
+def test_a_model_in_use_that_vanished_gets_a_sentence(photo_page, install):
+    use(install("door", ("with_mask", "without_mask")))
+    (MODELS_DIR / "door.json").unlink()
+    upload(photo_page, ("door.jpg", BARE))
+    assert "no model 'door'" in unescaped(photo_page.warning[0].value)
+    assert labelled(photo_page.selectbox, "Method").value == DEFAULT_PIPELINE
+    assert numbers(photo_page)["No mask"] == "1"
+
+
+def test_the_sample_of_the_start_page_is_judged_by_the_method_in_use(install):
+    use(install("helmets", ("helmet", "no_helmet")))
+    captions = [unescaped(caption) for image in open_page().image for caption in image.captions]
+    assert captions == ["1 face: 1 No helmet.", "1 face: 1 Helmet."]
+
+
+def test_a_running_camera_follows_the_method_in_use(live_page, install):
+    app, streamer = live_page(playing=True)
+    processor = app.session_state["live_processor"]
+    send(streamer, masked=True)
+    wait_until(lambda: processor.stats.snapshot().now.count("with_mask") == 1)
+    use(install("helmets", ("helmet", "no_helmet")))
+    app.run()
+    assert app.session_state["live_processor"] is processor
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.count("helmet") == 1, 20)
+    app.run()
+    assert numbers(app) == {":gray-badge[H] Helmet": "1", ":gray-badge[N] No helmet": "0", "Not sure": "0"}
+    assert not app.get("plotly_chart") and "ms each" in texts(app)
+    streamer.arguments["on_video_ended"]()
+
+
+def test_many_classes_are_counted_where_they_are_seen(monkeypatch):
+    class Letters(StubPipeline):
+        classes = tuple("abcdefghijklmnopqrstuvwxyz")
+
+        def __call__(self, frame_bgr, settings=None):
+            return make_detections([[0, 0, 50, 60], [60, 0, 100, 60]], [25, 2], [0.9, 0.8], classes=self.classes)
+
+    monkeypatch.setitem(PIPELINES, DEFAULT_PIPELINE, stub_spec(Letters))
+    st.cache_resource.clear()
+    page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
+    st.cache_resource.clear()
+    assert numbers(page) == {":gray-badge[C] c": "1", ":gray-badge[Z] z": "1", "Not sure": "0"}
+    assert "26 classes are told apart" in texts(page) and "2 faces: 1 c, 1 z." in texts(page)
+
+
+def test_the_model_page_puts_models_to_work_goes_back_and_removes(install):
+    install("helmets", ("helmet", "no_helmet"))
+    app = open_page("model")
+    assert [button.key for button in app.button] == [
+        *("model_use_helmets", "model_remove_helmets", "model_use_mask-classifier", "model_measure")
+    ], "what is in use needs no button, what was shipped cannot be removed"
+    app.button(key="model_use_helmets").click().run()
+    assert not app.exception and in_use().method == Method("combined", "helmets")
+    assert "In use] **Neural + classifier, helmets**" in texts(app)
+    assert "About helmets" in texts(app) and "found by **mask-detector**" in texts(app)
+    assert "model_remove_helmets" not in [button.key for button in app.button], "it is in use"
+    # Another choice of this visitor alone, then for everybody.
+    labelled(app.selectbox, "Method").select("classic").run()
+    assert "About helmets" in texts(app) and in_use().method.pipeline == "combined"
+    app.button(key="model_use_chosen").click().run()
+    assert in_use().method == Method("classic", "helmets")
+    for expected in (Method("combined", "helmets"), Method(DEFAULT_PIPELINE, DEFAULT_DETECTOR)):
+        app.button(key="model_back").click().run()
+        assert not app.exception and in_use().method == expected
+    assert "model_back" not in [button.key for button in app.button]
+    app.button(key="model_remove_helmets").click().run()
+    assert not app.exception and "helmets" not in list_models()
+
+
+def test_a_model_that_does_not_run_gets_a_sentence_and_nothing_changes(install):
+    install("three", ("helmet", "no_helmet", "cap"))
+    app = open_page("model")
+    app.button(key="model_use_three").click().run()
+    assert not app.exception and "its card says" in app.error[0].value
+    assert in_use().method.pipeline == DEFAULT_PIPELINE

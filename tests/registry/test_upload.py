@@ -1,0 +1,215 @@
+"""Model files from outside: good ones are kept, broken and hostile ones get a sentence and leave nothing behind."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from core.config import MODELS_DIR
+from core.jobs import Cancelled
+from core.registry import upload as uploaded_model
+from core.registry.sandbox import run_apart
+from core.registry.upload import ModelFacts, check_litert, install_uploaded
+from core.vision.classifier import load_classifier
+from core.vision.model_card import ModelError, load_card
+from train.export import convert
+from train.export.convert import ConvertError, check_archive, convert_keras, convert_onnx
+
+GOOD = MODELS_DIR / load_card(MODELS_DIR / "mask-classifier.json").file
+DETECTOR = MODELS_DIR / load_card(MODELS_DIR / "mask-detector.json").file
+FACTS = ModelFacts(input_size=224, classes=2, output="logits", ms_per_face=2.0)
+
+
+def test_a_good_file_is_tried_and_judges_faces_afterwards(tmp_path):
+    facts = check_litert(GOOD)
+    assert (facts.input_size, facts.classes, facts.output) == (224, 2, "logits") and facts.ms_per_face > 0
+    card = install_uploaded(GOOD, facts, "mine", ("hat", "no hat"), folder=tmp_path)
+    assert load_card(tmp_path / "mine.json") == card and card.classes == ("hat", "no hat")
+    assert load_classifier("mine", tmp_path).card.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        pytest.param(lambda: b"", "no LiteRT model", id="empty"),
+        pytest.param(lambda: b"PK\3\4" + b"x" * 100, "no LiteRT model", id="a zip"),
+        pytest.param(lambda: bytes(51_000_000), "51 MB", id="too large"),
+        pytest.param(
+            lambda: b"\x1c\0\0\0TFL3" + b"\xff" * 500, "cannot be run here|crash", id="rubbish after the mark"
+        ),
+        pytest.param(lambda: GOOD.read_bytes()[:-600_000], "cannot be|crash", id="cut off"),
+        pytest.param(DETECTOR.read_bytes, "1 inputs and 3 outputs", id="a model of another kind"),
+    ],
+)
+def test_a_bad_file_gets_a_sentence(make, sentence, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(make())
+    with pytest.raises(ModelError, match=sentence) as caught:
+        check_litert(path)
+    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        pytest.param((-11, "", ""), "crash", id="a crash"),
+        pytest.param((None, "", ""), "did not answer", id="no answer"),
+        pytest.param((0, "what?", ""), "cannot be tried", id="an answer that makes no sense"),
+        pytest.param((1, "", "core.registry.upload: Too slow."), "^Too slow.$", id="its own sentence"),
+    ],
+)
+def test_what_happens_to_the_trial_is_told(answer, sentence, monkeypatch):
+    monkeypatch.setattr(uploaded_model, "run_apart", lambda *given, **more: answer)
+    with pytest.raises(ModelError, match=sentence):
+        check_litert(GOOD)
+
+
+def test_a_process_that_does_not_end_is_ended():
+    assert run_apart("http.server", "0", "--bind", "127.0.0.1", limit_s=0.3)[0] is None
+
+
+def test_a_trial_can_be_stopped():
+    def stop(*_):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run_apart("http.server", "0", "--bind", "127.0.0.1", limit_s=60, report=stop)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "sentence"),
+    [
+        pytest.param("new", ("a",), "2 outputs and 1 class names", id="a class short"),
+        pytest.param("new", ("a", "a"), "all different", id="the same class twice"),
+        pytest.param("new", ("a", " "), "all different", id="an empty class"),
+        pytest.param("../new", ("a", "b"), "letters, digits", id="a path as name"),
+        pytest.param("", ("a", "b"), "letters, digits", id="no name"),
+        pytest.param("taken", ("a", "b"), "already", id="a name that is taken"),
+        pytest.param("in_use", ("a", "b"), "cannot be", id="a name of the app's own"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused_and_nothing_is_kept(name, classes, sentence, tmp_path):
+    (tmp_path / "taken.json").write_text("{}")
+    with pytest.raises(ModelError, match=sentence):
+        install_uploaded(GOOD, FACTS, name, classes, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.json"]
+
+
+def layer(name, module="keras.layers", **config):
+    return {"module": module, "class_name": name, "config": config, "registered_name": None}
+
+
+def keras_file(path, *layers, weights=b"\x89HDF\r\n\x1a\n", config=None, **members):
+    """A file as Keras writes it, with these layers; nothing in it was ever a network."""
+    if config is None:
+        config = layer("Sequential", "keras", layers=list(layers))
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("metadata.json", "{}")
+        file.writestr("config.json", config if isinstance(config, bytes) else json.dumps(config))
+        file.writestr("model.weights.h5", weights)
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+HARMLESS = layer("Dense", units=2, activation="relu", kernel_initializer=layer("HeNormal", "keras.initializers"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        pytest.param({"layers": [layer("Lambda", function="f")]}, "Lambda", id="a lambda layer"),
+        pytest.param(
+            {"layers": [layer("Dense", "os", units=2)]}, "Dense, which is not", id="a layer of another module"
+        ),
+        pytest.param({"layers": [layer("TorchModuleWrapper")]}, "TorchModuleWrapper", id="a layer that unpickles"),
+        pytest.param({"layers": [layer("StringLookup")]}, "StringLookup", id="a layer that reads files"),
+        pytest.param(
+            {"layers": [layer("Dense", activation={"class_name": "function", "module": "os", "config": "system"})]},
+            "function, which",
+            id="a function as activation",
+        ),
+        pytest.param({"layers": [layer("Dense", bias=layer("run", "subprocess"))]}, "run, which", id="deep inside"),
+        pytest.param(
+            {"layers": [{**HARMLESS, "registered_name": "mine>Dense"}]}, "not accepted", id="a class of somebody's own"
+        ),
+        pytest.param({"config": layer("Model", "os")}, "not accepted", id="another root"),
+        pytest.param(
+            {"layers": [layer("Sequential", "keras", layers=[]) | {"compile_config": {"optimizer": "x"}}]},
+            "training state",
+            id="training state further down",
+        ),
+        pytest.param({"config": b"{"}, "damaged", id="a broken description"),
+        pytest.param({"config": b"[" * 100_000}, "damaged", id="a very deep description"),
+        pytest.param({"config": b"[]"}, "no Keras 3", id="a list"),
+        pytest.param({"weights": b"no weights"}, "weights in this file are damaged", id="broken weights"),
+        pytest.param({"evil.py": b"print()"}, "no Keras 3", id="more files in it"),
+    ],
+)
+def test_only_plain_layers_are_accepted(change, sentence, tmp_path):
+    layers = change.pop("layers", [HARMLESS])
+    path = keras_file(tmp_path / "model.keras", *layers, **change)
+    with pytest.raises(ConvertError, match=sentence):
+        check_archive(path)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "MAX_UNPACKED_BYTES", 1_000_000)
+    path = keras_file(tmp_path / "model.keras", HARMLESS)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("metadata.json", "config.json"):
+            file.writestr(name, "{}")
+        file.writestr("model.weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(1_000_000))
+    with pytest.raises(ConvertError, match="unpacks to far more"):
+        check_archive(path)
+
+
+def test_harmless_descriptions_pass_however_the_model_was_trained(tmp_path):
+    root = layer("Sequential", "keras", layers=[HARMLESS]) | {"compile_config": {"loss": layer("Mine", "mine")}}
+    assert check_archive(keras_file(tmp_path / "model.keras", config=root))["class_name"] == "Sequential"
+
+
+def test_no_zip_gets_a_sentence_and_no_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "run_apart", lambda *given, **more: pytest.fail("it was loaded"))
+    path = tmp_path / "model.keras"
+    for data in (b"", b"no zip", io.BytesIO().getvalue(), b"\x89HDF\r\n\x1a\n" + bytes(100)):
+        path.write_bytes(data)
+        with pytest.raises(ConvertError, match="no Keras 3"):
+            convert_keras(path, tmp_path / "out.tflite")
+
+
+def test_without_its_packages_onnx_says_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "ONNX_PACKAGES", ("no_such_package",))
+    with pytest.raises(ConvertError, match="pip install"):
+        convert_onnx(tmp_path / "model.keras", tmp_path / "model.onnx")
+
+
+def test_weights_that_are_broken_are_found_in_a_process_of_its_own(tmp_path):
+    path, target = keras_file(tmp_path / "model.keras", HARMLESS), tmp_path / "out.tflite"
+    with pytest.raises(ConvertError, match="weights in this file are damaged"):
+        convert_keras(path, target)
+    assert not target.exists()
+
+
+def test_a_keras_model_is_converted(tmp_path):
+    # Not at the top: on Python 3.13 the video library, which other test files import, crashes after TensorFlow.
+    import keras
+
+    layers = [
+        keras.layers.Conv2D(4, 3, strides=4, activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3, activation="softmax"),
+    ]
+    model = keras.Sequential([keras.Input((96, 96, 3)), *layers])
+    model.compile("adam", "mse")  # training state at the top is harmless: nobody reads it
+    model.save(tmp_path / "model.keras")
+    target = tmp_path / "out.tflite"
+    convert._to_litert(tmp_path / "model.keras", target, "-1..1")
+    facts = check_litert(target)
+    assert (facts.classes, facts.output, facts.input_size) == (3, "probabilities", 96)
+
+    keras.Sequential([keras.Input((96, 64, 3)), *layers]).save(tmp_path / "oblong.keras")
+    with pytest.raises(ConvertError, match="square colour picture"):
+        convert.load_checked(tmp_path / "oblong.keras")

@@ -1,0 +1,211 @@
+"""What a run folder says of a training that goes on, and what this machine learns from it."""
+
+import json
+import time
+
+import pytest
+
+from core.datasets.faces import DataError
+from train import estimate as speeds
+from train import run_folder as progress_module
+from train.config import RECIPE_PRESETS, TrainConfig
+from train.estimate import estimate_minutes
+from train.run_folder import Progress, StepCurve
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return self.now + 1e9
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress_module, "time", clock)
+    return clock
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_RUNS_DIR", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def written(folder):
+    return json.loads((folder / "progress.json").read_text())
+
+
+def test_progress_says_everything_that_a_page_needs(tmp_path, clock):
+    progress = Progress(tmp_path, 12)
+    progress.expect({"reading": 10, "head": 100, "finishing": 20})
+    progress.stage("head", "Training the last layers", total=200, epoch=1)
+    clock.now += 20
+    progress.step(50, 4)
+    facts = written(tmp_path)
+    assert set(facts) == {"stage", "text", "done", "total", "epoch", "epochs", "time", "started", "left_s"}
+    assert (facts["stage"], facts["text"]) == ("head", "Training the last layers")
+    assert (facts["done"], facts["total"], facts["epoch"], facts["epochs"]) == (50, 200, 4, 12)
+    assert facts["time"] - facts["started"] == 20
+    assert facts["left_s"] == 60 + 20, "what is measured counts, and the stages to come"
+
+
+def test_progress_is_written_at_most_twice_a_second(tmp_path, clock):
+    progress = Progress(tmp_path, 1)
+    progress.stage("head", "", total=100)
+    for done, passed, shown in ((1, 0.1, 0), (2, 0.3, 0), (3, 0.2, 3), (4, 0.4, 3), (5, 0.2, 5)):
+        clock.now += passed
+        progress.step(done)
+        assert written(tmp_path)["done"] == shown
+
+
+@pytest.mark.parametrize(
+    ("stage", "total", "before", "done", "spent", "left"),
+    [
+        pytest.param("reading", 0, 0, 0, 4, 6 + 120, id="a stage whose steps nobody counts"),
+        pytest.param("reading", 0, 0, 0, 40, 120, id="such a stage that takes longer than expected"),
+        pytest.param("head", 10, 0, 0, 5, 100 + 20, id="no step yet"),
+        pytest.param("head", 10, 0, 5, 100, 100 + 20, id="half done, twice as slow as expected"),
+        pytest.param("head", 10, 0, 5, 5, (50 + 5) / 2 + 20, id="too early to trust what is measured"),
+        pytest.param("head", 10, 5, 6, 20, 80 + 20, id="gone on after half of it"),
+        pytest.param("finishing", 1, 0, 1, 3, 0, id="the end"),
+        pytest.param("fine-tune", 10, 0, 5, 3, None, id="a stage nobody expected"),
+    ],
+)
+def test_time_left(tmp_path, clock, stage, total, before, done, spent, left):
+    progress = Progress(tmp_path, 1)
+    progress.expect({"reading": 10, "head": 100, "finishing": 20})
+    progress.stage(stage, "", total=total, done=before)
+    clock.now += spent
+    progress.step(done)
+    assert progress.left_s() == (left if left is None else pytest.approx(left))
+
+
+def test_the_end_tells_how_slow_each_stage_was(tmp_path, clock):
+    progress = Progress(tmp_path, 1)
+    progress.expect({"reading": 10, "head": 100, "fine-tune": 50, "finishing": 20})
+    progress.stage("reading", "")
+    clock.now += 30
+    progress.stage("head", "", total=100, done=50)
+    clock.now += 100
+    progress.step(100)
+    progress.stage("fine-tune", "", total=100, done=95)
+    clock.now += 1
+    progress.step(100)
+    progress.stage("finishing", "")
+    clock.now += 10
+    assert progress.end() == {"reading": 3, "head": 2, "finishing": 0.5}, "five steps of a hundred say nothing"
+    assert written(tmp_path)["left_s"] == 0
+
+
+def test_without_its_folder_nothing_is_made(tmp_path):
+    progress = Progress(tmp_path / "run", 1)
+    with progress.alive():
+        progress.stage("reading", "")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_silent_stage_still_shows_that_the_run_is_alive(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress_module, "BEAT_S", 0.02)
+    progress = Progress(tmp_path, 1)
+    with progress.alive():
+        progress.stage("finishing", "")
+        first, end = written(tmp_path)["time"], time.monotonic() + 5
+        while written(tmp_path)["time"] <= first:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("steps", "points"), [(31, 20), (7, 7), (400, 20), (1, 1)])
+def test_the_curve_has_about_twenty_points_per_epoch(tmp_path, steps, points):
+    curve = StepCurve(tmp_path, steps, 0)
+    for epoch in (1, 2):
+        for step in range(1, steps + 1):
+            curve.add(epoch, step, 2.0, 0.5)
+    lines = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert len(lines) == 2 * points
+    assert [line["epoch"] for line in lines][points - 1 :: points] == [1, 2]
+    assert all(0 < line["epoch"] <= 2 and line["loss"] == 2 and line["accuracy"] == 0.5 for line in lines)
+
+
+def test_the_curve_is_smoother_than_the_batches_and_follows_them(tmp_path):
+    curve = StepCurve(tmp_path, 100, 0)
+    for epoch in (1, 2):
+        for step in range(1, 101):
+            curve.add(epoch, step, (2.0 if epoch == 1 else 1.0) + (0.5 if step % 2 else -0.5), 0.5)
+    loss = [json.loads(line)["loss"] for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert all(abs(value - 2) < 0.3 for value in loss[2:20])
+    assert abs(loss[39] - 1) < 0.1
+
+
+def test_a_curve_that_goes_on_drops_what_a_broken_off_epoch_left(tmp_path):
+    curve = StepCurve(tmp_path, 4, 0)
+    for epoch, step in ((1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2)):
+        curve.add(epoch, step, 1.0, 0.5)
+    path = tmp_path / "steps.jsonl"
+    path.write_text(path.read_text() + '{"epoch": 1.7')
+    curve = StepCurve(tmp_path, 4, 1)
+    curve.add(2, 1, 3.0, 0.5)
+    assert [json.loads(line)["epoch"] for line in path.read_text().splitlines()] == [0.25, 0.5, 0.75, 1, 1.25]
+
+
+CONFIG = TrainConfig(data=("d",), out="o", epochs=10)
+
+
+def test_a_machine_learns_its_speed_from_its_runs(runs_folder):
+    before = speeds.stage_seconds(CONFIG, 1000, 100, 200)
+    assert list(before) == ["reading", "head", "finishing"]
+    speeds.record(CONFIG, runs_folder / "first", {"head": 2.0})
+    after = speeds.stage_seconds(CONFIG, 1000, 100, 200)
+    assert after["head"] == pytest.approx(2 * before["head"])
+    assert after["reading"] == before["reading"]
+    for _ in range(20):  # every run takes as long as this one
+        ratio = before["head"] / speeds.stage_seconds(CONFIG, 1000, 100, 200)["head"]
+        speeds.record(CONFIG, runs_folder / "later", {"head": ratio})
+    assert speeds.stage_seconds(CONFIG, 1000, 100, 200)["head"] == pytest.approx(before["head"], rel=0.01)
+
+
+def test_runs_elsewhere_teach_nothing(tmp_path, runs_folder):
+    speeds.record(CONFIG, tmp_path / "elsewhere", {"head": 2.0})
+    assert not runs_folder.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"head": "fast"}', '{"head": -1}', '{"head": null}'], ids=lambda text: text or "empty"
+)
+def test_a_damaged_speed_file_is_passed_over(runs_folder, text):
+    sound = speeds.stage_seconds(CONFIG, 1000, 100, 200)
+    runs_folder.mkdir()
+    (runs_folder / "speed.json").write_text(text)
+    assert speeds.stage_seconds(CONFIG, 1000, 100, 200) == sound
+
+
+def test_minutes_are_told_for_settings_and_for_differences():
+    minutes = {name: estimate_minutes(preset["settings"], 1376) for name, preset in RECIPE_PRESETS.items()}
+    assert minutes["quick"] < 2 < minutes["report"] < minutes["best"] < 120
+    assert estimate_minutes({}, 1376) == estimate_minutes(TrainConfig(data=(), out=""), 1376)
+    assert estimate_minutes({}, 2000) > estimate_minutes({}, 1000) > estimate_minutes({}, 0) > 0
+
+
+@pytest.mark.parametrize("name", RECIPE_PRESETS)
+def test_every_preset_is_possible_and_says_what_it_is(name):
+    preset = RECIPE_PRESETS[name]
+    config = TrainConfig(data=("d",), out="o", **preset["settings"])
+    default = TrainConfig(data=("d",), out="o")
+    assert all(getattr(config, key) != getattr(default, key) for key in preset["settings"])
+    assert preset["title"] and preset["about"].endswith(".")
+
+
+def test_any_class_names_may_be_asked_for_and_views_are_checked():
+    assert TrainConfig(data=("d",), out="o", classes=("helmet", "no helmet")).classes == ("helmet", "no helmet")
+    with pytest.raises(DataError, match="Views"):
+        TrainConfig(data=("d",), out="o", views=-1)
+    with pytest.raises(DataError, match="features"):
+        TrainConfig(data=("d",), out="o", features="some")

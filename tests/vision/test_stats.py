@@ -1,0 +1,138 @@
+import threading
+
+import pytest
+
+from core.vision.detections import HIDDEN, make_detections, no_detections
+from core.vision.stats import FrameStats, LiveStats, describe, summarize
+from pages.components.charts import share_over_time
+
+
+@pytest.mark.parametrize(
+    ("class_ids", "counts", "share", "words"),
+    [
+        pytest.param([], (0, 0, 0), None, "No face found.", id="nothing"),
+        pytest.param([0], (1, 0, 0), 1.0, "1 face: 1 with a mask.", id="one masked"),
+        pytest.param([1, 0, 1], (1, 2, 0), 1 / 3, "3 faces: 1 with a mask, 2 without a mask.", id="several"),
+        pytest.param([2, 2], (0, 0, 2), 0.0, "2 faces: 2 with a mask worn incorrectly.", id="worn incorrectly"),
+    ],
+)
+def test_summarize_and_describe(class_ids, counts, share, words):
+    detections = make_detections([[0, 0, 9, 9]] * len(class_ids), class_ids) if class_ids else no_detections()
+    stats = summarize(detections)
+    assert stats.counts == counts
+    assert stats.mask_share == share
+    assert describe(stats) == words
+
+
+@pytest.mark.parametrize(
+    ("predicted", "hidden", "share", "words"),
+    [
+        pytest.param(
+            *([True, True, False], 0, 0.5),
+            "3 faces: 1 with a mask, 1 without a mask, 1 not clear enough to tell.",
+            id="the share is that of the faces with a prediction",
+        ),
+        pytest.param([False] * 3, 0, None, "3 faces: 3 not clear enough to tell.", id="nothing is told"),
+        pytest.param(
+            *([True, True, False], 1, 0.5),
+            "3 faces: 1 with a mask, 1 without a mask, 1 not clear enough to tell. "
+            "1 smaller face is hidden by your limit.",
+            id="one hidden",
+        ),
+        pytest.param([], 1, None, "1 face found, but smaller than your limit.", id="only a hidden one"),
+        pytest.param([], 2, None, "2 faces found, but smaller than your limit.", id="only hidden ones"),
+    ],
+)
+def test_faces_without_a_prediction_and_hidden_ones_are_counted_apart(predicted, hidden, share, words):
+    n = len(predicted)
+    found = make_detections([[0, 0, 9, 9]] * n, [0, 1, 1][:n], [0.9, 0.9, 0.4][:n], predicted=predicted)
+    found.metadata[HIDDEN] = hidden
+    stats = summarize(found)
+    assert (stats.faces, stats.unknown, stats.hidden) == (n, predicted.count(False), hidden)
+    assert sum(stats.counts) == predicted.count(True) and stats.mask_share == share
+    assert describe(stats) == words
+    both = stats + FrameStats((1, 0, 0), unknown=2, hidden=3)
+    assert (both.faces, both.unknown, both.hidden) == (n + 3, stats.unknown + 2, hidden + 3)
+
+
+HELMETS = ("helmet", "no_helmet")
+
+
+def test_other_classes_are_counted_by_their_own_names_without_a_share_of_masks():
+    stats = summarize(make_detections([[0, 0, 9, 9]] * 3, [1, 0, 1], classes=HELMETS))
+    assert stats.counts == (1, 2) and stats.classes == HELMETS
+    assert stats.mask_share is None and stats.count("no_helmet") == 2 and stats.count("with_mask") == 0
+    assert describe(stats) == "3 faces: 1 Helmet, 2 No helmet."
+    mixed = FrameStats((1, 3), ("with_mask", "cap"))
+    assert mixed.mask_share == 0.25
+
+
+def test_counts_of_different_classes_add_up():
+    ours, helmets = FrameStats((1, 2, 0)), FrameStats((4, 5), HELMETS)
+    assert FrameStats() + helmets == helmets + FrameStats() == helmets
+    assert summarize(no_detections()) + summarize(no_detections(HELMETS)) == FrameStats((0, 0), HELMETS)
+    both = ours + helmets
+    assert both.faces == 12 and both.count("helmet") == 4 and both.count("without_mask") == 2
+    unsure = FrameStats((0, 0), HELMETS, unknown=1)
+    assert FrameStats() + unsure == unsure + FrameStats() == unsure
+
+
+def test_live_stats_forget_what_is_old():
+    now = 100.0
+    stats = LiveStats(window_s=10, clock=lambda: now)
+    stats.update(FrameStats((1, 0, 0)), 20)
+    now = 105.0
+    stats.update(FrameStats((0, 3, 0)), 30)
+    seen = stats.snapshot()
+    assert seen.now.counts == (0, 3, 0)
+    assert seen.recent.counts == (1, 3, 0) and seen.recent.mask_share == 0.25
+    assert seen.analysed_frames == 2 and seen.analysis_ms == 30
+    assert seen.analyses_per_s == pytest.approx(2 / 5)
+    now = 114.0
+    assert stats.snapshot().recent.counts == (0, 3, 0)
+    now = 200.0
+    seen = stats.snapshot()
+    assert seen.now.faces == 0 and seen.analysed_frames == 2
+
+
+def test_the_share_of_every_second_is_kept_for_two_minutes():
+    now = 1000.0
+    stats = LiveStats(clock=lambda: now)
+    for now in (1000.2, 1000.9, 1002.5):
+        stats.update(FrameStats((1, 0, 0) if now < 1000.5 else (0, 1, 0)), 1)
+    now = 1003.5
+    stats.update(FrameStats(), 1)
+    assert stats.snapshot().share_by_second == ((3.5, 0.5), (1.5, 0.0), (0.5, None))
+    for now in range(1004, 1400):  # noqa: B007  (the clock reads it)
+        stats.update(FrameStats((1, 0, 0)), 1)
+    history = stats.snapshot().share_by_second
+    assert len(history) == 120 and history[0][0] == 119
+    figure = share_over_time(((2.0, 0.25), (1.0, None)))
+    assert list(figure.data[0].x) == [-2.0, -1.0] and list(figure.data[0].y) == [25.0, None]
+
+
+def test_an_error_is_shown_until_a_frame_is_analysed_again():
+    stats = LiveStats()
+    stats.fail("broken")
+    assert stats.snapshot().error == "broken"
+    stats.update(FrameStats(), 5)
+    assert stats.snapshot().error is None
+    stats.fail("again")
+    stats.reset()
+    assert stats.snapshot().error is None and stats.snapshot().analysed_frames == 0
+
+
+def test_updates_from_many_threads_are_all_counted():
+    stats = LiveStats(window_s=1e9)
+
+    def work():
+        for _ in range(500):
+            stats.update(FrameStats((1, 0, 0)), 1)
+            stats.snapshot()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stats.snapshot().recent.counts == (2000, 0, 0)

@@ -1,0 +1,402 @@
+"""Models that look at labelled faces: the one in use at a run's test faces, a run's own at every data set at hand.
+
+All in the app's process, on LiteRT.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import supervision as sv
+
+from core.config import MODELS_DIR
+from core.datasets.faces import MAX_PATCH_CROP
+from core.datasets.formats import DataError, Picture
+from core.datasets.store import DataSet, read_pictures
+from core.io import write_json
+from core.jobs import Report, no_report
+from core.vision.boxes import overlaps, shorter_sides
+from core.vision.classifier import MaskClassifier, load_classifier
+from core.vision.crops import crop_faces, fit_within, resize
+from core.vision.detections import PROBABILITIES, classes_of
+from core.vision.images import ImageError, read_image
+from core.vision.model_card import ModelCard, ModelError, load_card
+from core.vision.pipeline import PIPELINES, DetectionSettings, Method, Pipeline, build_pipeline, detect_masks
+from train.statistics import (
+    NOT_FOUND,
+    Difference,
+    Predictions,
+    in_words,
+    paired_difference,
+    read_predictions,
+    share_interval,
+)
+
+AT_ONCE = 32
+
+
+SET_SCORES = "set_scores.json"
+
+
+# A box found by a detector is taken for the annotated face if they overlap by this much.
+SAME_FACE_IOU = 0.4
+
+
+PART_WORDS = {"test": "test pictures", "held_out": "held-out faces"}
+
+
+# More faces than this make a comparison longer and hardly surer.
+MAX_COMPARED = 1500
+
+
+# More faces of one set than this tell nothing new; a seed makes the choice the same each time.
+MAX_FACES_PER_SET = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class FaceInPicture:
+    """Where to find one labelled face."""
+
+    path: Path
+    xyxy: np.ndarray | None
+    """(4,) box in pixels, ``None`` if the face is the whole picture."""
+
+
+def find_faces(predictions: Predictions) -> list[FaceInPicture | None]:
+    """Where the faces of a run's test are, (n,); ``None`` for those whose picture is gone."""
+    places: dict[tuple[str, str], FaceInPicture] = {}
+    for folder in sorted(set(predictions.datasets)):
+        try:
+            pictures = read_pictures(folder, repaired=False)
+        except (DataError, OSError):
+            continue
+        for picture in pictures:
+            for i in range(len(picture.labels)):
+                places[folder, picture.item(i)] = _face(picture, i)
+    return [places.get(face) for face in zip(predictions.datasets, predictions.keys, strict=True)]
+
+
+def _face(picture: Picture, i: int) -> FaceInPicture:
+    return FaceInPicture(picture.path, None if picture.whole else picture.xyxy[i])
+
+
+def face_crop(frame_bgr: np.ndarray, xyxy: np.ndarray | None, size: int, margin: float) -> np.ndarray:
+    """A face as training judges it: (size, size, 3) uint8 RGB; without a box the whole picture."""
+    if xyxy is not None:
+        return crop_faces(frame_bgr, np.asarray(xyxy)[None], size, margin)[0]
+    patch, _ = fit_within(frame_bgr, MAX_PATCH_CROP)
+    return cv2.cvtColor(resize(patch, (size, size)), cv2.COLOR_BGR2RGB)
+
+
+def read_crops(faces: list[FaceInPicture | None], size: int, margin: float) -> list[np.ndarray | None]:
+    """The faces as ``face_crop`` cuts them, (n,); ``None`` where there is no picture to read."""
+
+    def cut_one(face: FaceInPicture | None) -> np.ndarray | None:
+        if face is None:
+            return None
+        try:
+            return face_crop(read_image(face.path), face.xyxy, size, margin)
+        except (ImageError, OSError):
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(cut_one, faces))
+
+
+def classifier_probabilities(
+    classifier: MaskClassifier, faces: list[FaceInPicture | None], report: Report = no_report
+) -> np.ndarray:
+    """What a classifier says of faces: (n, classes of its card) in 0..1, NaN where there is nothing to see."""
+    card = classifier.card
+    result = np.full((len(faces), len(card.classes)), np.nan)
+    for start in range(0, len(faces), AT_ONCE):
+        report(start, len(faces), "Judging faces")
+        crops = read_crops(faces[start : start + AT_ONCE], card.input_size, card.margin)
+        seen = [i for i, crop in enumerate(crops) if crop is not None]
+        if seen:
+            result[[start + i for i in seen]] = classifier.probabilities(np.stack([crops[i] for i in seen]))
+    return result
+
+
+def detector_probabilities(
+    pipeline: Pipeline, faces: list[FaceInPicture | None], report: Report = no_report
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What a method that finds faces itself says of given ones.
+
+    Returns:
+        (n, k) in 0..1 and the k class names; NaN where it does not find the face or there is no picture.
+    """
+    result = np.full((len(faces), len(pipeline.classes)), np.nan)
+    classes = tuple(pipeline.classes)
+    last: tuple[Path | None, np.ndarray | None, sv.Detections | None] = (None, None, None)
+    for i, face in enumerate(faces):
+        if i % 8 == 0:
+            report(i, len(faces), "Judging faces")
+        if face is None:
+            continue
+        if face.path != last[0]:
+            try:
+                frame = read_image(face.path)
+            except (ImageError, OSError):
+                last = (face.path, None, None)
+                continue
+            last = (face.path, frame, detect_masks(frame, pipeline, DetectionSettings(min_confidence=0, min_face_px=8)))
+        frame, found = last[1:]
+        if found is None or not len(found):
+            continue
+        if face.xyxy is None:
+            place = int(np.argmax(shorter_sides(found.xyxy)))
+        else:
+            iou = overlaps(found.xyxy, np.asarray(face.xyxy, np.float32)[None])[:, 0]
+            place = int(iou.argmax())
+            if iou[place] < SAME_FACE_IOU:
+                continue
+        spoken = classes_of(found)
+        columns = [spoken.index(name) for name in classes]
+        result[i] = found.data[PROBABILITIES][place, columns]
+    return result, classes
+
+
+def verdicts(probabilities: np.ndarray, names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
+    """The likeliest of ``classes``, asked only between these: (n,) int, ``NOT_FOUND`` where nothing is known.
+
+    Args:
+        probabilities: (n, k), NaN where nothing is known.
+        names: the k classes of the columns.
+        classes: those asked for, all among ``names``.
+    """
+    asked = probabilities[:, [names.index(name) for name in classes]]
+    unknown = np.isnan(asked).any(axis=1)
+    return np.where(unknown, NOT_FOUND, np.nan_to_num(asked, nan=0.0).argmax(axis=1))
+
+
+def unknown_classes(classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes that another model cannot tell; with any, the two are not comparable."""
+    return tuple(name for name in classes if name not in known)
+
+
+@dataclass(frozen=True)
+class PartComparison:
+    """A run's model against the model in use on one part of its faces."""
+
+    part: str
+    """``test`` or ``held_out``."""
+    sentence: str
+    """Whether it is better, in plain words with the uncertainty."""
+    difference: Difference | None = None
+    """``None`` if there is nothing to compare."""
+    cautions: tuple[str, ...] = ()
+    """What speaks against trusting it, a sentence each."""
+
+
+def compare_with_method(
+    run_folder: Path, method: Method, folder: Path = MODELS_DIR, runs: list[Path] = (), report: Report = no_report
+) -> list[PartComparison]:
+    """Compare a finished run's model with the method in use, on the faces that the run kept for its test.
+
+    Args:
+        run_folder: of the run.
+        method: in use.
+        folder: where its model is.
+        runs: folders of the other runs at hand: one may have made the model in use, and know what that never saw.
+
+    Raises:
+        DataError, ModelError: predictions or models cannot be used.
+    """
+    predictions = read_predictions(run_folder)
+    card, own = load_card(folder / f"{method.model}.json"), load_card(run_folder / "card.json")
+    if card.sha256 == own.sha256:
+        return [PartComparison("test", "This is the model in use.")]
+    parts = [(name, predictions.of_part(name)) for name in PART_WORDS]
+    return [
+        _compare_part(name, part, method, card, folder, _predictions_of(card, runs), report)
+        for name, part in parts
+        if len(part)
+    ] or [PartComparison("test", "Nothing was kept for a test, so it cannot be said how good it is.")]
+
+
+def _compare_part(name, predictions, method, card, folder, own_test, report) -> PartComparison:
+    words = PART_WORDS[name]
+    if len(predictions) > MAX_COMPARED:
+        some = np.random.default_rng(0).permutation(len(predictions))[:MAX_COMPARED]
+        predictions = predictions.at(np.sort(some))
+    missing = unknown_classes(predictions.classes, card.classes)
+    if missing:
+        return PartComparison(
+            name, f"Not comparable: the model in use does not know {' and '.join(missing)}. This one does."
+        )
+    faces = find_faces(predictions)
+    if PIPELINES[method.pipeline].model_kind == "classifier":
+        said = classifier_probabilities(load_classifier(method.model, folder), faces, report)
+        known = card.classes
+    else:
+        said, known = detector_probabilities(build_pipeline(*method), faces, report)
+    judged = verdicts(said, known, predictions.classes)
+    seen = np.flatnonzero(judged != NOT_FOUND)
+    cautions = []
+    if len(seen) < len(predictions):
+        rest = len(predictions) - len(seen)
+        gone = sum(face is None for face in faces)
+        why = "whose pictures are gone" if gone == rest else "in which the model in use finds no face"
+        cautions.append(f"Left out are {rest} of {len(predictions)} {words} {why}.")
+    if not len(seen):
+        return PartComparison(name, f"Not comparable: the model in use cannot judge any of the {words}.")
+    part = predictions.at(seen)
+    difference = paired_difference(part.judged == part.labels, judged[seen] == part.labels, part.photos)
+    learnt = may_have_learnt(card, part, own_test)
+    if learnt:
+        cautions.append(
+            f"The model in use may have learnt from {learnt} of these {len(part)} {words}, which flatters it."
+        )
+    return PartComparison(name, in_words(difference, words), difference, tuple(cautions))
+
+
+def _predictions_of(card: ModelCard, runs: list[Path]) -> Predictions | None:
+    """What the run that made a model kept for its test, if it is one of these."""
+    for run in runs:
+        try:
+            if load_card(run / "card.json").sha256 == card.sha256:
+                return read_predictions(run)
+        except (ModelError, DataError):
+            continue
+    return None
+
+
+def may_have_learnt(card: ModelCard, predictions: Predictions, own_test: Predictions | None) -> int:
+    """How many of the faces a model may have learnt from.
+
+    Args:
+        card: of that model; it names the data sets it learnt from.
+        predictions: the faces.
+        own_test: what that model's own run kept for its test, if the run is at hand.
+    """
+    learnt = {str(entry.get("name")) for entry in card.data if _trained_on(entry)}
+    kept = set(zip(own_test.datasets, own_test.keys, strict=True)) if own_test else set()
+    return sum(
+        Path(folder).name in learnt and (folder, key) not in kept
+        for folder, key in zip(predictions.datasets, predictions.keys, strict=True)
+    )
+
+
+def _trained_on(entry: dict) -> bool:
+    faces = entry.get("faces") or {}
+    # A card that does not say which part is which may have learnt from all of it.
+    return any((faces.get(part) or {}) and any(faces[part].values()) for part in ("train", "val")) or not faces
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """How a model does on one data set."""
+
+    name: str
+    faces: int
+    right: int
+    balanced: float
+    """Mean of the share right of each class that occurs, 0..1."""
+    learnt_from: bool
+    """The model learnt from this set; only the faces kept for its test count."""
+    left_out: int
+    """Faces of classes that the model does not know."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the true share of right verdicts lies with 95 % certainty."""
+        return share_interval(self.right, self.faces)
+
+
+def score_run(
+    run_folder: Path, datasets: list[DataSet], learnt_from: list[str], min_face_px: float, report: Report = no_report
+) -> None:
+    """Score a finished run's model on every labelled set; ``set_scores.json`` in its folder grows set by set.
+
+    Args:
+        run_folder: of the run.
+        datasets: sets at hand.
+        learnt_from: folders that it took its training faces from.
+        min_face_px: smaller annotated faces are left out.
+
+    Raises:
+        ModelError: its model cannot be used.
+    """
+    card = load_card(run_folder / "card.json")
+    classifier = MaskClassifier(card, run_folder / card.file)
+    try:
+        predictions = read_predictions(run_folder)
+    except DataError:
+        predictions = None
+    rows = []
+    for score in score_sets(classifier, datasets, predictions, learnt_from, min_face_px, report):
+        low, high = score.interval
+        rows.append({**dataclasses.asdict(score), "low": low, "high": high})
+        write_json(run_folder / SET_SCORES, {"sets": rows})
+
+
+def score_sets(
+    classifier: MaskClassifier,
+    datasets: list[DataSet],
+    predictions: Predictions | None,
+    learnt_from: list[str],
+    min_face_px: float,
+    report: Report = no_report,
+) -> Iterator[SetScore]:
+    """Score a model on every labelled set, one after the other; sets of which it knows no class are passed over.
+
+    Args:
+        classifier: the model.
+        datasets: sets at hand.
+        predictions: of the model's own run; what it kept for testing.
+        learnt_from: folders that the model's run took its training faces from.
+        min_face_px: smaller annotated faces are left out.
+    """
+    for dataset in datasets:
+        score = _score_set(classifier, dataset, predictions, learnt_from, min_face_px, report)
+        if score:
+            yield score
+
+
+def _score_set(classifier, dataset, predictions, learnt_from, min_face_px, report) -> SetScore | None:
+    classes = classifier.card.classes
+    learnt = str(dataset.folder) in learnt_from
+    kept = None
+    if learnt:
+        if predictions is None:
+            return None
+        kept = {key for data, key in zip(predictions.datasets, predictions.keys, strict=True)
+                if data == str(dataset.folder)}  # fmt: skip
+    try:
+        pictures = read_pictures(dataset.folder)
+    except (DataError, OSError):
+        return None
+    faces, labels, left_out = [], [], 0
+    for picture in pictures:
+        if picture.set_aside:
+            continue
+        large = [True] if picture.whole else (shorter_sides(picture.xyxy) >= min_face_px).tolist()
+        for i, label in enumerate(picture.labels):
+            if i in picture.faces_aside or not large[i] or (kept is not None and picture.item(i) not in kept):
+                continue
+            if label not in classes:
+                left_out += 1
+                continue
+            faces.append(_face(picture, i))
+            labels.append(classes.index(label))
+    if not faces:
+        return None
+    if len(faces) > MAX_FACES_PER_SET:
+        some = np.sort(np.random.default_rng(0).permutation(len(faces))[:MAX_FACES_PER_SET])
+        faces, labels = [faces[i] for i in some], [labels[i] for i in some]
+
+    def named(done: int, total: int, text: str = "") -> None:
+        report(done, total, f"Judging the faces of {dataset.name}")
+
+    judged = verdicts(classifier_probabilities(classifier, faces, named), classes, classes)
+    seen, truth = judged != NOT_FOUND, np.array(labels)
+    if not seen.any():
+        return None
+    right = (judged == truth)[seen]
+    recalls = [right[truth[seen] == k].mean() for k in np.unique(truth[seen])]
+    return SetScore(dataset.name, int(seen.sum()), int(right.sum()), float(np.mean(recalls)), learnt, left_out)

@@ -1,0 +1,77 @@
+"""Train the centre-point detector: ``python -m train.detector --data VOC_DIR --out RUN_DIR``.
+
+A run folder holds the same as the classifier's: the configuration, a line of metrics per epoch, best and last weights,
+the report, and the exported model with its card. Started again with the same settings, an interrupted run goes on after
+its last finished epoch. PyTorch trains three times as fast as TensorFlow on a CPU and is used if it is installed
+(``KERAS_BACKEND`` chooses otherwise); the export needs TensorFlow and runs in a process of its own.
+"""
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from core.config import HOME
+from core.datasets.faces import DataError
+from core.io import write_json
+from train.config import DetectorConfig, add_settings, parse_config, run_settings
+from train.run_folder import Interrupted, check_run_folder, stopping_on_signals
+
+if importlib.util.find_spec("torch"):
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def main(config: DetectorConfig) -> None:
+    """Run the whole training.
+
+    Raises:
+        DataError: data or settings cannot be used.
+        Interrupted: SIGTERM or SIGINT came; start again with the same settings to go on.
+    """
+    out = Path(config.out)
+    settings = run_settings(config)
+    check_run_folder(out, settings, may_change=("epochs",))
+    scenes = config.load_scenes()
+    for part in ("train", "val"):
+        for folder, counts in scenes.facts[part].items():
+            print(f"{part}, {Path(folder).name}: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    steps = -(-config.windows // config.batch_size)
+    print(f"{config.epochs} epochs of {steps} steps, {config.batch_size} windows each.", flush=True)
+    from train.detector.trainer import DetectorTrainer
+
+    trainer = DetectorTrainer(config, scenes, out)
+    write_json(out / "config.json", settings)
+    write_json(out / "data.json", scenes.facts)
+    with stopping_on_signals(trainer):
+        trainer.run()
+    # What follows needs TensorFlow, which a process with another backend must not load late.
+    command = [sys.executable, "-m", "train.detector.finish", "--run", str(out)]
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    if subprocess.run(command, env=environment, cwd=HOME).returncode:
+        raise DataError("The export failed; the weights are kept, and the same command tries again.")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> DetectorConfig:
+    """The configuration from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.detector", description="Train the centre-point detector.", allow_abbrev=False
+    )
+    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="Pascal VOC, or class folders")
+    parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
+    add_settings(parser, DetectorConfig)
+    return parse_config(parser, DetectorConfig, arguments)
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_arguments())
+    except DataError as error:
+        sys.exit(f"train.detector: {error}")
+    except Interrupted:
+        print("\nStopped; start again with the same settings to go on.", flush=True)
+        sys.exit(143)

@@ -1,0 +1,251 @@
+"""Photos with boxes for training the centre-point detector, and random windows of them.
+
+A window is a square piece of a photo, or of four photos, in which a random face is scaled to a random size; light and
+lens vary as in ``train.augment``.
+"""
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets.duplicates import photo_groups
+from core.datasets.extra import Labels, add_extra, read_labels
+from core.datasets.faces import HELD_OUT_LIST, DataError, is_pascal_voc, picture_files, read_list, read_pascal_voc
+from core.vision.boxes import match_boxes, overlaps, shorter_sides
+from core.vision.classes import CLASS_NAMES
+from core.vision.crops import fit_within
+from core.vision.images import read_image
+from train.detector.pseudo_boxes import picture_key
+from train.detector.targets import UNKNOWN
+
+# Photos are kept in memory no larger than this; their small faces are still 20 px and more.
+MAX_PHOTO_SIDE = 800
+
+
+# An annotated and a found box show the same face at this overlap; the annotated one is moved half way to the found one,
+# since annotators' boxes scatter by an eighth of the face's size.
+SAME_FACE_IOU, TRUST_IN_FOUND = 0.35, 0.5
+
+
+# A found box that overlaps no annotation by more than this is a face that nobody annotated, if it is sure enough.
+OTHER_FACE_IOU, SURE_SCORE = 0.2, 0.75
+
+
+# An earlier detector's own find without an annotation is taken for a face from this score on, and its class from that
+# probability on.
+SURE_OWN_SCORE, SURE_OWN_CLASS = 0.45, 0.9
+
+
+# How much the place of such a face counts as background: mostly blurred or half hidden ones are left out on purpose.
+UNANNOTATED_COUNTS = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One photo in memory with what is known of its faces."""
+
+    path: Path
+    dataset: str
+    photo_bgr: np.ndarray
+    """(h, w, 3) uint8."""
+    faces_xyxy: np.ndarray
+    """(n, 4) float32, in pixels of ``photo_bgr``."""
+    class_id: np.ndarray
+    """(n,) int into ``CLASS_NAMES``, or ``train.detector.targets.UNKNOWN``."""
+    ignored: np.ndarray
+    """(m, 5) float32: boxes of faces that nobody annotated, and how much their place counts as background, 0..1."""
+    whole: bool
+    """Whether this is a scene with its surroundings, not a face cut out of one."""
+
+
+@dataclass(frozen=True, eq=False)
+class SceneSplit:
+    """Training and validation scenes, and what the report says of them."""
+
+    train: list[Scene]
+    val: list[Scene]
+    facts: dict
+
+
+def load_scenes(
+    folders: list[str],
+    boxes_file: str | None,
+    redraw: tuple[str, ...],
+    val_share: float,
+    seed: int,
+    unannotated_counts: float = UNANNOTATED_COUNTS,
+    labels: str | None = None,
+) -> SceneSplit:
+    """Read all data sets; photos held out by a ``test.txt`` and near copies of them are left out.
+
+    Args:
+        folders: Pascal VOC folders, or, with ``boxes_file``, class folders too.
+        boxes_file: what ``train.detector.pseudo_boxes`` wrote.
+        redraw: names of Pascal VOC folders whose boxes follow another habit; where a face was found, its box replaces
+            the annotated one.
+        val_share: share of the Pascal VOC photos that go into validation, near copies together.
+        seed: the same seed gives the same split.
+        unannotated_counts: how much the place of a face that was found but not annotated counts as background, 0..1.
+        labels: folder with extra faces and lists of validation photos (``core.datasets.extra``); a set with such a
+            list has these photos for validation in place of a random share.
+
+    Raises:
+        DataError: a folder or the file cannot be used.
+    """
+    pseudo = _read_boxes(boxes_file) if boxes_file else {}
+    drafts, held_out, listed_for_val = [], [], []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DataError(f"There is no data folder {folder}.")
+        if is_pascal_voc(folder):
+            listed = read_list(folder / HELD_OUT_LIST) if (folder / HELD_OUT_LIST).is_file() else set()
+            known = read_labels(labels, folder.name) if labels else Labels({}, None)
+            for photo in read_pascal_voc(folder):
+                photo = add_extra(photo, known.extra.get(photo.path.stem))
+                found, own = _split_found(pseudo.get(picture_key(folder, photo.path), []))
+                trust = 1.0 if folder.name in redraw else TRUST_IN_FOUND
+                boxes, ignored = _merge(photo.truth.xyxy, found, trust, unannotated_counts)
+                in_val = known.validation is not None and photo.path.stem in known.validation
+                class_id = photo.truth.class_id
+                if in_val:  # completed by eye: nothing else is unknown
+                    ignored = np.empty((0, 5), np.float32)
+                else:
+                    boxes, class_id, ignored = _add_own(boxes, class_id, ignored, own, unannotated_counts)
+                unsure = np.hstack([photo.ignored_xyxy, np.zeros((len(photo.ignored_xyxy), 1), np.float32)])
+                drafts.append((photo.path, str(folder), boxes, class_id, np.vstack([ignored, unsure]), True))
+                held_out.append(photo.path.stem in listed)
+                listed_for_val.append(in_val if known.validation is not None else None)
+        elif not boxes_file:
+            raise DataError(
+                f"{folder} has no boxes; make some with `python -m train.detector.pseudo_boxes` and name --boxes."
+            )
+        else:
+            for path in picture_files(folder):
+                found, _ = _split_found(pseudo.get(picture_key(folder, path), []))
+                if not len(found):
+                    continue
+                main = shorter_sides(found[:, :4]).argmax()
+                label = CLASS_NAMES.index(path.parent.name)
+                others = np.delete(found, main, axis=0)
+                others[:, 4] = 0
+                drafts.append((path, str(folder), found[main : main + 1, :4], np.array([label]), others, False))
+                held_out.append(False)
+                listed_for_val.append(False)
+    if not drafts:
+        raise DataError("The data hold no photos.")
+    groups = photo_groups([draft[0] for draft in drafts])
+    held_out = np.array(held_out)
+    left_out = np.isin(groups, groups[held_out])
+    listed_for_val = [named for named, out in zip(listed_for_val, left_out, strict=True) if not out]
+    in_val = _validation_groups(groups[~left_out], listed_for_val, val_share, seed)
+    with ThreadPoolExecutor() as pool:
+        scenes = list(pool.map(_load, [draft for draft, out in zip(drafts, left_out, strict=True) if not out]))
+    is_val = np.isin(groups[~left_out], in_val)
+    unlisted = np.array([named is False for named in listed_for_val], bool)
+    # A near copy of a validation photo that is none itself helps neither side.
+    train = [scene for scene, val in zip(scenes, is_val, strict=True) if not val]
+    val = [scene for scene, val, other in zip(scenes, is_val, unlisted, strict=True) if val and not other]
+    facts = {"held_out": int(held_out.sum()), "near_copies_of_held_out": int((left_out & ~held_out).sum())}
+    for name, part in (("train", train), ("val", val)):
+        facts[name] = {
+            folder: {
+                "photos": sum(s.dataset == folder for s in part),
+                **_class_counts([s for s in part if s.dataset == folder]),
+            }
+            for folder in dict.fromkeys(s.dataset for s in part)
+        }
+    return SceneSplit(train, val, facts)
+
+
+def _merge(xyxy: np.ndarray, found: np.ndarray, trust: float, counts: float) -> tuple[np.ndarray, np.ndarray]:
+    """Annotated boxes (n, 4) moved towards the found ones (m, 5), and (k, 5) what was found beyond them."""
+    places, true = match_boxes(found[:, :4], xyxy, SAME_FACE_IOU)
+    merged = xyxy.copy()
+    merged[true] += trust * (found[places, :4] - xyxy[true])
+    alone = overlaps(found[:, :4], xyxy).max(axis=1, initial=0) < OTHER_FACE_IOU
+    ignored = found[alone & (found[:, 4] >= SURE_SCORE)]
+    ignored[:, 4] = counts
+    return merged, ignored
+
+
+def _validation_groups(groups: np.ndarray, listed: list[bool | None], share: float, seed: int) -> np.ndarray:
+    """The groups of near copies that validation gets.
+
+    Args:
+        groups: (n,) of the photos.
+        listed: n times whether a list names the photo; ``None`` where its set has no list and a random share is taken.
+        share: of the groups without a list.
+        seed: the same seed gives the same groups.
+    """
+    free = np.unique([group for group, named in zip(groups, listed, strict=True) if named is None])
+    drawn = np.random.default_rng(seed).permutation(free)[: round(len(free) * share)]
+    return np.union1d(drawn, [group for group, named in zip(groups, listed, strict=True) if named])
+
+
+def _split_found(rows: list) -> tuple[np.ndarray, np.ndarray]:
+    """What the other detector found, (m, 5), and what a detector of this project found, (k, 8), in one picture."""
+    return (
+        np.array([row for row in rows if len(row) == 5], np.float32).reshape(-1, 5),
+        np.array([row for row in rows if len(row) == 8], np.float32).reshape(-1, 8),
+    )
+
+
+def _add_own(
+    xyxy: np.ndarray, class_id: np.ndarray, ignored: np.ndarray, own: np.ndarray, counts: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What an earlier detector found beyond the annotations: sure ones become faces, doubtful ones count less.
+
+    Self-training, as in Sohn et al. 2020 (A Simple Semi-Supervised Learning Framework for Object Detection).
+
+    Args:
+        xyxy, class_id, ignored: of one photo, as in ``Scene``.
+        own: (k, 8) box, score, and the probability of each class.
+        counts: how much the place of a doubtful one counts as background, 0..1. Nothing at all teaches the network to
+            see faces in hands.
+    """
+    alone = own[overlaps(own[:, :4], xyxy).max(axis=1, initial=0) < OTHER_FACE_IOU]
+    sure = alone[:, 4] >= SURE_OWN_SCORE
+    names = np.where(alone[:, 5:].max(axis=1, initial=0) >= SURE_OWN_CLASS, alone[:, 5:].argmax(axis=1), UNKNOWN)
+    free = overlaps(ignored[:, :4], alone[sure, :4]).max(axis=1, initial=0) < SAME_FACE_IOU
+    doubtful = np.hstack([alone[~sure, :4], np.full(((~sure).sum(), 1), counts, np.float32)])
+    return (
+        np.concatenate([xyxy, alone[sure, :4]]),
+        np.concatenate([class_id, names[sure]]),
+        np.vstack([ignored[free], doubtful]),
+    )
+
+
+def _class_counts(scenes: list[Scene]) -> dict[str, int]:
+    counts = Counter(int(i) for scene in scenes for i in scene.class_id)
+    return {name: counts[i] for i, name in enumerate(CLASS_NAMES)} | {
+        "unknown": sum(len(scene.ignored) for scene in scenes)
+    }
+
+
+def _read_boxes(path: str) -> dict:
+    try:
+        boxes = json.loads(Path(path).read_text())
+        if not isinstance(boxes, dict):
+            raise ValueError("no table of pictures")
+    except (OSError, ValueError) as error:
+        raise DataError(f"The boxes {path} cannot be read: {error}") from None
+    return boxes
+
+
+def _load(draft) -> Scene:
+    path, dataset, xyxy, class_id, ignored, whole = draft
+    photo, scale = fit_within(read_image(path), MAX_PHOTO_SIDE)
+    scaled = [np.array(boxes, np.float32) for boxes in (xyxy, ignored)]
+    for boxes in scaled:
+        boxes[:, :4] *= scale
+    return Scene(path, dataset, photo, scaled[0], np.asarray(class_id, int), scaled[1], whole)
+
+
+Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+"""Picture (s, s, 3) uint8 BGR; faces (n, 4), class_id (n,), ignored (m, 5) as in ``Scene``, in its pixels."""

@@ -1,0 +1,305 @@
+"""From which score on a face is shown: ``python -m train.detector.operating_points --data VOC_DIR …``.
+
+For every use and speed, the lowest score at which completed validation photos have no more than 0.05 false alarms
+each: of all scores that keep to this limit, it finds the most faces. Boxes under 16 px, which are not counted there,
+get a score of their own by the same rule. ``train.detector.finish`` chooses so for a new
+model; the command prints what the choice costs and gains for a model that is there, and draws recall over false alarms.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from core.config import MODELS_DIR
+from core.datasets.extra import LABELS_DIR, add_extra, read_labels
+from core.datasets.faces import DataError, read_pascal_voc
+from core.vision.boxes import match_boxes, shorter_sides
+from core.vision.crops import GREY, fit_within, resize
+from core.vision.detector import DEFAULT_DETECTOR, SPEEDS, MaskDetector, load_detector, tiny_px
+from core.vision.images import read_image
+from core.vision.metrics import FOUND_IOU, MIN_FALSE_ALARM_PX, SMALL_FACE_PX, TWO_STATES, false_alarms
+from core.vision.model_card import USES, ModelCard, load_card, shown_from
+
+MAX_FALSE_ALARMS = 0.05
+
+
+"""False alarms a photo that a score may cost. Half of the 0.10 that are to hold on photos of any origin: these were
+completed by looking at what this detector's kin had found, so that few surprises are left in them."""
+
+
+MIN_FACE_PX = 24
+
+
+# What is less likely than this is not looked at.
+LEAST_SCORE = 0.02
+
+
+CANDIDATES = np.round(np.arange(0.05, 0.951, 0.01), 2)
+
+
+# A webcam's longer side: live video is chosen for on photos no larger than that.
+LIVE_SIDE = 640
+
+
+CURVE_AT = (0.02, 0.05, 0.1, 0.2, 0.3)
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedFrame:
+    """A validation photo, completed by eye."""
+
+    frame_bgr: np.ndarray
+    """(h, w, 3) uint8."""
+    xyxy: np.ndarray
+    """(n, 4) float32, all its faces."""
+    class_id: np.ndarray
+    """(n,) int into ``CLASS_NAMES``."""
+    ignored_xyxy: np.ndarray
+    """(m, 4) float32, places that count neither as hit nor as miss."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a detector says of one photo."""
+
+    photo: AnnotatedFrame
+    """At the size at which it was looked at."""
+    xyxy: np.ndarray
+    score: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    """Places in ``xyxy`` that show a face, and in ``true`` the places of these faces in ``photo.xyxy``."""
+    true: np.ndarray
+    is_false_alarm: np.ndarray
+    """(n,) bool, of 16 px and more."""
+    is_tiny: np.ndarray
+    """(n,) bool: what has a least score of its own (``core.vision.detector.tiny_px``)."""
+    is_tiny_false_alarm: np.ndarray
+    """(n,) bool, under 16 px."""
+
+
+def as_used(photo: AnnotatedFrame, use: str) -> AnnotatedFrame:
+    """The photo as it comes in live video or in an upload: reduced to a webcam's size, or as it is."""
+    if use != "live":
+        return photo
+    frame, scale = fit_within(photo.frame_bgr, LIVE_SIDE)
+    return AnnotatedFrame(frame, photo.xyxy * scale, photo.class_id, photo.ignored_xyxy * scale)
+
+
+def scaled(photo: AnnotatedFrame, longer_side: int) -> AnnotatedFrame:
+    """The photo with another longer side, larger or smaller."""
+    height, width = photo.frame_bgr.shape[:2]
+    scale = longer_side / max(height, width)
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    return AnnotatedFrame(
+        resize(photo.frame_bgr, size_wh), photo.xyxy * scale, photo.class_id, photo.ignored_xyxy * scale
+    )
+
+
+def in_grids(photos: list[AnnotatedFrame], columns: int, rows: int) -> list[AnnotatedFrame]:
+    """Large photos with small faces, as cameras of many megapixels take them: so many photos side by side."""
+    side = max(max(photo.frame_bgr.shape[:2]) for photo in photos)
+    grids = []
+    for start in range(0, len(photos) - columns * rows + 1, columns * rows):
+        frame = np.full((rows * side, columns * side, 3), GREY, np.uint8)
+        faces, labels, ignored = [], [], []
+        for place, photo in enumerate(photos[start : start + columns * rows]):
+            y, x = (side * n for n in divmod(place, columns))
+            height, width = photo.frame_bgr.shape[:2]
+            frame[y : y + height, x : x + width] = photo.frame_bgr
+            faces.append(photo.xyxy + [x, y, x, y])
+            ignored.append(photo.ignored_xyxy + [x, y, x, y])
+            labels.append(photo.class_id)
+        grids.append(AnnotatedFrame(frame, *map(np.concatenate, (faces, labels, ignored))))
+    return grids
+
+
+def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, speed: str) -> list[Seen]:
+    """What a detector finds at one speed, sure or not."""
+    seen = []
+    for photo in photos:
+        xyxy, score, probabilities = detector.find(photo.frame_bgr, speed, LEAST_SCORE)
+        predicted, true = match_boxes(xyxy, photo.xyxy, FOUND_IOU)
+        alarms = false_alarms(xyxy, photo.xyxy, photo.ignored_xyxy, min_px=0)
+        counts = shorter_sides(xyxy) >= MIN_FALSE_ALARM_PX
+        tiny = shorter_sides(xyxy) < tiny_px(photo.frame_bgr, speed)
+        seen.append(Seen(photo, xyxy, score, probabilities, predicted, true, alarms & counts, tiny, alarms & ~counts))
+    return seen
+
+
+def choose_score(seen: list[Seen], tiny: bool = False) -> float:
+    """The lowest score with at most ``MAX_FALSE_ALARMS`` a photo; the highest there is, if none keeps to that."""
+    wrong = [s.score[(s.is_false_alarm | s.is_tiny_false_alarm) & (s.is_tiny == tiny)] for s in seen]
+    alarms = np.sort(np.concatenate([np.empty(0), *wrong]))
+    per_photo = (len(alarms) - np.searchsorted(alarms, CANDIDATES)) / max(len(seen), 1)
+    return float(CANDIDATES[np.argmax(per_photo <= MAX_FALSE_ALARMS) if per_photo[-1] <= MAX_FALSE_ALARMS else -1])
+
+
+def figures(seen: list[Seen], score: float, tiny_score: float = 0.0) -> dict:
+    """What showing faces from a score on gives, for faces of 24 px and more, and for those of 12 to 24 px."""
+    faces = two_state_faces = small = 0
+    found: list[tuple[bool, bool, bool, bool]] = []
+    for s in seen:
+        px, two = shorter_sides(s.photo.xyxy), np.isin(s.photo.class_id, TWO_STATES)
+        large = px >= MIN_FACE_PX
+        faces, two_state_faces = faces + int(large.sum()), two_state_faces + int((large & two).sum())
+        small += int(((px >= SMALL_FACE_PX[0]) & (px < SMALL_FACE_PX[1])).sum())
+        for i, t in zip(s.predicted, s.true, strict=True):
+            if s.score[i] >= (max(score, tiny_score) if s.is_tiny[i] else score):
+                p, label = s.probabilities[i], s.photo.class_id[t]
+                right_of_two = bool(two[t]) and TWO_STATES[p[TWO_STATES].argmax()] == label
+                is_small = SMALL_FACE_PX[0] <= px[t] < SMALL_FACE_PX[1]
+                found.append((bool(large[t]), bool(p.argmax() == label), right_of_two, is_small))
+    large_found = [row for row in found if row[0]]
+    shown = [s.score >= np.where(s.is_tiny, max(score, tiny_score), score) for s in seen]
+    alarms = sum(int((s.is_false_alarm & is_shown).sum()) for s, is_shown in zip(seen, shown, strict=True))
+    tiny = sum(int((s.is_tiny_false_alarm & is_shown).sum()) for s, is_shown in zip(seen, shown, strict=True))
+    return {
+        "faces": faces,
+        "found": len(large_found) / max(faces, 1),
+        "found_and_right": sum(row[1] for row in large_found) / max(faces, 1),
+        "found_and_right_two_state": sum(row[2] for row in large_found) / max(two_state_faces, 1),
+        "small_found": sum(row[3] for row in found) / max(small, 1),
+        "false_alarms": alarms,
+        "false_alarms_per_photo": alarms / max(len(seen), 1),
+        "tiny_false_alarms_per_photo": tiny / max(len(seen), 1),
+    }
+
+
+SeenByPoint = dict[tuple[str, str], list[Seen]]
+
+
+"""What a detector says of all photos, by use and speed."""
+
+
+def look_at_all(photos: list[AnnotatedFrame], detector: MaskDetector) -> SeenByPoint:
+    """What a detector finds in every use, at every speed."""
+    return {
+        (use, speed): look_at([as_used(photo, use) for photo in photos], detector, speed)
+        for use in USES
+        for speed in SPEEDS
+    }
+
+
+def choose_scores(seen_by: SeenByPoint) -> tuple[dict, dict, dict]:
+    """A card's ``face_scores`` and ``tiny_face_scores``, and the figures at them, all by use and speed."""
+    scores: dict[str, dict[str, float]] = {use: {} for use in USES}
+    tiny_scores: dict[str, dict[str, float]] = {use: {} for use in USES}
+    facts: dict[str, dict[str, dict]] = {use: {} for use in USES}
+    for (use, speed), seen in seen_by.items():
+        scores[use][speed], tiny_scores[use][speed] = choose_score(seen), choose_score(seen, tiny=True)
+        facts[use][speed] = figures(seen, scores[use][speed], tiny_scores[use][speed])
+    return scores, tiny_scores, facts
+
+
+def read_validation(folders: list[Path], labels: str | Path) -> list[AnnotatedFrame]:
+    """The listed validation photos of Pascal VOC folders, completed.
+
+    Raises:
+        DataError: a folder cannot be read or has no list of validation photos.
+    """
+    photos = []
+    for folder in folders:
+        known = read_labels(labels, folder.name)
+        if known.validation is None:
+            raise DataError(f"{labels} has no {folder.name}-validation.txt, which names the photos to use.")
+        for photo in read_pascal_voc(folder):
+            if photo.path.stem in known.validation:
+                photo = add_extra(photo, known.extra.get(photo.path.stem))
+                photos.append(
+                    AnnotatedFrame(read_image(photo.path), photo.truth.xyxy, photo.truth.class_id, photo.ignored_xyxy)
+                )
+    return photos
+
+
+def write_scores(seen_by: SeenByPoint, path: Path) -> ModelCard:
+    """Choose the scores of a model that is there, and put them and their figures on its card."""
+    face_scores, tiny_face_scores, facts = choose_scores(seen_by)
+    card = load_card(path)
+    validation = {**card.scores.get("validation", {}), **facts, "photos": len(next(iter(seen_by.values())))}
+    scores = {**card.scores, "validation": validation}
+    card = replace(card, face_scores=face_scores, tiny_face_scores=tiny_face_scores, scores=scores)
+    card.save(path)
+    return card
+
+
+def curve(seen: list[Seen]) -> tuple[np.ndarray, np.ndarray]:
+    """False alarms a photo and recall at every score of ``CANDIDATES``."""
+    rows = [figures(seen, score) for score in CANDIDATES]
+    return np.array([row["false_alarms_per_photo"] for row in rows]), np.array([row["found"] for row in rows])
+
+
+def draw(curves: dict[str, tuple[np.ndarray, np.ndarray]], points: dict[str, tuple[float, float]], path: Path) -> None:
+    """Recall over false alarms as a picture, SVG or PNG; needs the package kaleido and a Chrome."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    colors = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito's
+    for (name, (alarms, found)), color in zip(curves.items(), colors, strict=False):
+        dash = "dot" if name.startswith("live") else "solid"
+        figure.add_scatter(x=alarms, y=found, name=name, mode="lines", line={"color": color, "dash": dash})
+        x, y = points[name]
+        figure.add_scatter(x=[x], y=[y], mode="markers", marker={"color": color, "size": 10}, showlegend=False)
+    figure.update_layout(
+        template="plotly_white",
+        xaxis={"title": "False alarms a photo", "range": [0, 0.4]},
+        yaxis={"title": "Recall, faces of 24 px and more", "range": [0.75, 1], "tickformat": ".0%"},
+        width=760,
+        height=460,
+        margin={"l": 70, "r": 20, "t": 20, "b": 60},
+    )
+    figure.write_image(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.detector.operating_points",
+        description="Show what each score costs and gains on validation photos.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data", action="append", required=True, type=Path, metavar="VOC_DIR", help="several times")
+    parser.add_argument("--labels", default=LABELS_DIR, metavar="DIR", help=f"default {LABELS_DIR}")
+    parser.add_argument("--model", default=DEFAULT_DETECTOR, metavar="NAME", help="a detector of models/")
+    parser.add_argument("--longer-side", type=int, metavar="PX", help="reduce or enlarge the photos to this")
+    parser.add_argument("--grid", type=int, nargs=2, metavar=("COLUMNS", "ROWS"), help="join so many photos to one")
+    parser.add_argument("--write", action="store_true", help="choose the scores anew and write them to the card")
+    parser.add_argument("--draw", type=Path, metavar="FILE", help="write the curves here, SVG or PNG")
+    given = parser.parse_args(arguments)
+    photos = read_validation(given.data, given.labels)
+    if given.longer_side:
+        photos = [scaled(photo, given.longer_side) for photo in photos]
+    if given.grid:
+        photos = in_grids(photos, *given.grid)
+    detector = load_detector(given.model)
+    seen_by = look_at_all(photos, detector)
+    card = write_scores(seen_by, MODELS_DIR / f"{given.model}.json") if given.write else detector.card
+    print(f"{len(photos)} validation photos\n")
+    print("| use, speed | score | if tiny | recall | right of two | 12 to 24 px | false alarms a photo | tiny ones |")
+    print("|---|---|---|---|---|---|---|---|")
+    curves, points = {}, {}
+    for (use, speed), seen in seen_by.items():
+        score = shown_from(card.face_scores, use, speed)
+        tiny_score = shown_from(card.tiny_face_scores, use, speed)
+        row, name = figures(seen, score, tiny_score), f"{use}, {speed}"
+        curves[name], points[name] = curve(seen), (row["false_alarms_per_photo"], row["found"])
+        print(
+            f"| {name} | {score:.2f} | {tiny_score:.2f} | {row['found']:.1%} "
+            f"| {row['found_and_right_two_state']:.1%} | {row['small_found']:.1%} "
+            f"| {row['false_alarms_per_photo']:.2f} | {row['tiny_false_alarms_per_photo']:.2f} |"
+        )
+    print("\nRecall at false alarms a photo of " + ", ".join(f"{limit:g}" for limit in CURVE_AT))
+    for name, (alarms, found) in curves.items():
+        print(f"  {name}: " + ", ".join(f"{found[alarms <= limit].max(initial=0):.1%}" for limit in CURVE_AT))
+    if given.draw:
+        draw(curves, points, given.draw)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"train.detector.operating_points: {error}")

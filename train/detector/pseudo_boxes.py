@@ -1,0 +1,123 @@
+"""Pseudo labels: ``python -m train.detector.pseudo_boxes --data DIR --detector YUNET --out FILE``.
+
+The class-folder sets say how a face wears its mask, not where it is, and some Pascal VOC sets leave faces in the
+background without a box. A face detector of another kind (YuNet, Wu et al. 2023, as OpenCV runs it) looks at every
+picture, and what it finds goes into one JSON file that ``train.detector --boxes`` reads: in a class folder the main
+face gets the folder's label, in a Pascal VOC set a face without an annotation counts as unknown instead of background.
+
+With ``--model``, a detector of ``models/`` looks at the Pascal VOC sets too, and its finds stand in the same file with
+the probability of each class.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from core.datasets.faces import DataError, is_pascal_voc, picture_files
+from core.io import write_json
+from core.vision.crops import resize
+from core.vision.detector import MaskDetector, load_detector
+from core.vision.images import read_image
+
+INPUT_SIDE = 640
+
+
+# What the project's own detector finds is noted from this score on: below, nearly nothing is a face.
+MIN_OWN_SCORE = 0.08
+
+
+MIN_SCORE = 0.6
+
+
+# A picture from a class folder is one face, often cut tightly: shown smaller and with room around it, the face has a
+# size that the detector knows.
+FOLDER_SIDE = 360
+
+
+class YuNet:
+    """Finds faces with an ONNX file whose input is 640×640."""
+
+    def __init__(self, path: Path | str):
+        """Args: the ONNX file. Raises: DataError, if it cannot be loaded."""
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(path), "", (INPUT_SIDE, INPUT_SIDE), MIN_SCORE, 0.4, 500)
+        except cv2.error as error:
+            raise DataError(f"{path} cannot be loaded as a YuNet face detector: {error.err}") from None
+
+    def __call__(self, frame_bgr: np.ndarray, shown_side: int = INPUT_SIDE) -> np.ndarray:
+        """(n, 5) float32: x1, y1, x2, y2 in pixels of the frame and a score in 0..1, best first.
+
+        Args:
+            frame_bgr: (h, w, 3) uint8.
+            shown_side: how long the frame's longer side is within the detector's 640 pixels.
+        """
+        height, width = frame_bgr.shape[:2]
+        scale = shown_side / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        canvas = np.full((INPUT_SIDE, INPUT_SIDE, 3), 127, np.uint8)
+        x, y = (INPUT_SIDE - size[0]) // 2, (INPUT_SIDE - size[1]) // 2
+        canvas[y : y + size[1], x : x + size[0]] = resize(frame_bgr, size)
+        _, rows = self._net.detect(canvas)
+        if rows is None:
+            return np.empty((0, 5), np.float32)
+        x1, y1 = (rows[:, 0] - x) / scale, (rows[:, 1] - y) / scale
+        boxes = np.stack([x1, y1, x1 + rows[:, 2] / scale, y1 + rows[:, 3] / scale, rows[:, -1]], axis=1)
+        boxes[:, :4] = np.clip(boxes[:, :4], 0, [width, height, width, height])
+        return boxes[np.argsort(-boxes[:, 4], kind="stable")].astype(np.float32)
+
+
+def find_all(folders: list[Path], detector: YuNet, own: MaskDetector | None = None) -> dict[str, list]:
+    """Boxes by picture, ``set/folder/name`` as key, for every picture of every data set.
+
+    A row of 5 numbers is a box and a score of ``detector``; a row of 8, which only Pascal VOC sets have, a box, a score
+    and the probabilities of ``CLASS_NAMES`` of ``own``.
+    """
+    found = {}
+    for folder in folders:
+        voc = is_pascal_voc(folder)
+        files = picture_files(folder)
+        for done, path in enumerate(files, start=1):
+            frame = read_image(path)
+            rows = detector(frame, INPUT_SIDE if voc else FOLDER_SIDE).round(2).tolist()
+            if own and voc:
+                xyxy, score, classes = own.find(frame, "thorough", MIN_OWN_SCORE)
+                rows += np.hstack([xyxy.round(1), score[:, None].round(3), classes.round(3)]).tolist()
+            found[picture_key(folder, path)] = rows
+            if sys.stdout.isatty():
+                print(f"\r{folder.name} {done}/{len(files)}", end="", flush=True)
+        print(
+            f"\r{folder.name}: {len(files)} pictures, "
+            f"{sum(bool(found[picture_key(folder, path)]) for path in files)} with a face"
+        )
+    return found
+
+
+def picture_key(folder: Path, path: Path) -> str:
+    """How a picture is named in the file of boxes: the same wherever the data lie."""
+    return f"{folder.name}/{path.relative_to(folder).as_posix()}"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.detector.pseudo_boxes",
+        description="Find the faces that nobody annotated.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data", action="append", required=True, metavar="DIR", type=Path)
+    parser.add_argument("--detector", required=True, metavar="YUNET", help="yunet_n_640_640.onnx")
+    parser.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
+    parser.add_argument("--model", metavar="NAME", help="a detector of models/ that looks too")
+    given = parser.parse_args()
+    own = load_detector(given.model) if given.model else None
+    write_json(given.out, find_all(given.data, YuNet(given.detector), own))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"train.detector.pseudo_boxes: {error}")

@@ -1,0 +1,295 @@
+"""Keras files for the app, and models for other programs: ``python -m train.export.convert litert|onnx SOURCE TARGET``.
+
+A ``.keras`` file is somebody's description of a network, and descriptions can ask for code. So it is read with care:
+every part it names must be one of the plain layers below, Keras loads it in safe mode without its training state, and
+all of that happens in a process of its own with limits on time and memory.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.registry.sandbox import limit_this_process, run_apart
+from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+
+
+"""How a model wants its pixels: what 0..255 is multiplied by, and what is added."""
+
+
+LIMIT_S = 600.0
+
+
+ADDRESS_BYTES = 16_000_000_000
+
+
+MAX_CONFIG_BYTES, MAX_UNPACKED_BYTES = 5_000_000, 400_000_000
+
+
+MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+
+
+ONNX_PACKAGES = ("tf2onnx", "onnx")
+
+
+MODULES = ("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras")
+
+
+MODELS = {("keras.src.models.functional", "Functional"), ("keras", "Functional"), ("keras", "Model"),
+          ("keras.src.models.sequential", "Sequential"), ("keras", "Sequential"),
+          ("keras.models", "Functional"), ("keras.models", "Sequential"), ("keras.models", "Model")}  # fmt: skip
+
+
+LAYERS = """
+    InputLayer Dense Conv2D DepthwiseConv2D SeparableConv2D Conv2DTranspose BatchNormalization LayerNormalization
+    GroupNormalization UnitNormalization ReLU LeakyReLU PReLU ELU Softmax Activation Add Subtract Multiply Average
+    Maximum Minimum Concatenate MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D ZeroPadding2D
+    Cropping2D UpSampling2D Flatten Reshape Permute Dropout SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise
+    Rescaling Normalization Resizing Identity RandomFlip RandomRotation RandomZoom RandomTranslation RandomContrast
+    RandomBrightness ActivityRegularization
+"""
+
+
+OTHERS = """
+    DTypePolicy GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Zeros Ones Constant RandomNormal
+    RandomUniform TruncatedNormal VarianceScaling Orthogonal Identity L1 L2 L1L2 MaxNorm NonNeg UnitNorm MinMaxNorm
+"""
+
+
+ACTIVATIONS = """
+    relu relu6 leaky_relu elu selu celu gelu silu swish mish sigmoid hard_sigmoid hard_silu hard_swish tanh softmax
+    log_softmax softplus softsign exponential linear
+"""
+
+
+class ConvertError(ValueError):
+    """A file cannot be converted; the message is one sentence for the person who brought it."""
+
+
+def convert_keras(
+    source: Path, target: Path, pixels: str = "0..255", limit_s: float = LIMIT_S, report: Callable = lambda *_: None
+) -> None:
+    """A ``.keras`` file as a LiteRT file that takes pixels 0..255; read in a process of its own.
+
+    Args:
+        source: the file, from whomever.
+        target: where the ``.tflite`` file goes.
+        pixels: a key of ``PIXELS``: what the model was trained on.
+        limit_s: it may take so long.
+        report: called with (0, 0, words) twice a second; what it raises ends the conversion.
+
+    Raises:
+        ConvertError: the file is broken, hostile, or not a classifier of pictures.
+    """
+    _apart("litert", source, target, f"--pixels={pixels}", limit_s=limit_s, report=report)
+
+
+def convert_onnx(source: Path, target: Path, limit_s: float = LIMIT_S, report: Callable = lambda *_: None) -> None:
+    """A ``.keras`` file as ONNX, in a process of its own.
+
+    Raises:
+        ConvertError: the packages are missing, or it does not work.
+    """
+    if not onnx_is_there():
+        raise ConvertError(f"ONNX needs two more packages on the server: pip install {' '.join(ONNX_PACKAGES)}.")
+    _apart("onnx", source, target, limit_s=limit_s, report=report)
+
+
+def onnx_is_there() -> bool:
+    """Whether the packages that write ONNX are installed."""
+    return all(importlib.util.find_spec(name) for name in ONNX_PACKAGES)
+
+
+def _apart(kind: str, source: Path, target: Path, *more: str, limit_s: float, report: Callable) -> None:
+    check_archive(source)
+    code, _, complaint = run_apart(
+        "train.export.convert",
+        kind,
+        str(source),
+        str(target),
+        *more,
+        limit_s=limit_s,
+        report=report,
+        words="Converting",
+    )
+    if code == 0 and target.is_file():
+        return
+    target.unlink(missing_ok=True)
+    if code is None:
+        raise ConvertError(f"The conversion took more than {limit_s:.0f} seconds and was ended.")
+    if complaint.startswith("train.export.convert: "):
+        raise ConvertError(complaint.removeprefix("train.export.convert: "))
+    raise ConvertError("This model cannot be converted; it is damaged or uses something unusual.")
+
+
+def check_archive(path: Path) -> dict:
+    """The description in a ``.keras`` file, if it is harmless; nothing of it is loaded.
+
+    Raises:
+        ConvertError: it is no Keras file, too large, or names anything but plain layers.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ConvertError(f"This file is larger than {MAX_BYTES / 1e6:.0f} MB; save the model without its optimizer.")
+    try:
+        with zipfile.ZipFile(path) as file:
+            entries = {entry.filename: entry for entry in file.infolist()}
+            # Our own checkpoints hold one more small file; all others are refused.
+            if not MEMBERS <= set(entries) <= MEMBERS | {"mask_training_state.json"}:
+                raise ConvertError("This is no Keras 3 model file (.keras); save the model with model.save().")
+            if len(entries) != len(file.infolist()) or sum(e.file_size for e in entries.values()) > MAX_UNPACKED_BYTES:
+                raise ConvertError("This file unpacks to far more than a model needs; it is not used.")
+            if entries["config.json"].file_size > MAX_CONFIG_BYTES:
+                raise ConvertError("This model's description is far too long; it is not used.")
+            with file.open("config.json") as member:
+                config = json.loads(member.read(MAX_CONFIG_BYTES + 1))
+            with file.open("model.weights.h5") as member:
+                if member.read(8) != b"\x89HDF\r\n\x1a\n":
+                    raise ConvertError("The weights in this file are damaged; save the model again.")
+    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, ConvertError):
+            raise
+        raise ConvertError("This is no Keras 3 model file (.keras), or it is damaged; save the model again.") from None
+    if not isinstance(config, dict):
+        raise ConvertError("This is no Keras 3 model file (.keras); save the model with model.save().")
+    # How it was trained is not read at all.
+    for part in _parts({key: value for key, value in config.items() if key != "compile_config"}):
+        _check_part(part)
+    return config
+
+
+def _parts(root: object) -> Iterator[dict]:
+    """Every table of a description, at any depth."""
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            yield value
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+
+
+def _check_part(part: dict) -> None:
+    if "class_name" not in part:
+        return
+    name, module = part.get("class_name"), part.get("module")
+    if name in ("__keras_tensor__", "__tuple__") and module is None:
+        return
+    if name == "function" and module in ("builtins", "keras.activations") and part.get("config") in ACTIVATIONS.split():
+        return
+    if (module, name) in MODELS:
+        # Lower down, a training state would be read.
+        if part.get("compile_config"):
+            raise ConvertError("A part of this model carries training state; save it without.")
+        return
+    known = (LAYERS if module == "keras.layers" else OTHERS).split() if module in MODULES else []
+    if name not in known or part.get("registered_name") not in (None, name):
+        shown = name if isinstance(name, str) and name.isidentifier() and len(name) < 40 else "something unknown"
+        raise ConvertError(f"This model contains {shown}, which is not accepted; only plain layers of Keras are.")
+
+
+def _check_weights(path: Path, folder: Path) -> None:
+    """Refuse weights that point to other files or claim to be larger than they are."""
+    import h5py
+
+    with zipfile.ZipFile(path) as file:
+        weights = Path(file.extract("model.weights.h5", folder))
+    total = 0
+    with h5py.File(weights, "r") as data:
+        stack = [data]
+        while stack:
+            group = stack.pop()
+            for name in group:
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise ConvertError("The weights in this file point elsewhere; they are not used.")
+                item = group[name]
+                if isinstance(item, h5py.Group):
+                    stack.append(item)
+                    continue
+                total += item.size * item.dtype.itemsize
+                if item.external or item.is_virtual or total > MAX_UNPACKED_BYTES:
+                    raise ConvertError("The weights in this file point elsewhere or are too large; they are not used.")
+    weights.unlink()
+
+
+def load_checked(path: Path):
+    """The ``keras.Model`` of a file, if all is well with it. Only ever called in a process of its own."""
+    import tempfile
+
+    check_archive(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _check_weights(path, Path(folder))
+        except (OSError, RuntimeError, KeyError, zipfile.BadZipFile):
+            raise ConvertError("The weights in this file are damaged; save the model again.") from None
+    import keras
+
+    try:
+        model = keras.models.load_model(path, safe_mode=True, compile=False)
+    except Exception as error:
+        print(error, file=sys.stderr)
+        raise ConvertError("Keras cannot load this model; save it again with Keras 3.") from None
+    shape, out = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    side = shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None
+    if shape != (None, side, side, 3) or not isinstance(side, int) or not SIDES[0] <= side <= SIDES[1]:
+        raise ConvertError(
+            f"This model takes {shape}; needed is one square colour picture of {SIDES[0]} to {SIDES[1]} pixels."
+        )
+    if not isinstance(out, tuple) or len(out) != 2 or not isinstance(out[1], int) or not 2 <= out[1] <= MAX_OUTPUTS:
+        raise ConvertError(f"This model gives {out}; needed is one number for each of 2 to {MAX_OUTPUTS} classes.")
+    return model
+
+
+def _to_litert(source: Path, target: Path, pixels: str) -> None:
+    model = load_checked(source)
+    import keras
+    import numpy as np
+
+    from train.export.litert import export_litert
+
+    factor, offset = PIXELS[pixels]
+    side = model.input_shape[1]
+    whole = keras.Input((side, side, 3), name="pixels")
+    scaled = keras.layers.Rescaling(factor, offset=offset, name="to_model")(whole)
+    export_litert(keras.Model(whole, model(scaled, training=False)), target, "fp16", np.empty((0, side, side, 3)))
+
+
+def _to_onnx(source: Path, target: Path) -> None:
+    model = load_checked(source)
+    import numpy as np
+
+    from core.io import write_atomic
+
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports only what has been called
+    write_atomic(target, lambda path: model.export(str(path), format="onnx", verbose=False))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m train.export.convert", allow_abbrev=False)
+    parser.add_argument("kind", choices=("litert", "onnx"))
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--pixels", choices=tuple(PIXELS), default="0..255", help="what the model was trained on")
+    given = parser.parse_args()
+    limit_this_process(ADDRESS_BYTES, int(LIMIT_S) * 2, 4 * MAX_UNPACKED_BYTES)
+    if given.kind == "litert":
+        _to_litert(given.source, given.target, given.pixels)
+    else:
+        _to_onnx(given.source, given.target)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ConvertError, OSError) as error:
+        sys.exit(f"train.export.convert: {error}")

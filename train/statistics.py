@@ -1,0 +1,235 @@
+"""What a run's model says of its test faces, and whether it is better than another: numbers, no pictures."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets.faces import DataError
+from core.io import read_json
+
+PREDICTIONS = "predictions.json"
+
+
+ROUNDS = 4000
+
+
+CERTAINTY = 0.95
+
+
+NOT_FOUND = -1
+
+
+"""Stands for a verdict where a model found no face to judge."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What an exported model says of the n faces that it has not learnt from."""
+
+    classes: tuple[str, ...]
+    datasets: tuple[str, ...]
+    """(n,) the folder each face is from."""
+    keys: tuple[str, ...]
+    """(n,) its name within that set."""
+    labels: np.ndarray
+    """(n,) int into ``classes``: the truth."""
+    probabilities: np.ndarray
+    """(n, k) in 0..1."""
+    parts: tuple[str, ...]
+    """(n,) ``test`` or ``held_out``."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def judged(self) -> np.ndarray:
+        """(n,) int into ``classes``: the verdicts."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def photos(self) -> list[str]:
+        """(n,) the picture each face is from; faces of one picture share it."""
+        return [f"{data}/{key.partition('#')[0]}" for data, key in zip(self.datasets, self.keys, strict=True)]
+
+    def at(self, places: np.ndarray) -> "Predictions":
+        """Some of the faces: ``places`` are ints."""
+        pick = lambda values: tuple(values[i] for i in places)  # noqa: E731
+        return Predictions(
+            self.classes,
+            pick(self.datasets),
+            pick(self.keys),
+            self.labels[places],
+            self.probabilities[places],
+            pick(self.parts),
+        )
+
+    def of_part(self, part: str) -> "Predictions":
+        """The faces of one part."""
+        return self.at(np.flatnonzero([each == part for each in self.parts]))
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """What the model of a finished run says of its test faces.
+
+    Raises:
+        DataError: the file is missing or damaged; runs of earlier versions have none.
+    """
+    raw = read_json(folder / PREDICTIONS)
+    try:
+        classes = tuple(raw["classes"])
+        faces = raw["faces"]
+        probabilities = np.array([face["probabilities"] for face in faces], float).reshape(-1, len(classes))
+        if len(probabilities) != len(faces) or not np.isfinite(probabilities).all():
+            raise ValueError
+        return Predictions(
+            classes,
+            tuple(str(face["dataset"]) for face in faces),
+            tuple(str(face["key"]) for face in faces),
+            np.array([classes.index(face["label"]) for face in faces], int),
+            probabilities,
+            tuple(str(face["part"]) for face in faces),
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise DataError(
+            "This run did not keep what it said of each test picture; train it again to look at them."
+        ) from None
+
+
+def most_wrong(predictions: Predictions, count: int = 12) -> np.ndarray:
+    """Places of the faces that were judged wrong, the surest of the wrong verdicts first: (n,) int."""
+    true = predictions.probabilities[np.arange(len(predictions)), predictions.labels]
+    wrong = np.flatnonzero(predictions.judged != predictions.labels)
+    return wrong[np.argsort(true[wrong], kind="stable")][:count]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one model does against another on the same faces; shares in 0..1, the difference in -1..1."""
+
+    faces: int
+    new: float
+    """Share that the new model judges right."""
+    old: float
+    only_new: int
+    """Faces that the new model alone judges right."""
+    only_old: int
+    low: float
+    """The difference ``new - old`` lies between these two with 95 % certainty, by a bootstrap over pictures."""
+    high: float
+    p_value: float
+    """How likely a difference this large would be if both were equally good (exact McNemar test)."""
+
+    @property
+    def difference(self) -> float:
+        """Share right of the new model less that of the old one."""
+        return self.new - self.old
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse``, or ``unclear`` unless interval and test both tell."""
+        if self.p_value >= 1 - CERTAINTY or self.low <= 0 <= self.high:
+            return "unclear"
+        return "better" if self.difference > 0 else "worse"
+
+
+def paired_difference(
+    new_right: np.ndarray, old_right: np.ndarray, photos: list[str] | None = None, seed: int = 0
+) -> Difference:
+    """Compare two models on the same faces.
+
+    Args:
+        new_right: (n,) bool, n at least 1.
+        old_right: the same for the other model.
+        photos: (n,) picture of each face; faces of one picture are drawn together, since they resemble each other.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: no faces, or two lengths.
+    """
+    n = len(new_right)
+    if not n or len(old_right) != n or len(photos if photos is not None else new_right) != n:
+        raise ValueError(f"Expected verdicts on the same faces, got {n} and {len(old_right)}.")
+    new_right, old_right = np.asarray(new_right, bool), np.asarray(old_right, bool)
+    gain = new_right.astype(int) - old_right
+    _, group = np.unique(photos if photos is not None else np.arange(n), return_inverse=True)
+    gains, sizes = np.bincount(group, gain), np.bincount(group)  # by picture
+    rng = np.random.default_rng(seed)
+    means = []
+    rounds_at_once = max(1, 2_000_000 // len(gains))
+    for start in range(0, ROUNDS, rounds_at_once):
+        drawn = rng.integers(len(gains), size=(min(rounds_at_once, ROUNDS - start), len(gains)))
+        means.append(gains[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    tail = (1 - CERTAINTY) / 2
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    only_new, only_old = int((gain > 0).sum()), int((gain < 0).sum())
+    return Difference(
+        n,
+        float(new_right.mean()),
+        float(old_right.mean()),
+        only_new,
+        only_old,
+        float(low),
+        float(high),
+        mcnemar(only_new, only_old),
+    )
+
+
+def mcnemar(only_new: int, only_old: int) -> float:
+    """How likely a split at least this uneven is by chance, 0..1 (two-sided, exact).
+
+    >>> mcnemar(5, 0)
+    0.0625
+    """
+    from scipy.stats import binom
+
+    n = only_new + only_old
+    return float(min(1.0, 2 * binom.cdf(min(only_new, only_old), n, 0.5))) if n else 1.0
+
+
+def in_words(difference: Difference, faces: str = "test pictures") -> str:
+    """Whether the new model is better, in plain words with the uncertainty."""
+    d = difference
+    right = (
+        f"Of {d.faces} {faces} it judges {percent(d.new, d.faces)} right, the model in use {percent(d.old, d.faces)}."
+    )
+    low = points(d.low).removesuffix(" points")
+    between = f"The difference, {points(d.difference)}, lies between {low} and {points(d.high)} with 95% certainty"
+    if d.only_new == d.only_old == 0:
+        return f"Cannot tell which is better: both judge the same {faces} right. {right}"
+    if d.verdict == "unclear":
+        return f"Cannot tell which is better. {right} {between}: more {faces} are needed to tell them apart."
+    return f"{d.verdict.capitalize()} than the model in use. {right} {between}."
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, with its sign: ``+1.5 points``."""
+    rounded = round(100 * share, 1) + 0.0  # no minus before a zero
+    return f"{rounded:+.1f} points" if rounded else "0 points"
+
+
+def percent(share: float, faces: int) -> str:
+    """A share in per cent, with a decimal where there are faces enough to mean something; never rounded up to 100."""
+    digits = 1 if faces >= 200 else 0
+    text = f"{100 * share:.{digits}f}%"
+    if share < 1 and text.startswith("100"):
+        text = f"{math.floor(1000 * share) / 10:.1f}%"
+    return text
+
+
+def share_interval(right: int, faces: int) -> tuple[float, float]:
+    """Where the true share lies with 95 % certainty (Wilson 1927), 0..1 each; all is possible with no faces."""
+    if not faces:
+        return 0.0, 1.0
+    z, p = 1.96, right / faces
+    middle = (p + z * z / (2 * faces)) / (1 + z * z / faces)
+    half = z * math.sqrt(p * (1 - p) / faces + z * z / (4 * faces * faces)) / (1 + z * z / faces)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def differing_settings(settings: list[dict]) -> dict[str, list]:
+    """The settings that are not the same in all runs, with the value of each run; ``None`` where a run has none."""
+    names = list(dict.fromkeys(name for each in settings for name in each))
+    table = {name: [each.get(name) for each in settings] for name in names}
+    return {name: values for name, values in table.items() if any(value != values[0] for value in values)}
