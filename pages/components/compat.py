@@ -1,4 +1,4 @@
-"""What every page does first; so light that its title is on the screen at once."""
+"""Work-arounds of what libraries do inside: each has its reason here, and a test that fails once it is not needed."""
 
 from functools import partial
 
@@ -26,7 +26,8 @@ def show_newest_frames() -> None:
     Streamlit-webrtc hands the processed frames to the encoder through aiortc's relay with a queue without end: where
     encoding takes longer than frames come, what the visitor sees falls behind by half a second for every second.
     """
+    from aiortc.contrib.media import MediaRelay
     from streamlit_webrtc.relay import get_global_relay
 
     relay = get_global_relay()
-    relay.subscribe = partial(type(relay).subscribe, relay, buffered=False)
+    relay.subscribe = partial(MediaRelay.subscribe, relay, buffered=False)

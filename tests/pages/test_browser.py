@@ -14,6 +14,8 @@ from core.vision.images import encode_image
 from tests.helpers import FLAGS, keep_picture
 from tests.people import five_people
 
+pytestmark = pytest.mark.browser
+
 FAKE_CAMERA = [*FLAGS, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 
 

@@ -8,11 +8,14 @@ import zipfile
 
 import cv2
 import numpy as np
+import pytest
 
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.crops import resize
 from core.vision.images import encode_image
 from tests.helpers import SCREENSHOTS, keep_picture
+
+pytestmark = pytest.mark.browser
 
 PICTURES = 18
 

@@ -38,7 +38,7 @@ def people(data):
 
 
 def open_page() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "pages" / "make.py"), default_timeout=90).run()
+    app = AppTest.from_file(str(ROOT / "pages" / "synthetic.py"), default_timeout=90).run()
     assert not app.exception
     return app
 

@@ -126,6 +126,7 @@ def test_what_is_hardly_a_face_is_ranked_but_not_shown(sample_set):
     assert evaluate(photos, lambda frame: doubtful, min_face_score=0.2).false_alarms_per_photo == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("use", "found", "right_of_two", "small", "alarms", "two", "three"),
     [("photo", 0.955, 0.942, 0.81, 0.18, 0.895, 0.83), ("live", 0.945, 0.935, 0.78, 0.16, 0.885, 0.82)],

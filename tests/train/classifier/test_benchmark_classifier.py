@@ -14,6 +14,8 @@ from core.synthetic.sample import sample_photo
 from tests.helpers import ROOT
 from train.classifier.benchmark import parse_arguments
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments):
     return subprocess.run(

@@ -167,10 +167,10 @@ def test_passes_show_every_face_once_and_every_view_in_turn(tmp_path, batch_size
 AGREEMENT = """
 import json, os, sys
 import keras, numpy as np
-from core.sample import sample_photo
-from train.export import Float32Network, litert_bytes
-from train.network import build_classifier, choose_weights, feature_model, frozen_base, head_model
-from train.trainer import predict
+from core.synthetic.sample import sample_photo
+from train.export.litert import Float32Network, litert_bytes
+from train.classifier.network import build_classifier, choose_weights, feature_model, frozen_base, head_model
+from train.classifier.trainer import predict
 keras.utils.set_random_seed(3)
 model = build_classifier(3, imagenet_weights=json.loads(sys.argv[1]))
 photo = sample_photo(False)[..., ::-1]

@@ -22,6 +22,8 @@ from train.classifier.__main__ import parse_arguments
 from train.classifier.data import batches, load_faces
 from train.config import TrainConfig
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ["--epochs", "3", "--fine-tune-blocks", "1", "--fine-tune-epochs", "1", "--batch-size", "8"]
 
 

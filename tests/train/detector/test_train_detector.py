@@ -33,7 +33,7 @@ from core.vision.model_card import file_sha256, load_card, shown_from
 from tests.helpers import ROOT, noise_picture, voc_xml, write_class_folders
 
 # The first test trains for all: minutes on a slow processor.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 # As long as the default speed makes a photo, so that faces have the size they were trained at.
 SIDE = 640
 SIZES_WH = [(SIDE, 380), (360, SIDE), (SIDE, 280)]
@@ -226,11 +226,11 @@ def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finis
 IN_KERAS = """
 import dataclasses, sys
 from types import SimpleNamespace
-import train.detector as command  # chooses the backend
+import train.detector.__main__ as command  # chooses the backend
 import keras, numpy as np
-from train.detector_network import build_detector
-from train.detector_trainer import DetectorTrainer, detections, mix_weights, predict_maps
-from train.scenes import load_scenes
+from train.detector.network import build_detector
+from train.detector.trainer import DetectorTrainer, detections, mix_weights, predict_maps
+from train.detector.dataset import load_scenes
 
 run, data, given, out = sys.argv[1:]
 given = np.load(given)
