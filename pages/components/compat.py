@@ -1,7 +1,5 @@
 """Work-arounds of what libraries do inside: each has its reason here, and a test that fails once it is not needed."""
 
-from functools import partial
-
 import streamlit as st
 
 
@@ -23,11 +21,10 @@ def part_of_the_app() -> None:
 def show_newest_frames() -> None:
     """Let a stream that cannot keep up leave frames out; call it before ``webrtc_streamer``.
 
-    Streamlit-webrtc hands the processed frames to the encoder through aiortc's relay with a queue without end: where
-    encoding takes longer than frames come, what the visitor sees falls behind by half a second for every second.
+    Streamlit-webrtc hands the processed frames to the encoder through aiortc's relay, which by default queues them
+    without end: where encoding takes longer than frames come, what the visitor sees falls behind by half a second for
+    every second. It offers no setting for that, so the relay's default changes for this process.
     """
     from aiortc.contrib.media import MediaRelay
-    from streamlit_webrtc.relay import get_global_relay
 
-    relay = get_global_relay()
-    relay.subscribe = partial(MediaRelay.subscribe, relay, buffered=False)
+    MediaRelay.subscribe.__defaults__ = (False,)  # buffered
