@@ -11,7 +11,7 @@ from core.synthetic.sample import sample_photo
 from core.vision.classes import WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY
 from core.vision.crops import GREY
 from tests.helpers import write_class_folders, write_voc
-from train.detector import dataset as scenes_module
+from train.detector import sampling
 from train.detector.dataset import MAX_PHOTO_SIDE, SURE_SCORE, UNANNOTATED_COUNTS, Scene, load_scenes
 from train.detector.sampling import WindowRecipe, chances_of, draw_window, move_boxes
 
@@ -225,7 +225,7 @@ def test_in_class_folders_the_main_face_gets_the_label_and_others_do_not_count(t
         pytest.param(lambda path: None, None, "no data folder", id="missing folder"),
         pytest.param(lambda path: write_class_folders(path, 1), None, "pseudo_boxes", id="class folders without boxes"),
         pytest.param(lambda path: write_class_folders(path, 1), "{}", "no photos", id="boxes of other pictures"),
-        pytest.param(lambda path: path.mkdir(), "{}", "no photos", id="empty folder"),
+        pytest.param(lambda path: path.mkdir(), "{}", "no pictures", id="empty folder"),
         pytest.param(lambda path: write_voc(path, {"a": FACE}), "{", "cannot be read", id="boxes are no JSON"),
         pytest.param(lambda path: write_voc(path, {"a": FACE}), "[1]", "no table", id="boxes are a list"),
         pytest.param(lambda path: write_voc(path, {"a": FACE}), "\0", "cannot be read", id="boxes are binary"),
@@ -256,7 +256,7 @@ PLAIN = WindowRecipe(face_px=(40, 160), mosaic_share=0, draw_share=0, hide_share
 @pytest.fixture
 def no_light(monkeypatch):
     """Light and lens stay as they are, so that colours can be compared."""
-    monkeypatch.setattr(scenes_module, "change_pixels", lambda picture, how, rng: picture)
+    monkeypatch.setattr(sampling, "change_pixels", lambda picture, how, rng: picture)
 
 
 def painted_scene(size_wh, faces, class_id, ignored=(), whole=True):
@@ -573,7 +573,7 @@ def test_masks_are_drawn_in_every_way_of_wearing_and_the_label_says_how():
     middle = slice(int(face[[0, 2]].mean()) - 5, int(face[[0, 2]].mean()) + 5)
     labels, mouths = [], []
     for seed in range(120):
-        dressed, label = scenes_module._put_on(photo, face, np.random.default_rng(seed))
+        dressed, label = sampling._put_on(photo, face, np.random.default_rng(seed))
         changed = np.abs(dressed.astype(int) - photo).max(axis=-1) > 20  # more than a mask's shadow
         assert changed.any() and dressed.shape == photo.shape and dressed.dtype == np.uint8
         nose, mouth = (changed[at(share), middle].mean() > 0.5 for share in (0.58, 0.75))
