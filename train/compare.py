@@ -9,19 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import supervision as sv
 
 from core.config import MODELS_DIR
-from core.datasets.faces import MAX_PATCH_CROP
-from core.datasets.formats import DataError, Picture
+from core.datasets.faces import face_view
+from core.datasets.formats import DataError
 from core.datasets.store import DataSet, read_pictures
 from core.io import write_json
 from core.jobs import Report, no_report
 from core.vision.boxes import overlaps, shorter_sides
 from core.vision.classifier import MaskClassifier, load_classifier
-from core.vision.crops import crop_faces, fit_within, resize
 from core.vision.detections import PROBABILITIES, classes_of
 from core.vision.images import ImageError, read_image
 from core.vision.model_card import ModelCard, ModelError, load_card
@@ -76,30 +74,18 @@ def find_faces(predictions: Predictions) -> list[FaceInPicture | None]:
             continue
         for picture in pictures:
             for i in range(len(picture.labels)):
-                places[folder, picture.item(i)] = _face(picture, i)
+                places[folder, picture.item(i)] = FaceInPicture(picture.path, picture.box(i))
     return [places.get(face) for face in zip(predictions.datasets, predictions.keys, strict=True)]
 
 
-def _face(picture: Picture, i: int) -> FaceInPicture:
-    return FaceInPicture(picture.path, None if picture.whole else picture.xyxy[i])
-
-
-def face_crop(frame_bgr: np.ndarray, xyxy: np.ndarray | None, size: int, margin: float) -> np.ndarray:
-    """A face as training judges it: (size, size, 3) uint8 RGB; without a box the whole picture."""
-    if xyxy is not None:
-        return crop_faces(frame_bgr, np.asarray(xyxy)[None], size, margin)[0]
-    patch, _ = fit_within(frame_bgr, MAX_PATCH_CROP)
-    return cv2.cvtColor(resize(patch, (size, size)), cv2.COLOR_BGR2RGB)
-
-
 def read_crops(faces: list[FaceInPicture | None], size: int, margin: float) -> list[np.ndarray | None]:
-    """The faces as ``face_crop`` cuts them, (n,); ``None`` where there is no picture to read."""
+    """The faces as training cuts them, (n,); ``None`` where there is no picture to read."""
 
     def cut_one(face: FaceInPicture | None) -> np.ndarray | None:
         if face is None:
             return None
         try:
-            return face_crop(read_image(face.path), face.xyxy, size, margin)
+            return face_view(read_image(face.path), face.xyxy, size, margin)
         except (ImageError, OSError):
             return None
 
@@ -373,16 +359,15 @@ def _score_set(classifier, dataset, predictions, learnt_from, min_face_px, repor
         return None
     faces, labels, left_out = [], [], 0
     for picture in pictures:
-        if picture.set_aside:
-            continue
         large = [True] if picture.whole else (shorter_sides(picture.xyxy) >= min_face_px).tolist()
-        for i, label in enumerate(picture.labels):
-            if i in picture.faces_aside or not large[i] or (kept is not None and picture.item(i) not in kept):
+        for i in picture.counted:
+            label = picture.labels[i]
+            if not large[i] or (kept is not None and picture.item(i) not in kept):
                 continue
             if label not in classes:
                 left_out += 1
                 continue
-            faces.append(_face(picture, i))
+            faces.append(FaceInPicture(picture.path, picture.box(i)))
             labels.append(classes.index(label))
     if not faces:
         return None

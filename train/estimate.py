@@ -46,12 +46,10 @@ def count_faces(folder: Path | str, min_face_px: float) -> Counter:
     """
     counts: Counter = Counter()
     for picture in read_pictures(folder):
-        if picture.set_aside:
-            continue
         large = [True] if picture.whole else shorter_sides(picture.xyxy) >= min_face_px
-        for i, label in enumerate(picture.labels):
-            if large[i] and i not in picture.faces_aside:
-                counts[label, picture.split == "test"] += 1
+        for i in picture.counted:
+            if large[i]:
+                counts[picture.labels[i], picture.split == "test"] += 1
     return counts
 
 

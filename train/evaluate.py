@@ -1,4 +1,4 @@
-"""Score a pipeline on annotated photos: ``python -m train.evaluate --data VOC_DIR``.
+"""Score a pipeline on annotated photos: ``python -m train.evaluate --data DIR``.
 
 Prints a table and, with ``--json``, writes the same figures to a file. ``core.vision.metrics`` says what each
 figure means.
@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import supervision as sv
 
 from core.config import MODELS_DIR
 from core.datasets.extra import add_extra, read_extra
-from core.datasets.faces import AnnotatedPhoto, DataError, read_list, read_pascal_voc
+from core.datasets.faces import AnnotatedPhoto, DataError, annotated_photos, read_list
+from core.datasets.store import read_pictures
 from core.io import write_json
 from core.registry.leaderboard import Row, record
 from core.vision.classes import CLASS_NAMES
@@ -75,8 +76,15 @@ def evaluate(
     return evaluation.compute()
 
 
-def select_photos(photos: list[AnnotatedPhoto], list_path: Path | None) -> list[AnnotatedPhoto]:
+def select_photos(
+    photos: list[AnnotatedPhoto], list_path: Path | None, set_aside: Collection[str] = ()
+) -> list[AnnotatedPhoto]:
     """The photos that a list names, or all.
+
+    Args:
+        photos: to choose from.
+        list_path: file with the names.
+        set_aside: names, without extension, that the list may hold though they are not among the photos.
 
     Raises:
         DataError: the list names photos that are not there.
@@ -87,7 +95,7 @@ def select_photos(photos: list[AnnotatedPhoto], list_path: Path | None) -> list[
         wanted = read_list(list_path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The list {list_path} cannot be read: {error}") from None
-    missing = wanted - {photo.path.stem for photo in photos}
+    missing = wanted - {photo.path.stem for photo in photos} - set(set_aside)
     if missing:
         raise DataError(f"{list_path} names {len(missing)} photos that are not in the data, {min(missing)} for one.")
     return [photo for photo in photos if photo.path.stem in wanted]
@@ -127,7 +135,9 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     parser = argparse.ArgumentParser(
         prog="python -m train.evaluate", description="Score a pipeline on annotated photos.", allow_abbrev=False
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="VOC_DIR", help="Pascal VOC folder")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="photos with boxes: Pascal VOC, YOLO or COCO"
+    )
     parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, choices=tuple(PIPELINES))
     parser.add_argument("--model", metavar="NAME", help="a model of models/ in place of the pipeline's own")
     parser.add_argument("--speed", choices=tuple(SPEEDS), help="how closely it looks; by default as for its --use")
@@ -143,7 +153,9 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
 
     defaults = {"photo": PHOTO_SETTINGS, "live": LIVE_SETTINGS}[given.use]
     speed = given.speed or defaults.speed
-    photos = select_photos(read_pascal_voc(given.data), given.list)
+    pictures = read_pictures(given.data)
+    set_aside = {picture.path.stem for picture in pictures if picture.set_aside}
+    photos = select_photos(annotated_photos(pictures, given.data), given.list, set_aside)
     extra = read_extra(given.extra) if given.extra else {}
     photos = [add_extra(photo, extra.get(photo.path.stem)) for photo in photos]
     pipeline = build_pipeline(given.pipeline, given.model)

@@ -1,6 +1,6 @@
-"""Find the best settings of the Haar cascade on annotated photos: ``python -m train.tune_haar --data VOC_DIR``.
+"""Find the best settings of the Haar cascade on annotated photos: ``python -m train.tune_haar --data DIR``.
 
-Tries a grid on the photos that the folder's ``test.txt`` does not hold out, writes the table to ``docs/haar.md`` and
+Tries a grid on the photos that the data set does not hold out for its test, writes the table to ``docs/haar.md`` and
 prints what ``core.vision.haar`` keeps: the best settings, how the cascade's square relates to an annotated face, and
 the curve from its stage sum to a score. "Best" is the highest F1 of finding faces: hits at IoU 0.4 against false
 alarms.
@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.faces import HELD_OUT_LIST, AnnotatedPhoto, read_list, read_pascal_voc
+from core.datasets.faces import AnnotatedPhoto, read_photos
 from core.io import write_atomic
 from core.vision import haar as faces
 from core.vision.boxes import match_boxes, overlaps, shorter_sides
 from core.vision.classes import WITH_MASK, WITHOUT_MASK
 from core.vision.haar import HaarFaceFinder, HaarSettings
 from core.vision.images import read_image
-from core.vision.metrics import FALSE_ALARM_IOU, FOUND_IOU
+from core.vision.metrics import FALSE_ALARM_IOU, FOUND_IOU, lies_on
 
 GRID = {
     "cascade": ("default", "alt2"),
@@ -68,8 +68,9 @@ def score(settings: HaarSettings, photos: list[tuple[np.ndarray, AnnotatedPhoto]
         _, true = match_boxes(xyxy, truth.xyxy, FOUND_IOU)
         total += np.bincount(truth.class_id[counts], minlength=3)
         found += np.bincount(truth.class_id[true[counts[true]]], minlength=3)
-        boxes += len(xyxy)
-        alarms += int((overlaps(xyxy, truth.xyxy).max(axis=1, initial=0) < FALSE_ALARM_IOU).sum())
+        hit, judged = _hits(xyxy, photo)
+        boxes += int(judged.sum())
+        alarms += int((judged & ~hit).sum())
     share = found / np.maximum(total, 1)
     return HaarScore(
         settings,
@@ -80,6 +81,12 @@ def score(settings: HaarSettings, photos: list[tuple[np.ndarray, AnnotatedPhoto]
         false_alarms_per_photo=alarms / len(photos),
         median_ms=float(np.median(times_ms)),
     )
+
+
+def _hits(xyxy: np.ndarray, photo: AnnotatedPhoto) -> tuple[np.ndarray, np.ndarray]:
+    """Which boxes (n, 4) lie on a face, and which count at all: twice (n,) bool."""
+    hit = overlaps(xyxy, photo.truth.xyxy).max(axis=1, initial=0) >= FALSE_ALARM_IOU
+    return hit, hit | ~lies_on(xyxy, photo.ignored_xyxy)
 
 
 def fit_box(photos: list[tuple[np.ndarray, AnnotatedPhoto]], cascade: str, settings: HaarSettings) -> np.ndarray:
@@ -102,8 +109,9 @@ def fit_score(
     finder, weights, hits = HaarFaceFinder(), [], []
     for frame, photo in photos:
         squares, weight = finder.find_squares(frame, cascade, settings, MIN_FACE_PX)
-        weights.append(weight)
-        hits.append(overlaps(squares, photo.truth.xyxy).max(axis=1, initial=0) >= FALSE_ALARM_IOU)
+        hit, judged = _hits(squares, photo)
+        weights.append(weight[judged])
+        hits.append(hit[judged])
     fit = LogisticRegression(C=1e6).fit(np.concatenate(weights)[:, None], np.concatenate(hits))
     slope, offset = float(fit.coef_[0, 0]), float(fit.intercept_[0])
     return -offset / slope, 1 / slope
@@ -140,13 +148,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m train.tune_haar", description="Measure the Haar cascade's settings.", allow_abbrev=False
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="VOC_DIR")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="photos with boxes: VOC, YOLO or COCO")
     parser.add_argument("--every", type=int, default=4, metavar="N", help="use every Nth photo, default 4")
     parser.add_argument("--out", type=Path, default=Path("docs/haar.md"))
     given = parser.parse_args()
 
-    held_out = read_list(given.data / HELD_OUT_LIST) if (given.data / HELD_OUT_LIST).is_file() else set()
-    chosen = [photo for photo in read_pascal_voc(given.data) if photo.path.stem not in held_out][:: given.every]
+    chosen = [photo for photo in read_photos(given.data) if not photo.held_out][:: given.every]
     photos = [(read_image(photo.path), photo) for photo in chosen]
     cascades = (*faces.CASCADE_FILES, "profile")
     for cascade in cascades:

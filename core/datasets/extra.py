@@ -2,7 +2,7 @@
 
 A file of extra faces is an array of ``{"photo": stem, "xyxy": [x1, y1, x2, y2], "name": class name or null}``, boxes in
 pixels of the photo. A box without a name holds something that nobody can judge; it counts neither as hit nor as miss.
-An entry on an annotated box takes its place.
+An entry on an annotated box takes its place, unless a person has changed that face in the app: that is newer.
 """
 
 import dataclasses
@@ -61,14 +61,21 @@ def add_extra(photo: AnnotatedPhoto, extra: ExtraFaces | None) -> AnnotatedPhoto
     """The photo with its annotations completed."""
     if extra is None:
         return photo
-    kept = overlaps(photo.truth.xyxy, extra.xyxy).max(axis=1, initial=0) < SAME_BOX_IOU
-    named = extra.class_id >= 0
+    new = _is_elsewhere(extra.xyxy, photo.edited_xyxy)
+    xyxy, class_id = extra.xyxy[new], extra.class_id[new]
+    kept = _is_elsewhere(photo.truth.xyxy, xyxy)
+    named = class_id >= 0
     truth = make_detections(
-        np.concatenate([photo.truth.xyxy[kept], extra.xyxy[named]]),
-        np.concatenate([photo.truth.class_id[kept], extra.class_id[named]]),
+        np.concatenate([photo.truth.xyxy[kept], xyxy[named]]),
+        np.concatenate([photo.truth.class_id[kept], class_id[named]]),
     )
-    ignored = np.concatenate([photo.ignored_xyxy, extra.xyxy[~named]])
+    ignored = np.concatenate([photo.ignored_xyxy[_is_elsewhere(photo.ignored_xyxy, xyxy)], xyxy[~named]])
     return dataclasses.replace(photo, truth=truth, ignored_xyxy=ignored)
+
+
+def _is_elsewhere(xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
+    """Which boxes (n, 4) are around no face of the others (m, 4); (n,) bool."""
+    return overlaps(xyxy, others_xyxy).max(axis=1, initial=0) < SAME_BOX_IOU
 
 
 @dataclass(frozen=True)

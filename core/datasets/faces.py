@@ -1,8 +1,9 @@
-"""Labelled faces from the pictures of a data set.
+"""Labelled faces from the pictures of a data set, for everything that trains, evaluates or shows them.
 
 The pictures of class folders are one face each; from annotated pictures (Pascal VOC, YOLO, COCO) faces are cut. What a
 set keeps for testing, in a folder ``test/`` or by a list ``test.txt``, is held out: never trained or tuned on, and
-neither are near copies of it under a grouped split. Repairs are applied, and what they set aside is left out.
+neither are near copies of it under a grouped split. Repairs are applied, and what they set aside is left out, as are
+faces that are marked difficult.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,30 +14,28 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from core.datasets.formats import HELD_OUT_LIST, DataError, Picture, read_list
+from core.datasets.formats import DataError, Picture, read_list
 from core.datasets.store import read_pictures
-from core.vision.boxes import shorter_sides, square_boxes
-from core.vision.classes import CLASS_NAMES, class_index
+from core.vision.boxes import clip_boxes, shorter_sides, square_boxes
+from core.vision.classes import class_index
 from core.vision.crops import cut, fit_within, resize
 from core.vision.detections import make_detections
 from core.vision.images import ImageError, read_image
 
 __all__ = [
-    "HELD_OUT_LIST",
     "AnnotatedPhoto",
     "DataError",
     "Sample",
-    "cut_patch",
-    "is_pascal_voc",
-    "picture_files",
+    "annotated_photo",
+    "annotated_photos",
+    "cut_face",
+    "cut_sample",
+    "face_view",
     "plain_view",
     "read_list",
-    "read_pascal_voc",
+    "read_photos",
     "read_samples",
 ]
-
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 # Context kept around a face beyond its crop, as a share of the crop's side, so that a shifted or wider view of it
@@ -46,6 +45,11 @@ CONTEXT = 0.3
 
 # A patch is stored no larger than this many pixels for the crop's side: enough for every view of 224.
 MAX_PATCH_CROP = 288
+
+
+# A photo is reduced before a face is cut whose crop is larger: around a face that fills a photo of 50 megapixels, or
+# the length of a panorama, the square would be many times as large as the photo.
+MAX_CROP_CUT = 4 * MAX_PATCH_CROP
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,39 +73,51 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedPhoto:
-    """One photo of a Pascal VOC folder with its true boxes."""
+    """One photo with its true boxes, in this project's classes."""
 
     path: Path
     truth: sv.Detections
     ignored_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
     """(m, 4) float32: places that count neither as hit nor as miss."""
+    held_out: bool = False
+    edited_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    """(k, 4) float32: the boxes of faces that a person gave another label or set aside."""
 
 
-def is_pascal_voc(folder: Path) -> bool:
-    """Whether a folder has the Pascal VOC layout."""
-    return (folder / "images").is_dir() and (folder / "annotations").is_dir()
-
-
-def read_pascal_voc(folder: Path | str) -> list[AnnotatedPhoto]:
-    """Photos of a Pascal VOC folder with this project's classes, in name order, photos without faces included.
+def read_photos(folder: Path | str) -> list[AnnotatedPhoto]:
+    """The photos of a Pascal VOC, YOLO or COCO folder in name order, those without faces included.
 
     Raises:
-        DataError: the folder has another layout, a broken file, or classes that are not this project's.
+        DataError: the folder cannot be read, has no boxes, or has classes that are not this project's.
     """
-    folder = Path(folder)
-    if not is_pascal_voc(folder):
-        raise DataError(f"{folder} is no Pascal VOC folder: it needs the folders images/ and annotations/.")
+    return annotated_photos(read_pictures(folder), folder)
+
+
+def annotated_photos(pictures: list[Picture], folder: Path | str) -> list[AnnotatedPhoto]:
+    """The pictures of a folder as ``read_photos`` gives them, without those that a person set aside."""
+    if any(picture.whole for picture in pictures):
+        raise DataError(f"{folder} has no boxes: expected are photos with boxes as Pascal VOC, YOLO or COCO.")
+    return [annotated_photo(picture) for picture in pictures if not picture.set_aside]
+
+
+def annotated_photo(picture: Picture) -> AnnotatedPhoto:
+    """One picture with boxes; what is difficult or was set aside becomes a place that does not count.
+
+    Raises:
+        DataError: a face has a class that is not this project's.
+    """
+    counted = list(picture.counted)
     try:
-        dataset = sv.DetectionDataset.from_pascal_voc(str(folder / "images"), str(folder / "annotations"))
-        to_class_id = np.array([class_index(name) for name in dataset.classes], int)
-    except (ValueError, SyntaxError) as error:
-        raise DataError(f"{folder} cannot be read as Pascal VOC: {error}") from None
-    if not len(dataset):
-        raise DataError(f"{folder}/images holds no pictures.")
-    return [
-        AnnotatedPhoto(Path(path), make_detections(d.xyxy, to_class_id[d.class_id] if len(d) else []))
-        for path, d in sorted(dataset.annotations.items())
-    ]
+        class_id = [class_index(picture.labels[i]) for i in counted]
+    except ValueError as error:
+        raise DataError(f"{picture.path}: {error}") from None
+    return AnnotatedPhoto(
+        picture.path,
+        make_detections(picture.xyxy[counted], class_id),
+        np.delete(picture.xyxy, counted, axis=0),
+        picture.split == "test",
+        picture.xyxy[sorted({*picture.edited, *picture.faces_aside})],
+    )
 
 
 def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> list[Sample]:
@@ -120,63 +136,56 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
     folder = Path(folder)
 
     def read(picture: Picture) -> list[Sample]:
-        return _whole_sample(folder, picture) if picture.whole else _face_samples(folder, picture, margin, min_face_px)
+        large = [True] if picture.whole else shorter_sides(picture.xyxy) >= min_face_px
+        wanted = [i for i in picture.counted if large[i]]
+        frame = read_image(picture.path) if wanted else None
+        return [cut_sample(picture, i, frame, margin, str(folder)) for i in wanted]
 
-    pictures = [picture for picture in read_pictures(folder) if not picture.set_aside]
     try:
         with ThreadPoolExecutor() as pool:
-            return [sample for samples in pool.map(read, pictures) for sample in samples]
+            return [sample for samples in pool.map(read, read_pictures(folder)) for sample in samples]
     except ImageError as error:
         raise DataError(f"{error} Remove it or replace it.") from None
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures of a data set in a fixed order: of a Pascal VOC folder all, of class folders those of each class."""
-    folders = [folder / "images"] if is_pascal_voc(folder) else [folder / name for name in sorted(CLASS_NAMES)]
-    return [
-        path
-        for each in folders
-        if each.is_dir()
-        for path in sorted(each.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    ]
+def cut_sample(picture: Picture, face: int, frame_bgr: np.ndarray, margin: float, dataset: str = "") -> Sample:
+    """One face of a picture as training reads it.
 
-
-def _whole_sample(folder: Path, picture: Picture) -> list[Sample]:
-    image = read_image(picture.path)
-    patch, _ = fit_within(image, MAX_PATCH_CROP)
-    whole = np.array([0, 0, patch.shape[1], patch.shape[0]], np.float32)
-    patch_rgb = cv2.cvtColor(patch, cv2.COLOR_BGR2RGB)
+    Args:
+        picture: with its labels.
+        face: its place there.
+        frame_bgr: (h, w, 3) uint8, the picture decoded.
+        margin: share of a face's longer side that its crop adds on every side.
+        dataset: the folder that the sample is said to come from.
+    """
+    xyxy = picture.box(face)
+    patch_rgb, crop = cut_face(frame_bgr, xyxy, margin)
+    face_px = min(frame_bgr.shape[:2]) if xyxy is None else float(shorter_sides(xyxy)[0])
     held_out = picture.split == "test"
-    size = min(image.shape[:2])
-    return [Sample(str(folder), picture.path, picture.labels[0], patch_rgb, whole, size, held_out, picture.item(0))]
+    return Sample(dataset, picture.path, picture.labels[face], patch_rgb, crop, face_px, held_out, picture.item(face))
 
 
-def _face_samples(folder: Path, picture: Picture, margin: float, min_face_px: float) -> list[Sample]:
-    sizes = shorter_sides(picture.xyxy)
-    wanted = [i for i in range(len(sizes)) if sizes[i] >= min_face_px and i not in picture.faces_aside]
-    if not wanted:
-        return []
-    frame = read_image(picture.path)
-    height, width = frame.shape[:2]
-    samples = []
-    for i in wanted:
-        # A box may reach over the edge, but not so far that its crop fills the memory.
-        xyxy = np.clip(picture.xyxy[i], [-width, -height] * 2, [2 * width, 2 * height] * 2)
-        if xyxy[0] < width and xyxy[1] < height and xyxy[2] > 0 and xyxy[3] > 0:
-            patch_rgb, crop = cut_patch(frame, xyxy, margin)
-            held_out = picture.split == "test"
-            samples.append(
-                Sample(
-                    str(folder), picture.path, picture.labels[i], patch_rgb, crop, sizes[i], held_out, picture.item(i)
-                )
-            )
-    return samples
+def cut_face(frame_bgr: np.ndarray, face_xyxy: np.ndarray | None, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a labelled face with some context: the one way in which training, comparing and label issues see it.
 
+    Args:
+        frame_bgr: (h, w, 3) uint8.
+        face_xyxy: (4,) box in its pixels; ``None`` if the face is the whole picture.
+        margin: share of the box's longer side that the crop adds on every side.
 
-def cut_patch(frame_bgr: np.ndarray, face_xyxy: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """A face with context: ``patch_rgb`` (s, s, 3) uint8 and where its crop lies in it, (4,) float32."""
-    crop = square_boxes(face_xyxy, margin)[0]  # the square that core.vision.crops would cut
+    Returns:
+        ``patch_rgb`` (h', w', 3) uint8, and where the crop lies in it, (4,) float32.
+    """
+    if face_xyxy is None:
+        patch, _ = fit_within(frame_bgr, MAX_PATCH_CROP)
+        whole = np.array([0, 0, patch.shape[1], patch.shape[0]], np.float32)
+        return cv2.cvtColor(patch, cv2.COLOR_BGR2RGB), whole
+    height, width = frame_bgr.shape[:2]
+    crop = square_boxes(clip_boxes(face_xyxy, (width, height)), margin)[0]  # what core.vision.crops would cut
+    side = crop[2] - crop[0]
+    if side > MAX_CROP_CUT:
+        frame_bgr, scale = fit_within(frame_bgr, max(1, round(max(width, height) * MAX_CROP_CUT / float(side))))
+        crop = crop * scale
     context = (crop[2] - crop[0]) * CONTEXT
     outer = np.rint(crop + [-context, -context, context, context])
     patch = cut(frame_bgr, outer)
@@ -186,6 +195,15 @@ def cut_patch(frame_bgr: np.ndarray, face_xyxy: np.ndarray, margin: float) -> tu
     return cv2.cvtColor(patch, cv2.COLOR_BGR2RGB), inner.astype(np.float32)
 
 
+def face_view(frame_bgr: np.ndarray, face_xyxy: np.ndarray | None, size: int, margin: float) -> np.ndarray:
+    """A labelled face as a trained network is asked about it: (size, size, 3) uint8 RGB. Arguments as ``cut_face``."""
+    return _view(*cut_face(frame_bgr, face_xyxy, margin), size)
+
+
 def plain_view(sample: Sample, size: int) -> np.ndarray:
     """The face as the app would cut it, nothing varied: (size, size, 3) uint8 RGB."""
-    return resize(cut(sample.patch_rgb, np.rint(sample.crop_xyxy)), (size, size))
+    return _view(sample.patch_rgb, sample.crop_xyxy, size)
+
+
+def _view(patch_rgb: np.ndarray, crop_xyxy: np.ndarray, size: int) -> np.ndarray:
+    return resize(cut(patch_rgb, np.rint(crop_xyxy)), (size, size))

@@ -82,7 +82,7 @@ class Picture:
     labels: tuple[str, ...]
     """One per face; in class folders exactly one, of the whole picture."""
     xyxy: np.ndarray
-    """(n, 4) float32, pixels; (0, 4) in class folders."""
+    """(n, 4) float32, pixels, inside the picture and with an area, whatever the file says; (0, 4) in class folders."""
     split: str = ""
     """``train``, ``val`` or ``test`` if the set itself says so, else empty."""
     whole: bool = False
@@ -91,10 +91,30 @@ class Picture:
     """Whether a repair keeps the picture out of training."""
     faces_aside: tuple[int, ...] = ()
     """Places of single faces that repairs keep out of training."""
+    edited: tuple[int, ...] = ()
+    """Places of faces whose label a person changed."""
+    difficult: tuple[int, ...] = ()
+    """Places of faces that the annotator found hard to tell (Pascal VOC): never trained on, neither hit nor miss."""
+    numbers: tuple[int, ...] = ()
+    """Number of each face in the annotation file, if boxes were dropped that cannot be used; empty if none was."""
 
     def item(self, face: int) -> str:
         """What repairs and samples call this face; ``face`` counts from 0 and is 0 in class folders."""
-        return self.key if self.whole else f"{self.key}#{face}"
+        return self.key if self.whole else f"{self.key}#{self.numbers[face] if self.numbers else face}"
+
+    def place_of(self, number: int) -> int:
+        """The place of the face that ``item`` calls ``KEY#number``."""
+        return self.numbers.index(number) if self.numbers else number
+
+    def box(self, face: int) -> np.ndarray | None:
+        """(4,) float32, the face's box; ``None`` in class folders, where the whole picture is the face."""
+        return None if self.whole else self.xyxy[face]
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Places of the faces to train on and to count: all but what is difficult or was set aside."""
+        left_out = {*self.faces_aside, *self.difficult}
+        return () if self.set_aside else tuple(i for i in range(len(self.labels)) if i not in left_out)
 
 
 def clean_label(text: object) -> str:

@@ -136,7 +136,8 @@ class Catalogue:
     def picture_and_face(self, item: str) -> tuple[str, int]:
         """A face's picture by its key, and which of its faces it is, from 0."""
         key, _, face = item.rpartition("#")
-        return (key, int(face)) if key in self.place_of and face.isdigit() else (item, 0)
+        known = key in self.place_of and face.isdigit()
+        return (key, self.pictures[self.place_of[key]].place_of(int(face))) if known else (item, 0)
 
     @cached_property
     def faces(self) -> FaceTable:

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 
 from core.config import MODELS_DIR, cache_dir
+from core.datasets.faces import face_view
 from core.datasets.formats import Picture
 from core.datasets.index import Catalogue
 from core.io import write_atomic
 from core.jobs import Cancelled, Report, no_report
 from core.registry.active import in_use
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
-from core.vision.crops import crop_faces, resize
+from core.vision.crops import resize
 from core.vision.images import ImageError, read_image
 from core.vision.model_card import ModelCard, load_card
 from core.vision.pipeline import PIPELINES
@@ -152,13 +153,8 @@ def _crops(picture: Picture, card: ModelCard) -> np.ndarray | None:
         frame = read_image(picture.path)
     except ImageError:
         return None
-    if picture.whole:
-        return cv2.cvtColor(resize(frame, (size, size)), cv2.COLOR_BGR2RGB)[None]
-    # A box may reach over the edge, but not so far that its crop fills the memory.
-    height, width = frame.shape[:2]
-    return crop_faces(
-        frame, np.clip(picture.xyxy, [-width, -height] * 2, [2 * width, 2 * height] * 2), size, card.margin
-    )
+    crops = [face_view(frame, picture.box(i), size, card.margin) for i in range(len(picture.labels))]
+    return np.array(crops, np.uint8).reshape(-1, size, size, 3)
 
 
 def _small_jpeg(crop_rgb: np.ndarray) -> bytes:

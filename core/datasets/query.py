@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-import cv2
 import numpy as np
 
-from core.datasets.faces import MAX_PATCH_CROP, Sample, cut_patch
+from core.datasets.faces import Sample, cut_sample
 from core.datasets.index import Catalogue
 from core.datasets.label_issues import SecondOpinion
-from core.vision.crops import fit_within
 from core.vision.images import read_image
 
 PART_WORDS = {"train": "training", "val": "checks while training", "test": "test", "": "not divided"}
@@ -174,15 +172,7 @@ def face_sample(catalogue: Catalogue, face: int, margin: float) -> Sample:
     Raises:
         ImageError: its picture cannot be read any more.
     """
-    table = catalogue.faces
-    picture = catalogue.pictures[table.picture[face]]
-    frame = read_image(picture.path)
-    if picture.whole:
-        patch, _ = fit_within(frame, MAX_PATCH_CROP)
-        patch_rgb, crop = cv2.cvtColor(patch, cv2.COLOR_BGR2RGB), np.array([0, 0, *patch.shape[1::-1]], np.float32)
-    else:
-        height, width = frame.shape[:2]
-        xyxy = picture.xyxy[face - np.searchsorted(table.picture, table.picture[face])]
-        xyxy = np.clip(xyxy, [-width, -height] * 2, [2 * width, 2 * height] * 2)
-        patch_rgb, crop = cut_patch(frame, xyxy, margin)
-    return Sample("", picture.path, str(table.label[face]), patch_rgb, crop, float(table.size_px[face]))
+    place = catalogue.faces.picture[face]
+    picture = catalogue.pictures[place]
+    first = np.searchsorted(catalogue.faces.picture, place)
+    return cut_sample(picture, int(face - first), read_image(picture.path), margin)

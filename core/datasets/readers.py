@@ -5,13 +5,16 @@ in annotations only ever choose among the pictures that really lie in the set.
 """
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from core.datasets.archive import safe_part, split_suffix
 from core.datasets.formats import (
@@ -36,6 +39,14 @@ MAX_NAMES_BYTES = 256 * 1024
 
 # What the parsers raise at files that are broken, or made to break them.
 BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, SyntaxError, OverflowError, RecursionError)
+
+
+# No picture reaches this far; a larger number is no coordinate.
+MAX_COORDINATE = 1e9
+
+
+# Pictures whose own size cannot be read end here, as the largest JPEG does.
+MAX_SIDE = 65_535
 
 
 OnBroken = Callable[[PurePosixPath, str, PurePosixPath | None], None]
@@ -83,25 +94,64 @@ def _annotated(tree: Tree, suffix: str) -> Iterator[tuple[PurePosixPath, PurePos
             yield path, note
 
 
-def _picture(tree: Tree, path: PurePosixPath, labels, xyxy, split: str | None = None, whole: bool = False) -> Picture:
-    if split is None:
-        split = next((SPLITS[part.casefold()] for part in path.parts[:-1] if part.casefold() in SPLITS), "")
+def _annotated_picture(
+    tree: Tree,
+    path: PurePosixPath,
+    labels: Sequence[str] = (),
+    xyxy: ArrayLike = (),
+    numbers: Sequence[int] = (),
+    difficult: Collection[int] = (),
+    size_wh: tuple[int, int] | None = None,
+) -> Picture:
+    """A picture with its boxes clipped to what it really shows; those of which nothing is left are dropped.
+
+    Args:
+        labels: n class names.
+        xyxy: (n, 4) in pixels, as the file has them.
+        numbers: of these n faces in the file.
+        difficult: numbers of those that count neither as hit nor as miss.
+        size_wh: of the picture, if it is known.
+    """
     boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
-    if not np.isfinite(boxes).all():
-        raise ValueError("a box is not finite.")
-    return Picture(path.as_posix(), tree.folder / path, tuple(labels), boxes, split, whole)
+    if len(boxes):
+        boxes = np.clip(boxes, 0, np.array(2 * (size_wh or _size_or_limit(tree.folder / path)), np.float32))
+    good = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1)).tolist()  # what is not finite is not larger
+    kept = tuple(numbers[i] for i in good)
+    return Picture(
+        path.as_posix(),
+        tree.folder / path,
+        tuple(labels[i] for i in good),
+        boxes[good],
+        _split_of(path.parts[:-1]),
+        difficult=tuple(place for place, number in enumerate(kept) if number in difficult),
+        numbers=() if kept == tuple(range(len(kept))) else kept,
+    )
+
+
+def _is_box(values: Sequence[object]) -> bool:
+    """Whether these can be coordinates. What is no number at all may be: the parser names it."""
+    try:
+        return all(math.isfinite(number := float(value)) and abs(number) < MAX_COORDINATE for value in values)
+    except OverflowError:
+        return False
+    except (TypeError, ValueError):
+        return True
+
+
+def _split_of(folders: Iterable[str]) -> str:
+    return next((SPLITS[name.casefold()] for name in folders if name.casefold() in SPLITS), "")
 
 
 def _read_class_folders(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
     for path in tree.pictures:
         if len(path.parts) > 1:  # the folder that holds a picture is its class, those above may be train/ and test/
-            split = next((SPLITS[part.casefold()] for part in path.parts[:-2] if part.casefold() in SPLITS), "")
             try:
                 label = clean_label(path.parts[-2])
             except ValueError as error:
                 broken(path, error, path)
                 continue
-            yield _picture(tree, path, [label], [], split, whole=True)
+            split = _split_of(path.parts[:-2])
+            yield Picture(path.as_posix(), tree.folder / path, (label,), np.empty((0, 4), np.float32), split, True)
 
 
 def _read_voc(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
@@ -111,15 +161,23 @@ def _read_voc(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
 
     for path, note in _annotated(tree, ".xml"):
         if note is None:
-            yield _picture(tree, path, [], [])
+            yield _annotated_picture(tree, path)
             continue
         try:
             root = fromstring(read_note(tree.folder / note))
-            for face in root.findall("object"):
+            numbers, difficult = [], set()
+            for number, face in enumerate(root.findall("object")):
                 for polygon in face.findall("polygon"):  # boxes are all that is used
                     face.remove(polygon)
+                if not _is_box([face.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]):
+                    root.remove(face)
+                    continue
+                numbers.append(number)
+                if (face.findtext("difficult") or "").strip() == "1":
+                    difficult.add(number)
             detections, names = detections_from_xml_obj(root, [], (1, 1))
-            picture = _picture(tree, path, [clean_label(names[i]) for i in detections.class_id], detections.xyxy)
+            labels = [clean_label(names[i]) for i in detections.class_id]
+            picture = _annotated_picture(tree, path, labels, detections.xyxy, numbers, difficult)
         except DefusedXmlException:
             broken(note, "it defines XML entities, which are not accepted.", path)
             continue
@@ -140,20 +198,32 @@ def _read_yolo(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
     for path, note in _annotated(tree, ".txt"):
         try:
             text = read_note(tree.folder / note).decode("utf-8-sig") if note else ""
-            lines = [line for line in text.splitlines() if line.strip()]
+            every = [line.split() for line in text.splitlines() if line.strip()]
             if is_pose:  # key points follow the box
-                lines = [" ".join(line.split()[:5]) for line in lines]
+                every = [values[:5] for values in every]
+            usable = [number for number, values in enumerate(every) if _is_yolo_box(values)]
+            lines = [" ".join(every[number]) for number in usable]
             size_wh = _picture_size(tree.folder / path) if lines else (1, 1)
             detections = yolo_annotations_to_detections(lines, size_wh, with_masks=False)
             classes = detections.class_id.tolist() if lines else []
             unknown = [i for i in classes if not 0 <= i < len(names)]
             if unknown:
                 raise ValueError(f"class {unknown[0]} is not among the {len(names)} that {names_path} names.")
-            picture = _picture(tree, path, [names[i] for i in classes], detections.xyxy)
+            labels = [names[i] for i in classes]
+            picture = _annotated_picture(tree, path, labels, detections.xyxy, usable, size_wh=size_wh)
         except (*BROKEN, OSError) as error:
             broken(note, error, path)
             continue
         yield picture
+
+
+def _is_yolo_box(values: list[str]) -> bool:
+    if not _is_box(values[1:]):
+        return False
+    try:
+        return len(values) not in (5, 6) or min(float(values[3]), float(values[4])) >= 0
+    except ValueError:
+        return True  # the parser names it
 
 
 def _read_coco(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
@@ -179,21 +249,28 @@ def _read_coco(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
                 path = _coco_picture(by_name, note, file_name)
                 if path is None or path in seen:  # many sets come with only some of their pictures
                     continue
-                faces = [
-                    {key: face[key] for key in ("category_id", "bbox")}
-                    for face in faces_of.get(number, [])
-                    if "bbox" in face
-                ]
+                every = [face for face in faces_of.get(number, []) if "bbox" in face]
+                usable = [i for i, face in enumerate(every) if _is_coco_box(face["bbox"])]
+                faces = [{key: every[i][key] for key in ("category_id", "bbox")} for i in usable]
                 detections = coco_annotations_to_detections(faces, (1, 1), with_masks=False, use_iscrowd=False)
                 if unknown := {face["category_id"] for face in faces} - set(names):
                     raise ValueError(f"category {unknown.pop()} has no name.")
                 labels = [names[face["category_id"]] for face in faces]
-                picture = _picture(tree, path, labels, detections.xyxy)
+                picture = _annotated_picture(tree, path, labels, detections.xyxy, usable)
             except BROKEN as error:
                 broken(note, f"{str(file_name)[:80]!r}: {_reason(error)}")
                 continue
             seen.add(path)
             yield picture if picture.split else replace(picture, split=_split_in_name(note))
+
+
+def _is_coco_box(bbox: object) -> bool:
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        return True  # the parser names it
+    try:
+        return _is_box(bbox) and min(float(bbox[2]), float(bbox[3])) >= 0
+    except (TypeError, ValueError):
+        return True
 
 
 def _coco_picture(by_name: dict, note: PurePosixPath, file_name: str) -> PurePosixPath | None:
@@ -222,8 +299,23 @@ def _split_in_name(note: PurePosixPath) -> str:
     return next((SPLITS[word] for word in words if word in SPLITS), "")
 
 
+def _size_or_limit(path: Path) -> tuple[int, int]:
+    """(width, height); of a picture that cannot be read, and therefore never cut, more than any has."""
+    try:
+        return _picture_size(path)
+    except (ValueError, OSError):
+        return MAX_SIDE, MAX_SIDE
+
+
 def _picture_size(path: Path) -> tuple[int, int]:
     """(width, height) as the picture is shown, from the file's header alone."""
+    stat = path.stat()
+    return _read_size(path, stat.st_size, stat.st_mtime_ns)
+
+
+# Pages read a set at every click; the header of an unchanged file says the same each time.
+@lru_cache(maxsize=2**16)
+def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
     from PIL import Image
 
     from core.vision.images import FORMATS, ImageError

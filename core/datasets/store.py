@@ -195,6 +195,7 @@ def _repair(picture: Picture, repairs: Repairs) -> Picture:
         labels=tuple(repairs.labels.get(item, label) for item, label in zip(items, picture.labels, strict=True)),
         set_aside=picture.key in repairs.aside,
         faces_aside=() if picture.whole else tuple(i for i, item in enumerate(items) if item in repairs.aside),
+        edited=tuple(i for i, item in enumerate(items) if item in repairs.labels),
     )
 
 

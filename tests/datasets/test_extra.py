@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.datasets.extra import LABELS_DIR, add_extra, read_extra, read_labels
-from core.datasets.faces import AnnotatedPhoto, DataError, read_pascal_voc
+from core.datasets.faces import AnnotatedPhoto, DataError, read_photos
 from core.vision.classes import WITH_MASK, WITHOUT_MASK
 from core.vision.detections import make_detections
 from tests.helpers import ROOT, write_voc
@@ -99,7 +99,7 @@ def test_what_an_earlier_detector_found_helps_training_and_not_validation(tmp_pa
 def test_the_labels_of_the_public_sets_fit_their_photos(shared_data):
     for name in ("ilc2021", "safeyolo", "aizoo", "widerface"):
         known = read_labels(ROOT / LABELS_DIR, name)
-        photos = {photo.path.stem: photo for photo in read_pascal_voc(shared_data / name)}
+        photos = {photo.path.stem: photo for photo in read_photos(shared_data / name)}
         assert known.validation and known.validation <= set(photos) and set(known.extra) <= set(photos)
         for stem, extra in known.extra.items():
             done = add_extra(photos[stem], extra)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from core.datasets.duplicates import difference_hash, near_copy_groups, sample_groups
-from core.datasets.faces import DataError, Sample, plain_view, read_list, read_pascal_voc, read_samples
+from core.datasets.faces import DataError, Sample, plain_view, read_list, read_photos, read_samples
 from core.vision.crops import crop_faces
 from tests.helpers import noise_picture, write_class_folders, write_voc
 from train.classifier.data import load_faces
@@ -32,7 +32,7 @@ def test_pascal_voc_boxes_sizes_and_photos_without_faces(tmp_path):
             "d": [("mask_weared_incorrect", (101, 21, 159, 119))],
         },
     )
-    photos = read_pascal_voc(folder)
+    photos = read_photos(folder)
     assert [photo.path.stem for photo in photos] == ["a", "b", "c", "d"]
     assert [len(photo.truth) for photo in photos] == [2, 0, 0, 1]
     assert photos[0].truth.xyxy[0].tolist() == [10, 20, 60, 80], "1-based, far edge kept"
@@ -45,7 +45,7 @@ def test_pascal_voc_boxes_sizes_and_photos_without_faces(tmp_path):
 def test_photos_for_the_detector_have_this_projects_classes(tmp_path):
     folder = write_voc(tmp_path / "voc", {"a": [("helmet", (1, 1, 50, 50))]})
     with pytest.raises(DataError, match="helmet"):
-        read_pascal_voc(folder)
+        read_photos(folder)
     assert [sample.label for sample in read_samples(folder, 0.15)] == ["helmet"]
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from core.datasets.faces import DataError, plain_view, read_pascal_voc, read_samples
+from core.datasets.faces import DataError, plain_view, read_photos, read_samples
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.classifier import load_classifier
 from core.vision.detections import make_detections, no_detections
@@ -58,11 +58,11 @@ def test_a_list_selects_photos(sample_set, tmp_path):
     assert result.bare_found_and_right is None
     (tmp_path / "list.txt").write_text("nobody\n")
     with pytest.raises(DataError, match="nobody"):
-        select_photos(read_pascal_voc(sample_set), tmp_path / "list.txt")
+        select_photos(read_photos(sample_set), tmp_path / "list.txt")
 
 
 def test_a_perfect_and_a_blind_detector(sample_set):
-    photos = read_pascal_voc(sample_set)
+    photos = read_photos(sample_set)
     answers = iter([photo.truth for photo in photos])
     perfect = evaluate(photos, lambda frame: next(answers))
     assert perfect.found_and_right == perfect.map50_two_state == pytest.approx(1.0)
@@ -72,7 +72,7 @@ def test_a_perfect_and_a_blind_detector(sample_set):
 
 
 def test_what_is_not_sure_is_shown_without_a_prediction(sample_set):
-    photos = read_pascal_voc(sample_set)
+    photos = read_photos(sample_set)
     answers = {}
     for photo in photos:
         truth = photo.truth
@@ -120,7 +120,7 @@ def test_the_shipped_classifier_on_faces_of_the_test_list(shared_data):
 
 
 def test_what_is_hardly_a_face_is_ranked_but_not_shown(sample_set):
-    photos = read_pascal_voc(sample_set)
+    photos = read_photos(sample_set)
     doubtful = make_detections([[0, 0, 50, 50]], [0], [0.9], face_score=[0.3])
     assert evaluate(photos, lambda frame: doubtful, min_face_score=0.4).false_alarms_per_photo == 0
     assert evaluate(photos, lambda frame: doubtful, min_face_score=0.2).false_alarms_per_photo == 1

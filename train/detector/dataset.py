@@ -14,11 +14,14 @@ import numpy as np
 
 from core.datasets.duplicates import photo_groups
 from core.datasets.extra import Labels, add_extra, read_labels
-from core.datasets.faces import HELD_OUT_LIST, DataError, is_pascal_voc, picture_files, read_list, read_pascal_voc
+from core.datasets.faces import DataError, annotated_photo
+from core.datasets.formats import Picture
+from core.datasets.store import read_pictures
 from core.vision.boxes import match_boxes, overlaps, shorter_sides
 from core.vision.classes import CLASS_NAMES
 from core.vision.crops import fit_within
 from core.vision.images import read_image
+from core.vision.metrics import lies_on
 from train.detector.pseudo_boxes import picture_key
 from train.detector.targets import UNKNOWN
 
@@ -80,14 +83,16 @@ def load_scenes(
     unannotated_counts: float = UNANNOTATED_COUNTS,
     labels: str | None = None,
 ) -> SceneSplit:
-    """Read all data sets; photos held out by a ``test.txt`` and near copies of them are left out.
+    """Read all data sets; photos held out for a test and near copies of them are left out.
+
+    What a person set aside is left out too; the place of such a face, or of a difficult one, does not count.
 
     Args:
-        folders: Pascal VOC folders, or, with ``boxes_file``, class folders too.
+        folders: photos with boxes (Pascal VOC, YOLO, COCO), or, with ``boxes_file``, class folders too.
         boxes_file: what ``train.detector.pseudo_boxes`` wrote.
-        redraw: names of Pascal VOC folders whose boxes follow another habit; where a face was found, its box replaces
+        redraw: names of folders whose boxes follow another habit; where a face was found, its box replaces
             the annotated one.
-        val_share: share of the Pascal VOC photos that go into validation, near copies together.
+        val_share: share of the photos with boxes that go into validation, near copies together.
         seed: the same seed gives the same split.
         unannotated_counts: how much the place of a face that was found but not annotated counts as background, 0..1.
         labels: folder with extra faces and lists of validation photos (``core.datasets.extra``); a set with such a
@@ -97,53 +102,32 @@ def load_scenes(
         DataError: a folder or the file cannot be used.
     """
     pseudo = _read_boxes(boxes_file) if boxes_file else {}
-    drafts, held_out, listed_for_val = [], [], []
+    drafts = []
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise DataError(f"There is no data folder {folder}.")
-        if is_pascal_voc(folder):
-            listed = read_list(folder / HELD_OUT_LIST) if (folder / HELD_OUT_LIST).is_file() else set()
-            known = read_labels(labels, folder.name) if labels else Labels({}, None)
-            for photo in read_pascal_voc(folder):
-                photo = add_extra(photo, known.extra.get(photo.path.stem))
-                found, own = _split_found(pseudo.get(picture_key(folder, photo.path), []))
-                trust = 1.0 if folder.name in redraw else TRUST_IN_FOUND
-                boxes, ignored = _merge(photo.truth.xyxy, found, trust, unannotated_counts)
-                in_val = known.validation is not None and photo.path.stem in known.validation
-                class_id = photo.truth.class_id
-                if in_val:  # completed by eye: nothing else is unknown
-                    ignored = np.empty((0, 5), np.float32)
-                else:
-                    boxes, class_id, ignored = _add_own(boxes, class_id, ignored, own, unannotated_counts)
-                unsure = np.hstack([photo.ignored_xyxy, np.zeros((len(photo.ignored_xyxy), 1), np.float32)])
-                drafts.append((photo.path, str(folder), boxes, class_id, np.vstack([ignored, unsure]), True))
-                held_out.append(photo.path.stem in listed)
-                listed_for_val.append(in_val if known.validation is not None else None)
-        elif not boxes_file:
-            raise DataError(
-                f"{folder} has no boxes; make some with `python -m train.detector.pseudo_boxes` and name --boxes."
-            )
-        else:
-            for path in picture_files(folder):
-                found, _ = _split_found(pseudo.get(picture_key(folder, path), []))
-                if not len(found):
-                    continue
-                main = shorter_sides(found[:, :4]).argmax()
-                label = CLASS_NAMES.index(path.parent.name)
-                others = np.delete(found, main, axis=0)
-                others[:, 4] = 0
-                drafts.append((path, str(folder), found[main : main + 1, :4], np.array([label]), others, False))
-                held_out.append(False)
-                listed_for_val.append(False)
+        known = read_labels(labels, folder.name) if labels else Labels({}, None)
+        trust = 1.0 if folder.name in redraw else TRUST_IN_FOUND
+        for picture in read_pictures(folder):
+            if picture.set_aside:
+                continue
+            found, own = _split_found(pseudo.get(picture_key(folder, picture.path), []))
+            if not picture.whole:
+                drafts.append(_photo_draft(picture, str(folder), known, found, own, trust, unannotated_counts))
+            elif not boxes_file:
+                raise DataError(
+                    f"{folder} has no boxes; make some with `python -m train.detector.pseudo_boxes` and name --boxes."
+                )
+            elif len(found) and picture.labels[0] in CLASS_NAMES:
+                drafts.append(_cut_out_draft(picture, str(folder), found))
     if not drafts:
         raise DataError("The data hold no photos.")
-    groups = photo_groups([draft[0] for draft in drafts])
-    held_out = np.array(held_out)
+    groups = photo_groups([draft.picture.path for draft in drafts])
+    held_out = np.array([draft.picture.split == "test" for draft in drafts])
     left_out = np.isin(groups, groups[held_out])
-    listed_for_val = [named for named, out in zip(listed_for_val, left_out, strict=True) if not out]
+    drafts = [draft for draft, out in zip(drafts, left_out, strict=True) if not out]
+    listed_for_val = [draft.in_val for draft in drafts]
     in_val = _validation_groups(groups[~left_out], listed_for_val, val_share, seed)
     with ThreadPoolExecutor() as pool:
-        scenes = list(pool.map(_load, [draft for draft, out in zip(drafts, left_out, strict=True) if not out]))
+        scenes = list(pool.map(_load, drafts))
     is_val = np.isin(groups[~left_out], in_val)
     unlisted = np.array([named is False for named in listed_for_val], bool)
     # A near copy of a validation photo that is none itself helps neither side.
@@ -159,6 +143,53 @@ def load_scenes(
             for folder in dict.fromkeys(s.dataset for s in part)
         }
     return SceneSplit(train, val, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A scene before its photo is decoded; boxes in pixels of the file."""
+
+    picture: Picture
+    dataset: str
+    faces_xyxy: np.ndarray
+    class_id: np.ndarray
+    ignored: np.ndarray
+    in_val: bool | None
+    """Whether a list names it for validation; ``None`` where its set has no list and a random share is taken."""
+
+
+def _photo_draft(
+    picture: Picture,
+    dataset: str,
+    known: Labels,
+    found: np.ndarray,
+    own: np.ndarray,
+    trust: float,
+    unannotated_counts: float,
+) -> _Draft:
+    """A photo with boxes, completed by labels and by what detectors found in it (``_split_found``)."""
+    photo = annotated_photo(picture)
+    own = own[~lies_on(own[:, :4], photo.ignored_xyxy)]  # no detector makes a face of what a person could not tell
+    stem = picture.path.stem
+    photo = add_extra(photo, known.extra.get(stem))
+    boxes, ignored = _merge(photo.truth.xyxy, found, trust, unannotated_counts)
+    in_val = stem in known.validation if known.validation is not None else None
+    class_id = photo.truth.class_id
+    if in_val:  # completed by eye: nothing else is unknown
+        ignored = np.empty((0, 5), np.float32)
+    else:
+        boxes, class_id, ignored = _add_own(boxes, class_id, ignored, own, unannotated_counts)
+    unsure = np.hstack([photo.ignored_xyxy, np.zeros((len(photo.ignored_xyxy), 1), np.float32)])
+    return _Draft(picture, dataset, boxes, class_id, np.vstack([ignored, unsure]), in_val)
+
+
+def _cut_out_draft(picture: Picture, dataset: str, found: np.ndarray) -> _Draft:
+    """A picture of a class folder: the main face of those that a detector found has its label."""
+    main = shorter_sides(found[:, :4]).argmax()
+    label = CLASS_NAMES.index(picture.labels[0])
+    others = np.delete(found, main, axis=0)
+    others[:, 4] = 0
+    return _Draft(picture, dataset, found[main : main + 1, :4], np.array([label]), others, False)
 
 
 def _merge(xyxy: np.ndarray, found: np.ndarray, trust: float, counts: float) -> tuple[np.ndarray, np.ndarray]:
@@ -236,13 +267,13 @@ def _read_boxes(path: str) -> dict:
     return boxes
 
 
-def _load(draft) -> Scene:
-    path, dataset, xyxy, class_id, ignored, whole = draft
-    photo, scale = fit_within(read_image(path), MAX_PHOTO_SIDE)
-    scaled = [np.array(boxes, np.float32) for boxes in (xyxy, ignored)]
-    for boxes in scaled:
+def _load(draft: _Draft) -> Scene:
+    photo, scale = fit_within(read_image(draft.picture.path), MAX_PHOTO_SIDE)
+    faces, ignored = (np.array(boxes, np.float32) for boxes in (draft.faces_xyxy, draft.ignored))
+    for boxes in (faces, ignored):
         boxes[:, :4] *= scale
-    return Scene(path, dataset, photo, scaled[0], np.asarray(class_id, int), scaled[1], whole)
+    class_id = np.asarray(draft.class_id, int)
+    return Scene(draft.picture.path, draft.dataset, photo, faces, class_id, ignored, not draft.picture.whole)
 
 
 Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

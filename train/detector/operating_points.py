@@ -1,4 +1,4 @@
-"""From which score on a face is shown: ``python -m train.detector.operating_points --data VOC_DIR …``.
+"""From which score on a face is shown: ``python -m train.detector.operating_points --data DIR …``.
 
 For every use and speed, the lowest score at which completed validation photos have no more than 0.05 false alarms
 each: of all scores that keep to this limit, it finds the most faces. Boxes under 16 px, which are not counted there,
@@ -15,7 +15,7 @@ import numpy as np
 
 from core.config import MODELS_DIR
 from core.datasets.extra import LABELS_DIR, add_extra, read_labels
-from core.datasets.faces import DataError, read_pascal_voc
+from core.datasets.faces import DataError, read_photos
 from core.vision.boxes import match_boxes, shorter_sides
 from core.vision.crops import GREY, fit_within, resize
 from core.vision.detector import DEFAULT_DETECTOR, SPEEDS, MaskDetector, load_detector, tiny_px
@@ -196,7 +196,7 @@ def choose_scores(seen_by: SeenByPoint) -> tuple[dict, dict, dict]:
 
 
 def read_validation(folders: list[Path], labels: str | Path) -> list[AnnotatedFrame]:
-    """The listed validation photos of Pascal VOC folders, completed.
+    """The listed validation photos of folders with boxes, completed.
 
     Raises:
         DataError: a folder cannot be read or has no list of validation photos.
@@ -206,7 +206,7 @@ def read_validation(folders: list[Path], labels: str | Path) -> list[AnnotatedFr
         known = read_labels(labels, folder.name)
         if known.validation is None:
             raise DataError(f"{labels} has no {folder.name}-validation.txt, which names the photos to use.")
-        for photo in read_pascal_voc(folder):
+        for photo in read_photos(folder):
             if photo.path.stem in known.validation:
                 photo = add_extra(photo, known.extra.get(photo.path.stem))
                 photos.append(
@@ -261,7 +261,7 @@ def main(arguments: list[str] | None = None) -> None:
         description="Show what each score costs and gains on validation photos.",
         allow_abbrev=False,
     )
-    parser.add_argument("--data", action="append", required=True, type=Path, metavar="VOC_DIR", help="several times")
+    parser.add_argument("--data", action="append", required=True, type=Path, metavar="DIR", help="several times")
     parser.add_argument("--labels", default=LABELS_DIR, metavar="DIR", help=f"default {LABELS_DIR}")
     parser.add_argument("--model", default=DEFAULT_DETECTOR, metavar="NAME", help="a detector of models/")
     parser.add_argument("--longer-side", type=int, metavar="PX", help="reduce or enlarge the photos to this")

@@ -1,11 +1,11 @@
 """Pseudo labels: ``python -m train.detector.pseudo_boxes --data DIR --detector YUNET --out FILE``.
 
-The class-folder sets say how a face wears its mask, not where it is, and some Pascal VOC sets leave faces in the
+The class-folder sets say how a face wears its mask, not where it is, and some sets with boxes leave faces in the
 background without a box. A face detector of another kind (YuNet, Wu et al. 2023, as OpenCV runs it) looks at every
 picture, and what it finds goes into one JSON file that ``train.detector --boxes`` reads: in a class folder the main
-face gets the folder's label, in a Pascal VOC set a face without an annotation counts as unknown instead of background.
+face gets the picture's label, in a set with boxes a face without one counts as unknown instead of background.
 
-With ``--model``, a detector of ``models/`` looks at the Pascal VOC sets too, and its finds stand in the same file with
+With ``--model``, a detector of ``models/`` looks at the sets with boxes too, and its finds stand in the same file with
 the probability of each class.
 """
 
@@ -16,8 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.datasets.faces import DataError, is_pascal_voc, picture_files
+from core.datasets.formats import DataError
+from core.datasets.store import read_pictures
 from core.io import write_json
+from core.vision.classes import CLASS_NAMES
 from core.vision.crops import resize
 from core.vision.detector import MaskDetector, load_detector
 from core.vision.images import read_image
@@ -70,28 +72,30 @@ class YuNet:
 
 
 def find_all(folders: list[Path], detector: YuNet, own: MaskDetector | None = None) -> dict[str, list]:
-    """Boxes by picture, ``set/folder/name`` as key, for every picture of every data set.
+    """Boxes by picture, ``set/folder/name`` as key, for every picture of every data set that training can use.
 
-    A row of 5 numbers is a box and a score of ``detector``; a row of 8, which only Pascal VOC sets have, a box, a score
+    A row of 5 numbers is a box and a score of ``detector``; a row of 8, which only sets with boxes have, a box, a score
     and the probabilities of ``CLASS_NAMES`` of ``own``.
     """
     found = {}
     for folder in folders:
-        voc = is_pascal_voc(folder)
-        files = picture_files(folder)
-        for done, path in enumerate(files, start=1):
-            frame = read_image(path)
-            rows = detector(frame, INPUT_SIDE if voc else FOLDER_SIDE).round(2).tolist()
-            if own and voc:
+        pictures = [
+            picture
+            for picture in read_pictures(folder)
+            if not picture.set_aside and (not picture.whole or picture.labels[0] in CLASS_NAMES)
+        ]
+        with_face = 0
+        for done, picture in enumerate(pictures, start=1):
+            frame = read_image(picture.path)
+            rows = detector(frame, FOLDER_SIDE if picture.whole else INPUT_SIDE).round(2).tolist()
+            if own and not picture.whole:
                 xyxy, score, classes = own.find(frame, "thorough", MIN_OWN_SCORE)
                 rows += np.hstack([xyxy.round(1), score[:, None].round(3), classes.round(3)]).tolist()
-            found[picture_key(folder, path)] = rows
+            found[picture_key(folder, picture.path)] = rows
+            with_face += bool(rows)
             if sys.stdout.isatty():
-                print(f"\r{folder.name} {done}/{len(files)}", end="", flush=True)
-        print(
-            f"\r{folder.name}: {len(files)} pictures, "
-            f"{sum(bool(found[picture_key(folder, path)]) for path in files)} with a face"
-        )
+                print(f"\r{folder.name} {done}/{len(pictures)}", end="", flush=True)
+        print(f"\r{folder.name}: {len(pictures)} pictures, {with_face} with a face")
     return found
 
 

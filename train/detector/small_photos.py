@@ -1,4 +1,4 @@
-"""Cut small photos of one person each: ``python -m train.detector.small_photos --data VOC_DIR --out DIR``.
+"""Cut small photos of one person each: ``python -m train.detector.small_photos --data DIR --out DIR``.
 
 Profile pictures, door cameras and cut-outs look like this: a face of 60 to 150 px that nearly fills the picture.
 ``train.evaluate`` reads the folder, and says in how many photos a face is shown.
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
         description="Cut small photos of one person from validation photos.",
         allow_abbrev=False,
     )
-    parser.add_argument("--data", action="append", required=True, type=Path, metavar="VOC_DIR", help="several times")
+    parser.add_argument("--data", action="append", required=True, type=Path, metavar="DIR", help="several times")
     parser.add_argument("--labels", default=LABELS_DIR, metavar="DIR", help=f"default {LABELS_DIR}")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="an empty folder")
     given = parser.parse_args(arguments)

@@ -127,7 +127,7 @@ def bare_faces(pictures: list[Picture], min_face_px: float = 0) -> list[BareFace
         for i, (label, xyxy, size) in enumerate(
             zip(picture.labels, picture.xyxy, shorter_sides(picture.xyxy), strict=True)
         ):
-            if label == BARE and i not in picture.faces_aside and size >= min_face_px:
+            if label == BARE and i in picture.counted and size >= min_face_px:
                 found.append(BareFace(picture.item(i), picture.path, xyxy))
     return found
 

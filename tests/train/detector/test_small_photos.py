@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.datasets.faces import DataError, read_pascal_voc
+from core.datasets.faces import DataError, read_photos
 from core.vision.images import read_image
 from train.detector.operating_points import AnnotatedFrame, in_grids, scaled
 from train.detector.small_photos import main, small_photos, write_voc
@@ -35,7 +35,7 @@ def test_no_more_than_asked_for_and_the_same_each_time():
 def test_what_is_written_is_read_again(tmp_path):
     photos = small_photos([PHOTO])
     write_voc(photos, tmp_path / "small")
-    read = read_pascal_voc(tmp_path / "small")
+    read = read_photos(tmp_path / "small")
     assert [photo.truth.class_id.tolist() for photo in read] == [[0], [1]]
     for before, after in zip(photos, read, strict=True):
         assert np.allclose(before.xyxy, after.truth.xyxy, atol=1)

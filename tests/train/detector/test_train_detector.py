@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.datasets.faces import DataError, read_pascal_voc
+from core.datasets.faces import DataError, read_photos
 from core.registry.store import install_model
 from core.synthetic.sample import SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, sample_photo
 from core.synthetic.simple import draw_mask
@@ -176,7 +176,7 @@ def test_the_exported_model_knows_the_photos_by_heart(finished_run, street):
     out, _ = finished_run
     detector = MaskDetector(load_card(out / "card.json"), out / "model.tflite")
     evaluation = Evaluation()
-    for photo in read_pascal_voc(street):
+    for photo in read_photos(street):
         xyxy, score, probabilities = detector.find(read_image(photo.path), "balanced", 0.05)
         found = make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), score)
         evaluation.update(found, photo.truth, 0)
@@ -214,7 +214,7 @@ def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finis
     assert card.limits and card.date and card.versions["keras"]
     install_model(out, "door", tmp_path)
     detector = load_detector("door", tmp_path)
-    photo = read_pascal_voc(street)[5]
+    photo = read_photos(street)[5]
     xyxy, _, probabilities = detector.find(
         read_image(photo.path), min_score=shown_from(card.face_scores, "photo", "balanced")
     )
