@@ -78,20 +78,31 @@ def difference_hash(image: np.ndarray) -> np.ndarray:
     Krawetz 2013, "Kind of Like That". Works on (h, w, 3) RGB; returns (256,) bool.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    cells = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
+    return brighter_than_left(cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA))
+
+
+def brighter_than_left(cells: np.ndarray) -> np.ndarray:
+    """The difference hash of an image that was shrunk to (16, 17) grey cells: (256,) bool."""
     return (cells[:, 1:] > cells[:, :-1]).ravel()
 
 
 def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DISTANCE) -> np.ndarray:
     """A group number for each image, (n,) int: near copies and mirrored near copies of each other share theirs."""
+    if not len(images):
+        return np.empty(0, int)
+    hashes = np.array([difference_hash(image) for image in images])
+    mirrored = np.array([difference_hash(image[:, ::-1].copy()) for image in images])
+    return groups_of_hashes(hashes, mirrored, max_distance)
+
+
+def groups_of_hashes(hashes: np.ndarray, mirrored: np.ndarray, max_distance: int = MAX_HASH_DISTANCE) -> np.ndarray:
+    """The same, (n,) int, from the difference hashes of the images and of their mirror images, (n, 256) bool each."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    n = len(images)
+    n = len(hashes)
     if not n:
         return np.empty(0, int)
-    hashes = np.array([difference_hash(image) for image in images])  # (n, 256)
-    mirrored = np.array([difference_hash(image[:, ::-1].copy()) for image in images])
     signs, mirrored_signs = (np.where(bits, 1, -1).astype(np.float32) for bits in (hashes, mirrored))
     pairs = []
     for start in range(0, n, 1024):  # bits that differ = (bits - dot product of signs) / 2

@@ -1,34 +1,31 @@
 """What a data set holds, picture by picture, looked at once: sizes, brightness, near copies, thumbnails.
 
-The catalogue lies in ``data_dir()/.cache/NAME/``: one index (``index.npz``) and one file with all thumbnails one after
-the other. Opening it decodes nothing, so that ten thousand pictures are at hand in a moment. Building it again looks
-only at files that are new or changed.
+The catalogue lies in one SQLite file, see ``core.datasets.index_db``. Opening it decodes nothing and leaves the
+thumbnails where they are, so that ten thousand pictures are at hand in a moment. Building it again looks only at files
+that are new or changed.
 """
 
 import io
-import os
-import zipfile
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from core.config import cache_dir
-from core.datasets.duplicates import HASH_SIDE, near_copy_groups
+from core.datasets import index_db
+from core.datasets.duplicates import HASH_SIDE, brighter_than_left, groups_of_hashes
 from core.datasets.edits import Repairs
 from core.datasets.formats import Picture
 from core.datasets.store import DataSet, apply_repairs, class_order, read_pictures, repairs_path
-from core.io import write_atomic
-from core.jobs import Cancelled, Report, no_report
+from core.jobs import Report, no_report
 from core.vision.classes import ClassStyle, styles_of
 from core.vision.crops import fit_within
 from core.vision.images import MAX_MEGAPIXELS, ImageError, decode_image
-
-VERSION = 1
-
 
 THUMBNAIL_SIDE = 160
 
@@ -43,6 +40,7 @@ HASH_FROM_WH = (136, 128)
 
 
 PER_REPORT = 48
+"""Pictures between two reports; they are kept together, and a build that is stopped loses at most these."""
 
 
 ROW = np.dtype(
@@ -52,12 +50,33 @@ ROW = np.dtype(
         ("width", "i4"),
         ("height", "i4"),
         ("brightness", "f4"),
-        ("cells", "u1", (HASH_SIDE, HASH_SIDE + 1)),
         ("group", "i4"),
-        ("start", "i8"),
-        ("length", "i4"),
     ]
 )
+
+
+class Entry(NamedTuple):
+    """A picture's line in the index."""
+
+    bytes: int
+    changed_ns: int
+    width: int
+    height: int
+    brightness: float
+    error: str
+    group: int | None
+
+
+class Seen(NamedTuple):
+    """What was found by decoding a picture."""
+
+    width: int = 0
+    height: int = 0
+    brightness: float = 0.0
+    hash: bytes = b""
+    mirrored_hash: bytes = b""
+    error: str = ""
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +103,6 @@ class Catalogue:
     pictures: tuple[Picture, ...]
     rows: np.ndarray
     """(n,) of ``ROW``."""
-    pack: Path
-    """The file with the thumbnails."""
     problems: dict[str, str]
     """Pictures that cannot be read, by key, and why."""
     originals: tuple[Picture, ...]
@@ -157,12 +174,12 @@ class Catalogue:
         )
 
     def thumbnails(self, places: np.ndarray) -> list[bytes]:
-        """JPEG files of at most ``THUMBNAIL_SIDE`` pixels a side; empty if the catalogue was just made anew."""
-        try:
-            with self.pack.open("rb") as file:
-                return [_read_at(file, row["start"], row["length"]) for row in self.rows[places]]
-        except FileNotFoundError:
-            return [b""] * len(places)
+        """JPEG files of at most ``THUMBNAIL_SIDE`` pixels a side; empty where the index no longer has the picture."""
+        keys = [self.pictures[place].key for place in places]
+        jpegs = index_db.select_by_key(
+            self.dataset.name, "SELECT key, jpeg FROM thumbnails WHERE key IN", list(dict.fromkeys(keys))
+        )
+        return [jpegs.get(key, b"") for key in keys]
 
 
 def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
@@ -171,41 +188,77 @@ def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
     What was looked at is kept even if ``report`` asks to stop.
 
     Raises:
-        DataError: the data set cannot be read.
+        DataError: the data set cannot be read, or its index cannot be written.
     """
     report(0, 0, "Reading the labels")
     pictures = read_pictures(dataset.folder, repaired=False)
-    folder = cache_dir(dataset.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    known, old_pack = _load(folder)
-    wanted = [(picture, _stamp(picture.path)) for picture in pictures]
-    fresh = {p.key: known[p.key] for p, stamp in wanted if p.key in known and _is_of(known[p.key], stamp)}
-    missing = [(picture, stamp) for picture, stamp in wanted if picture.key not in fresh]
-    if not missing and len(fresh) == len(known) and _is_complete(fresh):
-        return _opened(dataset, pictures, fresh, old_pack)
-    pack = folder / f"thumbnails-{os.urandom(4).hex()}.jpgs"
-    try:
-        with pack.open("wb") as out, ThreadPoolExecutor() as pool:
-            _copy_thumbnails(fresh, old_pack, out)
+    stamps = {picture.key: _stamp(picture.path) for picture in pictures}
+    entries = index_db.change(dataset.name, partial(_update, pictures, stamps, report))
+    return _opened(dataset, pictures, entries)
+
+
+def _update(
+    pictures: list[Picture], stamps: dict[str, tuple[int, int]], report: Report, connection: sqlite3.Connection
+) -> dict[str, Entry]:
+    """Bring the index up to date; what it then says of these pictures, and of no others."""
+    known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
+    if known and known.keys() == stamps.keys() and _is_current(known, stamps) and _is_complete(known):
+        return known
+    with ThreadPoolExecutor() as pool:
+        while True:
+            missing = [picture for picture in pictures if not _is_of(known.get(picture.key), stamps[picture.key])]
             for start in range(0, len(missing), PER_REPORT):
-                report(len(fresh), len(pictures), "Looking at pictures")
+                report(len(pictures) - len(missing) + start, len(pictures), "Looking at pictures")
                 some = missing[start : start + PER_REPORT]
-                for (picture, stamp), seen in zip(some, pool.map(_look_at, some), strict=True):
-                    row, problem, jpeg = seen
-                    row["bytes"], row["changed_ns"] = stamp
-                    row["start"], row["length"], row["group"] = out.tell(), len(jpeg), -1
-                    out.write(jpeg)
-                    fresh[picture.key] = (row, problem)
-        report(len(pictures), len(pictures), "Comparing pictures")
-        _number_groups(fresh)
-    except Cancelled:
-        _save(folder, fresh, pack)
-        raise
-    except BaseException:
-        pack.unlink(missing_ok=True)
-        raise
-    _save(folder, fresh, pack)
-    return _opened(dataset, pictures, fresh, pack)
+                seen = list(pool.map(_look_at, some))
+                with index_db.transaction(connection):
+                    _keep(connection, {picture.key: stamps[picture.key] for picture in some}, seen)
+            report(len(pictures), len(pictures), "Comparing pictures")
+            with index_db.transaction(connection):
+                known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
+                # Another process may have found other files in this folder a moment before or after us.
+                if _is_current(known, stamps):
+                    return _finish(connection, known, stamps)
+
+
+SELECT_ENTRIES = "SELECT key, bytes, changed_ns, width, height, brightness, error, near_duplicates FROM images"
+
+
+def _entries(rows: list[tuple]) -> dict[str, Entry]:
+    return {key: Entry(*rest) for key, *rest in rows}
+
+
+def _keep(connection: sqlite3.Connection, stamps: dict[str, tuple[int, int]], seen: list[Seen]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        [(key, *stamp, *each[:-1]) for (key, stamp), each in zip(stamps.items(), seen, strict=True)],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO thumbnails VALUES (?, ?)",
+        [(key, each.thumbnail) for key, each in zip(stamps, seen, strict=True)],
+    )
+
+
+def _finish(connection: sqlite3.Connection, known: dict[str, Entry], wanted: dict) -> dict[str, Entry]:
+    """Forget pictures that are gone, and number the groups of near copies."""
+    gone = [(key,) for key in known.keys() - wanted.keys()]
+    for table in ("images", "thumbnails"):
+        connection.executemany(f"DELETE FROM {table} WHERE key = ?", gone)
+    rows = connection.execute("SELECT key, hash, mirrored_hash FROM images WHERE error = ''").fetchall()
+    hashes, mirrored = (_bits([row[column] for row in rows]) for column in (1, 2))
+    groups = groups_of_hashes(hashes, mirrored).tolist()
+    connection.execute("UPDATE images SET near_duplicates = 0 WHERE error <> ''")
+    connection.executemany(
+        "UPDATE images SET near_duplicates = ? WHERE key = ?",
+        [(group, key) for group, (key, _, _) in zip(groups, rows, strict=True)],
+    )
+    connection.execute("INSERT OR REPLACE INTO builds VALUES (1, ?)", (time.time_ns(),))
+    return _entries(connection.execute(SELECT_ENTRIES).fetchall())
+
+
+def _bits(packed: list[bytes]) -> np.ndarray:
+    """(n, 256) bool of n hashes."""
+    return np.unpackbits(np.frombuffer(b"".join(packed), np.uint8)).reshape(len(packed), HASH_SIDE**2).astype(bool)
 
 
 def open_catalogue(dataset: DataSet) -> Catalogue | None:
@@ -214,22 +267,19 @@ def open_catalogue(dataset: DataSet) -> Catalogue | None:
     Raises:
         DataError: the data set cannot be read.
     """
-    known, pack = _load(cache_dir(dataset.name))
+    known = _entries(index_db.select(dataset.name, SELECT_ENTRIES))
     if not known:
         return None
     pictures = read_pictures(dataset.folder, repaired=False)
-    rows = {}
-    for picture in pictures:
-        entry = known.get(picture.key)
-        if entry is None or not _is_of(entry, _stamp(picture.path)):
-            return None
-        rows[picture.key] = entry
-    return _opened(dataset, pictures, rows, pack) if _is_complete(rows) else None
+    entries = {picture.key: known[picture.key] for picture in pictures if picture.key in known}
+    is_current = _is_current(entries, {picture.key: _stamp(picture.path) for picture in pictures})
+    return _opened(dataset, pictures, entries) if is_current and _is_complete(entries) else None
 
 
 def catalogue_stamp(dataset: DataSet) -> tuple[int, int]:
     """Changes whenever the catalogue was built anew or a label was repaired."""
-    return tuple(_stamp(path)[1] for path in (cache_dir(dataset.name) / "index.npz", repairs_path(dataset.folder)))
+    built = index_db.select(dataset.name, "SELECT finished_ns FROM builds")
+    return built[0][0] if built else 0, _stamp(repairs_path(dataset.folder))[1]
 
 
 def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
@@ -257,36 +307,27 @@ def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
     return frame, (frame.shape[1], frame.shape[0])
 
 
-def _look_at(wanted: tuple[Picture, tuple[int, int]]) -> tuple[np.ndarray, str, bytes]:
-    """Everything the index holds of one picture, why it cannot be read, and its thumbnail."""
-    row = np.zeros((), ROW)
+def _look_at(picture: Picture) -> Seen:
+    """Everything that the index holds of one picture, or why it cannot be read."""
     try:
-        frame, (row["width"], row["height"]) = small_picture(wanted[0].path.read_bytes())
+        frame, (width, height) = small_picture(picture.path.read_bytes())
     except ImageError as error:
-        return row, str(error), b""
+        return Seen(error=str(error))
     except OSError as error:
-        return row, f"This file cannot be read: {error.strerror or error}.", b""
+        return Seen(error=f"This file cannot be read: {error.strerror or error}.")
     grey = cv2.cvtColor(cv2.resize(frame, HASH_FROM_WH, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    row["cells"] = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
-    row["brightness"] = grey.mean() / 255
+    cells = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
     thumbnail, _ = fit_within(frame, THUMBNAIL_SIDE)
     _, jpeg = cv2.imencode(".jpg", thumbnail, [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return row, "", jpeg.tobytes()
-
-
-def _number_groups(entries: dict[str, tuple[np.ndarray, str]]) -> None:
-    readable = [row for row, problem in entries.values() if not problem]
-    for row, _ in entries.values():
-        row["group"] = 0
-    if readable:
-        cells = [np.repeat(row["cells"][..., None], 3, axis=2) for row in readable]
-        for row, group in zip(readable, near_copy_groups(cells), strict=True):
-            row["group"] = group
-
-
-def _is_complete(entries: dict[str, tuple[np.ndarray, str]]) -> bool:
-    """Whether groups were numbered after the last picture was looked at."""
-    return all(row["group"] >= 0 for row, _ in entries.values())
+    return Seen(
+        width,
+        height,
+        float(grey.mean() / 255),
+        np.packbits(brighter_than_left(cells)).tobytes(),
+        np.packbits(brighter_than_left(cells[:, ::-1])).tobytes(),
+        "",
+        jpeg.tobytes(),
+    )
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -297,72 +338,27 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _is_of(entry: tuple[np.ndarray, str], stamp: tuple[int, int]) -> bool:
-    return (int(entry[0]["bytes"]), int(entry[0]["changed_ns"])) == stamp
+def _is_of(entry: Entry | None, stamp: tuple[int, int]) -> bool:
+    return entry is not None and (entry.bytes, entry.changed_ns) == stamp
 
 
-def _read_at(file, start: int, length: int) -> bytes:
-    file.seek(int(start))
-    return file.read(int(length))
+def _is_current(entries: dict[str, Entry], stamps: dict[str, tuple[int, int]]) -> bool:
+    """Whether the index has all of these files as they are now."""
+    return all(_is_of(entries.get(key), stamp) for key, stamp in stamps.items())
 
 
-def _copy_thumbnails(entries: dict[str, tuple[np.ndarray, str]], old_pack: Path | None, out) -> None:
-    """The thumbnails that stay, into the new pack; entries whose thumbnail is gone are dropped."""
-    if not entries:
-        return
-    try:
-        old = old_pack.open("rb")
-    except OSError:
-        entries.clear()
-        return
-    with old:
-        for row, _ in entries.values():
-            jpeg = _read_at(old, row["start"], row["length"])
-            row["start"] = out.tell()
-            out.write(jpeg)
+def _is_complete(entries: dict[str, Entry]) -> bool:
+    """Whether groups were numbered after the last picture was looked at."""
+    return all(entry.group is not None for entry in entries.values())
 
 
-def _load(folder: Path) -> tuple[dict[str, tuple[np.ndarray, str]], Path | None]:
-    """Row and problem by key, and the pack; empty if there is none or it is broken or of another version."""
-    try:
-        with np.load(folder / "index.npz", allow_pickle=False) as index:
-            if int(index["version"]) != VERSION or index["rows"].dtype != ROW:
-                return {}, None
-            pack = folder / Path(str(index["pack"])).name
-            keys, rows, problems = index["keys"].tolist(), index["rows"], index["problems"].tolist()
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return {}, None
-    if not pack.is_file():
-        return {}, None
-    return {key: (rows[i, ...], problem) for i, (key, problem) in enumerate(zip(keys, problems, strict=True))}, pack
-
-
-def _save(folder: Path, entries: dict[str, tuple[np.ndarray, str]], pack: Path) -> None:
-    index = {
-        "version": np.array(VERSION),
-        "pack": np.array(pack.name),
-        "keys": np.array(list(entries), str),
-        "rows": np.array([row for row, _ in entries.values()], ROW),
-        "problems": np.array([problem for _, problem in entries.values()], str),
-    }
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **index)
-
-    write_atomic(folder / "index.npz", write)
-    for old in folder.glob("thumbnails-*.jpgs"):
-        if old != pack:
-            old.unlink(missing_ok=True)
-
-
-def _opened(dataset, pictures: list[Picture], entries: dict, pack: Path) -> Catalogue:
-    good = tuple(picture for picture in pictures if not entries[picture.key][1])
+def _opened(dataset: DataSet, pictures: list[Picture], entries: dict[str, Entry]) -> Catalogue:
+    good = tuple(picture for picture in pictures if not entries[picture.key].error)
+    rows = [(e.bytes, e.changed_ns, e.width, e.height, e.brightness, e.group) for e in (entries[p.key] for p in good)]
     return Catalogue(
         dataset,
         good,
-        np.array([entries[picture.key][0] for picture in good], ROW),
-        pack,
-        {p.key: entries[p.key][1] for p in pictures if entries[p.key][1]},
+        np.array(rows, ROW),
+        {p.key: entries[p.key].error for p in pictures if entries[p.key].error},
         good,
     ).repaired()

@@ -1,21 +1,24 @@
 """What a model thinks of every face of a data set, to find labels that may be wrong.
 
-Kept beside the catalogue under the model's checksum: another model judges anew, a repaired label costs nothing.
+Kept in the catalogue's file under the model's checksum: another model judges anew, a repaired label costs nothing.
 """
 
-import zipfile
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from core.config import MODELS_DIR, cache_dir
+from core.config import MODELS_DIR
+from core.datasets import index_db
 from core.datasets.faces import face_view
 from core.datasets.formats import Picture
 from core.datasets.index import Catalogue
-from core.io import write_atomic
-from core.jobs import Cancelled, Report, no_report
+from core.jobs import Report, no_report
 from core.registry.active import in_use
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
 from core.vision.crops import resize
@@ -30,23 +33,40 @@ FACE_SIDE = 112
 
 
 SURELY = 1e-4
-
-
 """Least probability that is told apart from none: a label that the model thinks impossible costs 9.2."""
+
+
+class Judged(NamedTuple):
+    """What a model said of one face."""
+
+    fingerprint: str
+    probabilities: np.ndarray
+    """(classes,) float32; NaN where the picture could not be read."""
 
 
 @dataclass(frozen=True, eq=False)
 class SecondOpinion:
     """A model's probabilities for the m faces of ``catalogue.faces``."""
 
+    dataset: str
     model: str
+    sha256: str
+    """The model's."""
     classes: tuple[str, ...]
     probabilities: np.ndarray
     """(m, classes) float32; NaN where the picture could not be read."""
     labels: np.ndarray
     """(m,) str: the labels it is held against."""
-    jpegs: tuple[bytes, ...]
-    """The faces as small JPEG files, where they had to be cut from their picture; else empty."""
+    items: tuple[str, ...]
+    """What the m faces are called, as in ``catalogue.faces``."""
+
+    def jpegs(self, faces: np.ndarray) -> list[bytes]:
+        """These faces as small JPEG files, where they had to be cut from their picture; else empty."""
+        items = [self.items[face] for face in faces]
+        found = index_db.select_by_key(
+            self.dataset, "SELECT item, jpeg FROM crops WHERE model = ? AND item IN", items, [self.sha256]
+        )
+        return [found.get(item, b"") for item in items]
 
     def verdict(self, face: int) -> tuple[str, float] | None:
         """The likeliest class of a face and its probability, 0..1."""
@@ -96,54 +116,91 @@ def suspicious(catalogue: Catalogue, opinion: SecondOpinion) -> np.ndarray:
 
 
 def judge(catalogue: Catalogue, classifier: MaskClassifier, report: Report = no_report) -> SecondOpinion:
-    """Let the model look at every face that it has not seen yet, and keep what it says, also when asked to stop."""
+    """Let the model look at every face that it has not seen yet, and keep what it says, also when asked to stop.
+
+    Raises:
+        DataError: it cannot be kept.
+    """
+    seen = index_db.change(catalogue.dataset.name, partial(_judge, catalogue, classifier, report))
+    return _opinion(catalogue, classifier.card, seen)
+
+
+def _judge(
+    catalogue: Catalogue, classifier: MaskClassifier, report: Report, connection: sqlite3.Connection
+) -> dict[str, Judged]:
     card = classifier.card
-    stamps = _stamps(catalogue)
-    known = _load(catalogue, card)
-    seen = {item: known[item] for item, stamp in stamps.items() if item in known and known[item][0] == stamp}
+    fingerprints = _fingerprints(catalogue)
+    known = _judged(connection.execute(SELECT_JUDGED, [card.sha256]).fetchall(), card)
+    seen = {
+        item: known[item] for item, each in fingerprints.items() if item in known and known[item].fingerprint == each
+    }
     faces = catalogue.faces
     of_picture: dict[int, list[int]] = {}
     for face, place in enumerate(faces.picture.tolist()):
         of_picture.setdefault(place, []).append(face)
     missing = [place for place, some in of_picture.items() if any(faces.items[face] not in seen for face in some)]
+    if not missing and len(seen) == len(known):
+        return seen
 
     def cut(place: int) -> np.ndarray | None:
         return _crops(catalogue.pictures[place], card)
 
-    try:
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, len(missing), PER_REPORT):
-                report(len(of_picture) - len(missing) + start, len(of_picture), "The model looks at pictures")
-                some = missing[start : start + PER_REPORT]
-                for place, crops in zip(some, pool.map(cut, some), strict=True):
-                    unread = np.full((len(of_picture[place]), len(card.classes)), np.nan, np.float32)
-                    probabilities = unread if crops is None else classifier.probabilities(crops)
-                    for k, face in enumerate(of_picture[place]):
-                        plain = crops is None or catalogue.pictures[place].whole
-                        jpeg = b"" if plain else _small_jpeg(crops[k])
-                        seen[faces.items[face]] = (stamps[faces.items[face]], probabilities[k], jpeg)
-    except Cancelled:
-        _save(catalogue, card, seen)
-        raise
-    if missing or len(seen) != len(known):
-        _save(catalogue, card, seen)
-    return _opinion(catalogue, card, seen)
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(missing), PER_REPORT):
+            report(len(of_picture) - len(missing) + start, len(of_picture), "The model looks at pictures")
+            some = missing[start : start + PER_REPORT]
+            fresh: dict[str, Judged] = {}
+            jpegs: dict[str, bytes] = {}
+            for place, crops in zip(some, pool.map(cut, some), strict=True):
+                unread = np.full((len(of_picture[place]), len(card.classes)), np.nan, np.float32)
+                probabilities = unread if crops is None else classifier.probabilities(crops)
+                for k, face in enumerate(of_picture[place]):
+                    item = faces.items[face]
+                    fresh[item] = Judged(fingerprints[item], np.asarray(probabilities[k], np.float32))
+                    if crops is not None and not catalogue.pictures[place].whole:
+                        jpegs[item] = _small_jpeg(crops[k])
+            with index_db.transaction(connection):
+                _keep(connection, card, fresh, jpegs)
+            seen |= fresh
+    with index_db.transaction(connection):
+        _finish(connection, card, known.keys() - seen.keys())
+    return seen
+
+
+def _keep(connection: sqlite3.Connection, card: ModelCard, fresh: dict[str, Judged], jpegs: dict[str, bytes]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO label_issues VALUES (?, ?, ?, ?)",
+        [(card.sha256, item, each.fingerprint, each.probabilities.tobytes()) for item, each in fresh.items()],
+    )
+    connection.executemany("DELETE FROM crops WHERE model = ? AND item = ?", [(card.sha256, item) for item in fresh])
+    connection.executemany(
+        "INSERT INTO crops VALUES (?, ?, ?)", [(card.sha256, item, jpeg) for item, jpeg in jpegs.items()]
+    )
+
+
+def _finish(connection: sqlite3.Connection, card: ModelCard, gone: set[str]) -> None:
+    """Forget faces that are gone and what other models said: a model in use is seldom one of before."""
+    for table in ("label_issues", "crops"):
+        connection.executemany(
+            f"DELETE FROM {table} WHERE model = ? AND item = ?", [(card.sha256, item) for item in gone]
+        )
+        connection.execute(f"DELETE FROM {table} WHERE model <> ?", [card.sha256])
+    connection.execute("DELETE FROM models")
+    connection.execute("INSERT INTO models VALUES (?, ?, ?)", (card.sha256, card.name, time.time_ns()))
 
 
 def open_opinion(catalogue: Catalogue, card: ModelCard) -> SecondOpinion | None:
     """What the model of this card said of the set, or ``None`` if it has not judged all of it as it is now."""
-    seen = _load(catalogue, card)
-    if any(item not in seen or seen[item][0] != stamp for item, stamp in _stamps(catalogue).items()):
+    seen = _judged(index_db.select(catalogue.dataset.name, SELECT_JUDGED, [card.sha256]), card)
+    if any(item not in seen or seen[item].fingerprint != each for item, each in _fingerprints(catalogue).items()):
         return None
     return _opinion(catalogue, card, seen)
 
 
 def opinion_stamp(catalogue: Catalogue, card: ModelCard) -> int:
     """Changes whenever the model has judged anew; 0 if it has not yet."""
-    try:
-        return _file(catalogue, card).stat().st_mtime_ns
-    except OSError:
-        return 0
+    found = index_db.select(catalogue.dataset.name, "SELECT finished_ns FROM models WHERE sha256 = ?", [card.sha256])
+    return found[0][0] if found else 0
 
 
 def _crops(picture: Picture, card: ModelCard) -> np.ndarray | None:
@@ -162,59 +219,36 @@ def _small_jpeg(crop_rgb: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
 
 
-def _stamps(catalogue: Catalogue) -> dict[str, str]:
+def _fingerprints(catalogue: Catalogue) -> dict[str, str]:
     """By item what its pixels depend on: the file as it was looked at, and the box."""
-    stamps = {}
+    fingerprints = {}
     faces = iter(catalogue.faces.items)
     for picture, row in zip(catalogue.pictures, catalogue.rows, strict=True):
         file = f"{row['bytes']} {row['changed_ns']}"
         for k in range(len(picture.labels)):
             box = "" if picture.whole else " ".join(f"{side:.1f}" for side in picture.xyxy[k])
-            stamps[next(faces)] = f"{file} {box}"
-    return stamps
+            fingerprints[next(faces)] = f"{file} {box}"
+    return fingerprints
 
 
-def _opinion(catalogue: Catalogue, card: ModelCard, seen: dict[str, tuple[str, np.ndarray, bytes]]) -> SecondOpinion:
-    entries = [seen[item] for item in catalogue.faces.items]
-    probabilities = np.array([entry[1] for entry in entries], np.float32).reshape(-1, len(card.classes))
+SELECT_JUDGED = "SELECT item, fingerprint, probabilities FROM label_issues WHERE model = ?"
+
+
+def _judged(rows: list[tuple], card: ModelCard) -> dict[str, Judged]:
+    """By item; without those that do not fit the model's classes."""
+    size = 4 * len(card.classes)
+    return {item: Judged(text, np.frombuffer(data, np.float32)) for item, text, data in rows if len(data) == size}
+
+
+def _opinion(catalogue: Catalogue, card: ModelCard, seen: dict[str, Judged]) -> SecondOpinion:
+    items = catalogue.faces.items
+    probabilities = np.array([seen[item].probabilities for item in items], np.float32).reshape(-1, len(card.classes))
     return SecondOpinion(
-        card.name, tuple(card.classes), probabilities, catalogue.faces.label, tuple(entry[2] for entry in entries)
+        catalogue.dataset.name,
+        card.name,
+        card.sha256,
+        tuple(card.classes),
+        probabilities,
+        catalogue.faces.label,
+        items,
     )
-
-
-def _file(catalogue: Catalogue, card: ModelCard):
-    return cache_dir(catalogue.dataset.name) / f"opinion-{card.sha256[:16]}.npz"
-
-
-def _load(catalogue: Catalogue, card: ModelCard) -> dict[str, tuple[str, np.ndarray, bytes]]:
-    """Stamp, probabilities and small face by item; empty if there is no file or it is broken."""
-    try:
-        with np.load(_file(catalogue, card), allow_pickle=False) as kept:
-            items, stamps = kept["items"].tolist(), kept["stamps"].tolist()
-            probabilities, ends, jpegs = kept["probabilities"], kept["ends"].tolist(), kept["jpegs"].tobytes()
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return {}
-    if probabilities.shape != (len(items), len(card.classes)):
-        return {}
-    parts = (jpegs[start:end] for start, end in zip([0, *ends], ends, strict=False))
-    return {item: entry for item, *entry in zip(items, stamps, probabilities, parts, strict=True)}
-
-
-def _save(catalogue: Catalogue, card: ModelCard, seen: dict[str, tuple[str, np.ndarray, bytes]]) -> None:
-    columns = {
-        "items": np.array(list(seen), str),
-        "stamps": np.array([stamp for stamp, _, _ in seen.values()], str),
-        "probabilities": np.array([p for _, p, _ in seen.values()], np.float32).reshape(-1, len(card.classes)),
-        "ends": np.cumsum([len(jpeg) for _, _, jpeg in seen.values()], dtype=np.int64),
-        "jpegs": np.frombuffer(b"".join(jpeg for _, _, jpeg in seen.values()), np.uint8),
-    }
-
-    def write(path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **columns)
-
-    file = _file(catalogue, card)
-    write_atomic(file, write)
-    for old in file.parent.glob("opinion-*.npz"):
-        if old != file:
-            old.unlink(missing_ok=True)

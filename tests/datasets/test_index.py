@@ -2,6 +2,11 @@
 
 import dataclasses
 import json
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
 from types import SimpleNamespace
 
 import cv2
@@ -11,9 +16,11 @@ from PIL import Image
 
 from core.config import cache_dir
 from core.datasets import index as module
+from core.datasets import index_db
 from core.datasets.duplicates import leak_of_random_split, near_copy_places, photo_groups
 from core.datasets.edits import Repairs
 from core.datasets.faces import read_samples
+from core.datasets.formats import DataError
 from core.datasets.index import THUMBNAIL_SIDE, build_catalogue, catalogue_stamp, open_catalogue
 from core.datasets.label_issues import judge, open_opinion, suspicious
 from core.datasets.query import Filter, face_sample, facts, matching
@@ -22,6 +29,7 @@ from core.jobs import Cancelled
 from core.vision.images import encode_image
 from pages.components.charts import class_counts, clicked, group_sizes, histogram
 from pages.views.datasets.tiles import face_tiles, picture_details, picture_tiles, sheet_of_views
+from tests.helpers import ROOT
 from train.augment import REPORT
 from train.config import TrainConfig
 from train.split import default_split, set_default_split, split_samples
@@ -124,9 +132,9 @@ def looked_at(monkeypatch):
     seen = []
     look_at = module._look_at
 
-    def counted(wanted):
-        seen.append(wanted[0].key)
-        return look_at(wanted)
+    def counted(picture):
+        seen.append(picture.key)
+        return look_at(picture)
 
     monkeypatch.setattr(module, "_look_at", counted)
     return seen
@@ -147,7 +155,10 @@ def test_only_new_and_changed_files_are_looked_at(class_folders, looked_at):
     assert sorted(looked_at) == ["with_mask/1.jpg", "with_mask/new.jpg"]
     assert len(catalogue) == 8 and catalogue.sizes_px[catalogue.place_of["with_mask/1.jpg"]] == 64
     assert catalogue.thumbnails([catalogue.place_of["with_mask/2 small.png"]]) != [b""] and before != [b""]
-    assert len(list(cache_dir("set").glob("thumbnails-*"))) == 1
+    kept = {
+        table: index_db.select("set", f"SELECT key FROM {table} ORDER BY key") for table in ("images", "thumbnails")
+    }
+    assert kept["images"] == kept["thumbnails"] and len(kept["images"]) == 9
 
 
 def test_what_was_seen_before_a_stop_is_kept(class_folders, looked_at, monkeypatch):
@@ -167,22 +178,150 @@ def test_what_was_seen_before_a_stop_is_kept(class_folders, looked_at, monkeypat
     assert len(looked_at) == 5
 
 
+def file_of_version(path, version: int) -> None:
+    """A sound file that another version of the app has left, with a table of a name that we use too."""
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE images (name TEXT, thumbnail BLOB)")
+        connection.execute("INSERT INTO images VALUES ('with_mask/1.jpg', x'00')")
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(lambda folder: (folder / "index.npz").write_bytes(b"nonsense"), id="nonsense"),
-        pytest.param(lambda folder: (folder / "index.npz").write_bytes(b""), id="empty file"),
-        pytest.param(lambda folder: [path.unlink() for path in folder.glob("thumbnails-*")], id="no thumbnails"),
+        pytest.param(lambda path: path.write_bytes(b"nonsense" * 1000), id="nonsense"),
+        pytest.param(lambda path: path.write_bytes(b""), id="empty file"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), id="cut off"),
         pytest.param(
-            lambda folder: np.savez(folder / "index.npz", version=np.array([{}], object)), id="pickled objects"
+            lambda path: path.write_bytes(path.read_bytes()[:4096] + b"x" * (path.stat().st_size - 4096)),
+            id="a good first page alone",
         ),
+        pytest.param(lambda path: file_of_version(path, 1), id="older version"),
+        pytest.param(lambda path: file_of_version(path, index_db.VERSION + 1), id="newer version"),
     ],
 )
-def test_a_damaged_index_is_made_anew(class_folders, damage):
-    build_catalogue(class_folders)
-    damage(cache_dir("set"))
+def test_a_damaged_or_foreign_index_is_made_anew(class_folders, damage, looked_at):
+    catalogue = build_catalogue(class_folders)
+    damage(index_db.index_path("set"))
     assert open_catalogue(class_folders) is None
-    assert len(build_catalogue(class_folders)) == 8
+    assert catalogue.thumbnails(np.arange(8)) == [b""] * 8
+    looked_at.clear()
+    assert len(build_catalogue(class_folders)) == 8 and len(looked_at) == 9
+    assert len(open_catalogue(class_folders)) == 8 and all(catalogue.thumbnails(np.arange(8)))
+    classifier = StubClassifier()
+    judge(catalogue, classifier)
+    assert open_opinion(catalogue, classifier.card) is not None
+
+
+def test_damage_where_only_thumbnails_are_makes_the_index_anew_too(class_folders):
+    catalogue = build_catalogue(class_folders)
+    path = index_db.index_path("set")
+    with closing(sqlite3.connect(path)) as connection:
+        page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'thumbnails'").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * page_size)
+        file.write(b"x" * page_size)
+    assert len(open_catalogue(class_folders)) == 8
+    assert catalogue.thumbnails(np.arange(8)) == [b""] * 8
+    assert open_catalogue(class_folders) is None and catalogue_stamp(class_folders)[0] == 0
+    assert all(build_catalogue(class_folders).thumbnails(np.arange(8)))
+
+
+def test_files_of_versions_before_sqlite_are_removed(class_folders):
+    cache_dir("set").mkdir(parents=True)
+    for name in ("index.npz", "thumbnails-0a1b2c3d.jpgs", "opinion-0123456789abcdef.npz"):
+        (cache_dir("set") / name).write_bytes(b"old")
+    build_catalogue(class_folders)
+    assert [path.name for path in cache_dir("set").iterdir()] == ["index.sqlite"]
+
+
+def test_an_index_that_cannot_be_written_is_said_in_a_sentence(class_folders):
+    index_db.index_path("set").mkdir(parents=True)
+    assert open_catalogue(class_folders) is None
+    with pytest.raises(DataError, match="The index of set cannot be written: "):
+        build_catalogue(class_folders)
+
+
+def test_a_set_without_a_readable_picture_has_an_index_too(data_folder):
+    for i in range(3):
+        (data_folder / "set/with_mask").mkdir(parents=True, exist_ok=True)
+        (data_folder / f"set/with_mask/{i}.jpg").write_bytes(b"no picture")
+    assert len(build_catalogue(find_dataset("set")).problems) == 3
+    catalogue = open_catalogue(find_dataset("set"))
+    assert len(catalogue) == 0 and len(catalogue.problems) == 3 and catalogue.thumbnails(np.arange(0)) == []
+
+
+def test_thumbnails_are_read_when_they_are_shown(class_folders):
+    build_catalogue(class_folders)
+    with closing(sqlite3.connect(index_db.index_path("set"))) as connection, connection:
+        connection.execute("DELETE FROM thumbnails WHERE key = 'with_mask/3.jpg'")
+    catalogue = open_catalogue(class_folders)
+    shown = catalogue.thumbnails(np.array([catalogue.place_of[f"with_mask/{name}"] for name in ("3.jpg", "1.jpg")]))
+    assert shown[0] == b"" and shown[1].startswith(b"\xff\xd8")
+
+
+def test_an_index_is_read_while_another_connection_writes(class_folders):
+    build_catalogue(class_folders)
+    with closing(sqlite3.connect(index_db.index_path("set"), isolation_level=None)) as connection:
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            pytest.skip("this file system cannot have a writer beside readers")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM images")
+        assert len(open_catalogue(class_folders)) == 8
+        connection.execute("ROLLBACK")
+
+
+BUILD = """
+import sys, time
+from pathlib import Path
+from core.datasets import index
+from core.datasets.store import find_dataset
+
+index.PER_REPORT = 2
+dataset = find_dataset("set")
+ready, go = map(Path, sys.argv[1:])
+ready.touch()
+while not go.exists():
+    time.sleep(0.001)
+print(len(index.build_catalogue(dataset)))
+"""
+
+
+@pytest.mark.parametrize("before", [None, b"nonsense" * 1000], ids=["no file", "a damaged file"])
+def test_two_processes_build_at_once(data_folder, before):
+    for i in range(40):
+        write(data_folder / f"set/{('with_mask', 'without_mask')[i % 2]}/{i}.png", photo(i // 2, (40 + i, 30)))
+    if before:
+        index_db.index_path("set").parent.mkdir(parents=True)
+        index_db.index_path("set").write_bytes(before)
+    go, ready = data_folder / "go", [data_folder / f"ready{i}" for i in range(2)]
+    builders = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUILD, str(path), str(go)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for path in ready
+    ]
+    try:
+        end = time.monotonic() + 60
+        while not all(path.exists() for path in ready):
+            assert time.monotonic() < end and all(builder.poll() is None for builder in builders)
+            time.sleep(0.01)
+        go.touch()
+        answers = [builder.communicate(timeout=120) for builder in builders]
+    finally:
+        for builder in builders:
+            builder.kill()
+    assert answers == [("40\n", ""), ("40\n", "")]
+    assert index_db.select("set", "PRAGMA integrity_check") == [("ok",)]
+    catalogue = open_catalogue(find_dataset("set"))
+    assert sorted(map(len, near_copy_places(catalogue))) == [2] * 20
+    assert all(catalogue.thumbnails(np.arange(40)))
 
 
 @pytest.mark.parametrize(
@@ -357,7 +496,7 @@ def test_faces_of_annotated_pictures(annotated):
     assert keys(catalogue, matching(catalogue, Filter(face_px=(35, 45), classes=("with_mask",)))) == ["a"]
     assert keys(catalogue, matching(catalogue, Filter(face_px=(35, 45), classes=("helmet",)))) == []
     opinion = judge(catalogue, StubClassifier())
-    assert all(opinion.jpegs) and opinion.probabilities.shape == (2, 2)
+    assert all(opinion.jpegs(np.arange(2))) and opinion.probabilities.shape == (2, 2)
     first, none = picture_tiles(catalogue, np.array([0, 1]), opinion)
     assert len(first.boxes) == 2 and none.boxes == () and first.notes[-1] == "1 set aside"
     assert all(0 <= share <= 1 for box in first.boxes for share in box.xyxy)

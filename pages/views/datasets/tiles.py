@@ -67,16 +67,16 @@ def picture_tiles(catalogue: Catalogue, places: np.ndarray, opinion: SecondOpini
 def face_tiles(catalogue: Catalogue, faces: np.ndarray, opinion: SecondOpinion) -> list[Tile]:
     """Single faces, each with its label and with what the model thinks; ids are items."""
     styles, table = styles_by_name(catalogue, opinion), catalogue.faces
-    thumbnails = catalogue.thumbnails(table.picture[faces])
+    thumbnails, crops = catalogue.thumbnails(table.picture[faces]), opinion.jpegs(faces)
     tiles = []
-    for face, jpeg in zip(faces, thumbnails, strict=True):
+    for face, thumbnail, crop in zip(faces, thumbnails, crops, strict=True):
         whole = catalogue.pictures[table.picture[face]].whole
         row = catalogue.rows[table.picture[face]]
         tiles.append(
             Tile(
                 id=table.items[face],
                 name=table.items[face],
-                jpeg=jpeg if whole else opinion.jpegs[face],
+                jpeg=thumbnail if whole else crop,
                 size_wh=(int(row["width"]), int(row["height"])) if whole else (1, 1),
                 marks=((styles[str(table.label[face])], ""),),
                 notes=(_objection(catalogue, opinion, int(face), styles),),

@@ -1,0 +1,191 @@
+"""The SQLite file that holds the index of a data set: ``data_dir()/.cache/NAME/index.sqlite``.
+
+It only saves work: whatever is wrong with it, it is made anew. Several processes may use it at once. Connections last
+for one piece of work; none is shared between threads.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.config import cache_dir
+from core.datasets.formats import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that somebody uses cannot be replaced anyway
+    fcntl = None
+
+VERSION = 2
+"""Stored as ``PRAGMA user_version``; raise it whenever the schema or the meaning of a column changes."""
+
+BUSY_TIMEOUT_S = 60
+"""How long to wait for another process that is writing."""
+
+# JPEG files have tables of their own: a list of all images is then read without passing over their thumbnails.
+SCHEMA = (
+    """
+    CREATE TABLE images (
+        key TEXT PRIMARY KEY,
+        bytes INTEGER NOT NULL,         -- with changed_ns: the file as it was when decoded
+        changed_ns INTEGER NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        brightness REAL NOT NULL,       -- mean, 0..1
+        hash BLOB NOT NULL,             -- difference hash, 32 bytes
+        mirrored_hash BLOB NOT NULL,    -- the same of the mirrored image
+        error TEXT NOT NULL,            -- why the image cannot be read; empty if it can
+        near_duplicates INTEGER         -- number of its group; NULL until all images have been compared
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE thumbnails (key TEXT PRIMARY KEY, jpeg BLOB NOT NULL)",
+    "CREATE TABLE builds (id INTEGER PRIMARY KEY CHECK (id = 1), finished_ns INTEGER NOT NULL)",
+    "CREATE TABLE models (sha256 TEXT PRIMARY KEY, name TEXT NOT NULL, finished_ns INTEGER NOT NULL)",
+    """
+    CREATE TABLE label_issues (
+        model TEXT NOT NULL,            -- its sha256
+        item TEXT NOT NULL,             -- a face, as Picture.item names it
+        fingerprint TEXT NOT NULL,      -- of the file and the box that were classified
+        probabilities BLOB NOT NULL,    -- float32, one per class of the model
+        PRIMARY KEY (model, item)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE crops (model TEXT NOT NULL, item TEXT NOT NULL, jpeg BLOB NOT NULL, PRIMARY KEY (model, item))",
+)
+
+# What versions before SQLite kept in the same folder.
+OLD_FILES = ("index.npz", "thumbnails-*.jpgs", "opinion-*.npz")
+
+PER_QUERY = 500
+"""Values in one ``IN (...)``; old builds of SQLite take at most 999."""
+
+T = TypeVar("T")
+
+
+def index_path(name: str) -> Path:
+    """The index file of a data set; it may not exist."""
+    return cache_dir(name) / "index.sqlite"
+
+
+def select(name: str, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
+    """Rows of a data set's index, all from the same moment; none if the file is missing or of another version.
+
+    So it is with a damaged file, which is removed, so that the index is built anew.
+
+    Args:
+        name: of the data set.
+        sql: one SELECT.
+        values: for its question marks.
+    """
+    path = index_path(name)
+    if not path.is_file():
+        return []
+    try:
+        with closing(_connect(path)) as connection:
+            return connection.execute(sql, values).fetchall() if _version(connection) == VERSION else []
+    except sqlite3.OperationalError:  # in use for too long, or not ours to read
+        return []
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:  # its other subclasses are mistakes in our SQL
+            raise
+        _remove_if_damaged(path)
+        return []
+
+
+def select_by_key(name: str, sql: str, keys: Sequence[str], values: Sequence[Any] = ()) -> dict[str, Any]:
+    """Value by key, for a SELECT of two columns that ends with ``IN``; keys that are not there are left out."""
+    found: dict[str, Any] = {}
+    for start in range(0, len(keys), PER_QUERY):
+        some = keys[start : start + PER_QUERY]
+        marks = ", ".join("?" * len(some))
+        found |= dict(select(name, f"{sql} ({marks})", [*values, *some]))
+    return found
+
+
+def change(name: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    """``work(connection)`` with a file of this version; once more, with an empty one, if the file proves damaged.
+
+    Raises:
+        DataError: the file cannot be written, for example because the disk is full.
+    """
+    path = index_path(name)
+    for last in (False, True):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(_connect(path, create=True)) as connection:
+                _prepare(connection, path)
+                return work(connection)
+        except sqlite3.OperationalError as error:
+            raise DataError(f"The index of {name} cannot be written: {error}.") from None
+        except sqlite3.DatabaseError as error:
+            if last or type(error) is not sqlite3.DatabaseError:
+                raise
+            _remove_if_damaged(path)
+    raise AssertionError("not reached")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written inside, or nothing; no other process writes meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(sqlite3.OperationalError):  # a full disk has ended it already
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _connect(path: Path, create: bool = False) -> sqlite3.Connection:
+    mode = "rwc" if create else "rw"
+    return sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Readers beside a writer, and the tables of this version."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # Not every file system can; and a process that opens the file at this moment makes it wait for another time.
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if _version(connection) == VERSION:
+        return
+    with transaction(connection):
+        if _version(connection) == VERSION:  # another process was faster
+            return
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        for (table,) in tables:
+            connection.execute(f'DROP TABLE "{table}"')
+        for statement in SCHEMA:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    for pattern in OLD_FILES:
+        for old in path.parent.glob(pattern):
+            old.unlink(missing_ok=True)
+
+
+def _remove_if_damaged(path: Path) -> None:
+    """Remove the file, unless another process has put a sound one in its place."""
+    with path.with_suffix(".lock").open("w") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            with closing(_connect(path)) as connection:
+                if connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok":
+                    return
+        except sqlite3.OperationalError:  # it is gone or in use, so not ours to remove
+            return
+        except sqlite3.DatabaseError:
+            pass
+        for suffix in ("-wal", "-shm", ""):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
