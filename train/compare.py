@@ -1,4 +1,4 @@
-"""Models that look at labelled faces: the one in use at a run's test faces, a run's own at every data set at hand.
+"""Models on labelled faces: the active one on a run's test faces, a run's own on every data set at hand.
 
 All in the app's process, on LiteRT.
 """
@@ -18,10 +18,11 @@ from core.datasets.formats import DataError
 from core.datasets.store import DataSet, read_pictures
 from core.io import write_json
 from core.jobs import Report, no_report
-from core.vision.boxes import overlaps, shorter_sides
+from core.vision.boxes import match_boxes, shorter_sides
 from core.vision.classifier import MaskClassifier, load_classifier
 from core.vision.detections import PROBABILITIES, classes_of
 from core.vision.images import ImageError, read_image
+from core.vision.metrics import FOUND_IOU, balanced_accuracy
 from core.vision.model_card import ModelCard, ModelError, load_card
 from core.vision.pipeline import PIPELINES, DetectionSettings, Method, Pipeline, build_pipeline, detect_masks
 from train.statistics import (
@@ -40,14 +41,10 @@ AT_ONCE = 32
 SET_SCORES = "set_scores.json"
 
 
-# A box found by a detector is taken for the annotated face if they overlap by this much.
-SAME_FACE_IOU = 0.4
-
-
 PART_WORDS = {"test": "test pictures", "held_out": "held-out faces"}
 
 
-# More faces than this make a comparison longer and hardly surer.
+# More faces than this make a comparison longer and its interval hardly narrower.
 MAX_COMPARED = 1500
 
 
@@ -65,7 +62,7 @@ class FaceInPicture:
 
 
 def find_faces(predictions: Predictions) -> list[FaceInPicture | None]:
-    """Where the faces of a run's test are, (n,); ``None`` for those whose picture is gone."""
+    """Where the test faces of a run are, (n,); ``None`` for those whose picture is gone."""
     places: dict[tuple[str, str], FaceInPicture] = {}
     for folder in sorted(set(predictions.datasets)):
         try:
@@ -96,7 +93,7 @@ def read_crops(faces: list[FaceInPicture | None], size: int, margin: float) -> l
 def classifier_probabilities(
     classifier: MaskClassifier, faces: list[FaceInPicture | None], report: Report = no_report
 ) -> np.ndarray:
-    """What a classifier says of faces: (n, classes of its card) in 0..1, NaN where there is nothing to see."""
+    """Probabilities of a classifier: (n, classes of its card) in 0..1, NaN where there is no picture to read."""
     card = classifier.card
     result = np.full((len(faces), len(card.classes)), np.nan)
     for start in range(0, len(faces), AT_ONCE):
@@ -111,7 +108,9 @@ def classifier_probabilities(
 def detector_probabilities(
     pipeline: Pipeline, faces: list[FaceInPicture | None], report: Report = no_report
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """What a method that finds faces itself says of given ones.
+    """Probabilities of a pipeline that finds faces itself, for given ones: of the detection matched with each.
+
+    Where the face is the whole picture, the largest detection stands for it.
 
     Returns:
         (n, k) in 0..1 and the k class names; NaN where it does not find the face or there is no picture.
@@ -131,29 +130,28 @@ def detector_probabilities(
                 last = (face.path, None, None)
                 continue
             last = (face.path, frame, detect_masks(frame, pipeline, DetectionSettings(min_confidence=0, min_face_px=8)))
-        frame, found = last[1:]
-        if found is None or not len(found):
+        detections = last[2]
+        if detections is None or not len(detections):
             continue
         if face.xyxy is None:
-            place = int(np.argmax(shorter_sides(found.xyxy)))
+            place = int(np.argmax(shorter_sides(detections.xyxy)))
         else:
-            iou = overlaps(found.xyxy, np.asarray(face.xyxy, np.float32)[None])[:, 0]
-            place = int(iou.argmax())
-            if iou[place] < SAME_FACE_IOU:
+            matched, _ = match_boxes(detections.xyxy, np.asarray(face.xyxy)[None], FOUND_IOU)
+            if not len(matched):
                 continue
-        spoken = classes_of(found)
-        columns = [spoken.index(name) for name in classes]
-        result[i] = found.data[PROBABILITIES][place, columns]
+            place = int(matched[0])
+        columns = [classes_of(detections).index(name) for name in classes]
+        result[i] = detections.data[PROBABILITIES][place, columns]
     return result, classes
 
 
-def verdicts(probabilities: np.ndarray, names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
-    """The likeliest of ``classes``, asked only between these: (n,) int, ``NOT_FOUND`` where nothing is known.
+def predicted_classes(probabilities: np.ndarray, names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
+    """The likeliest of ``classes``, the others left out: (n,) int, ``NOT_FOUND`` where nothing is known.
 
     Args:
         probabilities: (n, k), NaN where nothing is known.
         names: the k classes of the columns.
-        classes: those asked for, all among ``names``.
+        classes: those to choose from, all among ``names``.
     """
     asked = probabilities[:, [names.index(name) for name in classes]]
     unknown = np.isnan(asked).any(axis=1)
@@ -167,7 +165,7 @@ def unknown_classes(classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[s
 
 @dataclass(frozen=True)
 class PartComparison:
-    """A run's model against the model in use on one part of its faces."""
+    """A run's model against the active model on one part of its faces."""
 
     part: str
     """``test`` or ``held_out``."""
@@ -182,13 +180,13 @@ class PartComparison:
 def compare_with_method(
     run_folder: Path, method: Method, folder: Path = MODELS_DIR, runs: list[Path] = (), report: Report = no_report
 ) -> list[PartComparison]:
-    """Compare a finished run's model with the method in use, on the faces that the run kept for its test.
+    """Compare a finished run's model with the active method, on the faces that the run kept for its test.
 
     Args:
         run_folder: of the run.
-        method: in use.
+        method: the active one.
         folder: where its model is.
-        runs: folders of the other runs at hand: one may have made the model in use, and know what that never saw.
+        runs: folders of the other runs at hand: one may have made the active model, and knows its test faces.
 
     Raises:
         DataError, ModelError: predictions or models cannot be used.
@@ -217,12 +215,12 @@ def _compare_part(name, predictions, method, card, folder, own_test, report) -> 
         )
     faces = find_faces(predictions)
     if PIPELINES[method.pipeline].model_kind == "classifier":
-        said = classifier_probabilities(load_classifier(method.model, folder), faces, report)
+        probabilities = classifier_probabilities(load_classifier(method.model, folder), faces, report)
         known = card.classes
     else:
-        said, known = detector_probabilities(build_pipeline(*method), faces, report)
-    judged = verdicts(said, known, predictions.classes)
-    seen = np.flatnonzero(judged != NOT_FOUND)
+        probabilities, known = detector_probabilities(build_pipeline(*method), faces, report)
+    predicted = predicted_classes(probabilities, known, predictions.classes)
+    seen = np.flatnonzero(predicted != NOT_FOUND)
     cautions = []
     if len(seen) < len(predictions):
         rest = len(predictions) - len(seen)
@@ -232,7 +230,7 @@ def _compare_part(name, predictions, method, card, folder, own_test, report) -> 
     if not len(seen):
         return PartComparison(name, f"Not comparable: the model in use cannot judge any of the {words}.")
     part = predictions.at(seen)
-    difference = paired_difference(part.judged == part.labels, judged[seen] == part.labels, part.photos)
+    difference = paired_difference(part.predicted == part.labels, predicted[seen] == part.labels, part.photos)
     learnt = may_have_learnt(card, part, own_test)
     if learnt:
         cautions.append(
@@ -253,10 +251,10 @@ def _predictions_of(card: ModelCard, runs: list[Path]) -> Predictions | None:
 
 
 def may_have_learnt(card: ModelCard, predictions: Predictions, own_test: Predictions | None) -> int:
-    """How many of the faces a model may have learnt from.
+    """How many of the faces a model may have been trained on.
 
     Args:
-        card: of that model; it names the data sets it learnt from.
+        card: of that model; it names the data sets it was trained on.
         predictions: the faces.
         own_test: what that model's own run kept for its test, if the run is at hand.
     """
@@ -270,27 +268,28 @@ def may_have_learnt(card: ModelCard, predictions: Predictions, own_test: Predict
 
 def _trained_on(entry: dict) -> bool:
     faces = entry.get("faces") or {}
-    # A card that does not say which part is which may have learnt from all of it.
+    # Where a card does not say which part is which, all of it may have been trained on.
     return any((faces.get(part) or {}) and any(faces[part].values()) for part in ("train", "val")) or not faces
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """How a model does on one data set."""
+    """How well a model does on one data set."""
 
     name: str
     faces: int
     right: int
+    """Of the faces, how many are classified right."""
     balanced: float
-    """Mean of the share right of each class that occurs, 0..1."""
+    """Balanced accuracy, 0..1."""
     learnt_from: bool
-    """The model learnt from this set; only the faces kept for its test count."""
+    """The model was trained on this set; only the faces kept for its test count."""
     left_out: int
     """Faces of classes that the model does not know."""
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the true share of right verdicts lies with 95 % certainty."""
+        """Where the true accuracy lies with 95 % confidence, 0..1 each."""
         return share_interval(self.right, self.faces)
 
 
@@ -378,10 +377,10 @@ def _score_set(classifier, dataset, predictions, learnt_from, min_face_px, repor
     def named(done: int, total: int, text: str = "") -> None:
         report(done, total, f"Judging the faces of {dataset.name}")
 
-    judged = verdicts(classifier_probabilities(classifier, faces, named), classes, classes)
-    seen, truth = judged != NOT_FOUND, np.array(labels)
+    predicted = predicted_classes(classifier_probabilities(classifier, faces, named), classes, classes)
+    seen, truth = predicted != NOT_FOUND, np.array(labels)
     if not seen.any():
         return None
-    right = (judged == truth)[seen]
-    recalls = [right[truth[seen] == k].mean() for k in np.unique(truth[seen])]
-    return SetScore(dataset.name, int(seen.sum()), int(right.sum()), float(np.mean(recalls)), learnt, left_out)
+    predicted, truth = predicted[seen], truth[seen]
+    right = int((predicted == truth).sum())
+    return SetScore(dataset.name, len(truth), right, balanced_accuracy(predicted, truth), learnt, left_out)

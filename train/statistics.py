@@ -1,4 +1,4 @@
-"""What a run's model says of its test faces, and whether it is better than another: numbers, no pictures."""
+"""The predictions of a run's model on its test faces, and whether it is better than another: numbers, no pictures."""
 
 import math
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ CERTAINTY = 0.95
 NOT_FOUND = -1
 
 
-"""Stands for a verdict where a model found no face to judge."""
+"""Stands for a prediction where a model found no face to classify."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What an exported model says of the n faces that it has not learnt from."""
+    """The predictions of an exported model on n faces that it was not trained on."""
 
     classes: tuple[str, ...]
     datasets: tuple[str, ...]
@@ -44,8 +44,8 @@ class Predictions:
         return len(self.keys)
 
     @property
-    def judged(self) -> np.ndarray:
-        """(n,) int into ``classes``: the verdicts."""
+    def predicted(self) -> np.ndarray:
+        """(n,) int into ``classes``: the likeliest class of each face."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -71,7 +71,7 @@ class Predictions:
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """What the model of a finished run says of its test faces.
+    """The predictions of a finished run's model on its test faces.
 
     Raises:
         DataError: the file is missing or damaged; runs of earlier versions have none.
@@ -98,9 +98,9 @@ def read_predictions(folder: Path) -> Predictions:
 
 
 def most_wrong(predictions: Predictions, count: int = 12) -> np.ndarray:
-    """Places of the faces that were judged wrong, the surest of the wrong verdicts first: (n,) int."""
+    """Places of the faces that were classified wrong, the most confident predictions first: (at most count,) int."""
     true = predictions.probabilities[np.arange(len(predictions)), predictions.labels]
-    wrong = np.flatnonzero(predictions.judged != predictions.labels)
+    wrong = np.flatnonzero(predictions.predicted != predictions.labels)
     return wrong[np.argsort(true[wrong], kind="stable")][:count]
 
 
@@ -110,20 +110,23 @@ class Difference:
 
     faces: int
     new: float
-    """Share that the new model judges right."""
+    """Accuracy of the new model."""
     old: float
+    """Accuracy of the other."""
     only_new: int
-    """Faces that the new model alone judges right."""
+    """Faces that the new model alone classifies right."""
     only_old: int
+    """Faces that the other alone classifies right."""
     low: float
-    """The difference ``new - old`` lies between these two with 95 % certainty, by a bootstrap over pictures."""
+    """Lower limit of the difference ``new - old`` with 95 % confidence, by a bootstrap over pictures (Efron 1979)."""
     high: float
+    """Upper limit."""
     p_value: float
-    """How likely a difference this large would be if both were equally good (exact McNemar test)."""
+    """How likely a difference this large would be if both were equally good, 0..1 (``mcnemar``)."""
 
     @property
     def difference(self) -> float:
-        """Share right of the new model less that of the old one."""
+        """Accuracy of the new model less that of the old one, -1..1."""
         return self.new - self.old
 
     @property
@@ -140,7 +143,7 @@ def paired_difference(
     """Compare two models on the same faces.
 
     Args:
-        new_right: (n,) bool, n at least 1.
+        new_right: (n,) bool, whether the new model classifies each face right; n at least 1.
         old_right: the same for the other model.
         photos: (n,) picture of each face; faces of one picture are drawn together, since they resemble each other.
         seed: of the bootstrap.
@@ -150,7 +153,7 @@ def paired_difference(
     """
     n = len(new_right)
     if not n or len(old_right) != n or len(photos if photos is not None else new_right) != n:
-        raise ValueError(f"Expected verdicts on the same faces, got {n} and {len(old_right)}.")
+        raise ValueError(f"Expected predictions on the same faces, got {n} and {len(old_right)}.")
     new_right, old_right = np.asarray(new_right, bool), np.asarray(old_right, bool)
     gain = new_right.astype(int) - old_right
     _, group = np.unique(photos if photos is not None else np.arange(n), return_inverse=True)
@@ -177,15 +180,19 @@ def paired_difference(
 
 
 def mcnemar(only_new: int, only_old: int) -> float:
-    """How likely a split at least this uneven is by chance, 0..1 (two-sided, exact).
+    """How likely a split at least this uneven is by chance: p-value in 0..1, two-sided, exact (McNemar 1947).
+
+    Args:
+        only_new: faces that only one of two models classifies right.
+        only_old: faces that only the other does. With none of either, the answer is 1.
 
     >>> mcnemar(5, 0)
     0.0625
     """
-    from scipy.stats import binom
+    from scipy.stats import binomtest
 
     n = only_new + only_old
-    return float(min(1.0, 2 * binom.cdf(min(only_new, only_old), n, 0.5))) if n else 1.0
+    return float(binomtest(only_new, n).pvalue) if n else 1.0
 
 
 def in_words(difference: Difference, faces: str = "test pictures") -> str:
@@ -219,13 +226,18 @@ def percent(share: float, faces: int) -> str:
 
 
 def share_interval(right: int, faces: int) -> tuple[float, float]:
-    """Where the true share lies with 95 % certainty (Wilson 1927), 0..1 each; all is possible with no faces."""
+    """Where the true share lies with 95 % confidence (Wilson 1927): lower and upper limit, 0..1.
+
+    Args:
+        right: of the faces, 0..``faces``.
+        faces: how many; with none, every share is possible.
+    """
+    from scipy.stats import binomtest
+
     if not faces:
         return 0.0, 1.0
-    z, p = 1.96, right / faces
-    middle = (p + z * z / (2 * faces)) / (1 + z * z / faces)
-    half = z * math.sqrt(p * (1 - p) / faces + z * z / (4 * faces * faces)) / (1 + z * z / faces)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = binomtest(right, faces).proportion_ci(CERTAINTY, "wilson")
+    return float(low), float(high)
 
 
 def differing_settings(settings: list[dict]) -> dict[str, list]:

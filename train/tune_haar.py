@@ -19,10 +19,12 @@ from core.datasets.faces import AnnotatedPhoto, read_photos
 from core.io import write_atomic
 from core.vision import haar as faces
 from core.vision.boxes import match_boxes, overlaps, shorter_sides
+from core.vision.calibration import platt_scaling
 from core.vision.classes import WITH_MASK, WITHOUT_MASK
+from core.vision.detections import make_detections
 from core.vision.haar import HaarFaceFinder, HaarSettings
 from core.vision.images import read_image
-from core.vision.metrics import FALSE_ALARM_IOU, FOUND_IOU, lies_on
+from core.vision.metrics import FALSE_ALARM_IOU, FOUND_IOU, Counts, lies_on, match_photo
 
 GRID = {
     "cascade": ("default", "alt2"),
@@ -40,45 +42,37 @@ class HaarScore:
     """Figures of one setting; shares in 0..1."""
 
     settings: HaarSettings
-    found: float
-    mask_found: float
-    bare_found: float
+    recall: float
+    mask_recall: float
+    bare_recall: float
     precision: float
     false_alarms_per_photo: float
     median_ms: float
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of found and precision."""
-        return 2 * self.found * self.precision / max(self.found + self.precision, 1e-9)
+        """Harmonic mean of recall and precision, 0..1."""
+        return 2 * self.recall * self.precision / max(self.recall + self.precision, 1e-9)
 
 
 def score(settings: HaarSettings, photos: list[tuple[np.ndarray, AnnotatedPhoto]]) -> HaarScore:
-    """Find faces in every photo with one setting."""
-    finder, times_ms = HaarFaceFinder(), []
-    total, found = np.zeros(3, int), np.zeros(3, int)
-    boxes = alarms = 0
+    """Find faces in every photo, at least one, with one setting; recall is that of faces of 24 px and more."""
+    finder, times_ms, counts = HaarFaceFinder(), [], Counts(MIN_FACE_PX)
     for frame, photo in photos:
-        truth = photo.truth
         started = time.perf_counter()
         # Boxes may come out a little smaller than the annotated face: do not cut them off at the very limit.
         xyxy, _ = finder(frame, settings, 0.8 * MIN_FACE_PX)
         times_ms.append((time.perf_counter() - started) * 1000)
-        counts = shorter_sides(truth.xyxy) >= MIN_FACE_PX
-        _, true = match_boxes(xyxy, truth.xyxy, FOUND_IOU)
-        total += np.bincount(truth.class_id[counts], minlength=3)
-        found += np.bincount(truth.class_id[true[counts[true]]], minlength=3)
-        hit, judged = _hits(xyxy, photo)
-        boxes += int(judged.sum())
-        alarms += int((judged & ~hit).sum())
-    share = found / np.maximum(total, 1)
+        detections = make_detections(xyxy, np.zeros(len(xyxy), int))  # a cascade finds faces and no classes
+        counts.add(match_photo(detections, photo.truth.xyxy, photo.truth.class_id, photo.ignored_xyxy))
+    precision = counts.precision()
     return HaarScore(
         settings,
-        found=found.sum() / max(total.sum(), 1),
-        mask_found=share[WITH_MASK],
-        bare_found=share[WITHOUT_MASK],
-        precision=1 - alarms / max(boxes, 1),
-        false_alarms_per_photo=alarms / len(photos),
+        recall=counts.recall() or 0.0,
+        mask_recall=counts.recall(WITH_MASK) or 0.0,
+        bare_recall=counts.recall(WITHOUT_MASK) or 0.0,
+        precision=1.0 if precision is None else precision,
+        false_alarms_per_photo=counts.off_face / len(photos),
         median_ms=float(np.median(times_ms)),
     )
 
@@ -103,18 +97,15 @@ def fit_box(photos: list[tuple[np.ndarray, AnnotatedPhoto]], cascade: str, setti
 def fit_score(
     photos: list[tuple[np.ndarray, AnnotatedPhoto]], cascade: str, settings: HaarSettings
 ) -> tuple[float, float]:
-    """Centre and width of the logistic curve that turns the stage sum into the share of true faces."""
-    from sklearn.linear_model import LogisticRegression
-
-    finder, weights, hits = HaarFaceFinder(), [], []
+    """Centre and width of the logistic curve that turns the stage sum into the share of true faces (Platt 1999)."""
+    finder, weights, is_face = HaarFaceFinder(), [], []
     for frame, photo in photos:
         squares, weight = finder.find_squares(frame, cascade, settings, MIN_FACE_PX)
-        hit, judged = _hits(squares, photo)
-        weights.append(weight[judged])
-        hits.append(hit[judged])
-    fit = LogisticRegression(C=1e6).fit(np.concatenate(weights)[:, None], np.concatenate(hits))
-    slope, offset = float(fit.coef_[0, 0]), float(fit.intercept_[0])
-    return -offset / slope, 1 / slope
+        hit, counted = _hits(squares, photo)
+        weights.append(weight[counted])
+        is_face.append(hit[counted])
+    scale, offset = platt_scaling(np.concatenate(weights), np.concatenate(is_face))
+    return -offset / scale, 1 / scale
 
 
 def format_report(scores: list[HaarScore], photos: int, faces_counted: int, data: str) -> str:
@@ -124,12 +115,12 @@ def format_report(scores: list[HaarScore], photos: int, faces_counted: int, data
         "",
         f"Made by `python -m train.tune_haar --data {data}`: {photos} photos that are not on the test list, "
         f"{faces_counted} faces of {MIN_FACE_PX} px and more.",
-        f"Found: a box at IoU {FOUND_IOU} or more. False alarm: a box that overlaps no annotated face by "
-        f"{FALSE_ALARM_IOU}.",
+        f"Recall: share of the faces with a box at IoU {FOUND_IOU} or more. False alarm: a box that overlaps no "
+        f"annotated face by {FALSE_ALARM_IOU}.",
         "Times compare the rows with each other; each was taken once, whatever else the machine did.",
-        "Sorted by F1 of found and precision. The first row without profile is the default in `core/faces.py`.",
+        "Sorted by F1 of recall and precision. The first row without profile is the default in `core/vision/haar.py`.",
         "",
-        "| cascade | profile | longest side | scale factor | neighbours | found | of masked | of bare | precision "
+        "| cascade | profile | longest side | scale factor | neighbours | recall | with a mask | without | precision "
         "| false alarms a photo | F1 | ms a photo |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -137,7 +128,7 @@ def format_report(scores: list[HaarScore], photos: int, faces_counted: int, data
         h = s.settings
         lines.append(
             f"| {h.cascade} | {'yes' if h.profile else 'no'} | {h.max_side} | {h.scale_factor} | {h.min_neighbors} "
-            f"| {s.found:.1%} | {s.mask_found:.1%} | {s.bare_found:.1%} | {s.precision:.1%} "
+            f"| {s.recall:.1%} | {s.mask_recall:.1%} | {s.bare_recall:.1%} | {s.precision:.1%} "
             f"| {s.false_alarms_per_photo:.2f} | {s.f1:.3f} | {s.median_ms:.1f} |"
         )
     return "\n".join(lines) + "\n"

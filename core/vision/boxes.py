@@ -6,8 +6,7 @@ import supervision as sv
 
 def clip_boxes(xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     """The part of each box that lies inside a frame of ``size_wh``; (n, 4) float32."""
-    limits = np.array([*size_wh, *size_wh], np.float32)
-    return np.clip(np.asarray(xyxy, np.float32).reshape(-1, 4), 0, limits)
+    return sv.clip_boxes(np.asarray(xyxy, np.float32).reshape(-1, 4), size_wh)
 
 
 def shorter_sides(xyxy: np.ndarray) -> np.ndarray:

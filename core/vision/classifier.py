@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import scipy.special
 
 from core.config import MODELS_DIR
 from core.vision.classes import vocabulary
@@ -61,7 +62,7 @@ class MaskClassifier:
             for start in range(0, len(crops_rgb), MAX_BATCH):
                 outputs.extend(self._network(crops_rgb[start : start + MAX_BATCH]))
         output = np.concatenate(outputs)
-        return softmax(output) if self.card.output == "logits" else output
+        return scipy.special.softmax(output, axis=-1) if self.card.output == "logits" else output
 
     def classify(self, frame_bgr: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Judge the faces of a frame.
@@ -86,12 +87,6 @@ class MaskClassifier:
         probabilities = np.zeros((len(crops), len(self.classes)), np.float32)
         probabilities[:, self.class_ids] = self.probabilities(crops)
         return probabilities
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, float32."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def load_classifier(

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from core.config import MODELS_DIR
 from core.vision.boxes import clip_boxes
 from core.vision.classes import CLASS_NAMES
-from core.vision.classifier import softmax
 from core.vision.crops import letterbox
-from core.vision.detector_decode import MAX_OVERLAP, STRIDE, decode, sigmoid, suppress
+from core.vision.detector_decode import MAX_OVERLAP, STRIDE, decode, finite_logit, suppress
 from core.vision.litert import Network, checked_model
 from core.vision.model_card import ModelCard, ModelError
 
@@ -104,8 +104,7 @@ class MaskDetector:
         how = _speed(speed)
         scale, offset = self._center_calibration(how)
         # decode wants the network's own score.
-        min_logit = np.log(max(min_score, 1e-6)) - np.log1p(-min(min_score, 1 - 1e-6))
-        own_min = float(sigmoid((min_logit - offset) / scale))
+        own_min = float(expit((finite_logit(min_score) - offset) / scale))
         found = []
         sides = _sides(max(frame_bgr.shape[:2]), how)
         for look, side in enumerate(sides):
@@ -123,7 +122,7 @@ class MaskDetector:
             kept = order[suppress(xyxy[order], MAX_OVERLAP)]
             xyxy, logit, states = xyxy[kept], logit[kept], states[kept]
         states = states / self.card.calibration["temperature"] + self._state_offsets
-        return clip_boxes(xyxy, frame_bgr.shape[1::-1]), sigmoid(scale * logit + offset), softmax(states)
+        return clip_boxes(xyxy, frame_bgr.shape[1::-1]), expit(scale * logit + offset), softmax(states, axis=-1)
 
     def center_map(self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED) -> np.ndarray:
         """How much each place of a frame looks like the centre of a face.
@@ -136,7 +135,7 @@ class MaskDetector:
         center, _, _ = self._run(canvas, 0)
         height, width = (max(1, round(n * zoom / STRIDE)) for n in frame_bgr.shape[:2])
         scale, offset = self._center_calibration(how)
-        return sigmoid(scale * center[:height, :width, 0] + offset)
+        return expit(scale * center[:height, :width, 0] + offset)
 
     def _center_calibration(self, how: Speed) -> tuple[float, float]:
         calibration = self.card.calibration

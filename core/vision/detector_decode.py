@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from scipy.special import logit
 
 from core.vision.boxes import overlaps
 
@@ -38,17 +39,17 @@ def decode(
         state logits; likeliest face first.
     """
     center = np.ascontiguousarray(center, np.float32)
-    min_logit = np.log(max(min_score, 1e-6)) - np.log1p(-min(min_score, 1 - 1e-6))
+    min_logit = finite_logit(min_score)
     # A peak is as high as everything around it (Zhou et al. 2019).
     rows, columns = np.nonzero((center >= cv2.dilate(center, np.ones((3, 3)))) & (center >= min_logit))
-    logit = center[rows, columns]
-    order = np.argsort(-logit, kind="stable")[:max_faces]
-    rows, columns, logit = rows[order], columns[order], logit[order]
+    center_logit = center[rows, columns]
+    order = np.argsort(-center_logit, kind="stable")[:max_faces]
+    rows, columns, center_logit = rows[order], columns[order], center_logit[order]
     left, top, right, bottom = np.exp(np.minimum(log_edges[rows, columns].astype(np.float32), 6)).T
     x, y = columns + np.float32(0.5), rows + np.float32(0.5)
     xyxy = np.stack([x - left, y - top, x + right, y + bottom], axis=1) * STRIDE
     kept = suppress(xyxy, MAX_OVERLAP)
-    return xyxy[kept].astype(np.float32), logit[kept], state[rows, columns].astype(np.float32)[kept]
+    return xyxy[kept].astype(np.float32), center_logit[kept], state[rows, columns].astype(np.float32)[kept]
 
 
 def suppress(xyxy: np.ndarray, max_overlap: float) -> np.ndarray:
@@ -61,6 +62,6 @@ def suppress(xyxy: np.ndarray, max_overlap: float) -> np.ndarray:
     return np.array(kept, int)
 
 
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """Probability of a logit, float32."""
-    return (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).astype(np.float32)
+def finite_logit(probability: np.ndarray | float) -> np.ndarray:
+    """Logit of a probability of any shape, held off 0 and 1 so that it is finite; float64, -13.8..13.8."""
+    return logit(np.clip(np.asarray(probability, np.float64), 1e-6, 1 - 1e-6))

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.special import softmax
 
 from core.config import MODELS_DIR
 from core.vision.classes import CLASS_NAMES, WITH_MASK
-from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, softmax
+from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
 from core.vision.crops import crop_faces
 from core.vision.litert import MAX_THREADS, checked_model
 from core.vision.model_card import ModelCard, ModelError

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.special import expit
 
 from core.vision.boxes import overlaps
 from core.vision.crops import fit_within
@@ -151,7 +152,7 @@ def faces_in_squares(squares: np.ndarray, cascade: str) -> np.ndarray:
 def face_score(stage_sum: np.ndarray, cascade: str) -> np.ndarray:
     """The share of true faces among squares with such a sum of the last stage, (n,) in 0..1."""
     center, width = SCORE_CURVE[cascade]
-    return 1 / (1 + np.exp(-(stage_sum.astype(np.float64) - center) / width))
+    return expit((stage_sum.astype(np.float64) - center) / width)
 
 
 def load_cascades() -> dict:

@@ -1,4 +1,9 @@
-"""How well a pipeline does on annotated photos: collect photo by photo, then compute."""
+"""How well a pipeline does on annotated photos: match photo by photo, collect, then compute.
+
+``match_photo`` relates the detections of one photo to its annotated faces, ``Counts`` adds such photos up, and
+``Evaluation`` adds average precision, calibration and time. Whatever reports recall or false alarms counts with these:
+evaluation, training, the choice of scores, the tuning of the Haar cascade.
+"""
 
 import statistics
 from dataclasses import dataclass
@@ -40,24 +45,176 @@ TWO_STATES = [WITH_MASK, WITHOUT_MASK]
 NO_BOXES = np.empty((0, 4), np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class PhotoMatch:
+    """The n detections of one photo, matched one to one with its t annotated faces: m pairs."""
+
+    detections: sv.Detections
+    """All n, as ``core.vision.detections`` describes them."""
+    face_px: np.ndarray
+    """(t,) float32, shorter side of each annotated face in pixels."""
+    face_class: np.ndarray
+    """(t,) int into ``CLASS_NAMES``, -1 where only the place of the face is known."""
+    detection: np.ndarray
+    """(m,) int, the detection of each pair."""
+    face: np.ndarray
+    """(m,) int, the face of each pair."""
+    off_face: np.ndarray
+    """(n,) bool, the detections of any size that lie on no face and on no ignored place."""
+
+    @property
+    def is_false_alarm(self) -> np.ndarray:
+        """(n,) bool: off every face, and large enough (16 px) for anyone to tell."""
+        return self.off_face & (shorter_sides(self.detections.xyxy) >= MIN_FALSE_ALARM_PX)
+
+    @property
+    def told(self) -> np.ndarray:
+        """(m,) bool, the pairs whose class is confident enough to be shown."""
+        return self.detections.data[PREDICTED][self.detection]
+
+    @property
+    def true_class(self) -> np.ndarray:
+        """(m,) int, the annotated class of each pair's face."""
+        return self.face_class[self.face]
+
+    @property
+    def is_right(self) -> np.ndarray:
+        """(m,) bool, the pairs whose class is shown and is the annotated one."""
+        return self.told & (self.detections.class_id[self.detection] == self.true_class)
+
+    @property
+    def is_right_of_two(self) -> np.ndarray:
+        """(m,) bool, the pairs whose class is shown and in which the true one of ``TWO_STATES`` is the likelier.
+
+        Where a pipeline knows nothing of the two, neither is right.
+        """
+        two = self.detections.data[PROBABILITIES][self.detection][:, TWO_STATES]
+        likelier = np.array(TWO_STATES)[two.argmax(axis=1)]
+        return self.told & (two.max(axis=1) > 0) & (likelier == self.true_class)
+
+
+def match_photo(
+    detections: sv.Detections,
+    true_xyxy: np.ndarray,
+    true_class_id: np.ndarray,
+    ignored_xyxy: np.ndarray = NO_BOXES,
+) -> PhotoMatch:
+    """Match the detections of one photo with its annotated faces, best overlap first, at IoU 0.4 or more.
+
+    Args:
+        detections: n of them.
+        true_xyxy: (t, 4) all annotated faces, of any size.
+        true_class_id: (t,) int into ``CLASS_NAMES``, -1 where only the place is known.
+        ignored_xyxy: (i, 4) places that count neither as hit nor as miss.
+    """
+    detection, face = match_boxes(detections.xyxy, true_xyxy, FOUND_IOU)
+    off_face = overlaps(detections.xyxy, true_xyxy).max(axis=1, initial=0) < FALSE_ALARM_IOU
+    off_face &= ~lies_on(detections.xyxy, ignored_xyxy)
+    return PhotoMatch(detections, shorter_sides(true_xyxy), np.asarray(true_class_id, int), detection, face, off_face)
+
+
+class Counts:
+    """Adds up matched photos: the one place where recall, precision and false alarms are counted.
+
+    Faces under ``min_face_px`` count neither as hit nor as miss. Rates lie in 0..1 and are ``None`` where there is
+    nothing to divide by.
+    """
+
+    def __init__(self, min_face_px: float = 24):
+        """Args: the shorter side in pixels from which an annotated face counts."""
+        self.min_face_px = min_face_px
+        self.photos = self.photos_with_a_face_shown = self.shown = 0
+        self.off_face = self.false_alarms = 0
+        self.small_faces = self.small_found = 0
+        # By class; the last place holds the faces of which only the place is known.
+        places = len(CLASS_NAMES) + 1
+        self._faces, self._found = np.zeros(places, int), np.zeros(places, int)
+        self._right, self._right_of_two = np.zeros(places, int), np.zeros(places, int)
+
+    def add(self, match: PhotoMatch, is_shown: np.ndarray | None = None) -> None:
+        """Add one photo.
+
+        Args:
+            match: of everything that was detected in it.
+            is_shown: (n,) bool, the detections to count; all, if left out.
+        """
+        is_shown = np.ones(len(match.detections), bool) if is_shown is None else is_shown
+        large = match.face_px >= self.min_face_px
+        small = (match.face_px >= SMALL_FACE_PX[0]) & (match.face_px < SMALL_FACE_PX[1])
+        pair_shown = is_shown[match.detection]
+        counted = pair_shown & large[match.face]
+        self.photos += 1
+        self.photos_with_a_face_shown += bool(is_shown.any())
+        self.shown += int(is_shown.sum())
+        self.off_face += int((match.off_face & is_shown).sum())
+        self.false_alarms += int((match.is_false_alarm & is_shown).sum())
+        self.small_faces += int(small.sum())
+        self.small_found += int(small[match.face[pair_shown]].sum())
+        self._faces += _by_class(match.face_class[large])
+        self._found += _by_class(match.true_class[counted])
+        self._right += _by_class(match.true_class[counted & match.is_right])
+        self._right_of_two += _by_class(match.true_class[counted & match.is_right_of_two])
+
+    @property
+    def faces(self) -> int:
+        """Annotated faces that count."""
+        return int(self._faces.sum())
+
+    def recall(self, class_id: int | None = None) -> float | None:
+        """Share of the faces, or of those of one class, that a detection is matched with."""
+        return _share(*self._of(self._found, class_id))
+
+    def found_and_right(self, class_id: int | None = None) -> float | None:
+        """Share of the faces, or of those of one class, that are found and whose class is shown and right."""
+        return _share(*self._of(self._right, class_id))
+
+    def found_and_right_of_two(self) -> float | None:
+        """Binary: of the faces with a mask or none, the share that is found with the true one as the likelier."""
+        return _share(self._right_of_two[TWO_STATES].sum(), self._faces[TWO_STATES].sum())
+
+    def small_recall(self) -> float | None:
+        """Share found of the faces of 12 to 24 px, whatever ``min_face_px`` is."""
+        return _share(self.small_found, self.small_faces)
+
+    def precision(self) -> float | None:
+        """Share of the shown detections, of any size, that lie on a face or on an ignored place."""
+        return _share(self.shown - self.off_face, self.shown)
+
+    def false_alarms_per_photo(self) -> float | None:
+        """Shown detections of 16 px and more on no face, per photo: 0 and more."""
+        return _share(self.false_alarms, self.photos)
+
+    def _of(self, counts: np.ndarray, class_id: int | None) -> tuple[int, int]:
+        places = slice(None) if class_id is None else class_id
+        return int(counts[places].sum()), int(self._faces[places].sum())
+
+
+def _by_class(class_id: np.ndarray) -> np.ndarray:
+    """How often each class occurs, (k + 1,) int; the last place counts the unknown ones."""
+    return np.bincount(class_id % (len(CLASS_NAMES) + 1), minlength=len(CLASS_NAMES) + 1)
+
+
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Scores over all photos; shares are ``None`` where there was nothing to share. See ``Evaluation``."""
+    """Scores over all photos; shares are ``None`` where there was nothing to share. See ``Evaluation``.
+
+    Files of earlier evaluations have these names, so they stay.
+    """
 
     photos: int
     faces: int
     min_face_px: float
     found: float | None
-    """Share of the faces with a box at IoU 0.4 or more."""
+    """Recall: share of the faces with a box at IoU 0.4 or more."""
     found_and_right: float | None
-    """Share of the faces that are found and judged right; a face shown without a prediction is found only."""
+    """Share of the faces that are found and classified right; one shown without a prediction is found only."""
     mask_found_and_right: float | None
     bare_found_and_right: float | None
     found_and_right_two_state: float | None
     """The same with two states, as ``map50_two_state``: of the faces with a mask or none, the share that is found and
     for which the true one of these two is the likelier."""
     small_found: float | None
-    """Share found of the faces of 12 to 24 px, whatever ``min_face_px`` is."""
+    """Recall of the faces of 12 to 24 px, whatever ``min_face_px`` is."""
     photos_with_a_face_shown: float | None
     """Share of the photos in which anything is shown."""
     false_alarms_per_photo: float | None
@@ -70,17 +227,17 @@ class EvaluationResult:
     map50_three_state: float | None
     """Mean of all three classes."""
     verdict_calibration_error: float | None
-    """How far the probability of a verdict is from the share of right ones, among the faces found, 0..1."""
+    """Calibration error of the predictions, among the faces found, 0..1; see ``calibration_error``."""
     median_ms: float | None
 
 
 class Evaluation:
     """Collects photos; every figure ignores faces under ``min_face_px``, as hit and as miss.
 
-    *Found*, *found and right* and false alarms count the boxes that are sure enough to be shown. Average precision
-    ranks everything that the pipeline reports at all. As is usual for detectors (Lin et al. 2017, RetinaNet), a box
-    counts under every class, by the product of its face score and that class's probability; where only the
-    verdict's own probability is known, it counts under that class alone.
+    Recall, the share classified right and false alarms count the boxes whose score is high enough to be shown. Average
+    precision ranks everything that the pipeline reports at all. As is usual for detectors (Lin et al. 2017,
+    RetinaNet), a box counts under every class, by the product of its face score and that class's probability; where
+    only the probability of the predicted class is known, it counts under that class alone.
     """
 
     def __init__(self, min_face_px: float = 24):
@@ -90,17 +247,11 @@ class Evaluation:
 
     def reset(self) -> None:
         """Forget all photos."""
+        self.counts = Counts(self.min_face_px)
         self._times_ms: list[float] = []
-        self._false_alarms = 0
-        self._faces = np.zeros(len(CLASS_NAMES), int)
-        self._found = np.zeros(len(CLASS_NAMES), int)
-        self._right = np.zeros(len(CLASS_NAMES), int)
-        self._right_of_two = 0
-        self._small = np.zeros(2, int)  # faces, found
-        self._shown = 0
         self._photos: list[tuple[sv.Detections, sv.Detections, np.ndarray]] = []
         self._confidence: list[np.ndarray] = []
-        self._judged_right: list[np.ndarray] = []
+        self._is_right: list[np.ndarray] = []
 
     def update(
         self,
@@ -113,60 +264,43 @@ class Evaluation:
         """Add one photo, with or without faces.
 
         Args:
-            shown: what is sure enough to be shown.
+            shown: what has a score high enough to be shown.
             truth: all annotated faces.
             elapsed_ms: time the pipeline took, in milliseconds.
             ranked: everything the pipeline reports, for average precision; ``shown`` if left out.
             ignored_xyxy: (m, 4) places that count neither as hit nor as miss.
         """
-        sizes = shorter_sides(truth.xyxy)
-        counts = sizes >= self.min_face_px
+        match = match_photo(shown, truth.xyxy, truth.class_id, ignored_xyxy)
+        self.counts.add(match)
+        told = match.told & (match.face_px[match.face] >= self.min_face_px)
+        self._confidence.append(shown.confidence[match.detection[told]])
+        self._is_right.append(match.is_right[told])
         self._times_ms.append(elapsed_ms)
-        predicted, true = match_boxes(shown.xyxy, truth.xyxy, FOUND_IOU)
-        small = (sizes >= SMALL_FACE_PX[0]) & (sizes < SMALL_FACE_PX[1])
-        self._small += [int(small.sum()), int(small[true].sum())]
-        self._shown += len(shown) > 0
-        counted = counts[true]
-        predicted, true = predicted[counted], true[counted]
-        told = shown.data[PREDICTED][predicted]
-        right = told & (shown.class_id[predicted] == truth.class_id[true])
-        self._confidence.append(shown.confidence[predicted[told]])
-        self._judged_right.append(right[told])
-        for class_id in range(len(CLASS_NAMES)):
-            self._faces[class_id] += (truth.class_id[counts] == class_id).sum()
-            self._found[class_id] += (truth.class_id[true] == class_id).sum()
-            self._right[class_id] += (truth.class_id[true[right]] == class_id).sum()
-        two = shown.data[PROBABILITIES][predicted][:, TWO_STATES]
-        self._right_of_two += sum(
-            known and truth.class_id[i] in TWO_STATES and p.max() > 0 and TWO_STATES[p.argmax()] == truth.class_id[i]
-            for i, p, known in zip(true, two, told, strict=True)
-        )
-        self._false_alarms += int(false_alarms(shown.xyxy, truth.xyxy, ignored_xyxy).sum())
         self._photos.append((shown if ranked is None else ranked, truth, ignored_xyxy))
 
     def compute(self) -> EvaluationResult:
         """The scores of all photos so far."""
-        photos, faces = len(self._photos), int(self._faces.sum())
+        counts = self.counts
         three = self._average_precision(ignored_class=None)
         two = self._average_precision(ignored_class=WORN_INCORRECTLY)
         return EvaluationResult(
-            photos=photos,
-            faces=faces,
+            photos=counts.photos,
+            faces=counts.faces,
             min_face_px=self.min_face_px,
-            found=_share(self._found.sum(), faces),
-            found_and_right=_share(self._right.sum(), faces),
-            mask_found_and_right=_share(self._right[WITH_MASK], self._faces[WITH_MASK]),
-            bare_found_and_right=_share(self._right[WITHOUT_MASK], self._faces[WITHOUT_MASK]),
-            found_and_right_two_state=_share(self._right_of_two, int(self._faces[TWO_STATES].sum())),
-            small_found=_share(self._small[1], self._small[0]),
-            photos_with_a_face_shown=_share(self._shown, photos),
-            false_alarms_per_photo=_share(self._false_alarms, photos),
+            found=counts.recall(),
+            found_and_right=counts.found_and_right(),
+            mask_found_and_right=counts.found_and_right(WITH_MASK),
+            bare_found_and_right=counts.found_and_right(WITHOUT_MASK),
+            found_and_right_two_state=counts.found_and_right_of_two(),
+            small_found=counts.small_recall(),
+            photos_with_a_face_shown=_share(counts.photos_with_a_face_shown, counts.photos),
+            false_alarms_per_photo=counts.false_alarms_per_photo(),
             ap50={name: three.get(i) for i, name in enumerate(CLASS_NAMES)},
             map50_two_state=_mean(two.get(WITH_MASK), two.get(WITHOUT_MASK)),
             map50_three_state=_mean(*(three.get(i) for i in range(len(CLASS_NAMES)))),
             verdict_calibration_error=calibration_error(
                 np.concatenate([np.empty(0), *self._confidence]),
-                np.concatenate([np.empty(0, bool), *self._judged_right]),
+                np.concatenate([np.empty(0, bool), *self._is_right]),
             ),
             median_ms=statistics.median(self._times_ms) if self._times_ms else None,
         )
@@ -215,35 +349,25 @@ def lies_on(xyxy: np.ndarray, places_xyxy: np.ndarray) -> np.ndarray:
     return (inside | (overlaps(xyxy, places) >= FALSE_ALARM_IOU)).any(axis=1)
 
 
-def false_alarms(
-    xyxy: np.ndarray,
-    true_xyxy: np.ndarray,
-    ignored_xyxy: np.ndarray = NO_BOXES,
-    min_px: float = MIN_FALSE_ALARM_PX,
-) -> np.ndarray:
-    """Which boxes (n, 4) are 16 px and more and on no face (t, 4) and on no place that does not count (m, 4)."""
-    alone = overlaps(xyxy, true_xyxy).max(axis=1, initial=0) < FALSE_ALARM_IOU
-    return alone & (shorter_sides(xyxy) >= min_px) & ~lies_on(xyxy, ignored_xyxy)
-
-
-def _under_every_class(found: sv.Detections) -> sv.Detections:
+def _under_every_class(detections: sv.Detections) -> sv.Detections:
     """One detection per box and class, its confidence the product of face score and that class's probability."""
-    score = found.data[FACE_SCORE][:, None] * found.data[PROBABILITIES]  # (n, k)
+    score = detections.data[FACE_SCORE][:, None] * detections.data[PROBABILITIES]  # (n, k)
     place, class_id = np.nonzero(score >= LEAST_RANKED)
-    return sv.Detections(found.xyxy[place], confidence=score[place, class_id], class_id=class_id)
+    return sv.Detections(detections.xyxy[place], confidence=score[place, class_id], class_id=class_id)
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float | None:
-    """Expected calibration error (Guo et al. 2017): how far the stated probability is from the share that is right.
+def calibration_error(confidence: np.ndarray, is_right: np.ndarray, bins: int = CALIBRATION_BINS) -> float | None:
+    """Expected calibration error (Guo et al. 2017): how far the stated confidence is from the share that is right.
 
-    Judgements are put in ``bins`` bins of equal width by their probability; the gap in each is weighted by its size.
+    Predictions are put in ``bins`` bins of equal width by their confidence; the gap in each is weighted by its size.
 
     Args:
-        confidence: (n,) in 0..1.
-        right: (n,) bool.
+        confidence: (n,) in 0..1, the probability of the predicted class.
+        is_right: (n,) bool.
+        bins: how many.
 
     Returns:
-        0..1, or ``None`` for no judgements.
+        0..1, or ``None`` for no predictions.
     """
     if not len(confidence):
         return None
@@ -252,7 +376,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CAL
     for b in range(bins):
         inside = bin_of == b
         if inside.any():
-            gap += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+            gap += inside.mean() * abs(confidence[inside].mean() - is_right[inside].mean())
     return float(gap)
 
 
@@ -265,8 +389,13 @@ def _mean(*values: float | None) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def balanced_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Mean recall of the classes that occur in ``labels``, 0..1; both (n,) int, n at least 1."""
+    return float(np.mean([(predicted[labels == label] == label).mean() for label in np.unique(labels)]))
+
+
 def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict:
-    """Everything a report says of a set of judged faces, as plain numbers.
+    """Everything a report says of a set of classified faces, as plain numbers.
 
     Args:
         probabilities: (n, k) in 0..1.
@@ -275,8 +404,11 @@ def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes
 
     Returns:
         ``images``, ``accuracy``, ``balanced_accuracy`` (mean recall of the classes that occur), ``log_loss``,
-        ``expected_calibration_error``, ``confusion_matrix`` (rows true, columns judged) and per class ``precision``,
+        ``expected_calibration_error``, ``confusion_matrix`` (rows true, columns predicted) and per class ``precision``,
         ``recall``, ``f1`` and ``support``. Of no images, every score is ``None``.
+
+    Raises:
+        ValueError: the probabilities are not (n, k).
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -285,62 +417,18 @@ def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes
         raise ValueError(f"probabilities have shape {probabilities.shape}, expected {(n, len(classes))}.")
     if n == 0:
         return {"images": 0, "accuracy": None, "balanced_accuracy": None}
-    judged = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     places = np.arange(len(classes))
-    precision, recall, f1, support = precision_recall_fscore_support(labels, judged, labels=places, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=places, zero_division=0)
     return {
         "images": n,
-        "accuracy": float((judged == labels).mean()),
-        "balanced_accuracy": float(recall[support > 0].mean()),
+        "accuracy": float((predicted == labels).mean()),
+        "balanced_accuracy": balanced_accuracy(predicted, labels),
         "log_loss": float(-np.log(np.clip(probabilities[np.arange(n), labels], 1e-7, 1)).mean()),
-        "expected_calibration_error": calibration_error(probabilities.max(axis=1), judged == labels),
-        "confusion_matrix": confusion_matrix(labels, judged, labels=places).tolist(),
+        "expected_calibration_error": calibration_error(probabilities.max(axis=1), predicted == labels),
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=places).tolist(),
         "per_class": {
             name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
             for name, p, r, f, s in zip(classes, precision, recall, f1, support, strict=True)
         },
     }
-
-
-def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The number to divide logits by so that their softmax is calibrated (Guo et al. 2017), 0.25..8.
-
-    Args:
-        logits: (n, k); labels: (n,) int. With no samples the answer is 1.
-    """
-    if not len(labels):
-        return 1.0
-    candidates = np.geomspace(0.25, 8, 241)
-    losses = []
-    for temperature in candidates:
-        scaled = logits / temperature
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        losses.append((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean())
-    return float(candidates[int(np.argmin(losses))])
-
-
-def best_offsets(logits: np.ndarray, labels: np.ndarray, strength: float = 2.0) -> tuple[float, np.ndarray]:
-    """Temperature and one offset per class that calibrate ``softmax(logits / temperature + offsets)``.
-
-    Bias-corrected temperature scaling (Alexandari et al. 2020): a class that was drawn more often in training than it
-    is met gets its likelihood back. The offsets are held near 0, all the more the fewer faces there are.
-
-    Args:
-        logits: (n, k).
-        labels: (n,) int. With no samples the answer is 1 and no offsets.
-        strength: how strongly they are held, in faces.
-    """
-    from scipy.optimize import minimize
-
-    k = logits.shape[1]
-    if not len(labels):
-        return 1.0, np.zeros(k)
-
-    def loss(x: np.ndarray) -> float:
-        scaled = logits / np.exp(x[0]) + x[1:]
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        nll = np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]
-        return nll.sum() + strength * (x**2).sum()
-
-    x = minimize(loss, np.zeros(k + 1), method="L-BFGS-B", bounds=[(np.log(0.25), np.log(8))] + [(-4, 4)] * k).x
-    return float(np.exp(x[0])), x[1:] - x[1:].mean()

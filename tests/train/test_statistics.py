@@ -7,7 +7,7 @@ import pytest
 
 from core.datasets.faces import DataError
 from core.vision.model_card import ModelCard
-from train.compare import may_have_learnt, unknown_classes, verdicts
+from train.compare import may_have_learnt, predicted_classes, unknown_classes
 from train.config import RECIPE_PRESETS, TrainConfig, run_settings
 from train.estimate import outlook, recipe_title
 from train.statistics import (
@@ -140,7 +140,7 @@ def test_predictions_are_read_and_the_worst_come_first(tmp_path):
         ],
     )
     predictions = read_predictions(tmp_path)
-    assert predictions.judged.tolist() == [0, 1, 1] and predictions.labels.tolist() == [0, 0, 0]
+    assert predictions.predicted.tolist() == [0, 1, 1] and predictions.labels.tolist() == [0, 0, 0]
     assert most_wrong(predictions).tolist() == [2, 1] and most_wrong(predictions, 1).tolist() == [2]
     assert predictions.photos == ["/d/set/a.jpg", "/d/set/b.jpg", "/d/set/b.jpg"]
     held_out = predictions.of_part("held_out")
@@ -180,7 +180,7 @@ def test_only_settings_that_differ_are_told():
 
 def test_a_model_is_asked_only_between_the_classes_of_the_test():
     said = np.array([[0.1, 0.3, 0.6], [0.5, 0.2, 0.3], [np.nan] * 3])
-    assert verdicts(said, ("a", "b", "c"), ("b", "a")).tolist() == [0, 1, -1]
+    assert predicted_classes(said, ("a", "b", "c"), ("b", "a")).tolist() == [0, 1, -1]
     assert unknown_classes(("a", "hat"), ("a", "b")) == ("hat",) and not unknown_classes(("a",), ("a", "b"))
 
 

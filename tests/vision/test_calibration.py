@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.special import expit, softmax
 
-from core.vision.classifier import softmax
-from core.vision.metrics import best_offsets, best_temperature, calibration_error, classification_scores
+from core.vision.calibration import best_offsets, best_temperature, platt_scaling
+from core.vision.metrics import balanced_accuracy, calibration_error, classification_scores
 
 NAMES = ("with_mask", "without_mask")
 
@@ -13,6 +14,12 @@ def test_a_perfect_prediction():
     assert scores["confusion_matrix"] == [[1, 0], [0, 2]]
     assert scores["expected_calibration_error"] == 0.0
     assert scores["per_class"]["without_mask"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 2}
+
+
+def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_occur():
+    predicted, labels = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 0, 0, 2, 1])
+    assert balanced_accuracy(predicted, labels) == pytest.approx((3 / 4 + 0 + 1) / 3)
+    assert balanced_accuracy(predicted[:4], labels[:4]) == 3 / 4, "a class that only the predictions have"
 
 
 def test_balanced_accuracy_is_not_fooled_by_the_commoner_class():
@@ -64,7 +71,7 @@ def test_temperature_repairs_overconfidence():
     assert temperature == pytest.approx(3, rel=0.15)
 
     def error(logits):
-        probabilities = softmax(logits)
+        probabilities = softmax(logits, axis=1)
         return calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
 
     before, after = error(overconfident), error(overconfident / temperature)
@@ -83,3 +90,13 @@ def test_offsets_give_a_class_drawn_too_often_its_likelihood_back():
     assert best_offsets(np.empty((0, 3)), np.empty(0, int))[0] == 1.0
     one, few = best_offsets(logits[:1], labels[:1])
     assert 0.5 < one < 1.5 and np.abs(few).max() < 0.5, "one face says little"
+
+
+def test_platt_scaling_finds_the_curve_that_made_the_scores():
+    rng = np.random.default_rng(2)
+    scores = rng.normal(1, 2, 20_000)
+    is_true = rng.random(len(scores)) < expit(0.7 * scores - 1.2)
+    scale, offset = platt_scaling(scores, is_true)
+    assert scale == pytest.approx(0.7, rel=0.05) and offset == pytest.approx(-1.2, rel=0.05)
+    with pytest.raises(ValueError, match="class"):
+        platt_scaling(scores, np.ones(len(scores), bool))

@@ -9,7 +9,7 @@ import pytest
 
 from core.config import MODELS_DIR
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
-from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier, softmax
+from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.vision.crops import resize
 from core.vision.model_card import ModelError, load_card
 from tests.helpers import ROOT
@@ -133,8 +133,11 @@ def test_a_changed_model_file_is_refused(tmp_path):
         load_classifier(folder=tmp_path)
 
 
-def test_softmax_of_large_logits():
-    assert softmax(np.array([[1000.0, 0.0], [0.0, 0.0]])).tolist() == [[1.0, 0.0], [0.5, 0.5]]
+def test_logits_become_probabilities_face_by_face_however_large_they_are(classifier, monkeypatch):
+    logits = np.array([[1000.0, 0.0], [0.0, 0.0]], np.float32)
+    monkeypatch.setattr(classifier, "_network", lambda crops: [logits])
+    probabilities = classifier.probabilities(np.zeros((2, 224, 224, 3), np.uint8))
+    assert probabilities.tolist() == [[1.0, 0.0], [0.5, 0.5]] and probabilities.dtype == np.float32
 
 
 def test_the_app_never_imports_tensorflow():

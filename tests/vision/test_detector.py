@@ -7,12 +7,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from core.config import MODELS_DIR
 from core.vision import detector as detector_module
 from core.vision.boxes import match_boxes
 from core.vision.classes import CLASS_NAMES
-from core.vision.classifier import DEFAULT_CLASSIFIER, softmax
+from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.detector import SPEEDS, MaskDetector, Speed, load_detector
 from core.vision.model_card import ModelCard, ModelError, file_sha256
 
@@ -253,7 +254,7 @@ def test_scores_are_calibrated(build):
 
     _, score, probabilities = build(Fixed, center_scale=2.0, center_offset=-1.0, temperature=1.5).find(FRAME, "fast")
     assert score.tolist() == pytest.approx([1 / (1 + np.exp(-0.2))], abs=1e-5)
-    assert np.allclose(probabilities, softmax(np.array([[0, 3, 0]]) / 1.5), atol=1e-5)
+    assert np.allclose(probabilities, softmax(np.array([[0, 3, 0]]) / 1.5, axis=-1), atol=1e-5)
     assert probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 

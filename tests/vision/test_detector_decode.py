@@ -4,7 +4,7 @@ import pytest
 from core.vision.boxes import overlaps
 from core.vision.classes import CLASS_NAMES
 from core.vision.crops import GREY, letterbox
-from core.vision.detector_decode import MAX_OVERLAP, STRIDE, decode, sigmoid, suppress
+from core.vision.detector_decode import MAX_OVERLAP, STRIDE, decode, finite_logit, suppress
 from train.detector.targets import encode
 
 BACKGROUND = -9.0
@@ -147,9 +147,18 @@ def test_suppress(xyxy, kept):
     assert suppress(np.array(xyxy, np.float32), MAX_OVERLAP).tolist() == kept
 
 
-def test_sigmoid_of_extremes():
-    assert sigmoid(np.array([-1000, 0, 1000], np.float32)).tolist() == pytest.approx([0, 0.5, 1], abs=1e-6)
-    assert sigmoid(np.zeros(2)).dtype == np.float32
+@pytest.mark.parametrize(
+    ("probability", "expected"),
+    [
+        pytest.param(0.5, 0.0, id="as likely as not"),
+        pytest.param(0.75, np.log(3), id="three to one"),
+        pytest.param(0.0, -np.log(1e6 - 1), id="impossible is finite"),
+        pytest.param(1.0, np.log(1e6 - 1), id="certain is finite, in 32 bits too"),
+    ],
+)
+def test_finite_logit(probability, expected):
+    assert finite_logit(probability) == pytest.approx(expected, abs=1e-9)
+    assert finite_logit(np.full(2, probability, np.float32)) == pytest.approx([expected] * 2, abs=1e-6)
 
 
 # What training asks for, read back

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from core.io import write_atomic, write_json
+from core.vision.calibration import best_temperature
 from core.vision.classes import CLASS_NAMES
 from core.vision.classifier import MaskClassifier
-from core.vision.metrics import best_temperature, classification_scores
+from core.vision.metrics import classification_scores
 from core.vision.model_card import ModelCard, file_sha256
 from train.augment import RECIPES, varied_view
 from train.classifier.data import Faces, plain_views

@@ -19,15 +19,14 @@ from core.datasets.faces import DataError
 from core.io import write_atomic, write_json
 from core.vision.classes import CLASS_NAMES
 from core.vision.detector import DEFAULT_SPEED, SPEEDS, MaskDetector
-from core.vision.metrics import best_offsets, calibration_error
 from core.vision.model_card import USES, ModelCard, file_sha256
 from train.classifier.trainer import BEST, LAST, read_state
 from train.config import DetectorConfig, run_settings, versions
+from train.detector.calibration import calibrate, prediction_calibration_error
 from train.detector.dataset import Scene, SceneSplit
 from train.detector.network import HEADS
-from train.detector.operating_points import AnnotatedFrame, Seen, choose_scores, look_at, look_at_all
+from train.detector.operating_points import AnnotatedFrame, choose_scores, look_at, look_at_all
 from train.detector.sampling import draw_window
-from train.detector.targets import UNKNOWN
 from train.detector.trainer import load_averaged, mix_weights, write_weights
 from train.export.litert import export_litert
 
@@ -88,18 +87,18 @@ def finish(out: Path) -> dict:
             "left out, as in the photos it learnt from. Nose, mouth or chin uncovered counts as worn incorrectly."
         ),
     )
-    # Data sets whose boxes were redrawn show mostly drawn masks: their verdicts are easier than those of the street.
+    # Data sets whose boxes were redrawn show mostly drawn masks, which are easier to classify than those of the street.
     redrawn = config.redraw.split(",")
-    judged = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
-    frames = _frames(judged)
+    validation = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
+    frames = _frames(validation)
     detector = MaskDetector(card, out / "model.tflite")
-    calibration = _calibration({speed: look_at(frames, detector, speed) for speed in SPEEDS})
+    calibration = calibrate({speed: look_at(frames, detector, speed) for speed in SPEEDS})
     card = dataclasses.replace(card, calibration=calibration)
     detector = MaskDetector(card, out / "model.tflite")
     face_scores, tiny_face_scores, facts = choose_scores(look_at_all(frames, detector))
     facts |= {
         "photos": len(frames),
-        "verdict_calibration_error": _verdict_calibration_error(look_at(frames, detector, DEFAULT_SPEED)),
+        "verdict_calibration_error": prediction_calibration_error(look_at(frames, detector, DEFAULT_SPEED)),
     }
     report = {
         "epoch": read_state(out / LAST)["epochs_done"]
@@ -125,53 +124,6 @@ def read_run(out: Path) -> tuple[DetectorConfig, SceneSplit]:
 
 def _frames(scenes: list[Scene]) -> list[AnnotatedFrame]:
     return [AnnotatedFrame(s.photo_bgr, s.faces_xyxy, s.class_id, s.ignored[:, :4]) for s in scenes]
-
-
-def _calibration(by_speed: dict[str, list[Seen]]) -> dict:
-    """Scale and offset by speed that make the centre's logit a probability, and what calibrates the states."""
-    centers = {speed: _center_calibration(seen) for speed, seen in by_speed.items()}
-    logits, states = [], []
-    for s in (s for photos in by_speed.values() for s in photos):
-        known = s.photo.class_id[s.true] != UNKNOWN
-        logits.append(np.log(np.maximum(s.probabilities[s.predicted[known]], 1e-9)))
-        states.append(s.photo.class_id[s.true[known]])
-    temperature, offsets = best_offsets(np.concatenate(logits), np.concatenate(states))
-    return {
-        "center_scale": centers[DEFAULT_SPEED][0],
-        "center_offset": centers[DEFAULT_SPEED][1],
-        "centers": centers,
-        "temperature": round(temperature, 4),
-        "state_offsets": [round(float(offset), 4) for offset in offsets],
-    }
-
-
-def _center_calibration(seen: list[Seen]) -> list[float]:
-    """Scale and offset (Platt 1999)."""
-    from sklearn.linear_model import LogisticRegression
-
-    logits, is_face = [], []
-    for s in seen:
-        face = np.isin(np.arange(len(s.score)), s.predicted)
-        counts = face | s.is_false_alarm  # what nobody can judge says nothing
-        logits.append(_logit(s.score[counts]))
-        is_face.append(face[counts])
-    logits, is_face = np.concatenate(logits), np.concatenate(is_face)
-    if 0 < is_face.sum() < len(is_face):
-        fit = LogisticRegression(C=1e6).fit(logits[:, None], is_face)
-        if fit.coef_[0, 0] > 0:
-            return [round(float(fit.coef_[0, 0]), 4), round(float(fit.intercept_[0]), 4)]
-    return [1.0, 0.0]
-
-
-def _logit(p: np.ndarray) -> np.ndarray:
-    p = np.clip(p.astype(float), 1e-6, 1 - 1e-6)
-    return np.log(p / (1 - p))
-
-
-def _verdict_calibration_error(seen: list[Seen]) -> float | None:
-    right = np.concatenate([s.probabilities[s.predicted].argmax(1) == s.photo.class_id[s.true] for s in seen])
-    sure = np.concatenate([s.probabilities[s.predicted].max(1, initial=0) for s in seen])
-    return calibration_error(sure, right)
 
 
 def _data_facts(scenes: SceneSplit) -> list[dict]:

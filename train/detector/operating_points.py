@@ -16,11 +16,12 @@ import numpy as np
 from core.config import MODELS_DIR
 from core.datasets.extra import LABELS_DIR, add_extra, read_labels
 from core.datasets.faces import DataError, read_photos
-from core.vision.boxes import match_boxes, shorter_sides
+from core.vision.boxes import shorter_sides
 from core.vision.crops import GREY, fit_within, resize
+from core.vision.detections import make_detections
 from core.vision.detector import DEFAULT_DETECTOR, SPEEDS, MaskDetector, load_detector, tiny_px
 from core.vision.images import read_image
-from core.vision.metrics import FOUND_IOU, MIN_FALSE_ALARM_PX, SMALL_FACE_PX, TWO_STATES, false_alarms
+from core.vision.metrics import Counts, PhotoMatch, match_photo
 from core.vision.model_card import USES, ModelCard, load_card, shown_from
 
 MAX_FALSE_ALARMS = 0.05
@@ -67,18 +68,16 @@ class Seen:
 
     photo: AnnotatedFrame
     """At the size at which it was looked at."""
-    xyxy: np.ndarray
     score: np.ndarray
-    probabilities: np.ndarray
-    predicted: np.ndarray
-    """Places in ``xyxy`` that show a face, and in ``true`` the places of these faces in ``photo.xyxy``."""
-    true: np.ndarray
-    is_false_alarm: np.ndarray
-    """(n,) bool, of 16 px and more."""
+    """(n,) in 0..1, how likely each detection is a face."""
+    match: PhotoMatch
+    """The n detections against the photo's faces."""
     is_tiny: np.ndarray
     """(n,) bool: what has a least score of its own (``core.vision.detector.tiny_px``)."""
-    is_tiny_false_alarm: np.ndarray
-    """(n,) bool, under 16 px."""
+
+    def is_shown(self, score: float, tiny_score: float = 0.0) -> np.ndarray:
+        """(n,) bool: what is shown from a score on; tiny boxes from the higher of the two."""
+        return self.score >= np.where(self.is_tiny, max(score, tiny_score), score)
 
 
 def as_used(photo: AnnotatedFrame, use: str) -> AnnotatedFrame:
@@ -118,54 +117,47 @@ def in_grids(photos: list[AnnotatedFrame], columns: int, rows: int) -> list[Anno
 
 
 def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, speed: str) -> list[Seen]:
-    """What a detector finds at one speed, sure or not."""
+    """What a detector finds at one speed, from a score of ``LEAST_SCORE`` on."""
     seen = []
     for photo in photos:
         xyxy, score, probabilities = detector.find(photo.frame_bgr, speed, LEAST_SCORE)
-        predicted, true = match_boxes(xyxy, photo.xyxy, FOUND_IOU)
-        alarms = false_alarms(xyxy, photo.xyxy, photo.ignored_xyxy, min_px=0)
-        counts = shorter_sides(xyxy) >= MIN_FALSE_ALARM_PX
-        tiny = shorter_sides(xyxy) < tiny_px(photo.frame_bgr, speed)
-        seen.append(Seen(photo, xyxy, score, probabilities, predicted, true, alarms & counts, tiny, alarms & ~counts))
+        detections = make_detections(
+            xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), score, probabilities=probabilities
+        )
+        match = match_photo(detections, photo.xyxy, photo.class_id, photo.ignored_xyxy)
+        seen.append(Seen(photo, score, match, shorter_sides(xyxy) < tiny_px(photo.frame_bgr, speed)))
     return seen
 
 
 def choose_score(seen: list[Seen], tiny: bool = False) -> float:
     """The lowest score with at most ``MAX_FALSE_ALARMS`` a photo; the highest there is, if none keeps to that."""
-    wrong = [s.score[(s.is_false_alarm | s.is_tiny_false_alarm) & (s.is_tiny == tiny)] for s in seen]
+    wrong = [s.score[s.match.off_face & (s.is_tiny == tiny)] for s in seen]
     alarms = np.sort(np.concatenate([np.empty(0), *wrong]))
     per_photo = (len(alarms) - np.searchsorted(alarms, CANDIDATES)) / max(len(seen), 1)
     return float(CANDIDATES[np.argmax(per_photo <= MAX_FALSE_ALARMS) if per_photo[-1] <= MAX_FALSE_ALARMS else -1])
 
 
 def figures(seen: list[Seen], score: float, tiny_score: float = 0.0) -> dict:
-    """What showing faces from a score on gives, for faces of 24 px and more, and for those of 12 to 24 px."""
-    faces = two_state_faces = small = 0
-    found: list[tuple[bool, bool, bool, bool]] = []
+    """What showing faces from a score on gives, for faces of 24 px and more, and for those of 12 to 24 px.
+
+    Boxes are matched with faces before the less likely ones are hidden, so that recall can only fall with a higher
+    score.
+
+    Returns:
+        As a card keeps them: ``faces``, rates in 0..1 (0 where there is no such face) and false alarms.
+    """
+    counts = Counts(MIN_FACE_PX)
     for s in seen:
-        px, two = shorter_sides(s.photo.xyxy), np.isin(s.photo.class_id, TWO_STATES)
-        large = px >= MIN_FACE_PX
-        faces, two_state_faces = faces + int(large.sum()), two_state_faces + int((large & two).sum())
-        small += int(((px >= SMALL_FACE_PX[0]) & (px < SMALL_FACE_PX[1])).sum())
-        for i, t in zip(s.predicted, s.true, strict=True):
-            if s.score[i] >= (max(score, tiny_score) if s.is_tiny[i] else score):
-                p, label = s.probabilities[i], s.photo.class_id[t]
-                right_of_two = bool(two[t]) and TWO_STATES[p[TWO_STATES].argmax()] == label
-                is_small = SMALL_FACE_PX[0] <= px[t] < SMALL_FACE_PX[1]
-                found.append((bool(large[t]), bool(p.argmax() == label), right_of_two, is_small))
-    large_found = [row for row in found if row[0]]
-    shown = [s.score >= np.where(s.is_tiny, max(score, tiny_score), score) for s in seen]
-    alarms = sum(int((s.is_false_alarm & is_shown).sum()) for s, is_shown in zip(seen, shown, strict=True))
-    tiny = sum(int((s.is_tiny_false_alarm & is_shown).sum()) for s, is_shown in zip(seen, shown, strict=True))
+        counts.add(s.match, s.is_shown(score, tiny_score))
     return {
-        "faces": faces,
-        "found": len(large_found) / max(faces, 1),
-        "found_and_right": sum(row[1] for row in large_found) / max(faces, 1),
-        "found_and_right_two_state": sum(row[2] for row in large_found) / max(two_state_faces, 1),
-        "small_found": sum(row[3] for row in found) / max(small, 1),
-        "false_alarms": alarms,
-        "false_alarms_per_photo": alarms / max(len(seen), 1),
-        "tiny_false_alarms_per_photo": tiny / max(len(seen), 1),
+        "faces": counts.faces,
+        "found": counts.recall() or 0.0,
+        "found_and_right": counts.found_and_right() or 0.0,
+        "found_and_right_two_state": counts.found_and_right_of_two() or 0.0,
+        "small_found": counts.small_recall() or 0.0,
+        "false_alarms": counts.false_alarms,
+        "false_alarms_per_photo": counts.false_alarms_per_photo() or 0.0,
+        "tiny_false_alarms_per_photo": (counts.off_face - counts.false_alarms) / max(counts.photos, 1),
     }
 
 

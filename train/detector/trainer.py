@@ -13,14 +13,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from scipy.special import expit, softmax
 
 from core.datasets.faces import DataError
 from core.io import write_atomic
 from core.vision.boxes import clip_boxes
-from core.vision.classifier import softmax
 from core.vision.crops import letterbox
 from core.vision.detections import make_detections
-from core.vision.detector_decode import decode, sigmoid
+from core.vision.detector_decode import decode
 from core.vision.metrics import Evaluation
 from train.classifier.trainer import BEST, LAST, STATE_MEMBER, read_state
 from train.detector.dataset import SceneSplit
@@ -389,6 +389,6 @@ def detections(maps: np.ndarray, scale: float, size_wh: tuple[int, int], min_sco
     """Faces of one photo from its maps, in the photo's pixels."""
     center, log_edges, state = split_outputs(maps)
     xyxy, logit, states = decode(center[..., 0], log_edges, state, min_score)
-    probabilities = softmax(states)
+    probabilities = softmax(states, axis=-1)
     boxes = clip_boxes(xyxy / scale, size_wh)
-    return make_detections(boxes, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), sigmoid(logit))
+    return make_detections(boxes, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), expit(logit))

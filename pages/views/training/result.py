@@ -74,7 +74,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     else:
         if len(predictions):
             show_probabilities(predictions.labels, predictions.probabilities, predictions.classes, key)
-            wrong = int((predictions.judged != predictions.labels).sum())
+            wrong = int((predictions.predicted != predictions.labels).sum())
             show_most_wrong(worst_tiles(run.id, run.folder), wrong, len(predictions), key)
     st.markdown("**On every data set of this server**")
     show_set_scores(run)
@@ -112,7 +112,7 @@ def worst_tiles(run_id: str, _folder: Path) -> list:
             worst.keys[i],
             b"" if crop is None else encode_image(crop[..., ::-1]),
             worst.classes[worst.labels[i]],
-            worst.classes[worst.judged[i]],
+            worst.classes[worst.predicted[i]],
             float(worst.probabilities[i].max()),
             worst.classes,
         )

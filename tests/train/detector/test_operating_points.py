@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from core.datasets.faces import DataError
+from core.vision.detections import make_detections
+from core.vision.metrics import match_photo
 from core.vision.model_card import shown_from
 from tests.helpers import write_voc
 from train.detector.operating_points import (
@@ -23,21 +25,17 @@ FACE = np.array([[100, 50, 160, 130]], np.float32)
 FRAME = np.zeros((240, 320, 3), np.uint8)
 
 
+TINY = np.array([[100, 50, 112, 65]], np.float32)
+AWAY = np.array([200, 100, 200, 100], np.float32)
+
+
 def seen(score, is_face, class_id=0, probabilities=(0.9, 0.08, 0.02), face=FACE, tiny=False):
-    """One photo with one face, and one box on it or beside it."""
+    """One photo with one face, and one box on it or beside it; a tiny one has a least score of its own."""
     photo = AnnotatedFrame(FRAME, face, np.array([class_id]), np.empty((0, 4), np.float32))
-    place = np.array([0] if is_face else [], int)
-    return Seen(
-        photo,
-        face,
-        np.array([score]),
-        np.array([probabilities]),
-        place,
-        place,
-        is_false_alarm=np.array([not is_face and not tiny]),
-        is_tiny=np.array([tiny]),
-        is_tiny_false_alarm=np.array([not is_face and tiny]),
-    )
+    box = face if is_face else (TINY if tiny else face) + AWAY
+    detections = make_detections(box, [np.argmax(probabilities)], [max(probabilities)], probabilities=[probabilities])
+    match = match_photo(detections, photo.xyxy, photo.class_id)
+    return Seen(photo, np.array([score]), match, np.array([tiny]))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from core.datasets.faces import DataError, read_photos
 from core.registry.store import install_model
@@ -25,7 +26,7 @@ from core.vision.classes import CLASS_NAMES, WITHOUT_MASK, WORN_INCORRECTLY
 from core.vision.crops import letterbox
 from core.vision.detections import make_detections
 from core.vision.detector import SPEEDS, MaskDetector, load_detector
-from core.vision.detector_decode import decode, sigmoid
+from core.vision.detector_decode import decode
 from core.vision.images import read_image
 from core.vision.litert import Network
 from core.vision.metrics import Evaluation
@@ -286,7 +287,7 @@ def test_the_exported_model_says_what_the_keras_model_says(finished_run, wide_fr
     maps = Network(finished_run[0] / "model.tflite")(canvas[None])
     center, state, log_edges = sorted((m[0] for m in maps), key=lambda m: m.shape[-1])
     assert center.shape == (72, 160, 1) and in_keras["maps"].shape == (72, 160, 8)
-    difference = np.abs(sigmoid(center) - sigmoid(in_keras["maps"][..., :1]))
+    difference = np.abs(expit(center) - expit(in_keras["maps"][..., :1]))
     assert difference.mean() < 0.005 and difference.max() < 0.2
     # Box and verdict matter at centres only: the two faces are the two likeliest boxes of both.
     xyxy, _, states = decode(center[..., 0], log_edges, state, 0.01)
