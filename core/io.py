@@ -57,7 +57,7 @@ def read_json(path: Path) -> dict:
     """A JSON object, or an empty one if there is none or it is damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -72,7 +72,7 @@ def read_lines(path: Path) -> list[dict]:
     for line in lines:
         try:
             value = json.loads(line)
-        except ValueError:  # the last line while it is being written
+        except (ValueError, RecursionError):  # the last line while it is being written
             continue
         if isinstance(value, dict) and isinstance(value.get("epoch"), int | float):
             values.append(value)

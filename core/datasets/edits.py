@@ -51,7 +51,7 @@ class Repairs:
             aside, history = {str(item) for item in data["aside"]}, list(data["history"])
         except FileNotFoundError:
             labels, aside, history = {}, set(), []
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise DataError(f"{self.path.name}, which holds the repairs of this set, is damaged; delete it.") from None
         self.labels, self.aside, self.history = labels, aside, history
 

@@ -188,7 +188,7 @@ def _read(folder: Path) -> _Kept:
         return _Kept(_method(raw["method"]), float(raw["since"]), [_method(old) for old in raw["before"]])
     except FileNotFoundError:
         return _Kept(usual)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         problem = f"{path.name} cannot be read, so the usual method is in use; choose one on the model page."
         return _Kept(usual, problem=problem)
 
