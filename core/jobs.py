@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 log = logging.getLogger(__name__)
+# Results may be large. A page that asks for one that is forgotten starts its work again.
+KEEP_S, MAX_ENDED = 3600.0, 32
 UNEXPECTED = "This did not work because of an error in the app; the server's log has the details."
 
 
@@ -46,18 +48,24 @@ class JobStatus:
 
 
 class Jobs:
-    """The jobs of a server, by key. Safe to use from any thread."""
+    """The jobs of a server, by key. Safe to use from any thread.
+
+    A job that has ended is forgotten once nobody has asked for it for an hour, or for as long as for many others.
+    """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._jobs: dict[str, JobStatus] = {}
         self._stop: dict[str, threading.Event] = {}
+        self._asked: dict[str, float] = {}
 
     def start(self, key: str, title: str, work: Callable[[Report], object]) -> bool:
         """Begin a job in a thread of its own; ``False`` if one with this key is still running."""
         with self._lock:
             if key in self._jobs and self._jobs[key].state == "running":
                 return False
+            self._evict()
+            self._asked[key] = time.monotonic()
             stop = self._stop[key] = threading.Event()
             self._jobs[key] = JobStatus(key, title, "running", started=time.time())
         threading.Thread(target=self._run, args=(key, work, stop), name=f"job-{key}", daemon=True).start()
@@ -84,15 +92,33 @@ class Jobs:
     def _change(self, key: str, **fields) -> None:
         with self._lock:
             self._jobs[key] = replace(self._jobs[key], **fields)
+            if self._jobs[key].state != "running":
+                self._asked[key] = time.monotonic()
+                self._evict()
+
+    def _evict(self) -> None:
+        """Forget what nobody has asked for in a long time."""
+        ended = [key for key, job in self._jobs.items() if job.state != "running"]
+        ended.sort(key=lambda key: self._asked[key], reverse=True)
+        oldest = time.monotonic() - KEEP_S
+        for place, key in enumerate(ended):
+            if place >= MAX_ENDED or self._asked[key] < oldest:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        del self._jobs[key], self._stop[key], self._asked[key]
 
     def status(self, key: str) -> JobStatus | None:
         """How far a job is, or ``None`` if there is none."""
         with self._lock:
+            if key in self._jobs:
+                self._asked[key] = time.monotonic()
             return self._jobs.get(key)
 
     def all(self) -> list[JobStatus]:
-        """Every job, in the order of their start."""
+        """Every job that is not forgotten, in the order of their start."""
         with self._lock:
+            self._evict()
             return sorted(self._jobs.values(), key=lambda job: job.started)
 
     def cancel(self, key: str) -> None:
@@ -105,4 +131,4 @@ class Jobs:
         """Drop a job that has ended, with its result."""
         with self._lock:
             if key in self._jobs and self._jobs[key].state != "running":
-                del self._jobs[key], self._stop[key]
+                self._drop(key)

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -141,3 +143,25 @@ JPEG = picture_bytes(format="JPEG", size_wh=(400, 300))
 def unescaped(markdown: str) -> str:
     """As a browser shows what ``pages.components.messages.plain`` made."""
     return re.sub(r"\\([^\w\s])", r"\1", markdown)
+
+
+def run_together(code: str, folder: Path) -> None:
+    """Run this in two processes; it knows ``folder`` and ``me``, 0 or 1. What follows ``# together`` begins at once."""
+    before, _, work = code.rpartition("\n# together\n")
+    prepared = f"""
+import sys, time
+from pathlib import Path
+folder, me = Path(sys.argv[1]), int(sys.argv[2])
+{before}
+(folder / f"ready-{{me}}").touch()
+while not (folder / f"ready-{{1 - me}}").exists():
+    time.sleep(0.001)
+{work}
+"""
+    both = [
+        subprocess.Popen([sys.executable, "-c", prepared, str(folder), me], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for me in "01"
+    ]
+    for process in both:
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors[-3000:]

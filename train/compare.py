@@ -25,6 +25,7 @@ from core.vision.images import ImageError, read_image
 from core.vision.metrics import FOUND_IOU, balanced_accuracy
 from core.vision.model_card import ModelCard, ModelError, load_card
 from core.vision.pipeline import PIPELINES, DetectionSettings, Method, Pipeline, build_pipeline, detect_masks
+from train.run_folder import CARD, SET_SCORES
 from train.statistics import (
     NOT_FOUND,
     Difference,
@@ -36,9 +37,6 @@ from train.statistics import (
 )
 
 AT_ONCE = 32
-
-
-SET_SCORES = "set_scores.json"
 
 
 PART_WORDS = {"test": "test pictures", "held_out": "held-out faces"}
@@ -192,7 +190,7 @@ def compare_with_method(
         DataError, ModelError: predictions or models cannot be used.
     """
     predictions = read_predictions(run_folder)
-    card, own = load_card(folder / f"{method.model}.json"), load_card(run_folder / "card.json")
+    card, own = load_card(folder / f"{method.model}.json"), load_card(run_folder / CARD)
     if card.sha256 == own.sha256:
         return [PartComparison("test", "This is the model in use.")]
     parts = [(name, predictions.of_part(name)) for name in PART_WORDS]
@@ -243,7 +241,7 @@ def _predictions_of(card: ModelCard, runs: list[Path]) -> Predictions | None:
     """What the run that made a model kept for its test, if it is one of these."""
     for run in runs:
         try:
-            if load_card(run / "card.json").sha256 == card.sha256:
+            if load_card(run / CARD).sha256 == card.sha256:
                 return read_predictions(run)
         except (ModelError, DataError):
             continue
@@ -296,7 +294,7 @@ class SetScore:
 def score_run(
     run_folder: Path, datasets: list[DataSet], learnt_from: list[str], min_face_px: float, report: Report = no_report
 ) -> None:
-    """Score a finished run's model on every labelled set; ``set_scores.json`` in its folder grows set by set.
+    """Score a finished run's model on every labelled set; the file in its folder grows set by set.
 
     Args:
         run_folder: of the run.
@@ -307,7 +305,7 @@ def score_run(
     Raises:
         ModelError: its model cannot be used.
     """
-    card = load_card(run_folder / "card.json")
+    card = load_card(run_folder / CARD)
     classifier = MaskClassifier(card, run_folder / card.file)
     try:
         predictions = read_predictions(run_folder)

@@ -4,16 +4,19 @@ import argparse
 import dataclasses
 import importlib.util
 import json
+import math
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from core.datasets.extra import LABELS_DIR
 from core.datasets.faces import DataError
 from train.augment import RECIPES
 from train.detector.dataset import SceneSplit, load_scenes
 from train.detector.sampling import WindowRecipe
+from train.run_folder import read_settings
 
 DEFAULT_VIEWS = 3
 
@@ -51,9 +54,14 @@ RECIPE_PRESETS: dict[str, dict] = {
 """Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people."""
 
 
-def option(default, help: str, choices: tuple[str, ...] | None = None):
-    """A setting with its default, a sentence for people, and its possible values if they are few."""
-    return field(default=default, metadata={"help": help, "choices": choices})
+def option(
+    default, help: str, choices: tuple[str, ...] | None = None, low: float | None = None, high: float | None = None
+):
+    """A setting with its default, a sentence for people, and its possible values: if they are few, or from and to."""
+    return field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
+
+
+MAX_EPOCHS, MAX_BATCH, MAX_SEED = 10_000, 4096, 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -71,33 +79,31 @@ class TrainConfig:
         "views per face and is many times faster",
         ("plain", "cached"),
     )
-    views: int = option(DEFAULT_VIEWS, "varied views per face that are kept beside the plain one, if cached")
-    epochs: int = option(20, "passes that train the head on the frozen base")
-    fine_tune_blocks: int = option(0, "last blocks of the base to train afterwards, 0..16")
-    fine_tune_epochs: int = option(10, "passes for these blocks, if any")
-    batch_size: int = option(32, "faces per step")
-    learning_rate: float = option(1e-3, "rate at the start of the head's training; falls to 0 along a cosine")
-    fine_tune_rate: float = option(1e-4, "the same for the last blocks")
-    dropout: float = option(0.5, "share of the head's 128 features dropped in a step")
-    label_smoothing: float = option(0.0, "share of certainty taken from the labels")
-    seed: int = option(42, "the same seed gives the same split and the same views")
+    views: int = option(
+        DEFAULT_VIEWS, "varied views per face that are kept beside the plain one, if cached", low=0, high=100
+    )
+    epochs: int = option(20, "passes that train the head on the frozen base", low=1, high=MAX_EPOCHS)
+    fine_tune_blocks: int = option(0, "last blocks of the base to train afterwards, 0..16", low=0, high=16)
+    fine_tune_epochs: int = option(10, "passes for these blocks, if any", low=0, high=MAX_EPOCHS)
+    batch_size: int = option(32, "faces per step", low=1, high=MAX_BATCH)
+    learning_rate: float = option(
+        1e-3, "rate at the start of the head's training; falls to 0 along a cosine", low=0, high=10
+    )
+    fine_tune_rate: float = option(1e-4, "the same for the last blocks", low=0, high=10)
+    dropout: float = option(0.5, "share of the head's 128 features dropped in a step", low=0, high=0.99)
+    label_smoothing: float = option(0.0, "share of certainty taken from the labels", low=0, high=0.99)
+    seed: int = option(42, "the same seed gives the same split and the same views", low=0, high=MAX_SEED)
     split: str = option("random", "grouped keeps near copies on one side", ("random", "grouped"))
-    test_share: float = option(0.2, "share of the faces for the test, 0..1")
-    val_share: float = option(0.1, "share of the faces for validation, 0..1")
-    margin: float = option(0.15, "share of a face's longer side added around an annotated box")
-    min_face: float = option(24.0, "annotated faces with a shorter side, in pixels, are left out")
+    test_share: float = option(0.2, "share of the faces for the test, 0..1", low=0, high=1)
+    val_share: float = option(0.1, "share of the faces for validation, 0..1", low=0, high=1)
+    margin: float = option(0.15, "share of a face's longer side added around an annotated box", low=0, high=10)
+    min_face: float = option(24.0, "annotated faces with a shorter side, in pixels, are left out", low=0, high=100_000)
     keep: str = option("best", "weights that become the model: lowest validation loss, or last", ("best", "last"))
     precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
     def __post_init__(self):
-        check_choices(self)
-        if self.epochs < 1 or self.fine_tune_epochs < 0 or self.batch_size < 1:
-            raise DataError("Epochs and batch size must be at least 1.")
-        if not 0 <= self.fine_tune_blocks <= 16 or not 0 <= self.dropout < 1:
-            raise DataError("Fine-tune blocks must lie in 0..16, dropout in 0..1.")
-        if self.views < 0:
-            raise DataError("Views must be 0 or more.")
+        check_settings(self)
 
     @property
     def total_epochs(self) -> int:
@@ -110,28 +116,84 @@ def run_settings(config) -> dict:
     return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
 
 
-def check_choices(config) -> None:
-    """Refuse a value that is not among the choices of its setting.
+def default_settings(config_class) -> dict:
+    """Settings that need not be given, as JSON holds them."""
+    fields = [each for each in dataclasses.fields(config_class) if each.default is not dataclasses.MISSING]
+    return json.loads(json.dumps({each.name: each.default for each in fields}))
+
+
+def read_config(config_class, folder: Path | str):
+    """The configuration of a run folder; settings that a run of an earlier version lacks get their defaults.
+
+    Raises:
+        DataError: the folder has no settings, or they cannot be used.
+    """
+    settings = read_settings(Path(folder))
+    if not settings:
+        raise DataError(f"{folder} holds no settings of a run; name another folder.")
+    for name in ("data", "classes"):
+        if isinstance(settings.get(name), list):
+            settings[name] = tuple(settings[name])
+    try:
+        return config_class(**settings | {"out": str(folder)})
+    except TypeError as error:
+        raise DataError(f"The settings in {folder} cannot be used ({error}).") from None
+
+
+def check_settings(config) -> None:
+    """Refuse a value of another type, out of bounds, or not among the choices of its setting.
 
     Raises:
         DataError: as said.
     """
     for setting in dataclasses.fields(config):
-        choices, value = setting.metadata.get("choices"), getattr(config, setting.name)
-        if choices and value not in choices:
-            raise DataError(f"{setting.name} is {value!r}; possible are {', '.join(choices)}.")
+        value, bounds = getattr(config, setting.name), setting.metadata
+        if not bounds:
+            texts = (value,) if setting.name == "out" else value
+            if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
+                raise DataError(f"{_title(setting)} is {value!r}; it must be text.")
+            continue
+        kind = type(setting.default)
+        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+            raise DataError(f"{_title(setting)} is {value!r}; it must be {TYPE_WORDS[kind]}.")
+        if kind is float and not math.isfinite(value):
+            raise DataError(f"{_title(setting)} is {value!r}; it must be a finite number.")
+        if bounds["choices"] and value not in bounds["choices"]:
+            raise DataError(f"{_title(setting)} is {value!r}; possible are {', '.join(bounds['choices'])}.")
+        low, high = bounds["low"], bounds["high"]
+        if low is not None and value < low:
+            raise DataError(f"{_title(setting)} is {value}; it must be at least {low}.")
+        if high is not None and value > high:
+            raise DataError(f"{_title(setting)} is {value}; it must lie in {low}..{high}.")
+
+
+TYPE_WORDS = {int: "a whole number", float: "a number", str: "text"}
+
+
+def _title(setting: dataclasses.Field) -> str:
+    return setting.name.replace("_", " ").capitalize()
 
 
 def add_settings(parser: argparse.ArgumentParser, config_class) -> None:
-    """One command-line option for every field made with ``option``."""
+    """One command-line option for every field made with ``option``; its help names the default."""
     for setting in dataclasses.fields(config_class):
         if setting.metadata:
+            default = "none" if setting.default == "" else setting.default
             parser.add_argument(
                 "--" + setting.name.replace("_", "-"),
                 type=type(setting.default),
                 choices=setting.metadata["choices"],
-                help=f"{setting.metadata['help']}; default {setting.default or 'none'}",
+                help=f"{setting.metadata['help']} (default: {default})",
             )
+
+
+def recipes_help() -> str:
+    """What the recipes of the training page are on the command line."""
+    lines = ["The recipes of the training page set other values where none is given:"]
+    for preset in RECIPE_PRESETS.values():
+        options = (f"--{name.replace('_', '-')} {value}" for name, value in preset["settings"].items())
+        lines.append(f"{preset['title']}: {' '.join(options) or 'the defaults'}.")
+    return " ".join(lines)
 
 
 def parse_config(parser: argparse.ArgumentParser, config_class, arguments: list[str] | None = None):
@@ -161,9 +223,9 @@ class DetectorConfig:
     out: str
     boxes: str = option("", "what train.detector.pseudo_boxes wrote; needed for class folders")
     redraw: str = option("", "names of data sets, separated by commas, whose boxes are replaced by found ones")
-    epochs: int = option(30, "epochs in all; a run that goes on may have more or fewer")
-    windows: int = option(4000, "windows per epoch")
-    batch_size: int = option(16, "windows per step")
+    epochs: int = option(30, "epochs in all; a run that goes on may have more or fewer", low=1, high=MAX_EPOCHS)
+    windows: int = option(4000, "windows per epoch", low=1, high=10_000_000)
+    batch_size: int = option(16, "windows per step", low=1, high=MAX_BATCH)
     side: int = option(256, "side of a window in pixels, a multiple of 32")
     large_share: float = option(
         0.2, "share of steps with larger windows, half as large again or twice, and fewer of them"
@@ -182,7 +244,7 @@ class DetectorConfig:
     warmup: int = option(300, "steps in which the rate rises")
     weight_decay: float = option(1e-4, "of AdamW")
     average: float = option(0.998, "share of the old average kept at each step in the averaged weights")
-    seed: int = option(42, "the same seed gives the same split and the same windows")
+    seed: int = option(42, "the same seed gives the same split and the same windows", low=0, high=MAX_SEED)
     val_share: float = option(0.04, "share of the Pascal VOC photos for validation")
     keep: str = option(
         "last", "weights that become the model: best on the validation photos, or last", ("best", "last")
@@ -199,9 +261,7 @@ class DetectorConfig:
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
     def __post_init__(self):
-        check_choices(self)
-        if self.epochs < 1 or self.windows < 1 or self.batch_size < 1:
-            raise DataError("Epochs, windows and batch size must be at least 1.")
+        check_settings(self)
         if self.side < 64 or self.side % 32:
             raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")
         if self.workers < 0 or not 0 <= self.mix_share <= 1:

@@ -1,7 +1,6 @@
 """How long a training takes, before it starts."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from types import SimpleNamespace
 from core.config import runs_dir
 from core.datasets.formats import DataError
 from core.datasets.store import class_order, read_pictures
-from core.io import write_json
+from core.io import read_json, write_json
 from core.vision.boxes import shorter_sides
 from train.config import RECIPE_PRESETS, TrainConfig
 
@@ -185,9 +184,9 @@ def stage_seconds(config, train: int, val: int, test: int) -> dict[str, float]:
 def read_factors() -> dict[str, float]:
     """By kind of stage, how much longer it took here than the numbers above say; empty before the first run."""
     try:
-        found = json.loads((runs_dir() / SPEEDS).read_text(encoding="utf-8"))
+        found = read_json(runs_dir() / SPEEDS)
         return {str(kind): float(factor) for kind, factor in found.items() if 0 < float(factor) < 1000}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         return {}
 
 

@@ -1,19 +1,53 @@
-"""The contract of a run folder: its files, their schema, progress and signals."""
+"""The contract of a run folder: the names of its files, what is in them, who writes and who reads them.
+
+Every file is written in one step, so that a reader never meets half of one; those that grow line by line
+(``steps.jsonl``, ``log.txt``) may end in half a line. Readers take a missing or damaged file for an empty one, unless
+they say otherwise. No other module knows these names.
+"""
 
 import contextlib
 import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.datasets.faces import DataError
-from core.io import read_lines, write_atomic, write_json
+from core.datasets.formats import DataError
+from core.io import read_json, read_lines, write_atomic, write_json
+from core.registry.store import CARD, MODEL
 
-PROGRESS, STEPS = "progress.json", "steps.jsonl"
+__all__ = ["CARD", "MODEL"]  # the app installs a model from a folder with these two
 
+# Written before the training or by it, before its first step.
+CONFIG = "config.json"
+"""The settings (``train.config.run_settings``). A training of the queue reads them from here."""
+DATA = "data.json"
+"""What a detector was trained on: counts by part and data set."""
+
+# Written while it trains.
+METRICS, STEPS, PROGRESS = "metrics.jsonl", "steps.jsonl", "progress.json"
+"""A line per epoch; running means within the epochs; how far it is (``Progress``)."""
+LAST, BEST = "last.keras", "best.keras"
+"""Checkpoints (``write_checkpoint``): after the last finished epoch, and after the one that did best in validation."""
+FEATURES = "features.npz"
+"""What the frozen base makes of each face, if that is cached (``train.classifier.features``)."""
+
+# Written at the end; ``card.json`` comes last, so where it is, the run is done.
+KERAS_MODEL, WEIGHTS = "model.keras", "weights.npz"
+"""The calibrated model without its training state; a detector's weights in half precision, to start another run."""
+PREDICTIONS, REPORT = "predictions.json", "report.json"
+"""What the exported model says of each test face; the figures."""
+
+# Written afterwards, when somebody asks for it.
+ONNX_MODEL, SET_SCORES = "model.onnx", "set_scores.json"
+"""The model for other programs; its figures on every data set of the server."""
+
+# Written by the queue (``train.runs``); a training of the command line has neither.
+RUN, LOG = "run.json", "log.txt"
+"""Name, note and state; what the training printed."""
 
 STAGES = ("reading", "features", "head", "fine-tune", "finishing")
 
@@ -187,16 +221,31 @@ class Interrupted(Exception):
     """Somebody asked the run to stop; everything up to the last finished epoch is kept."""
 
 
-def check_run_folder(out: Path, settings: dict, may_change: tuple[str, ...] = ()) -> None:
+def write_settings(folder: Path, settings: Mapping) -> None:
+    """Keep what ``train.config.run_settings`` gives. Raises: OSError."""
+    write_json(folder / CONFIG, dict(settings))
+
+
+def read_settings(folder: Path) -> dict:
+    """What ``write_settings`` wrote; runs of earlier versions may lack settings that are newer."""
+    return read_json(folder / CONFIG)
+
+
+def check_run_folder(out: Path, settings: Mapping, defaults: Mapping, may_change: tuple[str, ...] = ()) -> None:
     """Refuse a folder that holds a run with other settings, apart from those that may change.
+
+    Args:
+        out: the run folder; it may not exist yet.
+        settings: of the run that wants to use it.
+        defaults: of settings that a run of an earlier version did not have yet.
+        may_change: names of settings.
 
     Raises:
         DataError: as said.
     """
-    path = out / "config.json"
-    if not path.is_file():
+    if not (out / CONFIG).is_file():
         return
-    begun_with = json.loads(path.read_text()) | {name: settings[name] for name in may_change}
+    begun_with = {**defaults, **read_settings(out), **{name: settings[name] for name in may_change}}
     if begun_with != settings:
         raise DataError(f"{out} holds a run with other settings; choose another --out or remove it.")
 
@@ -216,20 +265,74 @@ def stopping_on_signals(trainer) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-LOG, RUN = "log.txt", "run.json"
+# Keras' files are zip archives; this member more holds what is needed to resume.
+STATE_MEMBER = "mask_training_state.json"
+
+
+def write_checkpoint(
+    path: Path, save: Callable[[Path], object], state: Mapping, members: Mapping[str, bytes] | None = None
+) -> None:
+    """Write a checkpoint: weights and state together, in one step, so that they always belong together.
+
+    Args:
+        path: ``LAST`` or ``BEST`` of a run folder.
+        save: writes the Keras file, such as ``model.save``.
+        state: what ``read_state`` gives back.
+        members: further files inside, by name.
+    """
+
+    def write(temporary: Path) -> None:
+        save(temporary)
+        with zipfile.ZipFile(temporary, "a") as file:
+            file.writestr(STATE_MEMBER, json.dumps(dict(state)))
+            for name, content in (members or {}).items():
+                file.writestr(name, content)
+
+    write_atomic(path, write)
+
+
+def read_state(path: Path) -> dict:
+    """What a checkpoint says of its run: ``epochs_done``, ``best_epoch``, ``metrics``, ``data`` and the best score.
+
+    Raises:
+        DataError: the file is no checkpoint.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return json.loads(file.read(STATE_MEMBER))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        raise DataError(
+            f"{path} is no checkpoint that can be gone on from; start a new run in another folder."
+        ) from None
 
 
 LOG_TAIL_BYTES = 64_000
 
 
+def write_metrics(folder: Path, lines: Sequence[Mapping]) -> None:
+    """Write all lines anew, one per finished epoch."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_atomic(folder / METRICS, lambda path: path.write_text(text, encoding="utf-8"))
+
+
 def read_metrics(folder: Path) -> list[dict]:
     """A line per finished epoch: ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and more."""
-    return read_lines(folder / "metrics.jsonl")
+    return read_lines(folder / METRICS)
 
 
 def read_steps(folder: Path) -> list[dict]:
     """Running means within the epochs: ``epoch`` (2.35 is a third into the third), ``loss``, ``accuracy``."""
-    return read_lines(folder / "steps.jsonl")
+    return read_lines(folder / STEPS)
+
+
+def read_progress(folder: Path) -> dict:
+    """How far the run is, as ``Progress`` last wrote it."""
+    return read_json(folder / PROGRESS)
+
+
+def read_report(folder: Path) -> dict:
+    """The figures of a finished run."""
+    return read_json(folder / REPORT)
 
 
 def read_log(folder: Path, start: int = 0) -> list[str]:
@@ -253,7 +356,7 @@ def read_log(folder: Path, start: int = 0) -> list[str]:
 
 def finished(folder: Path) -> bool:
     """Whether the run has come to its end: the card is written last."""
-    return (folder / "card.json").is_file() and (folder / "report.json").is_file()
+    return (folder / CARD).is_file() and (folder / REPORT).is_file()
 
 
 def epochs_of(settings: dict) -> tuple[int, int]:

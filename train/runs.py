@@ -1,38 +1,51 @@
 """The training runs of a server: one trains at a time, the next ones queue, and all outlive the page and the app.
 
-Each run is a folder below ``runs_dir()``: what ``python -m train.classifier`` writes, ``log.txt`` with what it printed,
-and ``run.json`` with its name, note, settings and state. Nothing is kept in memory that an app started again would
-miss: a training that goes on is recognised by its process, one that is gone is found to be.
+Each run is a folder below ``runs_dir()`` as ``train.run_folder`` describes it. The queue writes its settings, name,
+note and state; ``python -m train.classifier --run`` reads the settings and writes the rest. Nothing is kept in memory
+that an app started again would miss: a training that still runs is recognised by its process, one that is gone is found
+to be.
+
+``RunManager.runs()`` and ``find()`` only look. ``poll()`` changes things: it starts what is queued and notices what has
+ended; a thread calls it every second (``watch()``), and so does whatever changes the queue.
 """
 
 import contextlib
-import dataclasses
 import logging
 import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+import psutil
 
 from core.config import HOME, runs_dir
-from core.datasets.faces import DataError
-from core.io import read_json, write_json
+from core.datasets.formats import DataError
+from core.io import file_lock, read_json, write_json
 from train.config import TrainConfig, run_settings
-from train.processes import process_stamp, send_signal
-from train.run_folder import LOG, RUN, finished, read_log, read_metrics
-
-try:
-    import fcntl
-except ImportError:  # Windows: one app per folder of runs there
-    fcntl = None
+from train.run_folder import (
+    CARD,
+    CONFIG,
+    LOG,
+    METRICS,
+    PROGRESS,
+    RUN,
+    STEPS,
+    finished,
+    read_log,
+    read_metrics,
+    read_progress,
+    read_settings,
+    write_settings,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +56,10 @@ STATES = (QUEUED, RUNNING, DONE, CANCELLED, INTERRUPTED, FAILED)
 GRACE_S = 20.0
 # A training of the command line is taken to be running for this long after its last word.
 SILENCE_S = 60.0
+# A process tells when it began to the hundredth of a second, but from a clock that may be set meanwhile.
+SAME_START_S = 2.0
 MAX_NAME, MAX_NOTE = 80, 2000
+LOCK = ".lock"
 
 
 class RunError(ValueError):
@@ -85,16 +101,9 @@ class Run:
         return [Path(str(folder)).name for folder in self.settings.get("data", [])]
 
 
-def training_command(settings: dict, out: Path) -> list[str]:
-    """The command line that trains with these settings, or goes on with them."""
-    command = [sys.executable, "-m", "train.classifier", f"--out={out}"]
-    command += [f"--data={folder}" for folder in settings["data"]]
-    if settings.get("classes"):
-        command.append("--classes=" + ",".join(settings["classes"]))
-    for field in dataclasses.fields(TrainConfig):
-        if field.metadata and field.name in settings:
-            command.append(f"--{field.name.replace('_', '-')}={settings[field.name]}")
-    return command
+def training_command(folder: Path) -> list[str]:
+    """The command line that trains, or resumes, the run of a folder with the settings in it."""
+    return [sys.executable, "-m", "train.classifier", f"--run={folder}"]
 
 
 def imagenet_choices() -> dict[str, str]:
@@ -113,12 +122,13 @@ class RunManager:
     def __init__(
         self,
         folder: Path | None = None,
-        command: Callable[[dict, Path], list[str]] | None = None,
+        command: Callable[[Path], list[str]] | None = None,
         grace_s: float = GRACE_S,
     ):
         """Args: ``folder`` of the runs, ``runs_dir()`` if left out; the other two are for tests."""
         self._folder, self._command, self._grace_s = folder, command or training_command, grace_s
-        self._lock = threading.Lock()
+        self.problem = ""
+        """Why nothing can be started at the moment, in one sentence; empty if it can."""
         self._children: dict[str, subprocess.Popen] = {}
         self._closed = threading.Event()
 
@@ -128,14 +138,16 @@ class RunManager:
         return self._folder or runs_dir()
 
     def watch(self, every_s: float = 1.0) -> "RunManager":
-        """Keep the queue moving in a thread of its own while nobody looks; gives itself back."""
+        """Keep the queue moving in a thread of its own, from now on; gives itself back."""
 
         def work() -> None:
-            while not self._closed.wait(every_s):
+            while True:
                 try:
-                    self.runs()
+                    self.poll()
                 except Exception:
                     log.exception("The queue of trainings stumbles")
+                if self._closed.wait(every_s):
+                    return
 
         threading.Thread(target=work, name="training-queue", daemon=True).start()
         return self
@@ -147,28 +159,46 @@ class RunManager:
     # What there is
 
     def runs(self) -> list[Run]:
-        """Every run, newest first, after the queue has been brought up to date."""
+        """Every run, newest first, as their files say; a run that has just ended is noticed by ``poll``."""
         if not self.folder.is_dir():
             return []
-        with self._alone():
-            runs = self._read_all()
-            changed = [self._settle(run) for run in runs if run.state == RUNNING and not run.from_command_line]
-            if any(changed):
-                runs = self._read_all()
-            waiting = sorted((run for run in runs if run.state == QUEUED), key=lambda run: run.queued)
-            if waiting and not any(run.state == RUNNING for run in runs):
-                self._start(waiting[0])
-                runs = self._read_all()
-        return runs
+        folders = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
+        runs = [read_run(path) for path in folders if path.is_dir() and not path.is_symlink()]
+        return sorted((run for run in runs if run), key=lambda run: (-run.created, run.id))
 
     def find(self, run_id: str) -> Run:
         """One run. Raises: RunError, if there is none of that name."""
+        # The name comes from a page: it is looked up, never joined to a path.
         for run in self.runs():
             if run.id == run_id:
                 return run
         raise RunError("This run is no longer there; choose another one.")
 
     # What one can do
+
+    def poll(self) -> None:
+        """Bring the queue up to date: notice trainings that have ended, start the next one if none runs.
+
+        Where the folder cannot be written, nothing is started, and ``problem`` says so until it can.
+        """
+        if not self.folder.is_dir():
+            return
+        try:
+            with self._alone():
+                for run in self.runs():
+                    if run.state == RUNNING and not run.from_command_line:
+                        self._settle(run)
+                runs = self.runs()
+                waiting = sorted((run for run in runs if run.state == QUEUED), key=lambda run: run.queued)
+                if waiting and not any(run.state == RUNNING for run in runs):
+                    self._start(waiting[0])
+        except OSError as error:
+            why = f"The queue of trainings stands still: its folder cannot be written ({error.strerror or error})."
+            if why != self.problem:
+                log.exception("%s", why)
+            self.problem = why
+        else:
+            self.problem = ""
 
     def add(self, name: str, **settings) -> Run:
         """Put a new run in the queue.
@@ -179,32 +209,37 @@ class RunManager:
 
         Raises:
             DataError: a setting is not possible.
+            OSError: the folder cannot be written; then there is no new run.
         """
         try:
             settings = run_settings(TrainConfig(out="", **settings))
         except TypeError as error:
             raise DataError(f"These settings cannot be used ({error}).") from None
-        if any("," in label for label in settings["classes"]):
-            raise DataError("A class with a comma in its name cannot be chosen; train on all classes, or rename it.")
         name = _one_line(name) or "Training"
         now = time.time()
         run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{_slug(name)}-{secrets.token_hex(2)}"
         with self._alone():
             folder = self.folder / run_id
             folder.mkdir(parents=True)
-            note = {"name": name, "note": "", "state": QUEUED, "settings": settings, "created": now, "queued": now}
-            write_json(folder / RUN, note)
+            try:
+                write_settings(folder, settings)
+                write_json(folder / RUN, {"name": name, "note": "", "state": QUEUED, "created": now, "queued": now})
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        self.poll()
         return self.find(run_id)
 
     def resume(self, run_id: str) -> None:
         """Queue a run that did not come to its end: the same settings, on from its last finished epoch."""
+        self.poll()  # it may have ended at this very moment
         with self._changing(run_id) as (run, data):
             if not run.can_resume:
                 raise RunError(f"“{run.name}” is {run.state}; only a run that has stopped can go on.")
-            data |= {"state": QUEUED, "queued": time.time(), "settings": run.settings, "sentence": ""}
+            data |= {"state": QUEUED, "queued": time.time(), "sentence": ""}
             data.setdefault("created", run.created)
             data.pop("cancel_asked", None)
-        self.runs()
+        self.poll()
 
     def cancel(self, run_id: str) -> None:
         """Stop a run that trains, or take it out of the queue. What it has learnt up to its last epoch is kept."""
@@ -213,7 +248,7 @@ class RunManager:
                 data |= {"state": CANCELLED, "ended": time.time(), "sentence": "Taken out of the queue."}
             elif run.state == RUNNING and "pid" in data:
                 data.setdefault("cancel_asked", time.time())
-                self._signal(run, data, signal.SIGTERM)
+                self._stop(data)
             elif run.state == RUNNING:
                 raise RunError(f"“{run.name}” was started on a command line; stop it there.")
 
@@ -236,8 +271,9 @@ class RunManager:
         Raises:
             RunError: it is running, or there is no such run.
         """
+        self.poll()
         with self._alone():
-            run = self._find_unlocked(run_id)
+            run = self.find(run_id)
             if run.state == RUNNING:
                 raise RunError(f"“{run.name}” is running; cancel it first.")
             # Renamed first, so that no half of a run is ever listed.
@@ -245,98 +281,119 @@ class RunManager:
             run.folder.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
-    # How it works inside; the lock is held
+    # How it works inside
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
         """No other thread, and no other app on the same folder, changes a run meanwhile."""
-        with self._lock:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("a") as file:
-                if fcntl:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                yield
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return file_lock(self.folder / LOCK)
 
     @contextlib.contextmanager
     def _changing(self, run_id: str) -> Iterator[tuple[Run, dict]]:
         with self._alone():
-            run = self._find_unlocked(run_id)
+            run = self.find(run_id)
             data = read_json(run.folder / RUN)
             yield run, data
             write_json(run.folder / RUN, data)
 
-    def _find_unlocked(self, run_id: str) -> Run:
-        # The name comes from a page: it is looked up, never joined to a path.
-        for run in self._read_all():
-            if run.id == run_id:
-                return run
-        raise RunError("This run is no longer there; choose another one.")
-
-    def _read_all(self) -> list[Run]:
-        folders = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
-        runs = [read_run(path) for path in folders if path.is_dir() and not path.is_symlink()]
-        return sorted((run for run in runs if run), key=lambda run: (-run.created, run.id))
-
     def _start(self, run: Run) -> None:
         data = read_json(run.folder / RUN)
+        # An earlier version kept the settings with the state.
+        if not (run.folder / CONFIG).is_file():
+            write_settings(run.folder, run.settings)
         with (run.folder / LOG).open("ab") as output:
-            data["log_from"] = output.tell()
+            data |= {"state": RUNNING, "started": time.time(), "log_from": output.tell()}
+            # Before the process: what cannot be noted must not be started, least of all every second anew.
+            write_json(run.folder / RUN, data)
             try:
-                child = subprocess.Popen(
-                    self._command(run.settings, run.folder),
-                    cwd=HOME,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
-                    start_new_session=True,  # it outlives the app and does not hear its Ctrl-C
-                )
+                child = self._launch(run, output)
             except OSError as error:
                 log.exception("Training does not start")
                 data |= {"state": FAILED, "ended": time.time(), "sentence": f"The training did not start: {error}."}
-            else:
-                self._children[run.id] = child
-                data |= {"state": RUNNING, "started": time.time(), "pid": child.pid}
-                data["process"] = process_stamp(child.pid) or ""
-        write_json(run.folder / RUN, data)
+                write_json(run.folder / RUN, data)
+                return
+        try:
+            write_json(run.folder / RUN, data | {"pid": child.pid, "process": _start_of(child.pid)})
+        except OSError:
+            child.kill()
+            child.wait()
+            raise
+        self._children[run.id] = child
 
-    def _settle(self, run: Run) -> bool:
-        """Look after a run that trains; ``True`` if it has ended."""
+    def _launch(self, run: Run, output: IO[bytes]) -> subprocess.Popen:
+        return subprocess.Popen(
+            self._command(run.folder),
+            cwd=HOME,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            start_new_session=True,  # it outlives the app and does not hear its Ctrl-C
+        )
+
+    def _settle(self, run: Run) -> None:
+        """Look after a run that trains."""
         data = read_json(run.folder / RUN)
         child = self._children.get(run.id)
         code = child.poll() if child else None
-        alive = code is None if child else process_stamp(data.get("pid", 0)) == data.get("process")
-        if alive:
-            if time.time() - data.get("cancel_asked", float("inf")) > self._grace_s:
-                self._signal(run, data, getattr(signal, "SIGKILL", signal.SIGTERM))
-            return False
+        if (code is None) if child else training_process(data):
+            if time.time() - _number(data.get("cancel_asked"), float("inf")) > self._grace_s:
+                self._stop(data, at_once=True)
+            return
         self._children.pop(run.id, None)
         now = time.time()
         # Nobody may have been there when it ended; its files tell when that was.
         ended = now if child else min(now, _last_word(run.folder) or now)
         state, sentence = what_happened(run.folder, data, code)
-        spent_s = data.get("spent_s", 0) + max(0.0, ended - data.get("started", ended))
+        spent_s = _number(data.get("spent_s")) + max(0.0, ended - _number(data.get("started"), ended))
         data |= {"state": state, "sentence": sentence, "ended": ended, "spent_s": round(spent_s, 3)}
         for name in ("pid", "process", "cancel_asked"):
             data.pop(name, None)
         write_json(run.folder / RUN, data)
-        return True
 
-    def _signal(self, run: Run, data: dict, number: int) -> None:
-        child = self._children.get(run.id)
-        if child and os.name == "nt":  # no stamps there, and one way to stop a process
-            child.terminate()
-        else:
-            send_signal(data["pid"], data["process"], number)
+    def _stop(self, data: dict, at_once: bool = False) -> None:
+        process = training_process(data)
+        with contextlib.suppress(psutil.Error):  # it may end at this very moment
+            if process and at_once:
+                for each in (*process.children(recursive=True), process):
+                    each.kill()
+            elif process:
+                process.terminate()
+
+
+def training_process(data: Mapping) -> psutil.Process | None:
+    """The process that a ``run.json`` names, if it still runs.
+
+    Its number alone does not tell: systems use it again. One that has ended and only waits for its parent to notice
+    counts as gone.
+    """
+    try:
+        process = psutil.Process(data["pid"])
+        same = abs(process.create_time() - data["process"]) < SAME_START_S
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    # Of earlier versions the file has another kind of stamp; such a training counts as one of the command line.
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _start_of(pid: int) -> float:
+    """When a process was started, in seconds since the epoch; 0 if it has ended already."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
 
 
 def read_run(folder: Path) -> Run | None:
     """A run folder as it stands, or ``None`` if it is none of the classifier's."""
-    data, config = read_json(folder / RUN), read_json(folder / "config.json")
-    settings = data.get("settings") if isinstance(data.get("settings"), dict) else config
+    data, settings = read_json(folder / RUN), read_settings(folder)
+    if not settings and isinstance(data.get("settings"), dict):  # queued by an earlier version
+        settings = data["settings"]
     # The detector's runs have other settings.
     if "fine_tune_blocks" not in settings or not isinstance(settings.get("data"), list):
-        return None
+        if settings or data.get("state") not in STATES:
+            return None
+        settings = {}  # damaged; the training will say so
     state, sentence = data.get("state"), str(data.get("sentence") or "")
     metrics = read_metrics(folder) if state is None else []
     last_word = _last_word(folder)
@@ -360,7 +417,7 @@ def read_run(folder: Path) -> Run | None:
         state=state,
         settings=settings,
         sentence=sentence,
-        created=_number(data.get("created")) or _modified(folder / "config.json"),
+        created=_number(data.get("created")) or _modified(folder / CONFIG),
         queued=_number(data.get("queued")),
         ended=ended,
         spent_s=spent_s,
@@ -405,11 +462,11 @@ def what_happened(folder: Path, data: dict, code: int | None) -> tuple[str, str]
 
 def _speaks(folder: Path) -> float:
     """When the training last said how far it is, in seconds since the epoch; 0 if never."""
-    return _number(read_json(folder / "progress.json").get("time"))
+    return _number(read_progress(folder).get("time"))
 
 
 def _last_word(folder: Path) -> float:
-    files = ("progress.json", "steps.jsonl", "metrics.jsonl", "card.json", LOG)
+    files = (PROGRESS, STEPS, METRICS, CARD, LOG)
     return max(_modified(folder / name) for name in files)
 
 
@@ -420,8 +477,8 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+def _number(value: object, otherwise: float = 0.0) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
 
 
 def _one_line(text: str) -> str:

@@ -8,9 +8,7 @@ import numpy as np
 
 from core.datasets.faces import DataError
 from core.io import read_json
-
-PREDICTIONS = "predictions.json"
-
+from train.run_folder import PREDICTIONS
 
 ROUNDS = 4000
 

@@ -5,23 +5,22 @@ a whole annotated picture aside. Changes are kept in one small file beside the s
 """
 
 import json
-import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.datasets.formats import DataError, clean_label
-from core.io import write_json
+from core.io import file_lock, write_json
 
 MAX_STEPS = 500
-
-
-_lock = threading.RLock()
+# Beside the files of changes; one for all sets of a folder, so that none is left behind with each.
+LOCK = ".edits.lock"
 
 
 @dataclass
 class Repairs:
-    """The changes to one data set. Safe with several visitors: each change starts from what the file says."""
+    """The changes to one data set. Safe with several visitors and apps: each change starts from what the file says."""
 
     path: Path
     labels: dict[str, str] = field(default_factory=dict)
@@ -52,7 +51,7 @@ class Repairs:
             aside, history = {str(item) for item in data["aside"]}, list(data["history"])
         except FileNotFoundError:
             labels, aside, history = {}, set(), []
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise DataError(f"{self.path.name}, which holds the repairs of this set, is damaged; delete it.") from None
         self.labels, self.aside, self.history = labels, aside, history
 
@@ -78,7 +77,7 @@ class Repairs:
 
     def undo(self) -> str | None:
         """Take the latest step back; says which it was, or ``None`` if there is none."""
-        with _lock:
+        with self._alone():
             self.reload()
             if not self.history:
                 return None
@@ -91,7 +90,7 @@ class Repairs:
     def _step(self, what: Callable[[str], str], items: str | Iterable[str], change: Callable[[tuple], tuple]) -> None:
         """``change`` turns an item's (label or None, aside) into the new one."""
         items = [items] if isinstance(items, str) else list(dict.fromkeys(items))
-        with _lock:
+        with self._alone():
             self.reload()
             before = {item: (self.labels.get(item), item in self.aside) for item in items}
             before = {item: old for item, old in before.items() if change(old) != old}
@@ -102,6 +101,9 @@ class Repairs:
             name = next(iter(before)) if len(before) == 1 else f"{len(before)} pictures"
             self.history.append({"what": what(name), "before": {k: list(v) for k, v in before.items()}})
             self._save()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return file_lock(self.path.parent / LOCK)
 
     def _put(self, item: str, label: str | None, aside: bool) -> None:
         if label is None:

@@ -4,15 +4,17 @@ It stands in ``MODELS_DIR/in_use.json`` with those that were in use before. Aski
 files, so pages may ask twice a second.
 """
 
+import contextlib
 import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config import MODELS_DIR
-from core.io import write_json
+from core.io import file_lock, write_json
 from core.registry.store import list_models
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.detector import DEFAULT_DETECTOR
@@ -29,7 +31,7 @@ from core.vision.pipeline import (
 log = logging.getLogger(__name__)
 
 
-FILE_NAME = "in_use.json"
+FILE_NAME, LOCK = "in_use.json", ".lock"
 
 
 SHIPPED = (DEFAULT_DETECTOR, DEFAULT_CLASSIFIER)
@@ -63,7 +65,8 @@ class _Kept:
     problem: str = ""
 
 
-_lock = threading.RLock()
+# Of the answers that this process keeps; changes are kept apart by a lock that other apps see too.
+_lock = threading.Lock()
 
 
 # By folder: the usual method, the state of every file that the answer depends on, and the answer.
@@ -99,7 +102,7 @@ def use(method: Method, folder: Path | str = MODELS_DIR) -> InUse:
         raise ModelError(problem)
     if folder == MODELS_DIR:
         build_pipeline(*method)  # whether it runs is seen before anybody's camera depends on it
-    with _lock:
+    with _alone(folder):
         kept = _read(folder)
         if kept.method != method:
             kept.before.append(kept.method)
@@ -125,7 +128,7 @@ def go_back(folder: Path | str = MODELS_DIR) -> InUse:
         ModelError: there is none.
     """
     folder = Path(folder)
-    with _lock:
+    with _alone(folder):
         old = previous(folder)
         if old is None:
             raise ModelError("No other method was in use before; choose one from the list of models.")
@@ -152,7 +155,7 @@ def remove_model(name: str, folder: Path | str = MODELS_DIR) -> None:
         ModelError: there is no such model, it came with the app, or it is in use.
     """
     folder = Path(folder)
-    with _lock:
+    with _alone(folder):
         if problem := why_not_removable(name, folder):
             raise ModelError(problem)
         cards = {other: _card(other, folder) for other in list_models(folder)}
@@ -165,6 +168,17 @@ def remove_model(name: str, folder: Path | str = MODELS_DIR) -> None:
             raise ModelError(f"The model {name} cannot be removed ({error.strerror}); ask who runs this.") from None
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One change at a time, of all apps on this folder. Raises: ModelError, if nothing can be changed in it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(folder / LOCK))
+        except OSError as error:
+            raise ModelError(f"The choice cannot be kept: {folder} cannot be written ({error.strerror}).") from None
+        yield
+
+
 def _read(folder: Path) -> _Kept:
     """What the file says; the usual method where it says nothing that can be understood."""
     path = folder / FILE_NAME
@@ -174,7 +188,7 @@ def _read(folder: Path) -> _Kept:
         return _Kept(_method(raw["method"]), float(raw["since"]), [_method(old) for old in raw["before"]])
     except FileNotFoundError:
         return _Kept(usual)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         problem = f"{path.name} cannot be read, so the usual method is in use; choose one on the model page."
         return _Kept(usual, problem=problem)
 

@@ -9,6 +9,10 @@ from core.config import MODELS_DIR
 from core.io import write_atomic
 from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
+# What a folder with an exported model holds: its card, and usually under this name the file that the card names.
+CARD, MODEL = "card.json", "model.tflite"
+
+
 RESERVED_NAMES = ("in_use",)
 
 
@@ -51,7 +55,7 @@ def install_model(
         raise ValueError(f"A model's name is made of letters, digits, '-' and '_', not {name!r}.")
     if name in RESERVED_NAMES:
         raise ValueError(f"{name!r} cannot be a model's name, a file of the app has it; choose another one.")
-    card = load_card(run_dir / "card.json")
+    card = load_card(run_dir / CARD)
     source = run_dir / card.file
     if not source.is_file() or file_sha256(source) != card.sha256:
         raise ModelError(f"{source} is missing or is not the file its card describes; finish the training first.")

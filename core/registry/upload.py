@@ -18,7 +18,7 @@ import numpy as np
 from core.config import MODELS_DIR
 from core.io import write_atomic
 from core.registry.sandbox import TRIAL_BYTES, limit_this_process, run_apart
-from core.registry.store import install_model
+from core.registry.store import CARD, MODEL, install_model
 from core.vision.classes import is_class_name
 from core.vision.model_card import ModelCard, ModelError, file_sha256
 
@@ -120,11 +120,11 @@ def install_uploaded(
     with tempfile.TemporaryDirectory() as made:
         run = Path(made)
         data = Path(path).read_bytes()
-        write_atomic(run / "model.tflite", lambda temporary: temporary.write_bytes(data))
+        write_atomic(run / MODEL, lambda temporary: temporary.write_bytes(data))
         ModelCard(
             name=name,
-            file="model.tflite",
-            sha256=file_sha256(run / "model.tflite"),
+            file=MODEL,
+            sha256=file_sha256(run / MODEL),
             classes=classes,
             input_size=facts.input_size,
             margin=margin,
@@ -132,7 +132,7 @@ def install_uploaded(
             precision="as uploaded",
             date=date.today().isoformat(),
             limits="Uploaded: what it learnt from and how well it does is not known here.",
-        ).save(run / "card.json")
+        ).save(run / CARD)
         try:
             return install_model(run, name, folder)
         except ValueError as error:

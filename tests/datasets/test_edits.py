@@ -5,7 +5,7 @@ import pytest
 from core.datasets.edits import Repairs
 from core.datasets.faces import DataError, read_samples
 from core.datasets.store import apply_repairs, read_pictures, repairs_path
-from tests.helpers import write_class_folders, write_voc
+from tests.helpers import run_together, write_class_folders, write_voc
 
 
 @pytest.fixture
@@ -99,3 +99,18 @@ def test_the_file_is_small_and_plain(folder):
     Repairs.load(folder).set_aside("with_mask/000.jpg")
     assert repairs_path(folder) == folder.parent / "set.repairs.json"
     assert json.loads(repairs_path(folder).read_text())["aside"] == ["with_mask/000.jpg"]
+
+
+def test_two_apps_on_one_data_folder_lose_nothing(folder):
+    run_together(
+        """
+from core.datasets.edits import Repairs
+repairs = Repairs(folder / "set.repairs.json")
+# together
+for i in range(40):
+    repairs.change_label(f"{me}/{i}.jpg", "other")
+""",
+        folder.parent,
+    )
+    repairs = Repairs.load(folder)
+    assert len(repairs.labels) == len(repairs.history) == 80

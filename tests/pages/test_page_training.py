@@ -94,7 +94,7 @@ def page(tmp_path, heads, finished, monkeypatch):
     script = tmp_path / "fake_training.py"
     script.write_text(FAKE_TRAINING)
     monkeypatch.setattr(
-        runs, "training_command", lambda settings, out: [sys.executable, "-S", str(script), str(out), str(finished)]
+        runs, "training_command", lambda folder: [sys.executable, "-S", str(script), str(folder), str(finished)]
     )
     st.cache_resource.clear()
     st.cache_data.clear()
@@ -103,7 +103,7 @@ def page(tmp_path, heads, finished, monkeypatch):
     for run in manager.runs():
         if run.state in ("running", "queued"):
             manager.cancel(run.id)
-    until(lambda: not any(run.state == "running" for run in manager.runs()))
+    until(lambda: manager.poll() or not any(run.state == "running" for run in manager.runs()))
     st.cache_resource.clear()
 
 

@@ -11,6 +11,7 @@ from core.registry import active as module
 from core.registry.active import can_go_back, go_back, in_use, previous, remove_model, use, why_not_removable
 from core.vision.model_card import ModelError, load_card
 from core.vision.pipeline import Method, method_with_its_own_model
+from tests.helpers import run_together
 
 USUAL = method_with_its_own_model()
 MINE, OTHER = Method("combined", "mine"), Method("classic", "other")
@@ -172,3 +173,22 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(models, monkeypatch):
     with pytest.raises(ModelError, match=r"cannot be kept.*Permission denied"):
         use(MINE, models)
     assert in_use(models).method == USUAL
+
+
+def test_two_apps_on_one_folder_of_models_forget_no_step(models):
+    card = load_card(models / "mine.json")
+    for name in (f"model-{me}-{i}" for me in (0, 1) for i in range(10)):
+        replace(card, name=name).save(models / f"{name}.json")
+    run_together(
+        """
+from core.registry.active import use
+from core.vision.pipeline import Method
+# together
+for i in range(10):
+    use(Method("combined", f"model-{me}-{i}"), folder)
+""",
+        models,
+    )
+    kept = json.loads((models / "in_use.json").read_text())
+    assert len(kept["before"]) == 20 and kept["before"][0] == USUAL._asdict()
+    assert len({method["model"] for method in [*kept["before"], kept["method"]]}) == 21

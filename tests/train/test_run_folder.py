@@ -1,16 +1,21 @@
 """What a run folder says of a training that goes on, and what this machine learns from it."""
 
+import argparse
+import ast
+import dataclasses
 import json
 import time
+import zipfile
 
 import pytest
 
 from core.datasets.faces import DataError
+from tests.helpers import ROOT
 from train import estimate as speeds
-from train import run_folder as progress_module
-from train.config import RECIPE_PRESETS, TrainConfig
+from train import run_folder
+from train.config import RECIPE_PRESETS, DetectorConfig, TrainConfig, add_settings
 from train.estimate import estimate_minutes
-from train.run_folder import Progress, StepCurve
+from train.run_folder import Progress, StepCurve, read_state, write_checkpoint
 
 
 class Clock:
@@ -29,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(progress_module, "time", clock)
+    monkeypatch.setattr(run_folder, "time", clock)
     return clock
 
 
@@ -113,7 +118,7 @@ def test_without_its_folder_nothing_is_made(tmp_path):
 
 
 def test_a_silent_stage_still_shows_that_the_run_is_alive(tmp_path, monkeypatch):
-    monkeypatch.setattr(progress_module, "BEAT_S", 0.02)
+    monkeypatch.setattr(run_folder, "BEAT_S", 0.02)
     progress = Progress(tmp_path, 1)
     with progress.alive():
         progress.stage("finishing", "")
@@ -207,5 +212,99 @@ def test_any_class_names_may_be_asked_for_and_views_are_checked():
     assert TrainConfig(data=("d",), out="o", classes=("helmet", "no helmet")).classes == ("helmet", "no helmet")
     with pytest.raises(DataError, match="Views"):
         TrainConfig(data=("d",), out="o", views=-1)
-    with pytest.raises(DataError, match="features"):
+    with pytest.raises(DataError, match="Features is 'some'; possible are plain, cached"):
         TrainConfig(data=("d",), out="o", features="some")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"epochs": 10**9}, "Epochs is 1000000000; it must lie in 1..10000."),
+        ({"epochs": 0}, "Epochs is 0; it must be at least 1."),
+        ({"epochs": 2.5}, "Epochs is 2.5; it must be a whole number."),
+        ({"epochs": True}, "Epochs is True; it must be a whole number."),
+        ({"batch_size": 10**9}, "Batch size is 1000000000; it must lie in 1..4096."),
+        ({"learning_rate": float("nan")}, "Learning rate is nan; it must be a finite number."),
+        ({"learning_rate": -1.0}, "Learning rate is -1.0; it must be at least 0."),
+        ({"seed": -1}, "Seed is -1; it must be at least 0."),
+        ({"test_share": -0.1}, "Test share is -0.1; it must be at least 0."),
+        ({"recipe": ["report"]}, "Recipe is ['report']; it must be text."),
+        ({"classes": ("a", 3)}, "Classes is ('a', 3); it must be text."),
+        ({"data": "folder"}, "Data is 'folder'; it must be text."),
+    ],
+    ids=str,
+)
+def test_settings_out_of_bounds_are_refused_with_a_sentence(settings, sentence):
+    with pytest.raises(DataError) as refused:
+        TrainConfig(**{"data": ("d",), "out": "o"} | settings)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, DetectorConfig])
+def test_every_default_lies_within_its_bounds_and_help_tells_it(config_class):
+    assert config_class(data=("d",), out="o")
+    parser = argparse.ArgumentParser(
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=200, width=10_000)
+    )
+    add_settings(parser, config_class)
+    shown = parser.format_help()
+    for setting in dataclasses.fields(config_class):
+        if setting.metadata:
+            option = f"  --{setting.name.replace('_', '-')} "
+            line = next(line for line in shown.splitlines() if line.startswith(option))
+            assert line.endswith(f"(default: {'none' if setting.default == '' else setting.default})")
+    assert "(default: 0)" in shown, "nothing is not none"
+
+
+def test_the_help_says_what_recipes_change(capsys):
+    from train.classifier.__main__ import parse_arguments
+
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0 and "--run RUN_DIR" in shown and "--epochs EPOCHS" in shown
+    assert "Quick: --features cached --views 2 --epochs 15 --precision fp16." in shown
+
+
+NAMES = {getattr(run_folder, name) for name in dir(run_folder) if name.isupper()} - {run_folder.STATE_MEMBER}
+NAMES = {name for name in NAMES if isinstance(name, str) and "." in name}
+# Members of Keras' own archives; and where the app keeps models, which it takes from run folders.
+OTHER_FILES = {"train/export/convert.py": {"config.json"}, "core/registry/store.py": {"card.json", "model.tflite"}}
+
+
+def test_nobody_else_knows_the_names_of_a_run_folders_files():
+    assert len(NAMES) == 18 and {"config.json", "log.txt", "model.onnx"} <= NAMES
+    for path in [path for room in ("core", "train", "pages") for path in (ROOT / room).rglob("*.py")]:
+        place = path.relative_to(ROOT).as_posix()
+        if place != "train/run_folder.py":
+            texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+            assert not (texts & NAMES) - OTHER_FILES.get(place, set()), place
+
+
+def test_a_checkpoint_holds_weights_and_state_together(tmp_path):
+    def save(path):
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("weights", b"1")
+
+    state = {"epochs_done": 3, "metrics": [{"epoch": 3}]}
+    write_checkpoint(tmp_path / "last.keras", save, state, {"average": b"2"})
+    assert read_state(tmp_path / "last.keras") == state
+    with zipfile.ZipFile(tmp_path / "last.keras") as file:
+        assert file.read("weights") == b"1" and file.read("average") == b"2"
+    assert [path.name for path in tmp_path.iterdir()] == ["last.keras"]
+    for content in (b"", b"no archive", (tmp_path / "last.keras").read_bytes()[:-9]):
+        (tmp_path / "last.keras").write_bytes(content)
+        with pytest.raises(DataError, match="no checkpoint"):
+            read_state(tmp_path / "last.keras")
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", "[" * 100_000, "\0"], ids=lambda text: str(text)[:9])
+def test_a_damaged_file_reads_as_an_empty_one(tmp_path, text):
+    for name in NAMES if text is not None else ():
+        (tmp_path / name).write_text(text)
+    for read in (run_folder.read_settings, run_folder.read_progress, run_folder.read_report):
+        assert read(tmp_path) == {}
+    assert run_folder.read_metrics(tmp_path) == run_folder.read_steps(tmp_path) == []
+    if text is not None:
+        with pytest.raises(DataError, match="other settings"):
+            run_folder.check_run_folder(tmp_path, {"epochs": 3}, {})

@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from core.datasets.faces import DataError
-from train.config import TrainConfig
-from train.processes import process_stamp
-from train.run_folder import read_log, read_metrics, read_steps
-from train.runs import RunError, RunManager, training_command
+from tests.helpers import run_together
+from train import runs
+from train.config import TrainConfig, default_settings, read_config, run_settings
+from train.run_folder import check_run_folder, read_log, read_metrics, read_steps
+from train.runs import RunError, RunManager, training_command, training_process
 
 # What a training does, in small: an epoch every time the test lets it, and on from the last one.
 FAKE_TRAINING = """
@@ -28,7 +31,7 @@ if kind == "refuses":
     sys.exit("train.classifier: There is no data folder /nowhere.")
 if kind == "breaks":
     raise RuntimeError("out of luck")
-(out / "config.json").write_text("{}")
+(out / "begun").touch()
 metrics = out / "metrics.jsonl"
 done = len(metrics.read_text().splitlines()) if metrics.is_file() else 0
 print("Going on after epoch", done, flush=True)
@@ -57,8 +60,9 @@ def make_manager(tmp_path, script):
     made = []
 
     def make(grace_s=20.0):
-        def command(settings, out):
-            return [sys.executable, "-S", str(script), str(out), settings["data"][0]]
+        def command(folder):
+            kind = json.loads((folder / "config.json").read_text())["data"][0]
+            return [sys.executable, "-S", str(script), str(folder), kind]
 
         made.append(RunManager(tmp_path / "runs", command, grace_s))
         return made[-1]
@@ -78,6 +82,7 @@ def wait_until(condition, seconds=60.0):
 
 
 def state(manager, run):
+    manager.poll()
     return manager.find(run.id).state
 
 
@@ -110,7 +115,7 @@ def test_the_queue_moves_while_nobody_looks(make_manager):
     first, second = (manager.add(name, data=("works",)) for name in "ab")
     manager.watch(every_s=0.02)
     let(manager, first, 1, 2, 3)
-    wait_until(lambda: (second.folder / "config.json").exists())
+    wait_until(lambda: (second.folder / "begun").exists())
     manager.close()
 
 
@@ -133,7 +138,7 @@ def test_a_waiting_run_is_taken_out_of_the_queue(make_manager):
     first, second = (manager.add(name, data=("works",)) for name in "ab")
     manager.cancel(second.id)
     assert state(manager, second) == "cancelled" and manager.find(second.id).can_resume
-    assert not (second.folder / "config.json").exists() and state(manager, first) == "running"
+    assert not (second.folder / "begun").exists() and state(manager, first) == "running"
 
 
 def test_a_training_that_does_not_hear_is_killed(make_manager):
@@ -180,6 +185,7 @@ def test_a_training_that_ended_while_the_app_was_away_is_found_so(make_manager):
     os.kill(process_of(gone), signal.SIGKILL)
     before._children[gone.id].wait()
     after = make_manager()
+    after.poll()
     run = after.find(gone.id)
     assert run.state == "interrupted" and "was gone after epoch 1" in run.sentence and run.can_resume
 
@@ -192,19 +198,25 @@ def test_another_process_with_the_same_number_is_not_the_training(make_manager):
     manager._children.pop(run.id).wait()
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as other:
         note = json.loads((run.folder / "run.json").read_text())
-        (run.folder / "run.json").write_text(json.dumps(note | {"pid": other.pid}))
-        assert state(make_manager(), run) == "interrupted"
+        # A number comes again when all others had their turn.
+        note |= {"pid": other.pid, "process": note["process"] - 10}
+        (run.folder / "run.json").write_text(json.dumps(note))
+        manager.cancel(run.id)
+        assert state(make_manager(), run) == "cancelled"
         assert other.poll() is None, "nobody touched it"
         other.communicate(b"\n")
 
 
-def test_a_process_has_one_stamp_for_life_and_none_afterwards():
+def test_a_process_is_known_while_it_lives():
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
-        stamp = process_stamp(child.pid)
-        assert stamp and stamp == process_stamp(child.pid) != process_stamp(os.getpid())
+        note = {"pid": child.pid, "process": psutil.Process(child.pid).create_time()}
+        assert training_process(note).pid == child.pid
+        assert training_process(note | {"process": note["process"] - 10}) is None
+        assert training_process(note | {"process": "5f1c 123456"}) is None, "the stamp of an earlier version"
+        assert training_process({"pid": child.pid}) is training_process({}) is None
         child.stdin.close()
-        wait_until(lambda: process_stamp(child.pid) is None)  # ended, not yet collected
-    assert process_stamp(child.pid) is None
+        wait_until(lambda: training_process(note) is None)  # ended, not yet collected
+    assert training_process(note) is None
 
 
 @pytest.mark.parametrize(
@@ -222,7 +234,7 @@ def test_what_went_wrong_is_told(make_manager, kind, state_then, sentence):
 
 
 def test_a_command_that_cannot_start_fails_with_a_sentence(tmp_path):
-    manager = RunManager(tmp_path, lambda settings, out: ["/nowhere/python"])
+    manager = RunManager(tmp_path, lambda folder: ["/nowhere/python"])
     run = manager.add("a", data=("x",))
     assert run.state == "failed" and "did not start" in run.sentence
 
@@ -314,11 +326,182 @@ def test_half_lines_and_missing_files_are_passed_over(tmp_path):
     assert read_log(tmp_path, start=4) == ["step 2", "last"]
 
 
-def test_the_command_line_gives_back_the_settings(tmp_path):
+def test_the_training_gets_the_settings_of_the_queue(tmp_path):
+    """Whatever a class is called: settings do not travel as text."""
     from train.classifier.__main__ import parse_arguments
 
-    config = TrainConfig(
-        data=("/a b", "-c"), out=str(tmp_path), classes=("with_mask", "without_mask"), epochs=7, learning_rate=3e-5
+    settings = {"data": ("/a b", "-c"), "classes": ("mask, blue", "no mask", "-x=1"), "epochs": 7, "dropout": 0}
+    manager = RunManager(tmp_path, lambda folder: ["/nowhere/python"])
+    run = manager.add("a", learning_rate=3e-5, **settings)
+    assert training_command(run.folder)[1:3] == ["-m", "train.classifier"]
+    wanted = TrainConfig(out=str(run.folder), learning_rate=3e-5, **settings)
+    assert parse_arguments(training_command(run.folder)[3:]) == wanted
+    assert run.settings == run_settings(wanted) == json.loads((run.folder / "config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "sentence"),
+    [
+        pytest.param({"data": ["a"]}, ["--epochs", "3"], "leave the other options out", id="settings from two places"),
+        pytest.param(None, [], "holds no settings", id="no settings"),
+        pytest.param([], [], "holds no settings", id="a list"),
+        pytest.param({"data": ["a"], "colour": 1}, [], "cannot be used.*colour", id="an unknown setting"),
+        pytest.param({"epochs": 3}, [], "cannot be used.*data", id="no data"),
+        pytest.param({"data": ["a"], "epochs": "3"}, [], "Epochs is '3'; it must be a whole number", id="text"),
+        pytest.param({"data": "a"}, [], "Data is 'a'", id="data are text"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_by_the_training(tmp_path, capsys, written, arguments, sentence):
+    from train.classifier.__main__ import parse_arguments
+
+    if written is not None:
+        (tmp_path / "config.json").write_text(json.dumps(written))
+    with pytest.raises((DataError, SystemExit)) as refused:
+        parse_arguments([f"--run={tmp_path}", *arguments])
+    assert re.search(sentence, f"{refused.value} {capsys.readouterr().err}")
+
+
+def test_looking_starts_and_changes_nothing(make_manager, tmp_path):
+    assert make_manager().runs() == [] and not (tmp_path / "runs").exists()
+    before = make_manager()
+    gone, waiting = (before.add(name, data=("works",)) for name in "ab")
+    let(before, gone, 1)
+    os.kill(process_of(gone), signal.SIGKILL)
+    before._children[gone.id].wait()
+
+    def files():
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "runs").rglob("*.*")}
+
+    as_it_was = files()
+    for manager in (before, make_manager()):
+        assert {run.id: run.state for run in manager.runs()} == {gone.id: "running", waiting.id: "queued"}
+        assert manager.find(waiting.id).state == "queued"
+    assert files() == as_it_was and not (waiting.folder / "log.txt").exists()
+    before.poll()
+    assert {run.id: run.state for run in before.runs()} == {gone.id: "interrupted", waiting.id: "running"}
+
+
+def test_a_full_disk_starts_nothing_and_says_so(make_manager, monkeypatch):
+    manager = make_manager()
+    first, second = (manager.add(name, data=("works",)) for name in "ab")
+    let(manager, first, 1, 2, 3)
+    started, write = [], runs.write_json
+    launch = manager._launch
+    monkeypatch.setattr(manager, "_launch", lambda *args: started.append(args) or launch(*args))
+
+    def full(path, value):
+        if json.dumps(value).count("running"):
+            raise OSError(28, "No space left on device")
+        write(path, value)
+
+    monkeypatch.setattr(runs, "write_json", full)
+    wait_until(lambda: state(manager, first) == "done")
+    for _ in range(3):
+        assert state(manager, second) == "queued"
+    assert not started and manager.problem.endswith("cannot be written (No space left on device).")
+    monkeypatch.setattr(runs, "write_json", write)
+    assert state(manager, second) == "running" and not manager.problem, "it goes on by itself"
+
+
+def test_a_training_whose_process_cannot_be_noted_is_stopped(make_manager, monkeypatch):
+    manager, write, launched = make_manager(), runs.write_json, []
+    launch = manager._launch
+    monkeypatch.setattr(manager, "_launch", lambda *args: launched.append(launch(*args)) or launched[-1])
+
+    def full(path, value):
+        if "pid" in value:
+            raise OSError(28, "No space left on device")
+        write(path, value)
+
+    monkeypatch.setattr(runs, "write_json", full)
+    run = manager.add("a", data=("works",))
+    assert "No space" in manager.problem and launched[0].poll() is not None
+    monkeypatch.setattr(runs, "write_json", write)
+    assert state(manager, run) == "interrupted" and manager.find(run.id).can_resume
+
+
+def test_a_run_that_cannot_be_written_leaves_nothing_behind(make_manager, tmp_path, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        make_manager().add("a", data=("works",))
+    assert not list((tmp_path / "runs").glob("[!.]*"))
+
+
+def test_runs_of_an_earlier_version_open_and_go_on(make_manager, tmp_path):
+    """It kept the settings in ``run.json`` too, had fewer of them, and another stamp of the process."""
+    old = {"data": ["works"], "classes": [], "recipe": "report", "epochs": 3, "fine_tune_blocks": 0}
+    stamp = {"pid": os.getpid(), "process": "0f7e 8812", "started": time.time() - 60, "log_from": 0}
+    for name, change in {
+        "queued": {"state": "queued", "queued": 5.0},
+        "stopped": {"state": "cancelled", "sentence": "Cancelled after epoch 1.", "ended": 8.0, "spent_s": 3.5},
+        "running": {"state": "running", **stamp},
+        "done": {"state": "done", "ended": 9.0},
+    }.items():
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        note = {"name": name, "note": "", "settings": old, "created": 4.0, "queued": 4.0}
+        (folder / "run.json").write_text(json.dumps(note | change))
+        if name != "queued":
+            (folder / "config.json").write_text(json.dumps(old))
+            (folder / "metrics.jsonl").write_text('{"epoch": 1, "loss": 1.0}\n')
+    for name in ("report.json", "card.json"):
+        (tmp_path / "runs" / "done" / name).write_text("{}")
+    manager = make_manager()
+    assert {run.id: run.state for run in manager.runs()} == {
+        "queued": "queued",
+        "stopped": "cancelled",
+        "running": "running",
+        "done": "done",
+    }
+    assert all(run.settings == old and run.name == run.id for run in manager.runs())
+    manager.poll()
+    assert manager.find("running").state == "interrupted", "process and number are not enough"
+    wait_until(lambda: (tmp_path / "runs" / "queued" / "begun").exists())
+    assert json.loads((tmp_path / "runs" / "queued" / "config.json").read_text()) == old
+    config = read_config(TrainConfig, tmp_path / "runs" / "queued")
+    assert config == TrainConfig(data=("works",), out=str(tmp_path / "runs" / "queued"), epochs=3)
+    # The training may resume in the folder: what its settings lack counts as the default.
+    check_run_folder(tmp_path / "runs" / "stopped", run_settings(config), default_settings(TrainConfig))
+    with pytest.raises(DataError, match="other settings"):
+        other = run_settings(config) | {"views": 9}
+        check_run_folder(tmp_path / "runs" / "stopped", other, default_settings(TrainConfig))
+
+
+def test_settings_that_are_damaged_cost_nobody_the_list(make_manager):
+    manager = make_manager()
+    run = manager.add("a", data=("works",))
+    manager.cancel(run.id)
+    wait_until(lambda: state(manager, run) == "cancelled")
+    (run.folder / "config.json").write_text("{")
+    (again,) = manager.runs()
+    assert (again.name, again.state, again.can_resume, again.data_names) == ("a", "cancelled", False, [])
+    manager.delete(run.id)
+    assert manager.runs() == []
+
+
+def test_two_apps_on_one_folder_start_one_training(make_manager, tmp_path, script):
+    manager = make_manager()
+    first = manager.add("a", data=("works",))
+    waiting = [manager.add(str(i), data=("works",)) for i in range(3)]
+    let(manager, first, 1, 2, 3)
+    manager._children[first.id].wait()
+    run_together(
+        f"""
+from train.runs import RunManager
+manager = RunManager(folder, lambda run: [sys.executable, "-S", {str(script)!r}, str(run), "works"])
+# together
+for i in range(20):
+    manager.poll()
+    manager.set_note({first.id!r}, f"{{me}} {{i}}")
+""",
+        tmp_path / "runs",
     )
-    settings = json.loads(json.dumps({**config.__dict__, "data": list(config.data)}))
-    assert parse_arguments(training_command(settings, tmp_path)[3:]) == config
+    assert [run.state for run in manager.runs()] == ["queued", "queued", "running", "done"]
+    assert manager.find(first.id).note.endswith(" 19")
+    manager.cancel(waiting[0].id)
+    for run in waiting[1:]:
+        manager.cancel(run.id)
+    wait_until(lambda: state(manager, waiting[0]) == "cancelled")

@@ -1,10 +1,9 @@
-"""Train the mask classifier: ``python -m train.classifier --data DIR --out RUN_DIR``.
+"""Train the mask classifier: ``python -m train.classifier --data DIR --out RUN_DIR``, or ``--run RUN_DIR``.
 
 The report's recipe by default: head on a frozen ImageNet base, then, if asked for, the last blocks at a low rate.
 With ``--features cached`` the frozen base sees a few views of each face once, and the head is trained on what it made
-of them. A run folder holds the configuration, a line of metrics per epoch, best and last weights, the report of the one
-look at the test set, and the exported model with its card; while it runs, how far it is. Started again with the same
-settings, an interrupted run goes on after its last finished epoch.
+of them. What a run folder holds is told in ``train.run_folder``. Started again with the same settings, an interrupted
+run goes on after its last finished epoch; ``--run`` reads them from the folder.
 """
 
 import argparse
@@ -13,13 +12,18 @@ import sys
 from pathlib import Path
 
 from core.datasets.faces import DataError
-from core.io import write_json
 from train.classifier.data import Faces, load_faces
-from train.config import TrainConfig, add_settings, parse_config, run_settings
+from train.config import (
+    TrainConfig,
+    add_settings,
+    default_settings,
+    parse_config,
+    read_config,
+    recipes_help,
+    run_settings,
+)
 from train.estimate import record, stage_seconds
-from train.run_folder import Interrupted, Progress, check_run_folder, stopping_on_signals
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from train.run_folder import Interrupted, Progress, check_run_folder, finished, stopping_on_signals, write_settings
 
 
 def main(config: TrainConfig) -> dict:
@@ -31,7 +35,7 @@ def main(config: TrainConfig) -> dict:
     """
     out = Path(config.out)
     settings = run_settings(config)
-    check_run_folder(out, settings)
+    check_run_folder(out, settings, default_settings(TrainConfig))
     progress = Progress(out, config.total_epochs)
     with progress.alive():
         report = _train(config, settings, out, progress)
@@ -48,7 +52,7 @@ def main(config: TrainConfig) -> dict:
 
 
 def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -> dict:
-    over_before = (out / "card.json").is_file()
+    over_before = finished(out)
     progress.stage("reading", "Reading the pictures")
     faces = load_faces(config)
     progress.expect(_expected(config, faces))
@@ -62,11 +66,12 @@ def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -
     print(f"{config.total_epochs} epochs of {steps} steps, {config.batch_size} faces each.", flush=True)
     progress.say("Starting TensorFlow")
     # Only now, with the data found good, is TensorFlow imported: that takes seconds.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from train.classifier.finish import finish
     from train.classifier.trainer import Trainer
 
     trainer = Trainer(config, faces, out, progress)
-    write_json(out / "config.json", settings)
+    write_settings(out, settings)
     with stopping_on_signals(trainer):
         trainer.run()
     progress.stage("finishing", "Exporting the model and judging the test pictures", epoch=config.total_epochs)
@@ -84,14 +89,32 @@ def _expected(config: TrainConfig, faces: Faces) -> dict[str, float]:
 
 def parse_arguments(arguments: list[str] | None = None) -> TrainConfig:
     """The configuration from the command line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
-        prog="python -m train.classifier", description="Train the mask classifier.", allow_abbrev=False
+        prog="python -m train.classifier",
+        description="Train the mask classifier.",
+        epilog=recipes_help(),
+        allow_abbrev=False,
     )
-    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="class folders or Pascal VOC")
-    parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
-    parser.add_argument("--classes", type=lambda text: tuple(text.split(",")), help="names, separated by commas")
+    # Which of the two is required depends on the other; argparse knows no such groups.
+    run = any(each.partition("=")[0] == "--run" for each in arguments)
+    parser.add_argument(
+        "--run", metavar="RUN_DIR", help="run folder with its settings in it; no other option is needed"
+    )
+    parser.add_argument("--data", action="append", required=not run, metavar="DIR", help="a data set of any format")
+    parser.add_argument("--out", required=not run, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
+    parser.add_argument(
+        "--classes",
+        type=lambda text: tuple(text.split(",")),
+        help="names, separated by commas (default: all that the data have)",
+    )
     add_settings(parser, TrainConfig)
-    return parse_config(parser, TrainConfig, arguments)
+    if not run:
+        return parse_config(parser, TrainConfig, arguments)
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    if list(given) != ["run"]:
+        parser.error("With --run the settings are those of the run folder; leave the other options out.")
+    return read_config(TrainConfig, given["run"])
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ from core.io import write_atomic
 from train.augment import RECIPES, varied_view
 from train.classifier.data import Faces
 from train.config import TrainConfig
-
-FEATURES = "features.npz"
-
+from train.run_folder import FEATURES
 
 # Views that a worker makes and judges at a time.
 BLOCK = 8

@@ -1,7 +1,6 @@
 """The end of a run: calibrate, export, look at the test set once, write what it said of each face, report and card."""
 
 import dataclasses
-import json
 from datetime import date
 from pathlib import Path
 
@@ -17,14 +16,23 @@ from core.vision.model_card import ModelCard, file_sha256
 from train.augment import RECIPES, varied_view
 from train.classifier.data import Faces, plain_views
 from train.classifier.network import INPUT_SIZE, divide_logits, logits_model
-from train.classifier.trainer import BEST, LAST, predict, read_state
+from train.classifier.trainer import predict
 from train.config import TrainConfig, run_settings, versions
 from train.export.litert import export_litert
+from train.run_folder import (
+    BEST,
+    CARD,
+    KERAS_MODEL,
+    LAST,
+    MODEL,
+    PREDICTIONS,
+    REPORT,
+    finished,
+    read_report,
+    read_state,
+)
 
 CALIBRATION_IMAGES = 256
-
-
-PREDICTIONS = "predictions.json"
 
 
 SCORES_ON_CARD = ("images", "accuracy", "balanced_accuracy", "expected_calibration_error")
@@ -32,8 +40,8 @@ SCORES_ON_CARD = ("images", "accuracy", "balanced_accuracy", "expected_calibrati
 
 def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     """Calibrate the weights that are kept, export them, look at the test set once, and write report and card."""
-    if (out / "card.json").is_file():
-        return json.loads((out / "report.json").read_text())
+    if finished(out):
+        return read_report(out)
     kept = out / (BEST if config.keep == "best" else LAST)
     # Uncompiled: what only training needs does not go into the model that people download.
     model = keras.models.load_model(kept, safe_mode=True, compile=False)
@@ -41,7 +49,7 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     val_views = plain_views(faces, split.val, INPUT_SIZE)
     temperature = best_temperature(predict(logits_model(model), val_views), faces.labels[split.val])
     divide_logits(model, temperature)
-    write_atomic(out / "model.keras", lambda path: model.save(path))
+    write_atomic(out / KERAS_MODEL, lambda path: model.save(path))
 
     some = np.random.default_rng(config.seed).permutation(split.train)[:CALIBRATION_IMAGES]
     calibration = np.stack(
@@ -50,12 +58,12 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
             for i in some
         ]
     )
-    export_litert(logits_model(model), out / "model.tflite", config.precision, calibration)
+    export_litert(logits_model(model), out / MODEL, config.precision, calibration)
 
     card = ModelCard(
         name=out.name,
-        file="model.tflite",
-        sha256=file_sha256(out / "model.tflite"),
+        file=MODEL,
+        sha256=file_sha256(out / MODEL),
         classes=faces.classes,
         input_size=INPUT_SIZE,
         margin=config.margin,
@@ -67,7 +75,7 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
         versions=versions("tensorflow", "keras", "numpy", "opencv-python-headless"),
         limits=_limits(config, faces.classes),
     )
-    exported = MaskClassifier(card, out / "model.tflite")
+    exported = MaskClassifier(card, out / MODEL)
     report = {"classes": list(faces.classes), "temperature": temperature, "split": split.facts}
     judged = []
     for name, places in (("test", split.test), ("held_out", split.held_out)):
@@ -79,13 +87,13 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     write_json(out / PREDICTIONS, {"classes": list(faces.classes), "faces": judged})
     report["epoch"] = read_state(kept)["epochs_done"]
     report["data"] = card.data
-    write_json(out / "report.json", report)
+    write_json(out / REPORT, report)
     scores = {
         f"{name}{kind}": {key: report[f"{name}{kind}"].get(key) for key in SCORES_ON_CARD}
         for name in ("test", "held_out")
         for kind in ("", "_exported")
     }
-    dataclasses.replace(card, scores={"split": config.split, "seed": config.seed, **scores}).save(out / "card.json")
+    dataclasses.replace(card, scores={"split": config.split, "seed": config.seed, **scores}).save(out / CARD)
     return report
 
 

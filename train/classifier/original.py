@@ -13,8 +13,6 @@ import numpy as np
 
 from core.registry.speed import times_ms
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 
 def time_seed(frames: dict[str, str], repeats: int) -> dict:
     """Time the seed's pipeline.
@@ -26,6 +24,7 @@ def time_seed(frames: dict[str, str], repeats: int) -> dict:
     Returns:
         ``predict_ms``: times of one face; ``frame_ms``: by number of faces, times of a frame; all in milliseconds.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from train.classifier.network import INPUT_SIZE, build_classifier
 
     model = build_classifier(2, imagenet_weights=None)

@@ -1,10 +1,8 @@
 """The two stages of training, epoch by epoch, with everything needed to stop and go on."""
 
-import json
 import shutil
 import sys
 import time
-import zipfile
 from functools import cached_property
 from pathlib import Path
 
@@ -19,14 +17,17 @@ from train.classifier import network
 from train.classifier.data import Faces, batches, plain_views
 from train.classifier.features import keep_features
 from train.config import TrainConfig
-from train.run_folder import Interrupted, Progress, StepCurve
-
-BEST, LAST, METRICS = "best.keras", "last.keras", "metrics.jsonl"
-
-
-# Keras' files are zip archives; this member more holds what is needed to go on.
-STATE_MEMBER = "mask_training_state.json"
-
+from train.run_folder import (
+    BEST,
+    LAST,
+    METRICS,
+    Interrupted,
+    Progress,
+    StepCurve,
+    read_state,
+    write_checkpoint,
+    write_metrics,
+)
 
 MAX_BATCH = 64
 
@@ -234,14 +235,9 @@ class Trainer:
                 self._write_metrics()
                 return
             self._save_best_head(head)
-        write_atomic(self.out / LAST, lambda path: self._save(path, self.state))
+        write_checkpoint(self.out / LAST, self.model.save, self.state)
         self._settle()
         self._saved_at = time.monotonic()
-
-    def _save(self, path: Path, state: dict) -> None:
-        self.model.save(path)
-        with zipfile.ZipFile(path, "a") as file:
-            file.writestr(STATE_MEMBER, json.dumps(state))
 
     def _save_best_head(self, head: keras.Model) -> None:
         """Write ``best.keras`` if its epoch was not the last one, with the weights that the head had then."""
@@ -249,7 +245,7 @@ class Trainer:
             state, weights = self._best_head
             own = head.get_weights()
             head.set_weights(weights)
-            write_atomic(self.out / BEST, lambda path: self._save(path, state))
+            write_checkpoint(self.out / BEST, self.model.save, state)
             head.set_weights(own)
         self._best_head = None
 
@@ -260,20 +256,4 @@ class Trainer:
         self._write_metrics()
 
     def _write_metrics(self) -> None:
-        lines = "".join(json.dumps(line) + "\n" for line in self.state["metrics"])
-        write_atomic(self.out / METRICS, lambda path: path.write_text(lines))
-
-
-def read_state(path: Path) -> dict:
-    """What a checkpoint says of its run: ``epochs_done``, ``best_epoch``, ``best_val_loss``, ``metrics``, ``data``.
-
-    Raises:
-        DataError: the file is no checkpoint of this trainer.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            return json.loads(file.read(STATE_MEMBER))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        raise DataError(
-            f"{path} is no checkpoint that can be gone on from; start a new run in another folder."
-        ) from None
+        write_metrics(self.out, self.state["metrics"])

@@ -1,9 +1,8 @@
 """Train the centre-point detector: ``python -m train.detector --data VOC_DIR --out RUN_DIR``.
 
-A run folder holds the same as the classifier's: the configuration, a line of metrics per epoch, best and last weights,
-the report, and the exported model with its card. Started again with the same settings, an interrupted run goes on after
-its last finished epoch. PyTorch trains three times as fast as TensorFlow on a CPU and is used if it is installed
-(``KERAS_BACKEND`` chooses otherwise); the export needs TensorFlow and runs in a process of its own.
+What a run folder holds is told in ``train.run_folder``. Started again with the same settings, an interrupted run goes
+on after its last finished epoch. PyTorch trains three times as fast as TensorFlow on a CPU and is used if it is
+installed (``KERAS_BACKEND`` chooses otherwise); the export needs TensorFlow and runs in a process of its own.
 """
 
 import argparse
@@ -16,14 +15,8 @@ from pathlib import Path
 from core.config import HOME
 from core.datasets.faces import DataError
 from core.io import write_json
-from train.config import DetectorConfig, add_settings, parse_config, run_settings
-from train.run_folder import Interrupted, check_run_folder, stopping_on_signals
-
-if importlib.util.find_spec("torch"):
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from train.config import DetectorConfig, add_settings, default_settings, parse_config, run_settings
+from train.run_folder import DATA, Interrupted, check_run_folder, stopping_on_signals, write_settings
 
 
 def main(config: DetectorConfig) -> None:
@@ -35,18 +28,19 @@ def main(config: DetectorConfig) -> None:
     """
     out = Path(config.out)
     settings = run_settings(config)
-    check_run_folder(out, settings, may_change=("epochs",))
+    check_run_folder(out, settings, default_settings(DetectorConfig), may_change=("epochs",))
     scenes = config.load_scenes()
     for part in ("train", "val"):
         for folder, counts in scenes.facts[part].items():
             print(f"{part}, {Path(folder).name}: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     steps = -(-config.windows // config.batch_size)
     print(f"{config.epochs} epochs of {steps} steps, {config.batch_size} windows each.", flush=True)
+    choose_backend()
     from train.detector.trainer import DetectorTrainer
 
     trainer = DetectorTrainer(config, scenes, out)
-    write_json(out / "config.json", settings)
-    write_json(out / "data.json", scenes.facts)
+    write_settings(out, settings)
+    write_json(out / DATA, scenes.facts)
     with stopping_on_signals(trainer):
         trainer.run()
     # What follows needs TensorFlow, which a process with another backend must not load late.
@@ -54,6 +48,13 @@ def main(config: DetectorConfig) -> None:
     environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
     if subprocess.run(command, env=environment, cwd=HOME).returncode:
         raise DataError("The export failed; the weights are kept, and the same command tries again.")
+
+
+def choose_backend() -> None:
+    """PyTorch for Keras if it is installed and nobody chose otherwise; call before Keras is imported."""
+    if importlib.util.find_spec("torch"):
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> DetectorConfig:

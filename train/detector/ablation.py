@@ -24,12 +24,7 @@ from core.vision.detector import SPEEDS, MaskDetector, Speed
 from core.vision.metrics import Evaluation, EvaluationResult
 from core.vision.model_card import load_card, shown_from
 from train.detector.dataset import Scene
-
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+from train.run_folder import CARD, KERAS_MODEL
 
 SIDES = (352, 448, 512, 640, 832, 1024)
 
@@ -79,7 +74,7 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
     from train.export.litert import export_litert
 
     _, scenes = read_run(run)
-    card = load_card(run / "card.json")
+    card = load_card(run / CARD)
     detector = MaskDetector(card, run / card.file)
     as_given = SPEEDS["balanced"]
     ways: dict[str, Callable[[np.ndarray], Found]] = {}
@@ -92,7 +87,7 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
         ways[f"{name}: {sides}{far}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
     ways["balanced, classifier's second look"] = partial(judged_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
-        model = keras.models.load_model(run / "model.keras", safe_mode=True, compile=False)
+        model = keras.models.load_model(run / KERAS_MODEL, safe_mode=True, compile=False)
         heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
         path = Path(folder) / "float.tflite"
         export_litert(heads, path, "float32", np.empty(0))
@@ -111,6 +106,8 @@ def main() -> None:
     )
     parser.add_argument("--run", required=True, metavar="RUN_DIR", type=Path, help="folder of a finished run")
     given = parser.parse_args()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     results = trials(given.run)
     print(f"{results[0][1].photos} validation photos, {results[0][1].faces} faces of {MIN_FACE_PX} px and more\n")
     print("| way of looking | found and right | false alarms a photo | mAP50, two states | three states |")

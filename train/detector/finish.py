@@ -6,13 +6,11 @@ face is shown, and writes report and card.
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 from datetime import date
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from core.datasets.faces import DataError
@@ -20,21 +18,12 @@ from core.io import write_atomic, write_json
 from core.vision.classes import CLASS_NAMES
 from core.vision.detector import DEFAULT_SPEED, SPEEDS, MaskDetector
 from core.vision.model_card import USES, ModelCard, file_sha256
-from train.classifier.trainer import BEST, LAST, read_state
-from train.config import DetectorConfig, run_settings, versions
+from train.config import DetectorConfig, read_config, run_settings, versions
 from train.detector.calibration import calibrate, prediction_calibration_error
 from train.detector.dataset import Scene, SceneSplit
-from train.detector.network import HEADS
 from train.detector.operating_points import AnnotatedFrame, choose_scores, look_at, look_at_all
 from train.detector.sampling import draw_window
-from train.detector.trainer import load_averaged, mix_weights, write_weights
-from train.export.litert import export_litert
-
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+from train.run_folder import BEST, CARD, KERAS_MODEL, LAST, MODEL, REPORT, WEIGHTS, read_state
 
 CALIBRATION_WINDOWS, CALIBRATION_SIDE = 300, 320
 
@@ -45,6 +34,12 @@ def finish(out: Path) -> dict:
     Raises:
         DataError: the run has no weights or its data are gone.
     """
+    import keras
+
+    from train.detector.network import HEADS
+    from train.detector.trainer import load_averaged, mix_weights, write_weights
+    from train.export.litert import export_litert
+
     config, scenes = read_run(out)
     if config.keep == "best":
         model = keras.models.load_model(out / BEST, safe_mode=True, compile=False)
@@ -52,20 +47,20 @@ def finish(out: Path) -> dict:
         model = load_averaged(out / LAST)
     if config.mix_with:
         mix_weights(model, config.mix_with, config.mix_share)
-    write_atomic(out / "model.keras", lambda path: model.save(path))
-    write_weights(model, out / "weights.npz")
+    write_atomic(out / KERAS_MODEL, lambda path: model.save(path))
+    write_weights(model, out / WEIGHTS)
     rng = np.random.default_rng(config.seed)
     windows = [
         draw_window(scenes.train, rng.integers(len(scenes.train)), CALIBRATION_SIDE, config.recipe, rng)[0]
         for _ in range(min(CALIBRATION_WINDOWS, 4 * len(scenes.train)))
     ]
     heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
-    export_litert(heads, out / "model.tflite", config.precision, np.stack(windows)[..., ::-1])
+    export_litert(heads, out / MODEL, config.precision, np.stack(windows)[..., ::-1])
 
     card = ModelCard(
         name=out.name,
-        file="model.tflite",
-        sha256=file_sha256(out / "model.tflite"),
+        file=MODEL,
+        sha256=file_sha256(out / MODEL),
         classes=CLASS_NAMES,
         input_size=CALIBRATION_SIDE,
         margin=0,
@@ -91,10 +86,10 @@ def finish(out: Path) -> dict:
     redrawn = config.redraw.split(",")
     validation = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
     frames = _frames(validation)
-    detector = MaskDetector(card, out / "model.tflite")
+    detector = MaskDetector(card, out / MODEL)
     calibration = calibrate({speed: look_at(frames, detector, speed) for speed in SPEEDS})
     card = dataclasses.replace(card, calibration=calibration)
-    detector = MaskDetector(card, out / "model.tflite")
+    detector = MaskDetector(card, out / MODEL)
     face_scores, tiny_face_scores, facts = choose_scores(look_at_all(frames, detector))
     facts |= {
         "photos": len(frames),
@@ -109,16 +104,15 @@ def finish(out: Path) -> dict:
         "face_scores": face_scores,
         "validation": facts,
     }
-    write_json(out / "report.json", report)
+    write_json(out / REPORT, report)
     card = dataclasses.replace(card, face_scores=face_scores, tiny_face_scores=tiny_face_scores)
-    dataclasses.replace(card, scores={"validation": facts}).save(out / "card.json")
+    dataclasses.replace(card, scores={"validation": facts}).save(out / CARD)
     return report
 
 
 def read_run(out: Path) -> tuple[DetectorConfig, SceneSplit]:
-    """Settings and scenes of a run."""
-    settings = json.loads((out / "config.json").read_text())
-    config = DetectorConfig(**settings | {"data": tuple(settings["data"]), "out": str(out)})
+    """Settings and scenes of a run. Raises: DataError."""
+    config = read_config(DetectorConfig, out)
     return config, config.load_scenes()
 
 
@@ -142,6 +136,9 @@ def main() -> None:
     )
     parser.add_argument("--run", required=True, metavar="RUN_DIR", type=Path)
     given = parser.parse_args()
+    # The export needs TensorFlow; Keras asks when it is imported.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         report = finish(given.run)
     except FileNotFoundError as error:

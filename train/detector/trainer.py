@@ -22,13 +22,12 @@ from core.vision.crops import letterbox
 from core.vision.detections import make_detections
 from core.vision.detector_decode import decode
 from core.vision.metrics import Evaluation
-from train.classifier.trainer import BEST, LAST, STATE_MEMBER, read_state
 from train.detector.dataset import SceneSplit
 from train.detector.loss import detector_loss, split_outputs
 from train.detector.network import TwoRateAdamW, build_detector, freeze_base
 from train.detector.sampling import chances_of, draw_window
 from train.detector.targets import encode
-from train.run_folder import Interrupted
+from train.run_folder import BEST, LAST, Interrupted, read_state, write_checkpoint, write_metrics
 
 # Keras' files are zip archives; this member more holds the averaged weights.
 AVERAGE_MEMBER = "mask_training_average.npz"
@@ -215,23 +214,16 @@ class DetectorTrainer:
             self.state |= {"best_epoch": line["epoch"], "best_score": score}
         self.state |= {"epochs_done": line["epoch"], "metrics": [*self.state["metrics"], line]}
 
-        def save(path: Path) -> None:
-            self.model.save(path)
-            average = io.BytesIO()
-            np.savez(average, *self._average)
-            with zipfile.ZipFile(path, "a") as file:
-                file.writestr(STATE_MEMBER, json.dumps(self.state))
-                file.writestr(AVERAGE_MEMBER, average.getvalue())
-
-        write_atomic(self.out / LAST, save)
+        average = io.BytesIO()
+        np.savez(average, *self._average)
+        write_checkpoint(self.out / LAST, self.model.save, self.state, {AVERAGE_MEMBER: average.getvalue()})
         self._settle()
 
     def _settle(self) -> None:
         """Bring the other files up to the newest ``last.keras``; a kill may have come before them."""
         if self.state["best_epoch"] == self.state["epochs_done"]:
             self.save_averaged(self.out / BEST)
-        lines = "".join(json.dumps(line) + "\n" for line in self.state["metrics"])
-        write_atomic(self.out / "metrics.jsonl", lambda path: path.write_text(lines))
+        write_metrics(self.out, self.state["metrics"])
 
     def save_averaged(self, path: Path) -> None:
         """The model with its averaged weights."""

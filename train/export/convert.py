@@ -17,9 +17,6 @@ from pathlib import Path
 from core.registry.sandbox import limit_this_process, run_apart
 from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
 PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 
 
@@ -281,6 +278,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--pixels", choices=tuple(PIXELS), default="0..255", help="what the model was trained on")
     given = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     limit_this_process(ADDRESS_BYTES, int(LIMIT_S) * 2, 4 * MAX_UNPACKED_BYTES)
     if given.kind == "litert":
         _to_litert(given.source, given.target, given.pixels)

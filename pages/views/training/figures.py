@@ -14,6 +14,7 @@ from core.vision.model_card import ModelError
 from pages.components.gallery import Tile, show_tiles
 from pages.components.messages import plain
 from pages.views.training.curves import CHART
+from train.run_folder import KERAS_MODEL, MODEL, ONNX_MODEL
 
 VERDICTS = {"better": st.success, "worse": st.warning, "unclear": st.info}
 
@@ -167,7 +168,7 @@ def _change(change: Callable[[], object]) -> None:
 
 def download_buttons(folder: Path, name: str, key: str, onnx: Callable[[], None] | None) -> None:
     """The model as files. ``onnx()`` begins to make that one; ``None`` if its packages are not there."""
-    files = {"LiteRT": "model.tflite", "Keras": "model.keras", "ONNX": "model.onnx"}
+    files = {"LiteRT": MODEL, "Keras": KERAS_MODEL, "ONNX": ONNX_MODEL}
     with st.container(horizontal=True):
         for kind, file in files.items():
             path = folder / file

@@ -6,13 +6,12 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.io import read_json
 from pages.components.messages import plain, try_to
 from pages.views.training.curves import show_log, show_run_curves
 from pages.views.training.result import show_result
 from pages.views.training.words import STAGES, STATES, minutes_words
 from train import runs as run_states
-from train.run_folder import read_log
+from train.run_folder import read_log, read_progress
 from train.runs import RunManager
 
 RECENT_S = 7 * 24 * 3600
@@ -20,6 +19,8 @@ RECENT_S = 7 * 24 * 3600
 
 def show(manager: RunManager) -> None:
     """What trains, what waits, what stopped, and the result of what was followed."""
+    if manager.problem:
+        st.error(plain(manager.problem))
     states = {run.id: run.state for run in manager.runs()}
     # Places of their own: what is gone must not fade away in the place of what comes next.
     now_running, have_stopped = st.container(), st.container()
@@ -57,7 +58,7 @@ def running_now(manager: RunManager, before: dict[str, str]) -> None:
         st.rerun()
     for run in runs:
         if run.state == run_states.RUNNING:
-            show_progress(run.name, read_json(run.folder / "progress.json"), run.stopping)
+            show_progress(run.name, read_progress(run.folder), run.stopping)
             if not run.from_command_line and st.button(
                 "Cancel", icon=":material/stop_circle:", disabled=run.stopping, key=f"training_cancel_{run.id}"
             ):

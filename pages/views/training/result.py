@@ -30,9 +30,9 @@ from pages.views.training.figures import (
 )
 from pages.views.training.words import PARTS
 from train import runs as run_states
-from train.compare import SET_SCORES, compare_with_method, find_faces, read_crops, score_run
+from train.compare import compare_with_method, find_faces, read_crops, score_run
 from train.export.convert import convert_onnx, onnx_is_there
-from train.run_folder import read_log
+from train.run_folder import CARD, KERAS_MODEL, ONNX_MODEL, SET_SCORES, read_log, read_report
 from train.runs import Run, RunManager
 from train.statistics import most_wrong, read_predictions
 
@@ -43,7 +43,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     """Is it better, where is it wrong, on which pictures, and what can be done with it."""
     key, now = f"training_{run.id}", in_use()
     try:
-        card = load_card(run.folder / "card.json")
+        card = load_card(run.folder / CARD)
         current = load_card(MODELS_DIR / f"{now.method.model}.json")
     except ModelError as error:
         st.error(plain(str(error)))
@@ -60,7 +60,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     model_buttons(card.sha256 == current.sha256, lambda: put_to_work(run), go_back if can_go_back() else None,
                           key)  # fmt: skip
 
-    report = read_json(run.folder / "report.json")
+    report = read_report(run.folder)
     for part in ("test", "held_out"):
         scores = report.get(f"{part}_exported") or {}
         if scores.get("images") or part == "test":
@@ -80,7 +80,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     show_set_scores(run)
     st.markdown("**The model as a file**")
     onnx = f"training:onnx:{run.id}"
-    source, target = run.folder / "model.keras", run.folder / "model.onnx"
+    source, target = run.folder / KERAS_MODEL, run.folder / ONNX_MODEL
 
     def make_onnx() -> None:
         server_jobs().start(onnx, "Making the ONNX file", lambda report: convert_onnx(source, target, report=report))
@@ -131,7 +131,8 @@ def show_set_scores(run: Run) -> None:
     if (status is None or status.state != "running") and st.button(
         "Judge again" if rows else "Judge every data set", icon=":material/fact_check:", key=key
     ):
-        min_face, learnt = float(run.settings.get("min_face") or 0), [str(each) for each in run.settings["data"]]
+        min_face = float(run.settings.get("min_face") or 0)
+        learnt = [str(each) for each in run.settings.get("data", [])]
         server_jobs().start(key, "Judging every data set",
                    lambda report: score_run(run.folder, list_datasets(), learnt, min_face, report))  # fmt: skip
         st.rerun()

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.io import read_json
 from pages.components.messages import plain, try_to
 from pages.views.training.curves import CHART, show_log, show_run_curves
 from pages.views.training.result import show_result
 from pages.views.training.words import STATES
 from train import runs as run_states
 from train.estimate import recipe_title
-from train.run_folder import read_log, read_metrics
+from train.run_folder import read_log, read_metrics, read_report
 from train.runs import Run, RunManager
 from train.statistics import differing_settings
 
@@ -67,7 +66,7 @@ def show(manager: RunManager) -> None:
 
 def row_of(run: Run) -> dict:
     """A run as the table shows it."""
-    scores = (read_json(run.folder / "report.json").get("test_exported") or {}) if run.state == run_states.DONE else {}
+    scores = (read_report(run.folder).get("test_exported") or {}) if run.state == run_states.DONE else {}
     return {
         "Run": run.name,
         "State": STATES[run.state][1],
