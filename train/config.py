@@ -21,14 +21,14 @@ DEFAULT_VIEWS = 3
 RECIPE_PRESETS: dict[str, dict] = {
     "report": {
         "title": "The student's report",
-        "about": "Twenty passes on faces that are turned, shifted and zoomed, as in the report this project grew from; "
-        "the base stays as ImageNet made it. Good on pictures like those it learnt from.",
+        "about": "Twenty epochs on faces that are turned, shifted and zoomed, as in the report this project grew from; "
+        "the base stays as ImageNet made it. Good on images like those it is trained on.",
         "settings": {},
     },
     "best": {
         "title": "Best known",
-        "about": "How the shipped classifier was made: faces are varied as street photos differ, most of the network "
-        "learns, and near copies stay on one side of the split. Takes longest and does best on the street.",
+        "about": "How the shipped classifier was made: augmentations as varied as street photos, most of the network "
+        "is trained, and near-duplicates stay on one side of the split. Takes longest and does best on the street.",
         "settings": {
             "recipe": "street",
             "split": "grouped",
@@ -41,8 +41,8 @@ RECIPE_PRESETS: dict[str, dict] = {
     },
     "quick": {
         "title": "Quick",
-        "about": "About a minute for a thousand pictures: a few views of each face go through the frozen base once, "
-        "and only the last layers learn. To see early whether the data are any good.",
+        "about": "About a minute for a thousand images: a few views of each face go through the frozen base once, "
+        "and only the last layers are trained. To see early whether the data are any good.",
         "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
     },
 }
@@ -64,24 +64,24 @@ class TrainConfig:
     out: str
     classes: tuple[str, ...] = ()
     """Which classes to tell apart; none named: all that the data have."""
-    recipe: str = option("report", "how faces are varied: the report's way, or street, which is robust", tuple(RECIPES))
+    recipe: str = option("report", "augmentations: those of the report, or street, which are robust", tuple(RECIPES))
     features: str = option(
         "plain",
-        "what trains the head: plain shows fresh views in every pass; cached keeps what the frozen base makes of a few "
-        "views per face and is many times faster",
+        "what trains the head: plain shows fresh views in every epoch; cached keeps what the frozen base makes of a "
+        "few views per face and is many times faster",
         ("plain", "cached"),
     )
-    views: int = option(DEFAULT_VIEWS, "varied views per face that are kept beside the plain one, if cached")
-    epochs: int = option(20, "passes that train the head on the frozen base")
+    views: int = option(DEFAULT_VIEWS, "augmented views per face that are kept beside the plain one, if cached")
+    epochs: int = option(20, "epochs that train the head on the frozen base")
     fine_tune_blocks: int = option(0, "last blocks of the base to train afterwards, 0..16")
-    fine_tune_epochs: int = option(10, "passes for these blocks, if any")
+    fine_tune_epochs: int = option(10, "epochs for these blocks, if any")
     batch_size: int = option(32, "faces per step")
     learning_rate: float = option(1e-3, "rate at the start of the head's training; falls to 0 along a cosine")
     fine_tune_rate: float = option(1e-4, "the same for the last blocks")
     dropout: float = option(0.5, "share of the head's 128 features dropped in a step")
-    label_smoothing: float = option(0.0, "share of certainty taken from the labels")
+    label_smoothing: float = option(0.0, "share of confidence taken from the labels")
     seed: int = option(42, "the same seed gives the same split and the same views")
-    split: str = option("random", "grouped keeps near copies on one side", ("random", "grouped"))
+    split: str = option("random", "grouped keeps near-duplicates on one side", ("random", "grouped"))
     test_share: float = option(0.2, "share of the faces for the test, 0..1")
     val_share: float = option(0.1, "share of the faces for validation, 0..1")
     margin: float = option(0.15, "share of a face's longer side added around an annotated box")

@@ -70,7 +70,7 @@ class Repairs:
 
     def set_aside(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
-        self._step(lambda name: f"{name} set aside", items, lambda old: (old[0], True))
+        self._step(lambda name: f"{name} excluded", items, lambda old: (old[0], True))
 
     def revert(self, items: str | Iterable[str]) -> None:
         """One or several items as they were in the files, as one step."""

@@ -97,7 +97,7 @@ def read_pascal_voc(folder: Path | str) -> list[AnnotatedPhoto]:
     except (ValueError, SyntaxError) as error:
         raise DataError(f"{folder} cannot be read as Pascal VOC: {error}") from None
     if not len(dataset):
-        raise DataError(f"{folder}/images holds no pictures.")
+        raise DataError(f"{folder}/images holds no images.")
     return [
         AnnotatedPhoto(Path(path), make_detections(d.xyxy, to_class_id[d.class_id] if len(d) else []))
         for path, d in sorted(dataset.annotations.items())

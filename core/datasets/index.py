@@ -187,7 +187,7 @@ def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
         with pack.open("wb") as out, ThreadPoolExecutor() as pool:
             _copy_thumbnails(fresh, old_pack, out)
             for start in range(0, len(missing), PER_REPORT):
-                report(len(fresh), len(pictures), "Looking at pictures")
+                report(len(fresh), len(pictures), "Reading images")
                 some = missing[start : start + PER_REPORT]
                 for (picture, stamp), seen in zip(some, pool.map(_look_at, some), strict=True):
                     row, problem, jpeg = seen
@@ -195,7 +195,7 @@ def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
                     row["start"], row["length"], row["group"] = out.tell(), len(jpeg), -1
                     out.write(jpeg)
                     fresh[picture.key] = (row, problem)
-        report(len(pictures), len(pictures), "Comparing pictures")
+        report(len(pictures), len(pictures), "Looking for near-duplicates")
         _number_groups(fresh)
     except Cancelled:
         _save(folder, fresh, pack)

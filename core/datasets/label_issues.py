@@ -112,7 +112,7 @@ def judge(catalogue: Catalogue, classifier: MaskClassifier, report: Report = no_
     try:
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(missing), PER_REPORT):
-                report(len(of_picture) - len(missing) + start, len(of_picture), "The model looks at pictures")
+                report(len(of_picture) - len(missing) + start, len(of_picture), "Classifying faces")
                 some = missing[start : start + PER_REPORT]
                 for place, crops in zip(some, pool.map(cut, some), strict=True):
                     unread = np.full((len(of_picture[place]), len(card.classes)), np.nan, np.float32)

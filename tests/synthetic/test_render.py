@@ -1,10 +1,10 @@
 from functools import cache
 
-import core.synthetic.eyes
 import cv2
 import numpy as np
 import pytest
 
+import core.synthetic.eyes
 from core.synthetic.eyes import find_pose
 from core.synthetic.fabric import CUTS, PATTERNS
 from core.synthetic.lighting import blurred, shade
