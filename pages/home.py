@@ -5,8 +5,8 @@ import streamlit as st
 st.title("Who wears a face mask?")
 st.markdown(
     "This dashboard finds faces and says for each whether it wears a mask: in photos that you upload and live from "
-    "your webcam. It runs on an ordinary computer, without a graphics card. It also shows how that is learnt: look at "
-    "the data sets, train a model of your own, and deploy it."
+    "your webcam. It runs on an ordinary computer, without a graphics card. You can also look at the data sets, "
+    "train a model of your own, and deploy it."
 )
 
 with st.container(horizontal=True):

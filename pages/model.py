@@ -64,7 +64,9 @@ def show_installed_models() -> None:
         else:
             mark = " :green-badge[Active]" if name == now.model else ""
             about.markdown(f"**{plain(name)}**{mark}  \n{KINDS[card.kind]}: {class_words(card)}")
-            scores = [row["Accuracy"] for row in score_rows(card) if row.get("Accuracy") is not None]
+            # A detector's accuracy counts faces that it missed too: beside a classifier's it would mislead.
+            rows = score_rows(card) if card.kind == "classifier" else []
+            scores = [row["Accuracy"] for row in rows if row.get("Accuracy") is not None]
             facts.caption(" · ".join([plain(card.date), *[f"accuracy {share:.1%}" for share in scores[:1]]]))
             method = method_for_model(name, card.kind)
             if name != now.model and change.button(

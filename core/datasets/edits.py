@@ -99,7 +99,7 @@ class Repairs:
                 return
             for item, old in before.items():
                 self._put(item, *change(old))
-            name = next(iter(before)) if len(before) == 1 else f"{len(before)} pictures"
+            name = next(iter(before)) if len(before) == 1 else f"{len(before)} images"
             self.history.append({"what": what(name), "before": {k: list(v) for k, v in before.items()}})
             self._save()
 

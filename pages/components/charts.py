@@ -103,7 +103,7 @@ def class_counts(counts: Mapping[tuple[str, str], int], words: Mapping[str, str]
             textposition="auto",
             hovertemplate=f"%{{y}}, {PARTS[part].lower()}: %{{x:,}}<extra></extra>",
         )
-    _layout(figure, "Labels per class", max(240, 110 + 34 * len(words)), x="Labels")
+    _layout(figure, "Labels per class", max(260, 120 + 34 * len(words)), x="Labels")
     figure.update_layout(barmode="stack", showlegend=len(figure.data) > 1)
     figure.update_yaxes(autorange="reversed")
     return figure
@@ -388,4 +388,4 @@ def _layout(figure: go.Figure, title: str, height: int, x: str = "", y: str = ""
         dragmode=False,
     )
     for axes, words in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
-        axes(fixedrange=True, title={"text": words, "standoff": 4, "font": {"size": 12}})
+        axes(fixedrange=True, automargin=True, title={"text": words, "standoff": 14, "font": {"size": 12}})

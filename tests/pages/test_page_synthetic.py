@@ -185,7 +185,7 @@ def test_a_photo_is_kept_only_when_it_is_saved(data):
     assert "The largest of 2 faces is saved." in texts(app)
     assert not data.exists(), "nothing is written before Save"
     run(labelled(app.button, "Save as Mask").click())
-    assert count_samples("own-samples") == {"with_mask": 1}
+    assert count_samples("webcam-samples") == {"with_mask": 1}
     assert numbers(app) == {"Mask": "1"}
     assert app.camera_input[0].value is None, "ready for the next one"
     assert "page **Training**" in texts(app)
@@ -215,17 +215,17 @@ def test_another_label(word, problem):
         return
     shoot(app, BARE)
     run(labelled(app.button, "Save as Helmet").click())
-    assert count_samples("own-samples") == {"Helmet": 1}
+    assert count_samples("webcam-samples") == {"Helmet": 1}
 
 
 def test_samples_can_be_deleted_without_consent_and_after_a_question():
     for label in ("with_mask", "with_mask", "cap"):
-        add_sample("own-samples", sample_photo(False), np.float32([178, 60, 272, 190]), label)
+        add_sample("webcam-samples", sample_photo(False), np.float32([178, 60, 272, 190]), label)
     app = open_page()
     assert numbers(app) == {"cap": "1", "Mask": "2"}
     run(labelled(app.button, "Delete the last sample").click())
-    assert count_samples("own-samples") == {"with_mask": 2}
-    assert "2 samples of own" in texts(app)
+    assert count_samples("webcam-samples") == {"with_mask": 2}
+    assert "2 samples of webcam" in texts(app)
     run(labelled(app.button, "Yes, delete them all").click())
     assert list_datasets() == []
     assert "There are no samples" in texts(app)

@@ -14,7 +14,7 @@ DEMO_CARD = {
     "title": "Demonstration",
     "about": (
         "One public-domain portrait (Eileen Collins, NASA) in many views, half of them with a drawn mask. It shows how "
-        "the pages work; a model that learns from it knows one face."
+        "the pages work; a model trained on it knows one face."
     ),
     "drawn": True,
 }

@@ -23,7 +23,7 @@ from core.vision.boxes import clip_boxes, square_boxes
 from core.vision.crops import cut, fit_within
 from core.vision.images import encode_image
 
-DEFAULT_NAME = "own-samples"
+DEFAULT_NAME = "webcam-samples"
 
 
 # Around the face, as a share of its longer side: enough for views that are turned or shifted.

@@ -89,7 +89,7 @@ def _face_panel(details: ImageDetails, repairs) -> None:
         help="Choose another label, or type a new one. The image file stays as it is.",
     )
     if face.prediction:
-        loss = "" if np.isnan(face.loss) else f" (loss {face.loss:.2f})"
+        loss = "" if np.isnan(face.loss) else f" (loss {abs(face.loss):.2f})"
         st.markdown(f"Prediction of the model: **{plain(face.prediction)}**{loss}.")
 
 

@@ -172,7 +172,7 @@ def show_outlook(plan) -> None:
     for column, (label, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
         column.metric(label, value)
     classes = tuple(plan.counts)
-    used = [part for part in PARTS if any(parts[part] for parts in plan.counts.values())]
+    used = [part for part in PARTS if any(parts.get(part) for parts in plan.counts.values())]
     st.dataframe(
         [
             {"Class": f"{style.sign} {style.words}"} | {PARTS[part]: plan.counts[name][part] for part in used}
