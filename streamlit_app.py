@@ -4,6 +4,8 @@ import logging
 
 import streamlit as st
 
+from pages.components.state import PHOTO_SET, SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, WEBCAM_SHOT
+
 # The video libraries tell of every connection attempt; what matters is shown on the page.
 for name in ("aioice", "aiortc", "libav"):
     logging.getLogger(name).setLevel(logging.WARNING)
@@ -18,15 +20,15 @@ page = st.navigation(
         ],
         "Data and training": [
             st.Page("pages/datasets.py", title="Data sets", icon=":material/photo_library:"),
-            st.Page("pages/synthetic.py", title="Make pictures", icon=":material/draw:"),
+            st.Page("pages/synthetic.py", title="Synthetic masks", icon=":material/draw:"),
             st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
             st.Page("pages/model.py", title="Model", icon=":material/neurology:"),
         ],
     }
 )
-# Pages keep what they need under keys that start with their name; pictures go when their page is left.
-PICTURES = {"photo": ("photo_set",), "synthetic": ("make_portrait", "make_pictures", "make_shot")}
-for url_path, keys in PICTURES.items():
+# Images of people go from the server's memory when their page is left.
+IMAGES = {"photo": (PHOTO_SET,), "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT)}
+for url_path, keys in IMAGES.items():
     if page.url_path != url_path:
         for key in keys:
             st.session_state.pop(key, None)

@@ -4,16 +4,16 @@ import streamlit as st
 
 st.title("Who wears a face mask?")
 st.markdown(
-    "This dashboard finds faces in pictures and says for each whether it wears a mask: in photos that you upload and "
-    "live from your webcam. It runs on an ordinary computer, without a graphics card. And it shows how it learnt that: "
-    "look at the pictures, train a network of your own, and put it to work."
+    "This dashboard finds faces and says for each whether it wears a mask: in photos that you upload and live from "
+    "your webcam. It runs on an ordinary computer, without a graphics card. You can also look at the data sets, "
+    "train a model of your own, and deploy it."
 )
 
 with st.container(horizontal=True):
-    st.page_link("pages/photo.py", label="Judge a photo", icon=":material/photo_camera:")
+    st.page_link("pages/photo.py", label="Upload a photo", icon=":material/photo_camera:")
     st.page_link("pages/live.py", label="Start the webcam", icon=":material/videocam:")
-    st.page_link("pages/datasets.py", label="Look at data sets", icon=":material/photo_library:")
-    st.page_link("pages/training.py", label="Train a network", icon=":material/model_training:")
+    st.page_link("pages/datasets.py", label="See the data sets", icon=":material/photo_library:")
+    st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
 
 st.subheader("What it looks like")
 places = st.columns(2)
@@ -30,8 +30,8 @@ from pages.components.resources import pipeline_or_stop  # noqa: E402
 
 
 @st.cache_data(show_spinner=False)
-def judged_sample(masked: bool, method: Method, version: str) -> tuple[bytes, str]:
-    """The sample photo with its boxes as JPEG, and the verdict in words; made once per server and model."""
+def annotated_sample(masked: bool, method: Method, version: str) -> tuple[bytes, str]:
+    """The sample photo with its boxes as JPEG, and the result in words; made once per server and model."""
     photo = sample_photo(masked)
     detections = detect_masks(photo, pipeline_or_stop(method))
     return encode_image(annotate(photo, detections)), describe(summarize(detections))
@@ -39,16 +39,16 @@ def judged_sample(masked: bool, method: Method, version: str) -> tuple[bytes, st
 
 method = in_use().method
 for place, masked in zip(places, (False, True), strict=True):
-    with place, st.spinner("Judging the sample …"):
-        jpeg, words = judged_sample(masked, method, method_version(method))
-    place.image(jpeg, caption=plain(words), width="stretch", alt=f"A portrait with the verdict: {words}")
-st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn; the verdicts are this server's own.")
+    with place, st.spinner("Looking for faces …"):
+        jpeg, words = annotated_sample(masked, method, method_version(method))
+    place.image(jpeg, caption=plain(words), width="stretch", alt=f"A portrait with the result: {words}")
+st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn; the results are this server's own.")
 
 st.subheader("Good to know")
 st.markdown(
-    "- **Private.** Pictures stay in this server's memory while you look at them. Nothing is stored or sent on, unless "
+    "- **Private.** Photos stay in this server's memory while you look at them. Nothing is stored or sent on, unless "
     "you add it to a data set yourself.\n"
-    "- **Not perfect.** A verdict is an estimate with a probability beside it. Faces far away, half hidden or blurred "
-    "are missed, or get a ? in place of a verdict.\n"
+    "- **Not perfect.** Every result is an estimate with a confidence beside it. Faces far away, half hidden or "
+    "blurred are missed, or get a ? in place of a result.\n"
     "- **To raise awareness.** It counts faces; it does not know who anybody is."
 )

@@ -1,4 +1,4 @@
-"""Judge the visitor's webcam, live."""
+"""Who wears a mask before the visitor's webcam, live."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from core.vision.pipeline import LIVE_SETTINGS, detect_masks
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
 from pages.components.charts import share_over_time
 from pages.components.compat import part_of_the_app, show_newest_frames
-from pages.components.faces import show_hidden_faces, show_verdict_counts
+from pages.components.faces import show_class_counts, show_hidden_faces
 from pages.components.messages import plain
 from pages.components.resources import NOTICE_S, method_changed, pipeline_or_stop
 from pages.components.settings import settings_form
@@ -41,7 +41,7 @@ if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
     st.session_state["live_classes"] = vocabulary(pipeline.classes)
     processor.stats.reset()  # what was counted before were other things
 processor.detect = partial(detect_masks, pipeline=pipeline, settings=settings)
-processor.mirror = st.sidebar.toggle("Mirror the picture", key="live_mirror")
+processor.mirror = st.sidebar.toggle("Mirror the video", key="live_mirror")
 
 
 def on_frame(frame: av.VideoFrame) -> av.VideoFrame:
@@ -69,27 +69,27 @@ with video:
 
 @st.fragment(run_every=0.5 if context.state.playing else NOTICE_S)
 def show_numbers() -> None:
-    """The counters; this part of the page alone runs again, twice a second, and follows the server's method."""
+    """The counters; this part of the page alone runs again, twice a second, and follows the active method."""
     if method_changed():
-        st.rerun(scope="app")  # the stream goes on, and its next picture is judged by the new method
+        st.rerun(scope="app")  # the stream goes on, and the new method gets its next frame
     seen = processor.stats.snapshot()
     if seen.error:
         st.error(plain(seen.error))
     if not context.state.playing:
-        st.info("Press **Start** and allow the camera. The picture goes to this server only and is not stored.")
+        st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
     if not seen.analysed_frames:
-        st.info("Waiting for the first picture …")
+        st.info("Waiting for the first frame …")
         return
-    show_verdict_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
+    show_class_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
     if settings.min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
         show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
     if seen.analysis_ms is not None:
         share = ""
         if CLASS_NAMES[WITH_MASK] in pipeline.classes:
             st.plotly_chart(share_over_time(seen.share_by_second), key="live_share", config={"displayModeBar": False})
-            share = "The share is that of the last 10 seconds. "
-        st.caption(f"{share}{seen.analyses_per_s:.0f} pictures judged per second, {seen.analysis_ms:.0f} ms each.")
+            share = "The share is over the last 10 seconds. "
+        st.caption(f"{share}{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
 
 
 with numbers:

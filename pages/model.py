@@ -1,4 +1,4 @@
-"""Which model is in use, which others there are, and what the chosen one is: figures, speed, limits, data."""
+"""Which model is active, which others there are, and what the chosen one is: metrics, speed, limits, data."""
 
 import dataclasses
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.config import MODELS_DIR
+from core.datasets.parts import PARTS
 from core.registry.active import go_back, in_use, previous, remove_model, use, why_not_removable
 from core.registry.leaderboard import as_table, load_scoreboards, method_title
 from core.registry.speed import FACES, frame_times_ms
@@ -13,24 +14,14 @@ from core.registry.store import list_models
 from core.vision.classes import styles_of, vocabulary
 from core.vision.model_card import ModelCard, ModelError, faces_by_part, load_card, score_rows
 from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_model
-from pages.components.charts import found_and_right, times_by_faces
+from pages.components.charts import accuracy_by_method, times_by_faces
 from pages.components.compat import part_of_the_app
 from pages.components.messages import plain, try_to
-from pages.components.resources import method_words, notice_method_in_use, pipeline_or_stop
+from pages.components.resources import follow_active_method, method_words, pipeline_or_stop
 from pages.components.settings import settings_form
+from pages.components.terms import METRICS, metric_columns
 
-PARTS = {"train": "training", "val": "checks while training", "test": "test", "held_out": "street photos, test"}
-SHARES = (
-    "Found",
-    "Found, 12 to 24 px",
-    "Found and right",
-    "Of two verdicts",
-    "With a mask",
-    "Without",
-    "Right",
-    "Right, mean of the classes",
-)
-KINDS = {"detector": "finds faces and judges them", "classifier": "judges faces"}
+KINDS = {"detector": "finds and classifies faces", "classifier": "classifies faces"}
 WIDTHS = {"int8": "8-bit", "fp16": "16-bit", "float32": "32-bit"}
 # More class names than this are counted, not listed.
 MAX_NAMES = 8
@@ -43,19 +34,22 @@ def class_words(card: ModelCard) -> str:
     return ", ".join(f"{style.sign} {plain(style.words)}" for style in styles_of(card.classes))
 
 
-def show_model_in_use(chosen: Method) -> None:
-    """What this server uses, the way back, and the visitor's own choice, should it be another one."""
+def show_active_model(chosen: Method) -> None:
+    """The active model of this server, the way back, and the visitor's own choice, should it be another one."""
     now, before = in_use(), previous()
     with st.container(border=True):
-        st.markdown(f":green-badge[:material/check: In use] **{method_words(now.method)}**")
+        st.markdown(f":green-badge[:material/check: Active] **{method_words(now.method)}**")
         with st.container(horizontal=True):
             if chosen != now.method and st.button(
-                f"Use {method_words(chosen)}", type="primary", key="model_use_chosen", icon=":material/play_arrow:"
+                f"Deploy {method_words(chosen)}",
+                type="primary",
+                key="model_deploy_chosen",
+                icon=":material/rocket_launch:",
             ):
                 try_to(use, chosen)
-            if before and st.button(f"Go back to {method_words(before)}", key="model_back", icon=":material/undo:"):
+            if before and st.button(f"Roll back to {method_words(before)}", key="model_back", icon=":material/undo:"):
                 try_to(go_back)
-        st.caption("Photo and live pages of all visitors follow at once, running cameras too.")
+        st.caption("The photo and live pages of all visitors follow at once, running cameras too.")
 
 
 def show_installed_models() -> None:
@@ -68,12 +62,16 @@ def show_installed_models() -> None:
         except ModelError as error:
             about.error(plain(str(error)))
         else:
-            mark = " :green-badge[In use]" if name == now.model else ""
+            mark = " :green-badge[Active]" if name == now.model else ""
             about.markdown(f"**{plain(name)}**{mark}  \n{KINDS[card.kind]}: {class_words(card)}")
-            scores = [row["Right"] for row in score_rows(card) if row.get("Right") is not None]
-            facts.caption(" · ".join([plain(card.date), *[f"{share:.1%} right in its test" for share in scores[:1]]]))
+            # A detector's accuracy counts faces that it missed too: beside a classifier's it would mislead.
+            rows = score_rows(card) if card.kind == "classifier" else []
+            scores = [row["Accuracy"] for row in rows if row.get("Accuracy") is not None]
+            facts.caption(" · ".join([plain(card.date), *[f"accuracy {share:.1%}" for share in scores[:1]]]))
             method = method_for_model(name, card.kind)
-            if name != now.model and change.button("Use", key=f"model_use_{name}", icon=":material/play_arrow:"):
+            if name != now.model and change.button(
+                "Deploy", key=f"model_deploy_{name}", icon=":material/rocket_launch:"
+            ):
                 try_to(use, method)
         if not why_not_removable(name):
             with remove.popover("Remove", icon=":material/delete:"):
@@ -89,16 +87,11 @@ def rounded(rows: list[dict]) -> list[dict]:
     ]
 
 
-def percent_columns(names: tuple[str, ...] = SHARES) -> dict:
-    """Columns of shares, as tables show them."""
-    return {name: st.column_config.NumberColumn(format="percent") for name in names}
-
-
 part_of_the_app()
 st.title("Model")
 method, settings = settings_form("photo", PHOTO_SETTINGS)
-notice_method_in_use()
-show_model_in_use(method)
+follow_active_method()
+show_active_model(method)
 st.subheader("Models on this server")
 show_installed_models()
 
@@ -107,10 +100,10 @@ card = load_card(MODELS_DIR / f"{method.model}.json")
 file = MODELS_DIR / card.file
 st.subheader(f"About {plain(card.name)}")
 facts = {
-    "Verdicts": str(len(card.classes)),
+    "Classes": str(len(card.classes)),
     "Size": f"{file.stat().st_size / 1e6:.1f} MB",
-    "Numbers": WIDTHS.get(card.precision, card.precision),
-    "Made": card.date or f"{datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d}",
+    "Weights": WIDTHS.get(card.precision, card.precision),
+    "Date": card.date or f"{datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d}",
 }
 for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
     column.metric(label, value)
@@ -118,29 +111,25 @@ st.caption(f"**{plain(card.name)}** {KINDS[card.kind]}: {class_words(card)}.")
 if finder := PIPELINES[method.pipeline].finds_with:
     st.caption(f"The faces are found by **{plain(finder)}**.")
 
-st.subheader("How good it is")
+st.subheader("Metrics")
 if rows := score_rows(card):
-    st.markdown(f"**{plain(card.name)}**, measured when its training ended:")
-    st.dataframe(rounded(rows), hide_index=True, column_config=percent_columns((*SHARES, "Probability off by")))
+    st.markdown(f"**{plain(card.name)}**, measured at the end of its training:")
+    st.dataframe(rounded(rows), hide_index=True, column_config=metric_columns(METRICS))
 for board in load_scoreboards():
     table, figures = as_table(board), board.rows[0].figures
     st.markdown(
         f"**All methods** with the models that came with the app, on {figures['photos']} street and press photos that "
-        f"none of these has learnt from (`{board.photos}`), with {figures['faces']} faces of "
+        f"none of them was trained on (`{board.photos}`), with {figures['faces']} faces of "
         f"{figures['min_face_px']:g} pixels and more:"
     )
-    chart = found_and_right([row["Method"] for row in table], [row["Found and right"] for row in table])
+    chart = accuracy_by_method([row["Method"] for row in table], [row["Accuracy"] for row in table])
     st.plotly_chart(chart, key=f"model_{board.photos}", config={"displayModeBar": False})
-    st.dataframe(rounded(table), hide_index=True, column_config=percent_columns())
-st.caption(
-    "*Of two verdicts* leaves masks worn incorrectly out and asks only for mask or no mask. "
-    "A false alarm is a box of 16 pixels and more where no face is; faces that the annotators left out were filled in. "
-    "mAP50, for engineers, is the mean average precision at an overlap of 0.5; 1 is perfect."
-)
+    st.dataframe(rounded(table), hide_index=True, column_config=metric_columns(METRICS))
+st.caption("Point at the name of a column to see what it means. Faces that the annotators had left out were filled in.")
 
-st.subheader("How fast it is on this computer")
+st.subheader("Speed on this server")
 speed = settings.speed if PIPELINES[method.pipeline].uses_speed else ""
-if st.button("Measure", key="model_measure", icon=":material/timer:", help="Judges sample pictures for some seconds."):
+if st.button("Measure", key="model_measure", icon=":material/timer:", help="Analyses sample images for some seconds."):
     bar, times = st.progress(0.0, "Measuring …"), {}
     for faces, ms in frame_times_ms(pipeline, settings):
         times[faces] = ms
@@ -154,15 +143,15 @@ for title, times in st.session_state.get("model_times", {}).items():
 st.subheader("Limits")
 st.markdown("\n".join(f"- {plain(sentence)}" for sentence in [card.limits, *card.failures] if sentence))
 
-st.subheader("What it learnt from")
+st.subheader("Training data")
 names = vocabulary(card.classes)
 st.dataframe(
     [
-        {"Data set": row["data"], "Used for": PARTS.get(row["part"], row["part"])}
+        {"Data set": row["data"], "Part": PARTS.get(row["part"], row["part"])}
         | {style.words: row.get(name, 0) for name, style in zip(names, styles_of(names), strict=True)}
         for row in faces_by_part(card)
     ],
     hide_index=True,
 )
-with st.expander("The whole card"):
+with st.expander("The whole model card"):
     st.json(dataclasses.asdict(card), expanded=1)

@@ -1,4 +1,4 @@
-"""Judge uploaded photos, or a picture taken with the camera."""
+"""Who wears a mask in uploaded photos, or in one taken with the camera."""
 
 from dataclasses import replace
 from functools import partial
@@ -18,35 +18,36 @@ from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, DetectionSettings, M
 from core.vision.stats import FrameStats, describe, summarize
 from core.vision.tables import detection_rows, rows_to_csv, rows_to_json
 from pages.components.compat import part_of_the_app
-from pages.components.faces import show_faces_table, show_hidden_faces, show_reasons, show_verdict_counts
+from pages.components.faces import show_class_counts, show_faces_table, show_hidden_faces, show_reasons
 from pages.components.messages import plain
-from pages.components.resources import notice_method_in_use, pipeline_or_stop
+from pages.components.resources import follow_active_method, pipeline_or_stop
 from pages.components.settings import settings_form
+from pages.components.state import PHOTO_SET
 
-# The picture on the page, longer side; the download has every pixel.
+# The photo on the page, longer side; the download has every pixel.
 DISPLAY_SIDE = (640, 1600)
-VERDICTS, CENTERS, METHODS = "Verdicts", "What the network saw", "All methods"
+RESULTS, HEAT_MAP, METHODS = "Results", "Face heat map", "All methods"
 
 
-def picture_of(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
+def page_image(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     """The annotated photo in a size for the page."""
     small, _ = fit_within(frame_bgr, DISPLAY_SIDE[1])
-    # Labels on a tiny picture would hide it: enlarge it first.
+    # Labels on a tiny photo would hide it: enlarge it first.
     size_wh = np.array(small.shape[1::-1])
     size_wh = np.rint(size_wh * max(1, DISPLAY_SIDE[0] / size_wh.max())).astype(int)
     return annotate(*resized(frame_bgr, detections, tuple(size_wh.tolist())))
 
 
 def show(photo: Photo, frame_bgr: np.ndarray) -> None:
-    """One photo large, its verdict in words, a row per face."""
+    """One photo large, its result in words, a row per face."""
     seen = summarize(photo.detections)
     if seen.faces or not seen.hidden:
         st.markdown(f"**{plain(describe(replace(seen, hidden=0)))}**")
     if seen.hidden:
         show_hidden_faces("photo", seen, settings.min_face_px)
-    picture, table = st.columns([4, 3])
-    annotated = picture_of(frame_bgr, photo.detections)
-    picture.image(annotated, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face")
+    image, table = st.columns([4, 3])
+    annotated = page_image(frame_bgr, photo.detections)
+    image.image(annotated, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face")
     with table:
         if len(photo.detections):
             show_faces_table(frame_bgr, photo.detections)
@@ -61,34 +62,34 @@ def show(photo: Photo, frame_bgr: np.ndarray) -> None:
         )
 
 
-def show_centers(frame_bgr: np.ndarray, detector: MaskDetector, settings: DetectionSettings) -> None:
-    """The network's map of face centres over the photo."""
-    st.markdown("**Bright where the network sees the centre of a face.** A box is drawn around each bright spot.")
+def show_heat_map(frame_bgr: np.ndarray, detector: MaskDetector, settings: DetectionSettings) -> None:
+    """How likely every place is the centre of a face, over the photo."""
+    st.markdown("**The brighter, the likelier the centre of a face.** A box is drawn around each bright spot.")
     small, _ = fit_within(frame_bgr, DISPLAY_SIDE[1])
     seen = overlay_centers(small, detector.center_map(frame_bgr, settings.speed))
-    st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a map of face centres")
+    st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with its face heat map")
 
 
 def show_methods(photo: Photo, frame_bgr: np.ndarray, settings: DetectionSettings) -> None:
-    """The same photo judged by every method, side by side; with the chosen model where it fits."""
+    """The results of every method side by side; with the chosen model where it fits."""
     chosen = PIPELINES[method.pipeline].model_kind
     for column, (name, spec) in zip(st.columns(len(PIPELINES)), PIPELINES.items(), strict=True):
         with column:
             other = Method(name, method.model if spec.model_kind == chosen else spec.default_model)
             detect = partial(detect_masks, pipeline=pipeline_or_stop(other), settings=settings)
-            with st.spinner(f"{spec.title} is looking …"):
+            with st.spinner(f"{spec.title} …"):
                 found, elapsed_ms = photo_set.compare(photo, detect, (other, method_version(other), settings))
             st.subheader(spec.title)
             st.markdown(f"{plain(describe(summarize(found)))} {elapsed_ms:.0f} ms.")
             st.image(
-                picture_of(frame_bgr, found), channels="BGR", output_format="JPEG", width="stretch", alt=spec.title
+                page_image(frame_bgr, found), channels="BGR", output_format="JPEG", width="stretch", alt=spec.title
             )
 
 
 part_of_the_app()
 st.title("Photo")
 method, settings = settings_form("photo", PHOTO_SETTINGS)
-notice_method_in_use()
+follow_active_method()
 source = st.segmented_control(
     "From", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"
 )
@@ -96,13 +97,13 @@ if source == "Upload":
     label = "Photos: JPEG, PNG, WebP or HEIC, up to 50 megapixels"
     uploads = st.file_uploader(label, UPLOAD_TYPES, accept_multiple_files=True, key="photo_files")
 else:
-    picture = st.camera_input("Take a picture", key="photo_camera")
-    uploads = [picture] if picture else []
+    shot = st.camera_input("Take a photo", key="photo_camera")
+    uploads = [shot] if shot else []
 
-photo_set: PhotoSet = st.session_state.setdefault("photo_set", PhotoSet())
+photo_set: PhotoSet = st.session_state.setdefault(PHOTO_SET, PhotoSet())
 photos = photo_set.show((upload.file_id, upload.name, upload.getvalue) for upload in uploads)
 pipeline = pipeline_or_stop(method)
-bar = st.empty()  # appears only while there is something to judge
+bar = st.empty()  # appears only while there is something to do
 photo_set.judge(
     partial(detect_masks, pipeline=pipeline, settings=settings),
     (method, method_version(method), settings),
@@ -114,24 +115,24 @@ for photo in photos:
         st.error(f"{plain(photo.name)}: {photo.problem}")
 photos = {photo.key: photo for photo in photos if not photo.problem}
 if not photos:
-    st.caption("Pictures stay in this server's memory while you look at them and are never stored.")
+    st.caption("Photos stay in this server's memory while you look at them and are never stored.")
     st.stop()
 
 total = sum((summarize(photo.detections) for photo in photos.values()), FrameStats())
 detector = getattr(pipeline, "detector", None)
-show_verdict_counts(total, pipeline, total.mask_share)
+show_class_counts(total, pipeline, total.mask_share)
 chosen = next(iter(photos))
 if len(photos) > 1:
     chosen = st.selectbox("Photo", list(photos), format_func=lambda key: photos[key].name, key="photo_chosen")
 chosen, frame = photos[chosen], photo_set.frame(photos[chosen])
-views = [VERDICTS, *([CENTERS] if detector else []), METHODS]
+views = [RESULTS, *([HEAT_MAP] if detector else []), METHODS]
 view = st.segmented_control(
-    "Show", views, default=VERDICTS, required=True, label_visibility="collapsed", key="photo_view"
+    "Show", views, default=RESULTS, required=True, label_visibility="collapsed", key="photo_view"
 )
 if view == METHODS:
     show_methods(chosen, frame, settings)
-elif view == CENTERS:
-    show_centers(frame, detector, settings)
+elif view == HEAT_MAP:
+    show_heat_map(frame, detector, settings)
 else:
     show(chosen, frame)
 
@@ -142,5 +143,5 @@ with st.container(horizontal=True):
         ("csv", rows_to_csv(rows), "text/csv"),
         ("json", rows_to_json(rows), "application/json"),
     ):
-        name = f"Table of {of} ({kind.upper()})"
+        name = f"Results of {of} ({kind.upper()})"
         st.download_button(name, text, f"faces.{kind}", mime, icon=":material/download:", on_click="ignore")

@@ -1,4 +1,4 @@
-"""Train a classifier: choose data and recipe, watch it learn, see whether it is better, put it to work."""
+"""Train a classifier: choose data and recipe, watch the progress, see whether it is better, deploy it."""
 
 import streamlit as st
 
@@ -11,24 +11,29 @@ st.title("Training")
 from pathlib import Path  # noqa: E402
 
 from core.config import runs_dir  # noqa: E402
+from pages.components.state import (  # noqa: E402
+    NEW_TRAINING,
+    PROGRESS,
+    RUNS,
+    TRAINING_VIEW,
+    TRAINING_VIEWS,
+    view_switch,
+)
 from pages.views.training import form, progress, runs, upload  # noqa: E402
-from pages.views.training.form import view_switch  # noqa: E402
 from train.runs import QUEUED, RUNNING, RunManager  # noqa: E402
-
-NEW, PROGRESS, RUNS, UPLOAD = VIEWS = ("New training", "Progress", "Runs", "Bring a model")
 
 
 @st.cache_resource(show_spinner=False)
 def run_manager(folder: Path) -> RunManager:
-    """The trainings of this server, whoever started them."""
+    """The trainings of this server, started by any visitor."""
     return RunManager(folder).watch()
 
 
 manager = run_manager(runs_dir())
 busy = any(run.state in (RUNNING, QUEUED) for run in manager.runs())
-view = view_switch(VIEWS, PROGRESS if busy else NEW)
-if view == NEW:
-    form.show(manager, PROGRESS)
+view = view_switch(TRAINING_VIEW, TRAINING_VIEWS, PROGRESS if busy else NEW_TRAINING)
+if view == NEW_TRAINING:
+    form.show(manager)
 elif view == PROGRESS:
     progress.show(manager)
 elif view == RUNS:

@@ -95,7 +95,7 @@ def classifier_probabilities(
     card = classifier.card
     result = np.full((len(faces), len(card.classes)), np.nan)
     for start in range(0, len(faces), AT_ONCE):
-        report(start, len(faces), "Judging faces")
+        report(start, len(faces), "Classifying faces")
         crops = read_crops(faces[start : start + AT_ONCE], card.input_size, card.margin)
         seen = [i for i, crop in enumerate(crops) if crop is not None]
         if seen:
@@ -118,7 +118,7 @@ def detector_probabilities(
     last: tuple[Path | None, np.ndarray | None, sv.Detections | None] = (None, None, None)
     for i, face in enumerate(faces):
         if i % 8 == 0:
-            report(i, len(faces), "Judging faces")
+            report(i, len(faces), "Classifying faces")
         if face is None:
             continue
         if face.path != last[0]:
@@ -192,7 +192,7 @@ def compare_with_method(
     predictions = read_predictions(run_folder)
     card, own = load_card(folder / f"{method.model}.json"), load_card(run_folder / CARD)
     if card.sha256 == own.sha256:
-        return [PartComparison("test", "This is the model in use.")]
+        return [PartComparison("test", "This is the active model.")]
     parts = [(name, predictions.of_part(name)) for name in PART_WORDS]
     return [
         _compare_part(name, part, method, card, folder, _predictions_of(card, runs), report)
@@ -209,7 +209,7 @@ def _compare_part(name, predictions, method, card, folder, own_test, report) -> 
     missing = unknown_classes(predictions.classes, card.classes)
     if missing:
         return PartComparison(
-            name, f"Not comparable: the model in use does not know {' and '.join(missing)}. This one does."
+            name, f"Not comparable: the active model does not know {' and '.join(missing)}. This one does."
         )
     faces = find_faces(predictions)
     if PIPELINES[method.pipeline].model_kind == "classifier":
@@ -223,16 +223,16 @@ def _compare_part(name, predictions, method, card, folder, own_test, report) -> 
     if len(seen) < len(predictions):
         rest = len(predictions) - len(seen)
         gone = sum(face is None for face in faces)
-        why = "whose pictures are gone" if gone == rest else "in which the model in use finds no face"
+        why = "whose images are gone" if gone == rest else "in which the active model finds no face"
         cautions.append(f"Left out are {rest} of {len(predictions)} {words} {why}.")
     if not len(seen):
-        return PartComparison(name, f"Not comparable: the model in use cannot judge any of the {words}.")
+        return PartComparison(name, f"Not comparable: the active model cannot classify any of the {words}.")
     part = predictions.at(seen)
     difference = paired_difference(part.predicted == part.labels, predicted[seen] == part.labels, part.photos)
     learnt = may_have_learnt(card, part, own_test)
     if learnt:
         cautions.append(
-            f"The model in use may have learnt from {learnt} of these {len(part)} {words}, which flatters it."
+            f"The active model may have been trained on {learnt} of these {len(part)} {words}, which flatters it."
         )
     return PartComparison(name, in_words(difference, words), difference, tuple(cautions))
 
@@ -373,7 +373,7 @@ def _score_set(classifier, dataset, predictions, learnt_from, min_face_px, repor
         faces, labels = [faces[i] for i in some], [labels[i] for i in some]
 
     def named(done: int, total: int, text: str = "") -> None:
-        report(done, total, f"Judging the faces of {dataset.name}")
+        report(done, total, f"Classifying the faces of {dataset.name}")
 
     predicted = predicted_classes(classifier_probabilities(classifier, faces, named), classes, classes)
     seen, truth = predicted != NOT_FOUND, np.array(labels)

@@ -24,14 +24,14 @@ DEFAULT_VIEWS = 3
 RECIPE_PRESETS: dict[str, dict] = {
     "report": {
         "title": "The student's report",
-        "about": "Twenty passes on faces that are turned, shifted and zoomed, as in the report this project grew from; "
-        "the base stays as ImageNet made it. Good on pictures like those it learnt from.",
+        "about": "Twenty epochs on faces that are turned, shifted and zoomed, as in the report this project grew from; "
+        "the base stays as ImageNet made it. Good on images like those it is trained on.",
         "settings": {},
     },
     "best": {
         "title": "Best known",
-        "about": "How the shipped classifier was made: faces are varied as street photos differ, most of the network "
-        "learns, and near copies stay on one side of the split. Takes longest and does best on the street.",
+        "about": "How the shipped classifier was made: augmentations as varied as street photos, most of the network "
+        "is trained, and near-duplicates stay on one side of the split. Takes longest and does best on the street.",
         "settings": {
             "recipe": "street",
             "split": "grouped",
@@ -44,8 +44,8 @@ RECIPE_PRESETS: dict[str, dict] = {
     },
     "quick": {
         "title": "Quick",
-        "about": "About a minute for a thousand pictures: a few views of each face go through the frozen base once, "
-        "and only the last layers learn. To see early whether the data are any good.",
+        "about": "About a minute for a thousand images: a few views of each face go through the frozen base once, "
+        "and only the last layers are trained. To see early whether the data are any good.",
         "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
     },
 }
@@ -72,11 +72,11 @@ class TrainConfig:
     out: str
     classes: tuple[str, ...] = ()
     """Which classes to tell apart; none named: all that the data have."""
-    recipe: str = option("report", "how faces are varied: the report's way, or street, which is robust", tuple(RECIPES))
+    recipe: str = option("report", "augmentations: those of the report, or street, which are robust", tuple(RECIPES))
     features: str = option(
         "plain",
-        "what trains the head: plain shows fresh views in every pass; cached keeps what the frozen base makes of a few "
-        "views per face and is many times faster",
+        "what trains the head: plain shows fresh views in every epoch; cached keeps what the frozen base makes of a "
+        "few views per face and is many times faster",
         ("plain", "cached"),
     )
     views: int = option(

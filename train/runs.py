@@ -111,7 +111,7 @@ def imagenet_choices() -> dict[str, str]:
 
     A visitor never names a file of the server; the operator may, in ``MASK_IMAGENET_WEIGHTS``.
     """
-    choices = {"imagenet": "ImageNet, downloaded once", "none": "Random numbers (learns far less)"}
+    choices = {"imagenet": "ImageNet, downloaded once", "none": "Random numbers (far less accurate)"}
     file = os.environ.get("MASK_IMAGENET_WEIGHTS")
     return {file: "ImageNet, from this server", **choices} if file and Path(file).is_file() else choices
 

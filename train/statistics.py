@@ -90,9 +90,7 @@ def read_predictions(folder: Path) -> Predictions:
             tuple(str(face["part"]) for face in faces),
         )
     except (KeyError, TypeError, ValueError, IndexError):
-        raise DataError(
-            "This run did not keep what it said of each test picture; train it again to look at them."
-        ) from None
+        raise DataError("This run kept no predictions for its test images; train it again to see them.") from None
 
 
 def most_wrong(predictions: Predictions, count: int = 12) -> np.ndarray:
@@ -193,19 +191,20 @@ def mcnemar(only_new: int, only_old: int) -> float:
     return float(binomtest(only_new, n).pvalue) if n else 1.0
 
 
-def in_words(difference: Difference, faces: str = "test pictures") -> str:
+def in_words(difference: Difference, faces: str = "test images") -> str:
     """Whether the new model is better, in plain words with the uncertainty."""
     d = difference
     right = (
-        f"Of {d.faces} {faces} it judges {percent(d.new, d.faces)} right, the model in use {percent(d.old, d.faces)}."
+        f"Its accuracy on {d.faces} {faces} is {percent(d.new, d.faces)}, that of the active model "
+        f"{percent(d.old, d.faces)}."
     )
     low = points(d.low).removesuffix(" points")
     between = f"The difference, {points(d.difference)}, lies between {low} and {points(d.high)} with 95% certainty"
     if d.only_new == d.only_old == 0:
-        return f"Cannot tell which is better: both judge the same {faces} right. {right}"
+        return f"Cannot tell which is better: both classify the same {faces} correctly. {right}"
     if d.verdict == "unclear":
         return f"Cannot tell which is better. {right} {between}: more {faces} are needed to tell them apart."
-    return f"{d.verdict.capitalize()} than the model in use. {right} {between}."
+    return f"{d.verdict.capitalize()} than the active model. {right} {between}."
 
 
 def points(share: float) -> str:

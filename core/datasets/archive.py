@@ -149,13 +149,13 @@ def _plan(archive: zipfile.ZipFile, result: Unpacked, limits: Limits) -> list[tu
             result.ignored.append(f"{info.filename[:200]}: {reason}")
             continue
         if info.flag_bits & 0x1:
-            raise DataError("This archive is locked with a password; pack the pictures again without one.")
+            raise DataError("This archive is locked with a password; pack the images again without one.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             # zipfile's other decompressors cannot be stopped half way.
             raise DataError("This archive is packed in an unusual way; pack the folder again as an ordinary .zip.")
         taken[parts] = info
     if not any(split_suffix(parts[-1])[1].lower() in PICTURE_SUFFIXES for parts in taken):
-        raise DataError("This archive holds no pictures (JPEG, PNG, WebP, BMP, TIFF or HEIC).")
+        raise DataError("This archive holds no images (JPEG, PNG, WebP, BMP, TIFF or HEIC).")
     names = _safe_names(_unwrapped(list(taken)))
     return [(info, path) for info, path in zip(taken.values(), names, strict=True)]
 

@@ -69,7 +69,7 @@ class Repairs:
 
     def set_aside(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
-        self._step(lambda name: f"{name} set aside", items, lambda old: (old[0], True))
+        self._step(lambda name: f"{name} excluded", items, lambda old: (old[0], True))
 
     def revert(self, items: str | Iterable[str]) -> None:
         """One or several items as they were in the files, as one step."""
@@ -98,7 +98,7 @@ class Repairs:
                 return
             for item, old in before.items():
                 self._put(item, *change(old))
-            name = next(iter(before)) if len(before) == 1 else f"{len(before)} pictures"
+            name = next(iter(before)) if len(before) == 1 else f"{len(before)} images"
             self.history.append({"what": what(name), "before": {k: list(v) for k, v in before.items()}})
             self._save()
 

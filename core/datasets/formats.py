@@ -30,7 +30,7 @@ LAYOUTS = {
 
 
 EXPECTED = (
-    "Expected are class folders (one folder per class, pictures in it), or boxes around faces as Pascal VOC "
+    "Expected are class folders (one folder per class, images in it), or boxes around faces as Pascal VOC "
     "(images/, annotations/), YOLO (images/, labels/, data.yaml) or COCO (one .json with images, annotations, "
     "categories)."
 )
@@ -173,7 +173,7 @@ def layout_of(tree: Tree) -> str:
     """
     folder = tree.folder
     if not tree.pictures:
-        raise DataError(f"{folder} holds no pictures. {EXPECTED}")
+        raise DataError(f"{folder} holds no images. {EXPECTED}")
     if any(pair_notes(tree, ".xml").values()):
         return "pascal_voc"
     labelled = any(pair_notes(tree, ".txt").values())
@@ -188,7 +188,7 @@ def layout_of(tree: Tree) -> str:
         return "pascal_voc"  # photos without a single face
     if tops:
         return "class_folders"
-    raise DataError(f"The pictures in {folder} lie loose, so nobody can know their classes. {EXPECTED}")
+    raise DataError(f"The images in {folder} lie loose, so nobody can know their classes. {EXPECTED}")
 
 
 def pair_notes(tree: Tree, suffix: str) -> dict[PurePosixPath, PurePosixPath | None]:

@@ -69,7 +69,7 @@ def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Li
         except DataError as error:
             raise DataError(str(error).replace(f"{folder}", "This archive")) from None
     title = " ".join(name.split())[:100]
-    card = {"title": title, "about": f"{len(pictures):,} pictures from an uploaded archive.", "drawn": False}
+    card = {"title": title, "about": f"{len(pictures):,} images from an uploaded archive.", "drawn": False}
     return ImportResult(_finish(clean, card), len(pictures), unpacked.broken, unpacked.ignored)
 
 

@@ -11,9 +11,6 @@ from core.datasets.index import Catalogue
 from core.datasets.label_issues import SecondOpinion
 from core.vision.images import read_image
 
-PART_WORDS = {"train": "training", "val": "checks while training", "test": "test", "": "not divided"}
-
-
 Range = tuple[float, float]
 
 
@@ -57,16 +54,16 @@ class Filter:
         """
         parts = [
             f"label {' or '.join(words.get(name, name) for name in self.classes)}" if self.classes else "",
-            f"part {' or '.join(PART_WORDS[split] for split in self.splits)}" if self.splits else "",
+            f"part {' or '.join(PARTS[split].lower() for split in self.splits)}" if self.splits else "",
             f'"{self.name.strip()}" in their name' if self.name.strip() else "",
             _range_in_words("longer side", self.size_px, " px"),
             _range_in_words("a face", self.face_px, " px"),
             _range_in_words("brightness", self.brightness, "%", 100),
-            "a near copy" if self.near_copies else "",
+            "a near-duplicate" if self.near_copies else "",
             _group_in_words(self.group_size),
             f"likeness to {self.copy_of}" if self.copy_of else "",
-            {"all": "", "kept": "nothing set aside", "aside": "something set aside"}[self.aside],
-            "a label that the model contradicts" if self.disagrees else "",
+            {"all": "", "kept": "nothing excluded", "aside": "something excluded"}[self.aside],
+            "a label that the model disagrees with" if self.disagrees else "",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -83,8 +80,8 @@ def _group_in_words(limits: Range | None) -> str:
         return ""
     low, high = (round(end) for end in limits)
     if high == 1:
-        return "no near copy"
-    return f"{low} alike" if low == high else f"{low} and more alike" if high >= 10**6 else f"{low} to {high} alike"
+        return "no near-duplicate"
+    return f"a group of {low}" + ("" if low == high else " and more" if high >= 10**6 else f" to {high}")
 
 
 def matching(catalogue: Catalogue, wanted: Filter, opinion: SecondOpinion | None = None) -> np.ndarray:
@@ -151,12 +148,12 @@ def facts(catalogue: Catalogue) -> SetFacts:
     )
     whole = all(picture.whole for picture in catalogue.pictures)
     totals = {
-        "Pictures": len(catalogue),
+        "Images": len(catalogue),
         **({} if whole else {"Labelled faces": len(faces.items)}),
         "Classes": len(catalogue.classes),
-        "With a near copy": int((catalogue.group_sizes > 1).sum()),
-        "Set aside": int(faces.aside.sum()),
-        "Cannot be read": len(catalogue.problems),
+        "With a near-duplicate": int((catalogue.group_sizes > 1).sum()),
+        "Excluded": int(faces.aside.sum()),
+        "Unreadable": len(catalogue.problems),
     }
     return SetFacts(totals, dict(labels))
 

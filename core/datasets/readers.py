@@ -75,7 +75,7 @@ def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> l
     readers = {"class_folders": _read_class_folders, "pascal_voc": _read_voc, "yolo": _read_yolo, "coco": _read_coco}
     pictures = sorted(readers[layout](tree, broken), key=lambda picture: picture.key.split("/"))
     if not pictures:
-        raise DataError(f"{tree.folder} holds no labelled pictures. {EXPECTED}")
+        raise DataError(f"{tree.folder} holds no labelled images. {EXPECTED}")
     if PurePosixPath(HELD_OUT_LIST) in tree.notes[".txt"]:
         return _hold_out(pictures, tree.folder / HELD_OUT_LIST)
     return pictures

@@ -131,7 +131,7 @@ def go_back(folder: Path | str = MODELS_DIR) -> InUse:
     with _alone(folder):
         old = previous(folder)
         if old is None:
-            raise ModelError("No other method was in use before; choose one from the list of models.")
+            raise ModelError("No other method was active before; choose one from the list of models.")
         before = _read(folder).before
         last = len(before) - 1 - before[::-1].index(old)
         return _write(_Kept(old, time.time(), before[:last]), folder)
@@ -140,11 +140,11 @@ def go_back(folder: Path | str = MODELS_DIR) -> InUse:
 def why_not_removable(name: str, folder: Path | str = MODELS_DIR) -> str:
     """Why a model cannot be removed, in one sentence; empty if it can."""
     if name not in list_models(folder):
-        return f"There is no model {name}; look at the list again."
+        return f"There is no model {name}; load the list again."
     if name in SHIPPED:
         return f"The model {name} came with the app and stays."
     if in_use(folder).method.model == name:
-        return f"The model {name} is in use; put another one to work first."
+        return f"The model {name} is active; deploy another one first."
     return ""
 
 
@@ -217,7 +217,7 @@ def _write(kept: _Kept, folder: Path) -> InUse:
 def _answer(kept: _Kept, folder: Path) -> InUse:
     method, problem, usual = kept.method, kept.problem, method_with_its_own_model()
     if method != usual and (problem := _problem(method, folder)):
-        method, problem = usual, f"{problem} The usual method is in use instead."
+        method, problem = usual, f"{problem} The default method is active instead."
     return InUse(method, f"{kept.since} {'/'.join(method)} {method_version(method, folder)}", problem)
 
 

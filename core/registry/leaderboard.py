@@ -64,15 +64,15 @@ def record(photos: str, row: Row, folder: Path = SCORES_DIR) -> Path:
 def as_table(board: Scoreboard) -> list[dict]:
     """The rows for people: method, shares, false alarms, average precision; of pipelines that still exist."""
     columns = {
-        "Found": "found",
-        "Found, 12 to 24 px": "small_found",
-        "Found and right": "found_and_right",
-        "Of two verdicts": "found_and_right_two_state",
-        "With a mask": "mask_found_and_right",
-        "Without": "bare_found_and_right",
-        "False alarms a photo": "false_alarms_per_photo",
-        "mAP50, two verdicts": "map50_two_state",
-        "mAP50, three verdicts": "map50_three_state",
+        "Accuracy": "found_and_right",
+        "Binary accuracy": "found_and_right_two_state",
+        "Face recall": "found",
+        "Face recall, 12 to 24 px": "small_found",
+        "Recall, mask": "mask_found_and_right",
+        "Recall, no mask": "bare_found_and_right",
+        "False alarms per image": "false_alarms_per_photo",
+        "mAP50, two classes": "map50_two_state",
+        "mAP50, three classes": "map50_three_state",
     }
     return [
         {"Method": method_title(row.pipeline, row.speed)}

@@ -161,7 +161,7 @@ def try_litert(path: Path) -> ModelFacts:
     side = shape[1] if len(shape) == 4 else 0
     if shape != (1, side, side, 3) or not SIDES[0] <= side <= SIDES[1]:
         raise ModelError(
-            f"This model takes {_times(shape)}; needed is one square colour picture of {SIDES[0]} to {SIDES[1]} pixels."
+            f"This model takes {_times(shape)}; needed is one square colour image of {SIDES[0]} to {SIDES[1]} pixels."
         )
     if len(out) != 2 or out[0] != 1 or not 2 <= out[1] <= MAX_OUTPUTS:
         raise ModelError(
@@ -185,10 +185,10 @@ def try_litert(path: Path) -> ModelFacts:
     except (ValueError, RuntimeError):
         together = np.empty(0)
     if together.shape != (3, out[1]):
-        raise ModelError("This model judges one picture at a time only; export it with a free batch size.")
+        raise ModelError("This model takes one image at a time only; export it with a free batch size.")
     rows = np.concatenate([*one, together])
     if not np.isfinite(rows).all():
-        raise ModelError("This model gives no numbers for plain pictures; it is damaged.")
+        raise ModelError("This model gives no numbers for plain images; it is damaged.")
     if ms > MAX_MS_PER_FACE:
         raise ModelError(f"This model takes {ms / 1000:.1f} seconds for one face; that is too slow for this app.")
     shares = (rows >= -1e-3).all() and np.abs(rows.sum(axis=1) - 1).max() < 0.02

@@ -117,5 +117,5 @@ class LiveProcessor:
             if repr(error) != self._last_error:  # one traceback for a lasting error, not one for each frame
                 log.error("The analysis of a live frame failed", exc_info=error)
                 self._last_error = repr(error)
-            self.stats.fail("The faces cannot be judged at the moment; the picture goes on. The server's log says why.")
+            self.stats.fail("Faces cannot be classified at the moment; the video goes on. The server's log says why.")
         time.sleep(RETRY_S)

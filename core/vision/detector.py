@@ -37,7 +37,7 @@ SPEEDS = {
     "balanced": Speed(
         "Balanced", "Quick enough for video, finds faces from about 12 pixels in a webcam's picture.", 640, (192,)
     ),
-    "thorough": Speed("Thorough", "More and closer looks, for small faces and crowds.", 640, (256, 160), 2048),
+    "thorough": Speed("Thorough", "More scales, for small faces and crowds.", 640, (256, 160), 2048),
 }
 
 

@@ -148,7 +148,7 @@ class FaceExplainer:
         if end is None or not self._head.agrees(features, logits):
             raise ModelError(
                 f"{model_path} does not end in average pooling, a dense layer with ReLU and a dense layer, "
-                "so its verdicts cannot be explained; choose another model."
+                "so its results cannot be explained; choose another model."
             )
 
     def explain(self, frame_bgr: np.ndarray, face_xyxy: np.ndarray) -> Explanation:

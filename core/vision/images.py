@@ -46,24 +46,24 @@ def decode_image(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
     _register_heif()
     limit = int(max_megapixels) // 10 * 10
     if not data:
-        raise ImageError("This file is empty; save or export the picture again.")
+        raise ImageError("This file is empty; save or export the image again.")
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures; the limit below is ours and stricter than its error.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
-        raise ImageError(f"This picture is larger than {limit} megapixels; make it smaller.") from None
+        raise ImageError(f"This image is larger than {limit} megapixels; make it smaller.") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, RuntimeError):
-        raise ImageError("This file is not a picture that can be read; use JPEG, PNG, WebP or HEIC.") from None
+        raise ImageError("This file is not an image that can be read; use JPEG, PNG, WebP or HEIC.") from None
     width, height = image.size
     if width * height > max_megapixels * 1e6:
-        raise ImageError(f"This picture has {width} × {height} pixels; make it smaller than {limit} megapixels.")
+        raise ImageError(f"This image has {width} × {height} pixels; make it smaller than {limit} megapixels.")
     try:
         # A JPEG far larger than needed is not decoded at full size by anyone else, but faces may be small: keep all.
         rgb = _to_rgb(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError, Image.DecompressionBombError):
-        raise ImageError("This picture is damaged or incomplete; save or download it again.") from None
+        raise ImageError("This image is damaged or incomplete; save or download it again.") from None
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
 
 

@@ -89,22 +89,22 @@ def score_rows(card: ModelCard) -> list[dict]:
 
     A classifier's figures are those of the exported file, which is the one that runs.
     """
-    own = "kept from training, near copies too" if card.scores.get("split") == "grouped" else "kept from training"
-    parts = {"test": f"a part of its own data, {own}", "held_out": "photos that were held out as a whole"}
-    columns = {"images": "Faces", "accuracy": "Right", "balanced_accuracy": "Right, mean of the classes"}
-    columns["expected_calibration_error"] = "Probability off by"
+    apart = ", near-duplicates kept together" if card.scores.get("split") == "grouped" else ""
+    parts = {"test": f"Test: part of its own data{apart}", "held_out": "Test: the data set's own test part"}
+    columns = {"images": "Faces", "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy"}
+    columns["expected_calibration_error"] = "Calibration error"
     rows = []
     for part, title in parts.items():
         figures = next((found for key in (f"{part}_exported", part) if (found := _figures(card.scores, key))), None)
         if figures:
             rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
-    columns = {"faces": "Faces", "found": "Found", "found_and_right": "Found and right"}
-    columns["false_alarms_per_photo"] = "False alarms a photo"
+    columns = {"faces": "Faces", "found": "Face recall", "found_and_right": "Accuracy"}
+    columns["false_alarms_per_photo"] = "False alarms per image"
     for use in USES:
         by_speed = _figures(_figures(card.scores, "validation"), use)
         # Cards of old trainings have the figures of one speed only.
         for speed, figures in (by_speed if "faces" not in by_speed else {"": by_speed}).items():
-            title = f"photos kept from training, settings for {use}" + (f", {speed}" if speed else "")
+            title = f"Validation: settings for {use}" + (f", {speed}" if speed else "")
             rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
     return rows
 

@@ -77,7 +77,7 @@ class PhotoSet:
                 photo.problem = str(error)
             except Exception:  # one photo that breaks the analysis must not cost the others their results
                 log.exception("A photo could not be judged")
-                photo.problem = "This photo could not be judged; try it in another format or size."
+                photo.problem = "This photo could not be classified; try it in another format or size."
             progress(done, len(waiting))
 
     def compare(

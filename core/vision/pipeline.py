@@ -162,7 +162,7 @@ PIPELINES: dict[str, PipelineSpec] = {
     ),
     "classic": PipelineSpec(
         title="Classic",
-        summary="A Haar cascade finds upright faces, MobileNetV2 judges each. Made for people who face the camera.",
+        summary="A Haar cascade finds upright faces, MobileNetV2 classifies each. Made for people who face the camera.",
         build=lambda model: ClassicPipeline(load_classifier(model)),
         default_model=DEFAULT_CLASSIFIER,
         model_kind="classifier",
@@ -170,7 +170,7 @@ PIPELINES: dict[str, PipelineSpec] = {
     ),
     "combined": PipelineSpec(
         title="Neural + classifier",
-        summary="The network of Neural finds every face, a classifier of your choice judges each: your own, too.",
+        summary="The network of Neural finds every face, a classifier of your choice classifies each: your own, too.",
         build=lambda model: CombinedPipeline(load_detector(), load_classifier(model)),
         default_model=DEFAULT_CLASSIFIER,
         model_kind="classifier",

@@ -11,10 +11,10 @@ from core.vision.detections import CLASS_NAME, FACE_SCORE, PREDICTED
 UNKNOWN = "unknown"
 
 
-"""Stands in the column ``verdict`` of a face without a prediction; ``probability`` is that of its likeliest class."""
+"""Stands in the column ``result`` of a face without a prediction; ``confidence`` is that of its likeliest class."""
 
 
-COLUMNS = ("photo", "face", "verdict", "probability", "face_score", "x1", "y1", "x2", "y2", "width_px", "height_px")
+COLUMNS = ("photo", "face", "result", "confidence", "face_score", "x1", "y1", "x2", "y2", "width_px", "height_px")
 
 
 def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
@@ -45,7 +45,7 @@ def rows_to_csv(rows: list[dict]) -> str:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(row | {column: _as_text(row[column]) for column in ("photo", "verdict")})
+        writer.writerow(row | {column: _as_text(row[column]) for column in ("photo", "result")})
     return text.getvalue()
 
 

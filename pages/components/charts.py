@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from core.datasets.parts import PARTS
 from core.vision.classes import CLASS_STYLES, WITH_MASK, styles_of
+
+BAR = CLASS_STYLES[WITH_MASK].color_hex
 
 
 def share_over_time(share_by_second: tuple[tuple[float, float | None], ...]) -> go.Figure:
@@ -19,24 +22,20 @@ def share_over_time(share_by_second: tuple[tuple[float, float | None], ...]) -> 
             x=[-ago for ago, _ in share_by_second],
             y=[None if share is None else 100 * share for _, share in share_by_second],
             mode="lines",
-            line={"color": CLASS_STYLES[WITH_MASK].color_hex, "width": 3},
+            line={"color": BAR, "width": 3},
             hovertemplate="%{y:.0f}% with a mask<extra></extra>",
         )
     )
-    figure.update_layout(
-        height=220,
-        margin={"l": 0, "r": 0, "t": 30, "b": 0},
-        title={"text": "Faces with a mask, per cent", "font": {"size": 14}},
-        xaxis={"title": "seconds ago", "range": [-120, 0], "tickvals": [-120, -90, -60, -30, 0], "fixedrange": True,
-               "ticktext": ["120", "90", "60", "30", "now"]},
-        yaxis={"range": [-3, 103], "fixedrange": True},
-        uirevision="keep",
-    )  # fmt: skip
+    _layout(figure, "Faces with a mask", 220, x="Seconds ago", y="Share in %")
+    ticks = {-120: "120", -90: "90", -60: "60", -30: "30", 0: "now"}
+    figure.update_xaxes(range=[-120, 0], tickvals=list(ticks), ticktext=list(ticks.values()))
+    figure.update_yaxes(range=[-3, 103])
+    figure.update_layout(uirevision="keep")
     return figure
 
 
-def found_and_right(names: list[str], shares: list[float]) -> go.Figure:
-    """Share of the faces that each method finds and judges right, as bars; shares in 0..1, best on top."""
+def accuracy_by_method(names: list[str], shares: list[float]) -> go.Figure:
+    """Share of the faces that each method finds and classifies correctly, as bars; shares in 0..1, best on top."""
     order = sorted(range(len(names)), key=lambda i: shares[i])
     figure = go.Figure(
         go.Bar(
@@ -44,42 +43,30 @@ def found_and_right(names: list[str], shares: list[float]) -> go.Figure:
             y=[names[i] for i in order],
             orientation="h",
             text=[f"{shares[i]:.0%}" for i in order],
-            marker={"color": CLASS_STYLES[WITH_MASK].color_hex},
+            marker={"color": BAR},
             hovertemplate="%{y}: %{x:.1f}%<extra></extra>",
         )
     )
-    figure.update_layout(
-        height=80 + 42 * len(names),
-        margin={"l": 0, "r": 0, "t": 30, "b": 0},
-        title={"text": "Faces found and judged right, per cent", "font": {"size": 14}},
-        xaxis={"range": [0, 103], "fixedrange": True},
-        yaxis={"fixedrange": True},
-    )
+    _layout(figure, "Accuracy", 100 + 42 * len(names), x="Faces found and classified correctly, in %")
+    figure.update_xaxes(range=[0, 103])
     return figure
 
 
 def times_by_faces(name: str, times_ms: dict[int, float]) -> go.Figure:
-    """Milliseconds per webcam picture by the number of faces in it, as bars."""
+    """Milliseconds per webcam image by the number of faces in it, as bars."""
     figure = go.Figure(
         go.Bar(
-            x=[f"{faces} face" + "s" * (faces != 1) for faces in times_ms],
+            x=[str(faces) for faces in times_ms],
             y=list(times_ms.values()),
             text=[f"{ms:.1f} ms" for ms in times_ms.values()],
-            marker={"color": CLASS_STYLES[WITH_MASK].color_hex},
-            hovertemplate="%{x}: %{y:.1f} ms<extra></extra>",
+            marker={"color": BAR},
+            hovertemplate="%{x} faces: %{y:.1f} ms<extra></extra>",
         )
     )
-    figure.update_layout(
-        height=260,
-        margin={"l": 0, "r": 0, "t": 30, "b": 0},
-        title={"text": f"{name}: milliseconds for a picture of 640 × 480 pixels", "font": {"size": 14}},
-        xaxis={"fixedrange": True},
-        yaxis={"rangemode": "tozero", "fixedrange": True},
-    )
+    _layout(figure, f"{name}: time for an image of 640 × 480 pixels", 280, x="Faces in the image", y="Milliseconds")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(rangemode="tozero")
     return figure
-
-
-BAR = CLASS_STYLES[WITH_MASK].color_hex
 
 
 SIZE_EDGES = (1, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 4000, 100_000)
@@ -95,41 +82,36 @@ BRIGHTNESS_EDGES = tuple(i / 10 for i in range(11))
 PART_COLORS = {"train": "#4f5d57", "val": "#e69f00", "test": "#56b4e9", "": BAR}
 
 
-PART_TITLES = {"train": "Training", "val": "Checks while training", "test": "Test", "": "Not divided"}
-
-
 def class_counts(counts: Mapping[tuple[str, str], int], words: Mapping[str, str]) -> go.Figure:
     """Faces per class, one colour per part of the set.
 
     Args:
-        counts: faces by class name and part (a key of ``PART_TITLES``).
+        counts: faces by class name and part (a key of ``PARTS``).
         words: class names in the order of the bars, and what each is called.
     """
     figure = go.Figure()
-    for part in (part for part in PART_TITLES if any(count and key[1] == part for key, count in counts.items())):
+    for part in (part for part in PART_COLORS if any(count and key[1] == part for key, count in counts.items())):
         values = [counts.get((name, part), 0) for name in words]
         figure.add_bar(
             x=values,
             y=list(words.values()),
             orientation="h",
-            name=PART_TITLES[part],
+            name=PARTS[part],
             marker={"color": PART_COLORS[part]},
             customdata=[[name, part] for name in words],
             text=[f"{value:,}" if value else "" for value in values],
             textposition="auto",
-            hovertemplate=f"%{{y}}, {PART_TITLES[part].lower()}: %{{x:,}}<extra></extra>",
+            hovertemplate=f"%{{y}}, {PARTS[part].lower()}: %{{x:,}}<extra></extra>",
         )
-    _lay_out_bars(figure, "Labels per class", max(240, 110 + 34 * len(words)))
-    figure.update_layout(
-        barmode="stack",
-        showlegend=len(figure.data) > 1,
-        legend={"orientation": "h", "y": -0.15},
-        yaxis={"autorange": "reversed", "fixedrange": True},
-    )
+    _layout(figure, "Labels per class", max(260, 120 + 34 * len(words)), x="Labels")
+    figure.update_layout(barmode="stack", showlegend=len(figure.data) > 1)
+    figure.update_yaxes(autorange="reversed")
     return figure
 
 
-def histogram(title: str, values: np.ndarray, edges: Sequence[float], unit: str = "px") -> go.Figure:
+def histogram(
+    title: str, values: np.ndarray, edges: Sequence[float], unit: str = "px", of: str = "Images"
+) -> go.Figure:
     """How many of the values lie between one edge and the next; bars at both ends that are empty are left out.
 
     Args:
@@ -137,6 +119,7 @@ def histogram(title: str, values: np.ndarray, edges: Sequence[float], unit: str 
         values: (n,) numbers.
         edges: rising, one more than bars; each bar holds its lower edge and not its upper one, the last one both.
         unit: ``px``, or ``%`` for shares in 0..1 shown as per cent.
+        of: what a bar counts.
     """
     counts = np.histogram(values, np.array(edges, float))[0]
     filled = np.flatnonzero(counts)
@@ -154,19 +137,18 @@ def histogram(title: str, values: np.ndarray, edges: Sequence[float], unit: str 
             hovertemplate="%{hovertext}: %{y:,}<extra></extra>",
         )
     )
-    _lay_out_bars(figure, title, 240)
-    axis = {"text": f"{unit} and more, up to the next bar", "standoff": 4, "font": {"size": 12}}
-    figure.update_layout(xaxis={"type": "category", "tickangle": 0, "fixedrange": True, "title": axis})
+    _layout(figure, title, 260, x=f"{'Pixels' if unit == 'px' else 'Per cent'}, from here to the next bar", y=of)
+    figure.update_xaxes(type="category", tickangle=0)
     return figure
 
 
 def group_sizes(sizes: np.ndarray) -> go.Figure:
-    """Pictures without a near copy, with one, and with more.
+    """Images without a near-duplicate, with one, and with more.
 
     Args:
-        sizes: (n,) int, for each picture how many there are in its group, itself included.
+        sizes: (n,) int, for each image how many there are in its group, itself included.
     """
-    bars = {"alone": (1, 1), "pairs": (2, 2), "threes": (3, 3), "4 to 9 alike": (4, 9), "10 and more": (10, 10**9)}
+    bars = {"1": (1, 1), "2": (2, 2), "3": (3, 3), "4 to 9": (4, 9), "10 and more": (10, 10**9)}
     counts = {name: int(((sizes >= low) & (sizes <= high)).sum()) for name, (low, high) in bars.items()}
     figure = go.Figure(
         go.Bar(
@@ -174,11 +156,11 @@ def group_sizes(sizes: np.ndarray) -> go.Figure:
             y=list(counts.values()),
             marker={"color": BAR},
             customdata=[list(limits) for limits in bars.values()],
-            hovertemplate="%{x}: %{y:,} pictures<extra></extra>",
+            hovertemplate="groups of %{x}: %{y:,} images<extra></extra>",
         )
     )
-    _lay_out_bars(figure, "Near copies: pictures that come", 240)
-    figure.update_layout(xaxis={"type": "category", "fixedrange": True})
+    _layout(figure, "Near-duplicates", 260, x="Images in a group of near-duplicates", y="Images")
+    figure.update_xaxes(type="category")
     return figure
 
 
@@ -199,18 +181,6 @@ def _range_text(low: float, high: float, unit: str) -> str:
     return f"from {low:g} {unit}" if high >= 100_000 else f"{low:g} to {high - 1:g} {unit}"
 
 
-def _lay_out_bars(figure: go.Figure, title: str, height: int) -> None:
-    figure.update_layout(
-        height=height,
-        margin={"l": 0, "r": 0, "t": 34, "b": 0},
-        title={"text": title, "font": {"size": 14}},
-        xaxis={"fixedrange": True},
-        yaxis={"fixedrange": True},
-        bargap=0.12,
-        dragmode=False,
-    )
-
-
 TRAINING, VALIDATION = "#0072b2", "#d55e00"
 
 
@@ -221,7 +191,7 @@ RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
-QUANTITIES = {"loss": "Loss (lower is better)", "accuracy": "Judged right, per cent"}
+QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 
 
 BINS = 10
@@ -237,7 +207,7 @@ def learning_curve(
         steps: points within the epochs, as in ``steps.jsonl``; without any, training too has a point per epoch.
         metrics: a line per finished epoch, as in ``metrics.jsonl``.
         epochs: how many there will be; 0 if unknown.
-        fine_tune_from: the epoch after which the last blocks of the base learn too.
+        fine_tune_from: the epoch after which the last blocks of the base are trained too.
     """
     figure = go.Figure()
     training = _points(steps, quantity) or _points(metrics, quantity)
@@ -259,11 +229,11 @@ def learning_curve(
             )
     if fine_tune_from and any(x > fine_tune_from for x, _ in training):
         figure.add_vline(x=fine_tune_from, line={"color": "#8a8a8a", "dash": "dash", "width": 1})
-        figure.add_annotation(x=fine_tune_from, y=1, yref="paper", text="last blocks learn too", showarrow=False,
+        figure.add_annotation(x=fine_tune_from, y=1, yref="paper", text="last blocks trained too", showarrow=False,
                               xanchor="left", yanchor="bottom", font={"size": 11})  # fmt: skip
     last = max([epochs, *(x for x, _ in (*training, *validation))])
-    _lay_out(figure, QUANTITIES[quantity], 300)
-    figure.update_xaxes(title="epoch", range=[0, max(1, last) * 1.02])
+    _layout(figure, QUANTITIES[quantity], 320, x="Epoch", y="Accuracy in %" if scale == 100 else "Loss")
+    figure.update_xaxes(range=[0, max(1, last) * 1.02])
     figure.update_layout(showlegend=True, uirevision="keep")
     return figure
 
@@ -289,14 +259,14 @@ def curves_together(quantity: str, runs: Sequence[tuple[str, Sequence[dict]]]) -
             line={"color": RUN_COLORS[i % len(RUN_COLORS)], "dash": DASHES[i // len(RUN_COLORS) % len(DASHES)]},
             marker={"size": 5},
         )
-    _lay_out(figure, QUANTITIES[quantity], 320)
-    figure.update_xaxes(title="epoch", rangemode="tozero")
+    _layout(figure, QUANTITIES[quantity], 320, x="Epoch", y="Accuracy in %" if scale == 100 else "Loss")
+    figure.update_xaxes(rangemode="tozero")
     figure.update_layout(showlegend=True)
     return figure
 
 
 def confusion(matrix: Sequence[Sequence[int]], classes: tuple[str, ...]) -> go.Figure:
-    """How many faces of each class were judged as which; rows are the truth, colours the share of a row."""
+    """How many faces of each class were classified as which; rows are the labels, colours the share of a row."""
     counts = np.asarray(matrix, float).reshape(len(classes), len(classes))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     words = [_text(style.words) for style in styles_of(classes)]
@@ -312,7 +282,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: tuple[str, ...]) -> go.F
             xgap=2,
             ygap=2,
             customdata=counts,
-            hovertemplate="%{y}, judged %{x}: %{customdata:.0f} (%{z:.1%} of the row)<extra></extra>",
+            hovertemplate="%{y}, classified as %{x}: %{customdata:.0f} (%{z:.1%} of the row)<extra></extra>",
         )
     )
     if len(classes) <= 20:  # more numbers than that cannot be read
@@ -321,17 +291,17 @@ def confusion(matrix: Sequence[Sequence[int]], classes: tuple[str, ...]) -> go.F
                 dark = shares[i, j] > 0.5
                 figure.add_annotation(x=j, y=i, text=f"{count:,.0f}", showarrow=False,
                                       font={"size": 15, "color": "#ffffff" if dark else "#1a1a1a"})  # fmt: skip
-    _lay_out(figure, "What was judged as what (faces)", max(260, 110 + 46 * len(classes)))
-    figure.update_xaxes(title="verdict", type="category")
-    figure.update_yaxes(title="truth", autorange="reversed", type="category")
+    _layout(figure, "Confusion matrix (faces)", max(260, 110 + 46 * len(classes)), x="Prediction", y="Label")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(autorange="reversed", type="category")
     return figure
 
 
 def calibration(confidence: np.ndarray, right: np.ndarray) -> go.Figure:
-    """How often verdicts of each stated probability are right; on the diagonal, 80 % means 80 %.
+    """Reliability diagram: how often predictions of each confidence are correct; on the diagonal, 80 % means 80 %.
 
     Args:
-        confidence: (n,) in 0..1, of the verdict.
+        confidence: (n,) in 0..1, of the prediction.
         right: (n,) bool.
     """
     bins = np.minimum((np.asarray(confidence) * BINS).astype(int), BINS - 1)
@@ -340,7 +310,7 @@ def calibration(confidence: np.ndarray, right: np.ndarray) -> go.Figure:
     true = [100 * float(right[bins == b].mean()) for b in used]
     counts = [int((bins == b).sum()) for b in used]
     figure = go.Figure()
-    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", name="as it should be",
+    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", name="perfectly calibrated",
                        line={"color": "#8a8a8a", "dash": "dash"})  # fmt: skip
     figure.add_scatter(
         x=stated,
@@ -351,11 +321,11 @@ def calibration(confidence: np.ndarray, right: np.ndarray) -> go.Figure:
         cliponaxis=False,
         marker={"size": [6 + 14 * (count / max(counts, default=1)) ** 0.5 for count in counts]},
         customdata=counts,
-        hovertemplate="stated %{x:.0f}%, right %{y:.0f}% of %{customdata} faces<extra></extra>",
+        hovertemplate="confidence %{x:.0f}%, correct %{y:.0f}% of %{customdata} faces<extra></extra>",
     )
-    _lay_out(figure, "Stated and true probability, per cent", 320)
-    figure.update_xaxes(title="the model says", range=[min([45, *stated]) - 3, 103])
-    figure.update_yaxes(title="it is right", range=[-3, 103])
+    _layout(figure, "Calibration", 340, x="Confidence in %", y="Accuracy in %")
+    figure.update_xaxes(range=[min([45, *stated]) - 3, 103])
+    figure.update_yaxes(range=[-3, 103])
     return figure
 
 
@@ -382,11 +352,11 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: tup
             mode="lines",
             name=f"{_text(style.words)} ({area:.3f})",
             line={"color": style.color_hex, "width": 2, "dash": DASHES[k % len(DASHES)], "shape": "hv"},
-            hovertemplate="%{x:.0f}% of them found, %{y:.1f}% of the finds right<extra></extra>",
+            hovertemplate="recall %{x:.0f}%, precision %{y:.1f}%<extra></extra>",
         )
-    _lay_out(figure, "Precision and recall, per cent (area)", 320)
-    figure.update_xaxes(title="recall: of the faces of a class, how many are found", range=[0, 103])
-    figure.update_yaxes(title="precision", range=[-3, 103])
+    _layout(figure, "Precision and recall (average precision)", 340, x="Recall in %", y="Precision in %")
+    figure.update_xaxes(range=[0, 103])
+    figure.update_yaxes(range=[-3, 103])
     figure.update_layout(showlegend=True)
     return figure
 
@@ -406,13 +376,16 @@ def _text(words: str) -> str:
     return words.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _lay_out(figure: go.Figure, title: str, height: int) -> None:
+def _layout(figure: go.Figure, title: str, height: int, x: str = "", y: str = "") -> None:
+    """The same look for every figure: small margins, nothing to zoom by accident, a legend only where asked for."""
     figure.update_layout(
         height=height,
-        margin={"l": 0, "r": 0, "t": 36, "b": 0},
+        margin={"l": 0, "r": 0, "t": 34, "b": 0},
         title={"text": title, "font": {"size": 14}},
-        legend={"orientation": "h", "y": -0.25},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         showlegend=False,
+        bargap=0.12,
+        dragmode=False,
     )
-    figure.update_xaxes(fixedrange=True)
-    figure.update_yaxes(fixedrange=True)
+    for axes, words in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
+        axes(fixedrange=True, automargin=True, title={"text": words, "standoff": 14, "font": {"size": 12}})

@@ -17,7 +17,6 @@ from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, method_version
 from core.vision.stats import FrameStats, describe_hidden
 from pages.components.messages import plain
-from pages.components.state import set_kept
 
 CROP_SIDE = 72
 
@@ -28,6 +27,12 @@ MAX_ROWS_WITH_CROPS = 300
 
 # More counters than this make a page restless: then only those of classes that are seen are shown.
 MAX_COUNTERS = 8
+
+
+UNKNOWN_HELP = "Faces whose confidence is below the minimum in the settings."
+
+
+SHARE_HELP = "Of the faces with a result, the share with a mask over mouth and nose."
 
 
 def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: bool = False) -> None:
@@ -45,12 +50,15 @@ def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: 
     else:
         button = st.container(horizontal=True, vertical_alignment="center")
         button.markdown(plain(describe_hidden(stats, min_face_px)), width="content")
-    key, name = f"{page}_show_hidden", f"{page}_min_face"
-    if button.button("Show them", key=key, disabled=not stats.hidden, on_click=set_kept, args=(name, 0)):
+
+    def show() -> None:
+        st.session_state[f"settings_{page}_min_face"] = 0
+
+    if button.button("Show them", key=f"{page}_show_hidden", disabled=not stats.hidden, on_click=show):
         st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
 
 
-def show_verdict_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 5) -> None:
+def show_class_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 5) -> None:
     """A number per class that the pipeline knows, of faces without a prediction, and the share with a mask.
 
     Args:
@@ -70,17 +78,17 @@ def show_verdict_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float
     numbers = []
     for name in names:
         style = style_of(name, spoken)
-        numbers.append((f"{style.icon} {plain(style.words)}", str(stats.count(name))))
-    numbers.append((f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", str(stats.unknown)))
+        numbers.append((f"{style.icon} {plain(style.words)}", str(stats.count(name)), None))
+    numbers.append((f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", str(stats.unknown), UNKNOWN_HELP))
     if CLASS_NAMES[WITH_MASK] in pipeline.classes:
-        numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}"))
+        numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}", SHARE_HELP))
     for start in range(0, len(numbers), a_row):
-        for column, (label, value) in zip(st.columns(a_row), numbers[start : start + a_row], strict=False):
-            column.metric(label, value)
+        for column, (label, value, help) in zip(st.columns(a_row), numbers[start : start + a_row], strict=False):
+            column.metric(label, value, help=help)
 
 
 def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
-    """A row per face: crop, verdict, probability, size."""
+    """A row per face: crop, result, confidence, size."""
     shown = detections[:MAX_ROWS_WITH_CROPS]
     crops = crop_faces(frame_bgr, shown.xyxy, CROP_SIDE, 0.1)
     rows, styles = [], face_styles(shown)
@@ -90,8 +98,8 @@ def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
         rows.append(
             {
                 "Face": f"data:image/jpeg;base64,{jpeg}",
-                "Verdict": f"{style.sign} {style.words}",
-                "Probability": "–" if style is NO_PREDICTION else percentage(shown.confidence[i]),
+                "Result": f"{style.sign} {style.words}",
+                "Confidence": "–" if style is NO_PREDICTION else percentage(shown.confidence[i]),
                 "Size": f"{width:.0f} × {height:.0f} px",
             }
         )
@@ -99,7 +107,10 @@ def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
         rows,
         hide_index=True,
         row_height=CROP_SIDE,
-        column_config={"Face": st.column_config.ImageColumn(width="small")},
+        column_config={
+            "Face": st.column_config.ImageColumn(width="small"),
+            "Confidence": st.column_config.TextColumn(help="How likely the model takes its result to be."),
+        },
     )
     if len(detections) > MAX_ROWS_WITH_CROPS:
         st.caption(f"The first {MAX_ROWS_WITH_CROPS} of {len(detections)} faces; the downloads hold all.")
@@ -107,13 +118,13 @@ def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def load_face_explainer(model: str, version: str) -> FaceExplainer:
-    """What says why a face is judged as it is, made once and shared; arguments as of ``load_pipeline``."""
+    """What explains the class of a face, made once and shared; arguments as of ``load_pipeline``."""
     return load_explainer(model)
 
 
 def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections, method: Method) -> None:
     """On request, for one face: which parts of it speak for a mask and which against, if masks are the topic."""
-    if CLASS_NAMES[WITH_MASK] not in classes_of(detections) or not st.toggle("Why this verdict?", key="photo_reasons"):
+    if CLASS_NAMES[WITH_MASK] not in classes_of(detections) or not st.toggle("Explain a result", key="photo_reasons"):
         return
     has_classifier = PIPELINES[method.pipeline].model_kind == "classifier"
     method = method if has_classifier else Method("classic", DEFAULT_CLASSIFIER)
@@ -121,7 +132,7 @@ def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections, method: Metho
     if len(detections) > 1:
         place = st.selectbox("Face", range(len(detections)), format_func=lambda i: f"Face {i + 1}", key="photo_face")
     try:
-        with st.spinner("Looking closely …"):
+        with st.spinner("Explaining …"):
             explainer = load_face_explainer(method.model, method_version(method))
             explanation = explainer.explain(frame_bgr, detections.xyxy[place])
     except ModelError as error:

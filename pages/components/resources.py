@@ -8,7 +8,7 @@ from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.messages import plain
 
-# A change of the method in use is noticed within this time.
+# A change of the active method is noticed within this time.
 NOTICE_S = 0.8
 
 
@@ -25,7 +25,7 @@ def load_pipeline(method: Method, version: str) -> Pipeline:
 
 @st.cache_resource(show_spinner=False)
 def server_jobs() -> Jobs:
-    """The long work of this server, whoever started it."""
+    """The long work of this server, started by any visitor."""
     return Jobs()
 
 
@@ -44,12 +44,12 @@ def method_words(method: Method) -> str:
 
 
 def method_changed() -> bool:
-    """Whether the server's method in use is another one than this visitor's page has followed."""
+    """Whether the server's active method is another one than this visitor's page has followed."""
     return in_use().stamp != st.session_state.get("settings_stamp")
 
 
 @st.fragment(run_every=NOTICE_S)
-def notice_method_in_use() -> None:
-    """Make the page follow the server's method in use, without anybody touching it; after ``settings_form``."""
+def follow_active_method() -> None:
+    """Make the page follow the server's active method, without anybody touching it; after ``settings_form``."""
     if method_changed():
         st.rerun(scope="app")

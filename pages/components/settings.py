@@ -1,4 +1,4 @@
-"""The settings in the sidebar: method, model, speed and limits."""
+"""The settings in the sidebar: method, model, preset and limits."""
 
 from dataclasses import replace
 
@@ -15,15 +15,15 @@ from pages.components.state import kept
 
 
 def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, DetectionSettings]:
-    """The settings in the sidebar: method, model and speed, and the limits. Kept while pages change.
+    """The settings in the sidebar: method, model and preset, and the limits. Kept while pages change.
 
-    Method and model start from those in use on this server. A visitor may choose others, until the server's change.
+    Method and model start from the active ones of this server. A visitor may choose others, until the server's change.
 
     Args:
-        page: whose speed and limits these are; method and model are the same on all pages.
-        defaults: speed and limits at first.
+        page: whose preset and limits these are; method and model are the same on all pages.
+        defaults: preset and limits at first.
     """
-    _follow_method_in_use()
+    _start_from_active_method()
     now = in_use()
     with st.sidebar:
         st.subheader("Settings")
@@ -33,39 +33,39 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, Detec
             "Method",
             list(PIPELINES),
             format_func=lambda key: PIPELINES[key].title,
-            **kept("pipeline", now.method.pipeline, PIPELINES),
+            **kept("settings_pipeline", now.method.pipeline, PIPELINES),
         )
         spec = PIPELINES[name]
         st.caption(spec.summary)
-        in_use_here = PIPELINES[now.method.pipeline].model_kind == spec.model_kind
-        model = now.method.model if in_use_here else spec.default_model
+        same_kind = PIPELINES[now.method.pipeline].model_kind == spec.model_kind
+        model = now.method.model if same_kind else spec.default_model
         models = list_models(kind=spec.model_kind)
         if len(models) > 1 and model in models:
-            model = st.selectbox("Model", models, **kept(f"{spec.model_kind}_model", model, models))
+            model = st.selectbox("Model", models, **kept(f"settings_{spec.model_kind}_model", model, models))
         if Method(name, model) == now.method:
-            st.caption(":material/check: In use on this server.")
+            st.caption(":material/check: Active on this server.")
         speed = defaults.speed
         if spec.uses_speed:
             speed = st.selectbox(
-                "Speed",
+                "Preset",
                 list(SPEEDS),
                 format_func=lambda key: SPEEDS[key].title,
-                **kept(f"{page}_speed", defaults.speed, SPEEDS),
+                **kept(f"settings_{page}_speed", defaults.speed, SPEEDS),
             )
             st.caption(SPEEDS[speed].help)
         confidence = st.slider(
-            "Lowest confidence",
+            "Minimum confidence",
             *(50, 99),
             format="%d%%",
-            help="A face that is less sure than this gets a ? in place of a result.",
-            **kept(f"{page}_confidence", round(100 * defaults.min_confidence)),
+            help="A face whose confidence is lower gets a ? in place of a result.",
+            **kept(f"settings_{page}_confidence", round(100 * defaults.min_confidence)),
         )
         min_face = st.slider(
             "Smallest face",
             *(0, 200),
             format="%d px",
-            help="Shorter side of a face in pixels of the picture. At 0 every face is shown.",
-            **kept(f"{page}_min_face", round(defaults.min_face_px)),
+            help="Shorter side of a face in pixels of the image. At 0 every face is shown.",
+            **kept(f"settings_{page}_min_face", round(defaults.min_face_px)),
         )
         haar = _haar_form(page, defaults.haar) if spec.uses_haar else defaults.haar
     settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, speed=speed)
@@ -77,54 +77,54 @@ def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
     with st.expander("Advanced"):
         return HaarSettings(
             cascade=st.selectbox(
-                "Face finder",
+                "Cascade",
                 list(CASCADE_FILES),
                 format_func=names.get,
                 help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
-                **kept(f"{page}_cascade", default.cascade, CASCADE_FILES),
+                **kept(f"settings_{page}_cascade", default.cascade, CASCADE_FILES),
             ),
             profile=st.checkbox(
-                "Look for faces from the side too",
-                help="Finds more faces and takes about three times as long.",
-                **kept(f"{page}_profile", default.profile),
+                "Profile faces too",
+                help="A third cascade looks for faces from the side: finds more and takes about three times as long.",
+                **kept(f"settings_{page}_profile", default.profile),
             ),
             scale_factor=st.slider(
-                "Step between face sizes",
+                "Scale factor",
                 *(1.05, 1.5),
                 step=0.05,
-                help="`scaleFactor`: small steps find more faces and are slower.",
-                **kept(f"{page}_scale_factor", default.scale_factor),
+                help="OpenCV's `scaleFactor`, the step between face sizes: smaller finds more faces and is slower.",
+                **kept(f"settings_{page}_scale_factor", default.scale_factor),
             ),
             min_neighbors=st.slider(
-                "Agreement",
+                "Minimum neighbours",
                 *(1, 10),
-                help="`minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
-                **kept(f"{page}_min_neighbors", default.min_neighbors),
+                help="OpenCV's `minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
+                **kept(f"settings_{page}_min_neighbors", default.min_neighbors),
             ),
             max_side=st.select_slider(
-                "Search size",
+                "Image size",
                 (320, 480, 640, 800, 1024, 1600),
                 format_func=lambda side: f"{side} px",
-                help="The picture's longer side is reduced to this for the search. Larger finds smaller faces.",
-                **kept(f"{page}_max_side", default.max_side),
+                help="The image's longer side is reduced to this for the search. Larger finds smaller faces.",
+                **kept(f"settings_{page}_max_side", default.max_side),
             ),
             min_face_px=st.slider(
-                "Look for faces from",
+                "Minimum size",
                 *(16, 200),
                 format="%d px",
-                help="Smaller faces are not looked for. Higher is faster.",
-                **kept(f"{page}_haar_min_face", round(default.min_face_px)),
+                help="OpenCV's `minSize`: smaller faces are not looked for. Higher is faster.",
+                **kept(f"settings_{page}_haar_min_face", round(default.min_face_px)),
             ),
         )
 
 
-def _follow_method_in_use() -> None:
-    """Put the visitor's choice to the server's method at the first visit and whenever that has changed."""
+def _start_from_active_method() -> None:
+    """Put the visitor's choice to the server's active method at the first visit and whenever that has changed."""
     now, seen = in_use(), st.session_state.get("settings_stamp")
     if now.stamp == seen:
         return
     st.session_state["settings_stamp"] = now.stamp
-    st.session_state["kept_pipeline"] = now.method.pipeline
-    st.session_state[f"kept_{PIPELINES[now.method.pipeline].model_kind}_model"] = now.method.model
+    st.session_state["settings_pipeline"] = now.method.pipeline
+    st.session_state[f"settings_{PIPELINES[now.method.pipeline].model_kind}_model"] = now.method.model
     if seen is not None:
-        st.toast(f"Now in use on this server: {method_words(now.method)}.", icon=":material/swap_horiz:")
+        st.toast(f"Now active on this server: {method_words(now.method)}.", icon=":material/swap_horiz:")

@@ -1,72 +1,111 @@
-"""The one way to keep what a visitor chose while pages change."""
+"""The one way to keep what a visitor chose, and the names under which the session keeps it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 import streamlit as st
 
+T = TypeVar("T")
 
-def kept(name: str, default: object, options: Collection | None = None) -> dict:
-    """Arguments that make a widget remember its value when another page is shown.
+# In the address: what a link to a page or a reload brings back.
+DATA_SET, DATA_VIEW, TRAINING_VIEW = "set", "view", "part"
+ADDRESS = {"bind": "query-params"}
+"""Arguments of a widget whose key is its name in the address."""
 
-    Streamlit forgets a widget's value once another page has run, even if that has a widget of the same key; a copy
-    under another key survives.
+# The parts of pages, as their buttons name them.
+OVERVIEW, GALLERY, DUPLICATES, LABEL_ISSUES, AUGMENTATIONS = DATA_VIEWS = (
+    *("Overview", "Gallery", "Near-duplicates", "Label issues", "Augmentations"),
+)
+NEW_TRAINING, PROGRESS, RUNS, IMPORT_MODEL = TRAINING_VIEWS = ("New training", "Progress", "Runs", "Import a model")
+
+# Of the page of data sets.
+FILTER = "data_filter"
+"""The ``core.datasets.query.Filter`` of the gallery."""
+OPEN_IMAGE = "data_image"
+"""Key and face of the image that is shown in full."""
+NEIGHBOURS = "data_neighbours"
+"""Keys and faces of the images around it, in their order."""
+AUGMENTED_FACE = "data_augmented_face"
+GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE = "data_gallery_page", "data_duplicates_page", "data_issues_page"
+SCANNED = "data_scanned"
+"""Names of the data sets whose files were looked through during this visit."""
+
+# Of the training page.
+FOLLOWED_RUN = "training_followed"
+TRAINING_SPLIT = "training_split"
+
+# Images in the server's memory, which go when their page is left.
+PHOTO_SET = "photo_set"
+SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synthetic_images", "synthetic_shot"
+
+
+def kept(key: str, default: object, options: Collection | None = None) -> dict:
+    """Arguments that give a widget its first value and make it keep what was chosen while other pages are shown.
 
     Args:
-        name: of the setting.
+        key: of the widget.
         default: its value as long as nobody has changed it, or if what was chosen is no longer among the options.
         options: what can be chosen, where that may change.
     """
-    key, copy = f"settings_{name}", f"kept_{name}"
-    value = st.session_state.get(copy, default)
-    st.session_state[key] = value if options is None or value in options else default
-
-    def keep() -> None:
-        st.session_state[copy] = st.session_state[key]
-
-    return {"key": key, "on_change": keep}
+    if key not in st.session_state or (options is not None and st.session_state[key] not in options):
+        st.session_state[key] = default
+    return {"key": key, "persist_state": "session"}
 
 
-def set_kept(name: str, value: object) -> None:
-    """Give a widget of ``kept`` another value, from a button's callback or before a rerun."""
-    st.session_state[f"kept_{name}"] = value
+def kept_in_address(key: str, options: Sequence[str], first: str | None = None) -> dict:
+    """Arguments that make a widget keep its choice in the page's address too, so that a reload or a link brings it.
+
+    Streamlit takes a choice out of the address, and forgets it, when another page is shown; a copy survives.
+
+    Args:
+        key: of the widget, and the name in the address.
+        options: what can be chosen.
+        first: chosen at the first visit; the first option if left out.
+    """
+    wanted = st.session_state.pop(_next(key), None)
+    if wanted not in options and st.session_state.get(key) not in options and st.query_params.get(key) not in options:
+        copy = st.session_state.get(_copy(key))
+        wanted = copy if copy in options else first or options[0]
+    if wanted in options:
+        st.session_state[key] = wanted
+    return {"key": key, **ADDRESS}
 
 
-# Choosing, adding, deleting a data set
+def remember(key: str, choice: str) -> bool:
+    """Copy what a widget of ``kept_in_address`` has chosen, for the next visit to its page.
+
+    Returns:
+        Whether it is another choice than before.
+    """
+    changed = st.session_state.get(_copy(key)) != choice
+    st.session_state[_copy(key)] = choice
+    return changed
 
 
-def kept_choice(label: str, name: str, options: Sequence[str], titles: Mapping[str, str]) -> str:
-    """A select box whose choice survives a change of page and a reload, by the page's address."""
-    key, copy = f"data_{name}", f"data_kept_{name}"
-    if st.session_state.get(key) not in options:
-        wanted = st.session_state.get(copy) or st.query_params.get(name)
-        st.session_state[key] = wanted if wanted in options else options[0]
-    choice = st.selectbox(label, options, format_func=lambda option: titles[option], key=key)
-    if st.session_state.get(copy) != choice:
-        _forget_what_was_shown()
-    st.session_state[copy] = st.query_params[name] = choice
-    return choice
+def choose_next(key: str, choice: str) -> None:
+    """Choose for a widget of ``kept_in_address`` when the page runs next; it may be on the screen already."""
+    st.session_state[_next(key)] = st.session_state[_copy(key)] = choice
 
 
-def choose_set(name: str) -> None:
-    """Show this data set when the page runs next."""
-    st.session_state.pop("data_set", None)
-    st.session_state["data_kept_set"] = name
-    _forget_what_was_shown()
-
-
-def _forget_what_was_shown() -> None:
-    for key in ("data_filter", "data_picture", "data_around", "data_seen"):
-        st.session_state.pop(key, None)
-    for key in ("data_gallery_page", "data_groups_page", "data_suspicious_page"):
-        st.session_state[key] = 0
-
-
-def kept_view(name: str, views: Sequence[str]) -> str:
-    """A row of buttons for the parts of a page; the one shown survives like ``kept_choice``."""
-    key, copy = f"data_{name}", f"data_kept_{name}"
-    if st.session_state.get(key) not in views:
-        wanted = st.session_state.get(copy) or st.query_params.get(name)
-        st.session_state[key] = wanted if wanted in views else views[0]
-    view = st.segmented_control("Show", views, required=True, label_visibility="collapsed", key=key)
-    st.session_state[copy] = st.query_params[name] = view
+def view_switch(key: str, views: Sequence[str], first: str | None = None) -> str:
+    """A row of buttons for the parts of a page; the one shown survives a change of page and a reload."""
+    view = st.segmented_control(
+        "View", views, required=True, label_visibility="collapsed", **kept_in_address(key, views, first)
+    )
+    remember(key, view)
     return view
+
+
+def made_once(key: str, depends_on: object, make: Callable[[], T]) -> T:
+    """What ``make`` gives; made again only if it depends on something else than at this visitor's last run."""
+    if st.session_state.get(key, (None, None))[0] != depends_on:
+        st.session_state[key] = depends_on, make()
+    return st.session_state[key][1]
+
+
+def _copy(key: str) -> str:
+    return f"kept_{key}"
+
+
+def _next(key: str) -> str:
+    return f"next_{key}"

@@ -64,7 +64,7 @@ def test_every_step_can_be_undone(folder):
     assert labels(folder).count("with_mask") == 2 and len(repairs.history) == 4
     assert repairs.undo() == "with_mask/000.jpg as it was"
     assert repairs.labels == {"with_mask/000.jpg": "{two}"} and len(repairs.aside) == 2
-    assert repairs.undo() == "2 pictures set aside"
+    assert repairs.undo() == "2 images excluded"
     assert repairs.aside == set()
     assert repairs.undo() == "with_mask/000.jpg is now {two}"
     assert repairs.labels == {"with_mask/000.jpg": "one"}

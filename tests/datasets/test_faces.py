@@ -66,7 +66,7 @@ def test_classes_of_a_run_come_from_the_data(tmp_path):
     assert [faces.classes[i] for i in faces.labels] == [sample.label for sample in faces.samples]
     faces = load_faces(TrainConfig(**settings, classes=("zebra", "ant")))
     assert faces.classes == ("ant", "zebra") and len(faces.samples) == 8
-    with pytest.raises(DataError, match="No picture shows hat; the data have without_mask, ant, zebra"):
+    with pytest.raises(DataError, match="No image shows hat; the data have without_mask, ant, zebra"):
         load_faces(TrainConfig(**settings, classes=("ant", "hat")))
 
 
@@ -84,7 +84,7 @@ def test_held_out_list(tmp_path):
         pytest.param(lambda path: path.mkdir(), "no pictures.*class folders", id="empty"),
         pytest.param(
             lambda path: ((path / "with_mask").mkdir(parents=True), (path / "with_mask" / "x.jpg").write_bytes(b"no")),
-            r"x\.jpg.*not a picture",
+            r"x\.jpg.*not an image",
             id="broken picture",
         ),
         pytest.param(

@@ -355,7 +355,7 @@ def test_conditions_in_words():
     wanted = Filter(("with_mask",), ("test",), "cat", (200, 299), brightness=(0.2, 0.4), group_size=(4, 9))
     assert wanted.in_words({"with_mask": "Mask"}) == (
         'label Mask, part test, "cat" in their name, longer side of 200 to 299 px, brightness of 20 to 40%, '
-        "4 to 9 alike"
+        "a group of 4 to 9"
     )
 
 
@@ -363,7 +363,7 @@ def test_facts_leave_out_what_is_set_aside(class_folders):
     Repairs.load(class_folders.folder).set_aside("test/helmet/8.png")
     numbers = facts(build_catalogue(class_folders))
     assert numbers.totals == {
-        "Pictures": 8, "Classes": 3, "With a near copy": 4, "Set aside": 1, "Cannot be read": 1,
+        "Images": 8, "Classes": 3, "With a near-duplicate": 4, "Excluded": 1, "Unreadable": 1,
     }  # fmt: skip
     assert numbers.labels == {
         ("with_mask", ""): 3, ("without_mask", "train"): 2, ("without_mask", "test"): 2,
@@ -501,20 +501,20 @@ def test_faces_of_annotated_pictures(annotated):
     assert len(first.boxes) == 2 and none.boxes == () and first.notes[-1] == "1 set aside"
     assert all(0 <= share <= 1 for box in first.boxes for share in box.xyxy)
     assert [f"{style.words}{text}" for style, text in first.marks] == ["Mask 1", "Helmet 1"]
-    details = picture_details(catalogue, "images/a.png", 1, opinion)
+    details = image_details(catalogue, "images/a.png", 1, opinion)
     assert [face.aside for face in details.faces] == [False, True] and details.chosen == 1
     assert [box.text for box in details.tile.boxes] == ["1", "2"]
-    assert picture_details(catalogue, "images/b.png", 3).faces == ()
+    assert image_details(catalogue, "images/b.png", 3).faces == ()
 
 
 def test_views_of_a_face_follow_the_seed(annotated, class_folders):
     for dataset in (annotated, class_folders):
         sample = face_sample(build_catalogue(dataset), 0, TrainConfig.margin)
-        sheet = sheet_of_views(sample, REPORT, 1, (2, 3), 48)
-        assert sheet.shape == (96, 144, 3) and (sheet == sheet_of_views(sample, REPORT, 1, (2, 3), 48)).all()
-        assert (sheet != sheet_of_views(sample, REPORT, 2, (2, 3), 48)).any()
+        sheet = augmentation_sheet(sample, REPORT, 1, (2, 3), 48)
+        assert sheet.shape == (96, 144, 3) and (sheet == augmentation_sheet(sample, REPORT, 1, (2, 3), 48)).all()
+        assert (sheet != augmentation_sheet(sample, REPORT, 2, (2, 3), 48)).any()
     still = dataclasses.replace(REPORT, rotation_deg=0, zoom=(1, 1), shift=0, shear_deg=0, flip=False)
-    first, second = np.hsplit(sheet_of_views(sample, still, 1, (1, 2), 48), 2)
+    first, second = np.hsplit(augmentation_sheet(sample, still, 1, (1, 2), 48), 2)
     assert (first == second).all()
 
 
@@ -522,7 +522,7 @@ def test_a_tile_keeps_text_as_text(class_folders):
     folder = class_folders.folder / "<b>evil</b>"
     write(folder / "x.png", photo(20))
     catalogue = build_catalogue(class_folders)
-    tile = picture_tiles(catalogue, np.array([catalogue.place_of["<b>evil</b>/x.png"]]))[0].for_browser()
+    tile = image_tiles(catalogue, np.array([catalogue.place_of["<b>evil</b>/x.png"]]))[0].for_browser()
     assert tile["name"] == "<b>evil</b>/x.png" and tile["src"].startswith("data:image/jpeg;base64,")
     json.dumps(tile)
 

@@ -29,11 +29,11 @@ def test_the_first_page_appears_fast_and_shows_the_sample(open_page):
     for words in ("1 face: 1 without a mask.", "1 face: 1 with a mask."):
         page.get_by_text(words).wait_for()
     assert page.locator("img").count() >= 2
-    page.get_by_role("link", name="Judge a photo").click()
+    page.get_by_role("link", name="Upload a photo").click()
     page.get_by_role("heading", name="Photo").wait_for()
 
 
-def test_a_photo_is_uploaded_and_judged(open_page):
+def test_a_photo_is_uploaded_and_classified(open_page):
     page = open_page("photo")
     files = [
         {"name": name, "mimeType": "image/jpeg", "buffer": data}
@@ -41,7 +41,7 @@ def test_a_photo_is_uploaded_and_judged(open_page):
     ]
     page.locator("input[type=file]").set_input_files(files)
     page.get_by_text("1 face: 1 without a mask.").first.wait_for()
-    page.get_by_text("broken.jpg: This file is not a picture").wait_for()
+    page.get_by_text("broken.jpg: This file is not an image").wait_for()
     # The red box of "No mask" is really in the picture that the browser shows.
     picture = page.locator("[data-testid=stImage] img").first
     picture.wait_for()
@@ -49,9 +49,9 @@ def test_a_photo_is_uploaded_and_judged(open_page):
     red = np.abs(shot.astype(int) - (45, 30, 200)).max(axis=2) < 25
     assert red.sum() > 500
     with page.expect_download() as download:
-        page.get_by_role("button", name="Table of this photo (CSV)").click()
+        page.get_by_role("button", name="Results of this photo (CSV)").click()
     table = Path(download.value.path()).read_text()
-    assert table.startswith("photo,face,verdict") and "bare.jpg,1,without_mask," in table
+    assert table.startswith("photo,face,result") and "bare.jpg,1,without_mask," in table
     with page.expect_download() as download:
         page.get_by_role("button", name="Annotated photo").click()
     annotated = cv2.imread(str(download.value.path()))
@@ -70,23 +70,23 @@ def test_two_faces_in_one_photo(open_page):
     keep_picture(page, "photo")
 
 
-def test_a_photo_is_looked_at_in_every_way(open_page):
+def test_every_view_of_a_photo(open_page):
     page = open_page("photo")
     files = [{"name": "masked.jpg", "mimeType": "image/jpeg", "buffer": encode_image(sample_photo(True))}]
     page.locator("input[type=file]").set_input_files(files)
     page.get_by_text("1 face: 1 with a mask.").first.wait_for()
-    page.get_by_text("Why this verdict?").click()
+    page.get_by_text("Explain a result").click()
     page.get_by_text("against. A second network").wait_for()
     keep_picture(page, "why")
-    page.get_by_role("radio", name="What the network saw").click()
-    page.get_by_text("Bright where the network sees").wait_for()
-    keep_picture(page, "centers")
+    page.get_by_role("radio", name="Face heat map").click()
+    page.get_by_text("The brighter, the likelier").wait_for()
+    keep_picture(page, "heat-map")
     page.get_by_role("radio", name="All methods").click()
     for title in ("Neural", "Classic", "Neural + classifier"):
         page.get_by_role("heading", name=title, exact=True).wait_for()
     end = time.monotonic() + 45
     while page.get_by_text(re.compile(r"1 face: 1 with a mask\. \d+ ms\.")).count() != 3:
-        assert time.monotonic() < end, "one verdict per method"
+        assert time.monotonic() < end, "one result per method"
         page.wait_for_timeout(100)
     end = time.monotonic() + 20  # what the view before showed goes a moment later
     while page.locator("[data-testid=stImage] img").count() != 3:
@@ -97,8 +97,8 @@ def test_a_photo_is_looked_at_in_every_way(open_page):
 
 def test_the_model_page_measures_this_computer(open_page):
     page = open_page("model")
-    page.get_by_role("heading", name="How good it is").wait_for()
-    page.get_by_text("What it learnt from").wait_for()
+    page.get_by_role("heading", name="Metrics").wait_for()
+    page.get_by_text("Training data").wait_for()
     charts = page.locator(".js-plotly-plot")
     charts.first.wait_for()
     before = charts.count()
@@ -150,26 +150,26 @@ def left_is_darker(page) -> bool:
 
 
 def start_camera(page) -> None:
-    """Press Start until pictures are judged: on a busy machine an offer of a connection can get lost, as for people."""
+    """Press Start until frames are analysed: on a busy machine an offer of a connection can get lost, as for people."""
     video = page.frame_locator("iframe")
-    judged = page.get_by_text("pictures judged per second")
+    analysed = page.get_by_text("frames analysed per second")
     for _ in range(3):
         video.get_by_role("button", name="Start").click()
         end = time.monotonic() + 40
         while time.monotonic() < end:
-            if judged.count():
+            if analysed.count():
                 return
             page.wait_for_timeout(200)
         if video.get_by_role("button", name="Stop").count():
             video.get_by_role("button", name="Stop").click()
-    pytest.fail("no picture of the camera is judged")
+    pytest.fail("no frame of the camera is analysed")
 
 
-def test_the_live_page_judges_the_camera_and_the_video_moves(open_page, camera_film):
+def test_the_live_page_classifies_the_camera_and_the_video_moves(open_page, camera_film):
     page = open_page("live", [*FAKE_CAMERA, f"--use-file-for-fake-video-capture={camera_film}"])
     page.get_by_text("Allow the camera").or_(page.get_by_text("Press Start")).first.wait_for()
     start_camera(page)
-    # Both verdicts come by, again and again, without anybody touching the page.
+    # Both results come by, again and again, without anybody touching the page.
     for words in ("No mask", "Mask"):
         label = page.locator("[data-testid=stMetric]").filter(has_text=re.compile(rf"{words}\s*1$"))
         label.first.wait_for()
@@ -181,7 +181,7 @@ def test_the_live_page_judges_the_camera_and_the_video_moves(open_page, camera_f
     # A setting takes effect while the video runs on.
     assert left_is_darker(page)
     before = video_frames(page)
-    page.get_by_text("Mirror the picture").click()
+    page.get_by_text("Mirror the video").click()
     end = time.monotonic() + 4  # what the visitor sees is at most half a second old; the rest is the page
     while left_is_darker(page):
         assert time.monotonic() < end, "the mirror does nothing, or the picture falls behind"

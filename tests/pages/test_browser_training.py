@@ -1,4 +1,4 @@
-"""The whole way in a real browser: bring pictures, train, watch, cancel, put the model to work, go back."""
+"""The whole way in a real browser: upload images, train, watch, cancel, deploy the model, roll back."""
 
 import io
 import os
@@ -63,18 +63,18 @@ def start_training(page, recipe: str) -> None:
     page.get_by_role("button", name="Start the training").click()
 
 
-def test_from_a_zip_to_a_model_at_work_and_back(open_page):
-    page = open_page("data")
+def test_from_a_zip_to_a_deployed_model_and_back(open_page):
+    page = open_page("datasets")
     page.set_default_timeout(90_000)
     page.get_by_role("radio", name="Upload").click()
     upload = {"name": "faces.zip", "mimeType": "application/zip", "buffer": class_folders_zip()}
     page.locator("input[type=file]").set_input_files([upload])
     page.get_by_role("button", name="Add this data set").click()
-    page.get_by_text(f"faces is here: {2 * PICTURES} pictures.").wait_for()
-    page.get_by_text("Cannot be read: 1").wait_for()
+    page.get_by_text(f"faces is here: {2 * PICTURES} images.").wait_for()
+    page.get_by_text("Unreadable: 1").wait_for()
     page.locator(".js-plotly-plot").first.wait_for()
     page.get_by_role("radio", name="Gallery").click()
-    page.get_by_text(f"{2 * PICTURES} of {2 * PICTURES} pictures").wait_for()
+    page.get_by_text(f"{2 * PICTURES} of {2 * PICTURES} images").wait_for()
     keep_picture(page, "data")
 
     # One training is watched, through a reload, and cancelled.
@@ -95,8 +95,8 @@ def test_from_a_zip_to_a_model_at_work_and_back(open_page):
     # Another one ends.
     start_training(page, "Quick")
     page.get_by_role("heading", name="Quick is done").wait_for(timeout=180_000)
-    page.get_by_role("button", name="Use this model").wait_for()
-    page.get_by_text("On every data set of this server").wait_for()
+    page.get_by_role("button", name="Deploy").wait_for()
+    page.get_by_text("All data sets of this server").wait_for()
     page.get_by_text("Training the last layers").wait_for(state="detached")
     page.get_by_role("heading", name="Quick is done").scroll_into_view_if_needed()
     keep_picture(page, "result")
@@ -106,10 +106,10 @@ def test_from_a_zip_to_a_model_at_work_and_back(open_page):
     photo.get_by_text("1 face: 1 without a mask.").first.wait_for()
     sidebar = photo.locator("[data-testid=stSidebar]")
     assert sidebar.get_by_text("a classifier of your choice").count() == 0
-    page.get_by_role("button", name="Use this model").click()
+    page.get_by_role("button", name="Deploy").click()
     sidebar.get_by_text("a classifier of your choice").first.wait_for()
     photo.get_by_text(re.compile(r"^(1 face: 1 (with|without) a mask|No face)")).first.wait_for()  # it learnt little
-    page.get_by_role("button", name="Go back").click()
-    page.get_by_role("button", name="Use this model").wait_for()
+    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("button", name="Deploy").wait_for()
     photo.get_by_text("1 face: 1 without a mask.").first.wait_for()
     sidebar.get_by_text("a classifier of your choice").first.wait_for(state="detached")

@@ -15,6 +15,7 @@ from core.datasets.query import Filter
 from core.datasets.store import find_dataset, list_datasets
 from core.vision.images import encode_image
 from pages.components.resources import server_jobs
+from pages.components.state import DATA_SET, DATA_VIEW, FILTER, OPEN_IMAGE, TRAINING_SPLIT
 from tests.helpers import ROOT
 from train.split import default_split
 
@@ -53,7 +54,7 @@ def helmets(server):
 def open_page(view: str = "", **state) -> AppTest:
     app = AppTest.from_file(str(ROOT / "pages/datasets.py"), default_timeout=60)
     if view:
-        app.query_params["view"] = view
+        app.query_params[DATA_VIEW] = view
     for key, value in state.items():
         app.session_state[key] = value
     return run(app)
@@ -95,19 +96,19 @@ def test_a_fresh_server_offers_ways_to_begin():
     ways = app.segmented_control[0]
     assert ways.options == ["Demonstration", "Upload", "The report's set"]
     ways.set_value("The report's set")
-    assert "1,376 pictures" in texts(run(app)) and app.button[0].label == "Fetch the report's set"
+    assert "1,376 images" in texts(run(app)) and app.button[0].label == "Fetch the report's set"
 
 
 def test_the_demonstration_set_is_made_looked_at_and_shown():
     app = open_page()
     app.button[0].click()
     app = finish(run(app), "data:import")
-    assert "is here: 48 pictures" in texts(app)
-    app = finish(app, "data:look:demonstration")
+    assert "is here: 48 images" in texts(app)
+    app = finish(app, "data:scan:demonstration")
     numbers = {metric.label: metric.value for metric in app.metric}
-    assert numbers["Pictures"] == "48" and numbers["Classes"] == "2"
+    assert numbers["Images"] == "48" and numbers["Classes"] == "2"
     assert len(app.get("plotly_chart")) == 5
-    assert "demonstration" in app.query_params["set"]
+    assert named(app.selectbox, "Data set").value == "demonstration"
     named(app.button, "Close").click()
     assert "is here" not in texts(run(app))
 
@@ -145,7 +146,7 @@ def test_a_folder_of_the_server_is_used_where_it_lies(server, monkeypatch):
 def test_the_gallery_turns_pages(helmets):
     app = open_page("Gallery")
     first = tiles(app)
-    assert len(first) == 60 and "70 of 70 pictures" in texts(app)
+    assert len(first) == 60 and "70 of 70 images" in texts(app)
     assert first[0]["name"] == "helmet/00.jpg" and first[0]["marks"][0]["text"] == "Helmet"
     assert first[0]["src"].startswith("data:image/jpeg;base64,")
     named(app.button, "Next").click()
@@ -166,26 +167,26 @@ def test_filters_narrow_the_gallery_and_are_told(helmets):
 
 
 def test_a_filter_from_a_chart_is_shown_in_the_widgets(helmets):
-    app = open_page("Gallery", data_filter=Filter(classes=("helmet",), group_size=(2, 2)), data_kept_set="helmets")
-    assert len(tiles(app)) == 34 and "2 alike" in texts(app)
+    app = open_page("Gallery", kept_set="helmets", **{FILTER: Filter(classes=("helmet",), group_size=(2, 2))})
+    assert len(tiles(app)) == 34 and "a group of 2" in texts(app)
     assert named(app.multiselect, "Classes").value == ["helmet"]
 
 
-def test_a_picture_is_repaired_and_the_repair_undone(helmets):
-    app = open_page("Gallery", data_picture=("helmet/02.jpg", 0), data_kept_set="helmets")
+def test_a_label_is_corrected_and_the_edit_undone(helmets):
+    app = open_page("Gallery", kept_set="helmets", **{OPEN_IMAGE: ("helmet/02.jpg", 0)})
     label = named(app.selectbox, "Label")
     assert label.value == "helmet" and "1 of 70" not in texts(app) and "3 of 70" in texts(app)
     label.set_value("no_helmet")
     app = run(app)
     assert Repairs.load(helmets.folder).labels == {"helmet/02.jpg": "no_helmet"}
     assert named(app.selectbox, "Label").value == "no_helmet"
-    named(app.button, "Set aside").click()
+    named(app.button, "Exclude").click()
     app = run(app)
-    assert Repairs.load(helmets.folder).aside == {"helmet/02.jpg"} and "leaves this picture out" in texts(app)
+    assert Repairs.load(helmets.folder).aside == {"helmet/02.jpg"} and "leaves this image out" in texts(app)
     named(app.button, "Undo").click()
     run(app)
     assert not Repairs.load(helmets.folder).aside
-    named(app.button, "As it was").click()
+    named(app.button, "Restore").click()
     app = run(app)
     assert named(app.selectbox, "Label").value == "helmet"
     assert (helmets.folder / "helmet/02.jpg").is_file(), "the files stay as they are"
@@ -193,23 +194,23 @@ def test_a_picture_is_repaired_and_the_repair_undone(helmets):
     assert [tile["id"] for tile in copies] == ["helmet/03.jpg"]
 
 
-def test_near_copies_are_counted_and_kept_together(helmets):
-    app = open_page("Near copies")
-    assert "68 of 70 pictures have a near copy, in 34 groups" in texts(app) and "of 14 test pictures" in texts(app)
+def test_near_duplicates_are_counted_and_kept_together(helmets):
+    app = open_page("Near-duplicates")
+    assert "68 of 70 images have a near-duplicate, in 34 groups" in texts(app) and "of 14 test images" in texts(app)
     assert len(tiles(app)) == 40, "twenty groups of two"
-    named(app.button, "Keep near copies together when training").click()
+    named(app.button, "Keep near-duplicates in one part when training").click()
     app = run(app)
-    assert default_split() == "grouped" == app.session_state["training_split"]
-    named(app.button, "Divide at random again").click()
+    assert default_split() == "grouped" == app.session_state[TRAINING_SPLIT]
+    named(app.button, "Split at random again").click()
     run(app)
     assert default_split() == "random"
 
 
 def test_a_model_that_knows_other_classes_says_so(helmets):
-    assert "knows none of the classes" in texts(open_page("Suspicious labels"))
+    assert "knows none of the classes" in texts(open_page("Label issues"))
 
 
-def test_the_model_in_use_doubts_labels(server):
+def test_the_active_model_disagrees_with_labels(server):
     from core.synthetic.sample import sample_photo
 
     for label, masked in (("with_mask", True), ("without_mask", False), ("without_mask", True)):
@@ -217,25 +218,25 @@ def test_the_model_in_use_doubts_labels(server):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_image(sample_photo(masked)[20:240, 140:310]))
     build_catalogue(find_dataset("doors"))
-    app = open_page("Suspicious labels")
-    named(app.button, "Let the model look").click()
-    app = finish(run(app), "data:judge:doors")
-    assert "would give 1 of 3 labels differently" in texts(app)
+    app = open_page("Label issues")
+    named(app.button, "Find label issues").click()
+    app = finish(run(app), "data:classify:doors")
+    assert "disagrees with 1 of 3 labels" in texts(app)
     assert tiles(app)[0]["id"] == "without_mask/True.jpg" and "Model: ✓ Mask" in tiles(app)[0]["notes"][0]
-    app.session_state["data_picture"] = ("without_mask/True.jpg", 0)
-    assert "The model says **✓ Mask" in texts(run(app))
+    app.session_state[OPEN_IMAGE] = ("without_mask/True.jpg", 0)
+    assert "Prediction of the model: **✓ Mask" in texts(run(app))
 
 
-def test_views_of_a_face_follow_the_settings(helmets):
-    app = open_page("What the network sees")
+def test_augmentations_of_a_face_follow_the_settings(helmets):
+    app = open_page("Augmentations")
     before = app.image[0].proto.imgs[0].url
-    named(app.slider, "Light and colour").set_value(1.0)
+    named(app.slider, "Brightness and colour").set_value(1.0)
     run(app)
     assert app.image[0].proto.imgs[0].url != before
     named(app.segmented_control, "Recipe").set_value("street")
-    assert named(run(app).slider, "Blurred or small").value == 0.4
-    named(app.button, "Other views").click()
-    named(run(app).button, "Another picture").click()
+    assert named(run(app).slider, "Blur, share").value == 0.4
+    named(app.button, "New seed").click()
+    named(run(app).button, "Another face").click()
     run(app)
 
 
@@ -243,22 +244,22 @@ def test_new_pictures_are_found_on_asking(helmets):
     app = open_page("Gallery")
     fill(helmets.folder, 36)
     assert "70 of 70" in texts(run(app)), "nobody asked yet"
-    named(app.button, "Look again").click()
-    app = finish(run(app), "data:look:helmets")
-    assert "72 of 72 pictures" in texts(app)
+    named(app.button, "Rescan").click()
+    app = finish(run(app), "data:scan:helmets")
+    assert "72 of 72 images" in texts(app)
 
 
 def test_a_broken_picture_is_listed(helmets):
     (helmets.folder / "helmet/00.jpg").write_bytes(b"no picture")
-    app = finish(open_page(), "data:look:helmets")
-    assert {metric.label: metric.value for metric in app.metric}["Cannot be read"] == "1"
-    assert "helmet/00.jpg" in app.dataframe[0].value["Picture"].tolist()
+    app = finish(open_page(), "data:scan:helmets")
+    assert {metric.label: metric.value for metric in app.metric}["Unreadable"] == "1"
+    assert "helmet/00.jpg" in app.dataframe[0].value["Image"].tolist()
 
 
 def test_the_choice_survives_a_reload(helmets, server):
     fill(server / "data/another", 3)
     app = AppTest.from_file(str(ROOT / "pages/datasets.py"), default_timeout=60)
-    app.query_params["set"], app.query_params["view"] = "helmets", "Gallery"
+    app.query_params[DATA_SET], app.query_params[DATA_VIEW] = "helmets", "Gallery"
     app = run(app)
     assert named(app.selectbox, "Data set").value == "helmets" and len(tiles(app)) == 60
     assert named(run(app).selectbox, "Data set").options == ["another", "helmets"]

@@ -1,4 +1,4 @@
-"""The page "Make pictures", run as Streamlit runs it, without a browser."""
+"""The page "Synthetic masks", run as Streamlit runs it, without a browser."""
 
 import threading
 
@@ -53,13 +53,13 @@ def captions(app: AppTest) -> list[str]:
     return [caption for image in app.image for caption in image.captions if caption]
 
 
-# Drawn masks
+# Synthetic masks
 
 
 def test_every_kind_is_shown_on_the_sample_at_once():
     app = open_page()
-    assert app.title[0].value == "Make pictures"
-    assert [tab.label for tab in app.tabs] == ["Drawn masks", "Own samples"]
+    assert app.title[0].value == "Synthetic masks"
+    assert [tab.label for tab in app.tabs] == ["Synthetic masks", "Webcam samples"]
     assert captions(app) == [spec.title for spec in MASK_KINDS.values()]
     assert "The masks are drawn." in texts(app) and "no data set yet to draw on" in texts(app)
 
@@ -75,7 +75,7 @@ def test_other_colours_and_another_way_of_wearing_draw_other_pictures():
     seen = {app.image[4].proto.imgs[0].url}
     run(labelled(app.button, "Other colours").click())
     seen.add(app.image[4].proto.imgs[0].url)
-    run(next(each for each in app.segmented_control if each.key == "make_wearing").set_value("on_chin"))
+    run(next(each for each in app.segmented_control if each.key == "synthetic_wearing").set_value("on_chin"))
     seen.add(app.image[4].proto.imgs[0].url)
     assert len(seen) == 3
 
@@ -86,7 +86,7 @@ def test_other_colours_and_another_way_of_wearing_draw_other_pictures():
         pytest.param(BARE, "never stored", len(MASK_KINDS), id="a face"),
         pytest.param(TWO, "The largest of 2 faces.", len(MASK_KINDS), id="two faces"),
         pytest.param(NO_FACE, "No face was found", 0, id="no face"),
-        pytest.param(b"junk", "not a picture that can be read", 0, id="no picture"),
+        pytest.param(b"junk", "not an image that can be read", 0, id="no picture"),
         pytest.param(encode_image(sample_photo(True)), "wear a mask already", len(MASK_KINDS), id="a mask already"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_data_set_is_made(people):
     app = open_page()
     assert "2 bare faces and 2 with a drawn mask" in texts(app)
     run(labelled(app.slider, "Masks per face").set_value(2))
-    run(labelled(app.slider, "Worn wrongly").set_value(50))
+    run(labelled(app.slider, "Worn incorrectly").set_value(50))
     run(labelled(app.multiselect, "Kinds of mask").set_value(["ffp2", "black"]))
     run(labelled(app.text_input, "Name of the new data set").set_value("Two kinds"))
     run(labelled(app.button, "Make the data set").click())
@@ -155,11 +155,11 @@ def test_a_set_without_bare_faces_gets_a_sentence(people):
     assert "Make the data set" not in [button.label for button in app.button]
 
 
-# Own samples
+# Webcam samples
 
 
 def agree(app: AppTest) -> AppTest:
-    return run(labelled(app.checkbox, "I agree that the pictures I save are stored on this server, and everybody in "
+    return run(labelled(app.checkbox, "I agree that the photos I save are stored on this server, and everybody in "
                         "them agrees too.").check())  # fmt: skip
 
 
@@ -180,12 +180,12 @@ def test_without_consent_there_is_no_camera_and_nothing_is_kept(data):
 
 
 @needs_camera
-def test_a_picture_is_kept_only_when_it_is_saved(data):
+def test_a_photo_is_kept_only_when_it_is_saved(data):
     app = shoot(agree(open_page()), TWO)
-    assert "The largest of 2 faces is kept." in texts(app)
+    assert "The largest of 2 faces is saved." in texts(app)
     assert not data.exists(), "nothing is written before Save"
     run(labelled(app.button, "Save as Mask").click())
-    assert count_samples("own-samples") == {"with_mask": 1}
+    assert count_samples("webcam-samples") == {"with_mask": 1}
     assert numbers(app) == {"Mask": "1"}
     assert app.camera_input[0].value is None, "ready for the next one"
     assert "page **Training**" in texts(app)
@@ -203,36 +203,36 @@ def test_no_face_gets_a_sentence(data):
 @pytest.mark.parametrize(
     ("word", "problem"),
     [("Helmet", ""), ("../x", "letters and digits"), ("test", "meaning of its own")],
-    ids=["a word", "a path", "a word with a meaning"],
+    ids=["a label", "a path", "a label with a meaning"],
 )
-def test_an_own_word(word, problem):
+def test_another_label(word, problem):
     app = agree(open_page())
-    run(next(each for each in app.segmented_control if each.key == "make_label").set_value("Another word"))
+    run(next(each for each in app.segmented_control if each.key == "synthetic_label").set_value("Another label"))
     assert not app.get("camera_input")
-    run(labelled(app.text_input, "Your word").set_value(word))
+    run(labelled(app.text_input, "Your label").set_value(word))
     if problem:
         assert problem in app.error[0].value and not app.get("camera_input")
         return
     shoot(app, BARE)
     run(labelled(app.button, "Save as Helmet").click())
-    assert count_samples("own-samples") == {"Helmet": 1}
+    assert count_samples("webcam-samples") == {"Helmet": 1}
 
 
-def test_pictures_can_be_deleted_without_consent_and_after_a_question():
+def test_samples_can_be_deleted_without_consent_and_after_a_question():
     for label in ("with_mask", "with_mask", "cap"):
-        add_sample("own-samples", sample_photo(False), np.float32([178, 60, 272, 190]), label)
+        add_sample("webcam-samples", sample_photo(False), np.float32([178, 60, 272, 190]), label)
     app = open_page()
     assert numbers(app) == {"cap": "1", "Mask": "2"}
-    run(labelled(app.button, "Delete the last picture").click())
-    assert count_samples("own-samples") == {"with_mask": 2}
-    assert "2 pictures of own" in texts(app)
+    run(labelled(app.button, "Delete the last sample").click())
+    assert count_samples("webcam-samples") == {"with_mask": 2}
+    assert "2 samples of webcam" in texts(app)
     run(labelled(app.button, "Yes, delete them all").click())
     assert list_datasets() == []
-    assert "No pictures are kept" in texts(app)
+    assert "There are no samples" in texts(app)
 
 
 def test_another_data_set_cannot_be_deleted_here(people):
     app = open_page()
     run(labelled(app.text_input, "Data set").set_value("people"))
-    assert "does not hold own pictures" in app.error[0].value
+    assert "does not hold webcam samples" in app.error[0].value
     assert not [button for button in app.button if "Delete" in button.label]

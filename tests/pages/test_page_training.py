@@ -61,7 +61,7 @@ def heads(tmp_path):
 
 @pytest.fixture
 def finished(tmp_path, heads):
-    """What a finished run leaves behind: the shipped classifier under another name, with made-up verdicts."""
+    """What a finished run leaves behind: the shipped classifier under another name, with made-up predictions."""
     made = tmp_path / "made"
     made.mkdir()
     card = load_card(MODELS_DIR / "mask-classifier.json")
@@ -143,7 +143,7 @@ def press(app, label):
 
 
 def show(app, view):
-    return checked(labelled(app.segmented_control, "Show").set_value(view).run())
+    return checked(labelled(app.segmented_control, "View").set_value(view).run())
 
 
 def numbers(app) -> dict:
@@ -172,29 +172,29 @@ def test_without_data_the_page_says_where_they_come_from(page, heads):
 
 def test_what_a_training_would_work_with_is_told_before_the_start(page):
     app = page()
-    assert numbers(app)["Faces"] == "20" and numbers(app)["Passes"] == "20" and numbers(app)["Steps in a pass"] == "1"
+    assert numbers(app)["Faces"] == "20" and numbers(app)["Epochs"] == "20" and numbers(app)["Steps per epoch"] == "1"
     table = app.dataframe[0].value
     assert table["Training"].tolist() == [7, 7] and table["Test"].tolist() == [2, 2]
     labelled(app.radio, "Recipe").set_value("best").run()
-    assert numbers(app)["Passes"] == "16" and "near copies stay on one side" in texts(app)
+    assert numbers(app)["Epochs"] == "16" and "near-duplicates stay in one part" in texts(app)
     labelled(app.number_input, "Batch size").set_value(4).run()
-    assert numbers(app)["Steps in a pass"] == "4"
+    assert numbers(app)["Steps per epoch"] == "4"
     labelled(app.number_input, "Fine tune blocks").set_value(99).run()
     assert "0..16" in app.error[0].value.replace("\\", "") and not app.metric
     fields = {*(w.label for w in app.number_input), *(w.label for w in app.selectbox)}
     assert {"Learning rate", "Label smoothing", "Seed", "Split", "Keep", "Precision", "Features"} <= fields
 
 
-def test_a_training_is_watched_cancelled_resumed_and_put_to_work(page, tmp_path):
+def test_a_training_is_watched_cancelled_resumed_and_deployed(page, tmp_path):
     app = page()
     labelled(app.text_input, "Name").set_value("My *first*")
     press(app, "Start the training")
     until(lambda: list((tmp_path / "runs").glob("*/metrics.jsonl")))
     checked(app.run())
-    assert labelled(app.segmented_control, "Show").value == "Progress"
+    assert labelled(app.segmented_control, "View").value == "Progress"
     assert len(app.get("plotly_chart")) == 2 and "42 faces" in app.code[0].value
     other = page()
-    assert labelled(other.segmented_control, "Show").value == "Progress", "another visitor sees it too"
+    assert labelled(other.segmented_control, "View").value == "Progress", "another visitor sees it too"
     assert len(other.get("plotly_chart")) == 2
     press(other, "Cancel")
     run_until(app, "Cancelled after epoch 1.")
@@ -202,14 +202,14 @@ def test_a_training_is_watched_cancelled_resumed_and_put_to_work(page, tmp_path)
     press(app, "Resume")
     (tmp_path / "runs" / "leave").touch()
     run_until(app, "is done")
-    run_until(app, "Worse than the model in use. Of 20 test pictures it judges 60% right, the model in use 100%.")
-    assert numbers(app)["Judged right"] == "60.0%" and numbers(app)["Faces (test)"] == "20"
-    assert "20 faces are few" in texts(app) and "8 of 20 faces are judged wrong" in texts(app)
+    run_until(app, "Worse than the active model. Its accuracy on 20 test images is 60%, that of the active model 100%.")
+    assert numbers(app)["Accuracy"] == "60.0%" and numbers(app)["Faces"] == "20"
+    assert "20 faces are few" in texts(app) and "8 of 20 faces are classified wrongly" in texts(app)
     before = in_use().method
-    press(app, "Use this model")
+    press(app, "Deploy")
     assert in_use().method.pipeline == "combined" and in_use().method != before
-    assert "This is the model in use." in texts(run_until(app, "This is the model in use."))
-    press(app, "Go back")
+    assert "This is the active model." in texts(run_until(app, "This is the active model."))
+    press(app, "Roll back")
     assert in_use().method == before
 
 
@@ -220,7 +220,7 @@ def test_the_next_training_queues_and_may_be_taken_out(page):
     assert "One training runs at a time" in texts(app)
     press(app, "Queue the training")
     assert "Next in the queue" in texts(app)
-    press(app, "Take out")
+    press(app, "Remove from the queue")
     assert "Next in the queue" not in texts(app) and "Taken out of the queue." in texts(app)
 
 
@@ -240,36 +240,36 @@ def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished
     app = page()
     show(app, "Runs")
     table = app.dataframe[0].value
-    assert sorted(table["Run"]) == ["Long", "Short"] and table["Test"].tolist() == [0.6, 0.6]
+    assert sorted(table["Run"]) == ["Long", "Short"] and table["Accuracy"].tolist() == [0.6, 0.6]
     assert table["Data"].tolist() == ["heads", "heads"] and table["Minutes"].tolist() == [1.5, 1.5]
     labelled(app.text_input, "Search").set_value("shor").run()
     assert app.dataframe[0].value["Run"].tolist() == ["Short"]
     labelled(app.text_input, "Search").set_value("").run()
-    labelled(app.multiselect, "Look at").set_value(["short", "long"]).run()
+    labelled(app.multiselect, "Show").set_value(["short", "long"]).run()
     differing = app.dataframe[1].value.set_index("Setting")
     assert differing.index.tolist() == ["features", "epochs"]
     assert differing.loc["epochs"].tolist() == ["3", "30"]
     assert len(app.get("plotly_chart")) == 2
-    checked(labelled(app.multiselect, "Look at").set_value(["short"]).run())
+    checked(labelled(app.multiselect, "Show").set_value(["short"]).run())
     labelled([w for w in app.text_input if "training_name" in w.key], "Name").set_value("Brief")
-    press(app, "Keep this name")
+    press(app, "Save the name")
     assert "Brief" in app.dataframe[0].value["Run"].tolist()
     press(app, "Delete for good")
     assert app.dataframe[0].value["Run"].tolist() == ["Long"] and not (tmp_path / "runs" / "short").exists()
 
 
-def test_a_run_is_judged_on_every_data_set(page, tmp_path, finished):
+def test_a_run_is_evaluated_on_every_data_set(page, tmp_path, finished):
     folder = add_finished(tmp_path, finished, "one")
     app = page()
     show(app, "Runs")
-    labelled(app.multiselect, "Look at").set_value(["one"]).run()
-    press(app, "Judge every data set")
+    labelled(app.multiselect, "Show").set_value(["one"]).run()
+    press(app, "Evaluate on every data set")
     until(lambda: (folder / "set_scores.json").exists())
-    app = run_until(app, "On every data set")
+    app = run_until(app, "All data sets")
     checked(app.run())
     (score,) = json.loads((folder / "set_scores.json").read_text())["sets"]
     assert score["name"] == "heads" and score["faces"] == 20 and score["right"] == 20, "the shipped model knows them"
-    assert "never seen" in str([frame.value.to_dict() for frame in app.dataframe])
+    assert "none trained on" in str([frame.value.to_dict() for frame in app.dataframe])
 
 
 def test_a_model_with_other_classes_is_not_compared(page, tmp_path, finished):
@@ -280,22 +280,22 @@ def test_a_model_with_other_classes_is_not_compared(page, tmp_path, finished):
     add_finished(tmp_path, finished, "one")
     app = page()
     show(app, "Runs")
-    labelled(app.multiselect, "Look at").set_value(["one"]).run()
-    run_until(app, "Not comparable: the model in use does not know helmet.")
+    labelled(app.multiselect, "Show").set_value(["one"]).run()
+    run_until(app, "Not comparable: the active model does not know helmet.")
 
 
-def test_a_brought_model_is_tried_and_kept_or_refused_with_a_sentence(page):
+def test_an_imported_model_is_tried_and_installed_or_refused_with_a_sentence(page):
     app = page()
-    show(app, "Bring a model")
+    show(app, "Import a model")
     app.file_uploader[0].set_value([("My model.tflite", b"0000TFL3" + b"x" * 200, "application/octet-stream")]).run()
     labelled(app.text_area, "Class names, one a line, in the order of the model's outputs").set_value("a\nb").run()
-    press(app, "Try and keep it")
+    press(app, "Import")
     run_until(app, "cannot be run here")
     card = load_card(MODELS_DIR / "mask-classifier.json")
     data = (MODELS_DIR / card.file).read_bytes()
     app.file_uploader[0].set_value([("My model.tflite", data, "application/octet-stream")]).run()
-    press(app, "Try and keep it")
-    run_until(app, "is among the models")
+    press(app, "Import")
+    run_until(app, "is installed")
     assert load_card(MODELS_DIR / "My-model.json").classes == ("a", "b")
-    press(app, "Use this model")
+    press(app, "Deploy")
     assert in_use().method == Method("combined", "My-model")

@@ -46,7 +46,7 @@ def open_page(page: str | None = None) -> AppTest:
     return app
 
 
-def test_start_page_judges_the_sample_and_leads_on():
+def test_start_page_classifies_the_sample_and_leads_on():
     app = open_page()
     assert app.title[0].value == "Who wears a face mask?"
     captions = [unescaped(caption) for image in app.image for caption in image.captions]
@@ -70,7 +70,7 @@ def test_photo_page_waits_for_a_photo(photo_page):
     assert not photo_page.metric and not photo_page.error
 
 
-def test_a_photo_is_judged_without_a_button(photo_page):
+def test_a_photo_is_classified_without_a_button(photo_page):
     upload(photo_page, ("door.jpg", MASKED))
     assert "1 face: 1 with a mask." in texts(photo_page)
     assert numbers(photo_page) == {
@@ -78,12 +78,12 @@ def test_a_photo_is_judged_without_a_button(photo_page):
         "Wear a mask well": "100%",
     }
     row = photo_page.dataframe[0].value.iloc[0]
-    assert row["Verdict"] == "✓ Mask" and row["Probability"].endswith("%") and row["Size"].endswith("px")
+    assert row["Result"] == "✓ Mask" and row["Confidence"].endswith("%") and row["Size"].endswith("px")
     assert row["Face"].startswith("data:image/jpeg;base64,")
     assert [button.label for button in photo_page.download_button] == [
         "Annotated photo",
-        "Table of this photo (CSV)",
-        "Table of this photo (JSON)",
+        "Results of this photo (CSV)",
+        "Results of this photo (JSON)",
     ]
 
 
@@ -91,9 +91,9 @@ def test_several_photos_add_up_and_one_is_shown(photo_page):
     upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
     assert numbers(photo_page)["Wear a mask well"] == "50%"
     labelled(photo_page.selectbox, "Photo").select_index(1).run()
-    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "✗ No mask"
+    assert photo_page.dataframe[0].value.iloc[0]["Result"] == "✗ No mask"
     labelled(photo_page.slider, "Smallest face").set_value(30).run()
-    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "✗ No mask", (
+    assert photo_page.dataframe[0].value.iloc[0]["Result"] == "✗ No mask", (
         "the chosen photo stays when a setting changes"
     )
 
@@ -158,15 +158,15 @@ def test_other_ways_to_look_tell_of_hidden_faces_too(crowd):
 
 def test_a_face_whose_class_is_not_sure_is_shown_without_a_result(crowd):
     page = upload(open_page("photo"), ("x.png", picture_bytes(size_wh=(300, 200))))
-    labelled(page.slider, "Lowest confidence").set_value(60).run()
+    labelled(page.slider, "Minimum confidence").set_value(60).run()
     assert "2 faces: 1 without a mask, 1 not clear enough to tell." in texts(page)
     assert numbers(page) == {
         **{"Mask": "0", "No mask": "1", "Worn incorrectly": "0", "Not sure": "1"},
         "Wear a mask well": "0%",
     }
     table = page.dataframe[0].value
-    assert list(table["Verdict"]) == ["? Not sure", "✗ No mask"] and list(table["Probability"]) == ["–", "90%"]
-    labelled(page.slider, "Lowest confidence").set_value(95).run()
+    assert list(table["Result"]) == ["? Not sure", "✗ No mask"] and list(table["Confidence"]) == ["–", "90%"]
+    labelled(page.slider, "Minimum confidence").set_value(95).run()
     assert numbers(page)["Wear a mask well"] == "–" and numbers(page)["Not sure"] == "2"
 
 
@@ -194,7 +194,7 @@ def test_a_photo_that_breaks_the_analysis_does_not_cost_the_others(monkeypatch):
     page = upload(open_page("photo"), ("bad.png", picture_bytes(size_wh=(300, 77))), ("good.jpg", MASKED))
     st.cache_resource.clear()
     (error,) = page.error
-    assert "could not be judged" in error.value and "luck" not in error.value
+    assert "could not be classified" in error.value and "luck" not in error.value
     assert "1 face: 1 with a mask." in texts(page)
 
 
@@ -217,12 +217,12 @@ def test_settings_survive_a_change_of_page(photo_page):
     ("data", "sentence"),
     [
         pytest.param(b"", "empty", id="zero bytes"),
-        pytest.param(b"just words", "not a picture", id="text named jpg"),
+        pytest.param(b"just words", "not an image", id="text named jpg"),
         pytest.param(JPEG[:900], "damaged or incomplete", id="truncated"),
         pytest.param(png_header_bomb(30000, 30000), "megapixels", id="header bomb"),
     ],
 )
-def test_a_bad_file_gets_one_sentence_and_the_good_ones_are_judged(photo_page, data, sentence):
+def test_a_bad_file_gets_one_sentence_and_the_good_ones_are_classified(photo_page, data, sentence):
     upload(photo_page, ("bad*_name.jpg", data), ("good.jpg", MASKED))
     (error,) = photo_page.error
     assert error.value.startswith(r"bad\*\_name\.jpg: ") and sentence in error.value
@@ -248,12 +248,12 @@ def test_a_picture_without_a_face_is_no_error(photo_page, data):
 def test_each_method_shows_its_own_settings(monkeypatch):
     monkeypatch.setitem(PIPELINES, "stub", stub_spec())
     page = open_page("photo")
-    assert not page.expander and labelled(page.selectbox, "Speed").value == PHOTO_SETTINGS.speed
+    assert not page.expander and labelled(page.selectbox, "Preset").value == PHOTO_SETTINGS.speed
     labelled(page.selectbox, "Method").select("classic").run()
     assert [expander.label for expander in page.expander] == ["Advanced"]
-    assert "Speed" not in [box.label for box in page.selectbox]
+    assert "Preset" not in [box.label for box in page.selectbox]
     labelled(page.selectbox, "Method").select("stub").run()
-    assert not page.expander and "Speed" not in [box.label for box in page.selectbox]
+    assert not page.expander and "Preset" not in [box.label for box in page.selectbox]
     upload(page, ("x.png", picture_bytes(size_wh=(300, 300))))
     assert "1 face: 1 with a mask." in texts(page), "the chosen pipeline was asked"
     st.cache_resource.clear()
@@ -267,13 +267,13 @@ def test_the_model_can_be_chosen_where_there_are_several(photo_page, monkeypatch
     assert "no model card" in page.error[0].value, "the chosen model was asked for"
 
 
-def test_a_photo_is_shown_as_every_method_judges_it(photo_page):
+def test_a_photo_is_classified_by_every_method(photo_page):
     upload(photo_page, ("door.jpg", MASKED))
     show_as(photo_page, "All methods")
     assert {spec.title for spec in PIPELINES.values()} <= {header.value for header in photo_page.subheader}
-    verdicts = [unescaped(text.value) for text in photo_page.markdown if text.value.endswith("ms.")]
-    assert len(verdicts) == len(PIPELINES)
-    assert all(verdict.startswith("1 face: 1 with a mask.") for verdict in verdicts)
+    results = [unescaped(text.value) for text in photo_page.markdown if text.value.endswith("ms.")]
+    assert len(results) == len(PIPELINES)
+    assert all(result.startswith("1 face: 1 with a mask.") for result in results)
     assert len(photo_page.image) == len(PIPELINES)
 
 
@@ -282,13 +282,13 @@ def show_as(page, view):
     assert not page.exception
 
 
-def test_the_map_of_centres_is_shown_for_the_network_alone(photo_page):
+def test_the_face_heat_map_is_shown_for_the_network_alone(photo_page):
     upload(photo_page, ("door.jpg", MASKED))
-    show_as(photo_page, "What the network saw")
+    show_as(photo_page, "Face heat map")
     assert "centre of a face" in texts(photo_page) and len(photo_page.image) == 1
     labelled(photo_page.selectbox, "Method").select("classic").run()
     views = next(control for control in photo_page.segmented_control if control.key == "photo_view").options
-    assert [view if isinstance(view, str) else view.content for view in views] == ["Verdicts", "All methods"]
+    assert [view if isinstance(view, str) else view.content for view in views] == ["Results", "All methods"]
 
 
 def test_a_face_is_explained_on_request(photo_page):
@@ -302,16 +302,16 @@ def test_a_face_is_explained_on_request(photo_page):
 def test_the_model_page_shows_the_card_the_figures_and_the_limits():
     app = open_page("model")
     card = load_card(MODELS_DIR / f"{DEFAULT_DETECTOR}.json")
-    assert card.limits in texts(app) and numbers(app)["Verdicts"] == "3"
+    assert card.limits in texts(app) and numbers(app)["Classes"] == "3"
     own, *tables = [frame.value for frame in app.dataframe]
     points = [f"{use}, {speed}" for use in ("photo", "live") for speed in SPEEDS]
-    assert list(own["Tested on"]) == [f"photos kept from training, settings for {point}" for point in points]
+    assert list(own["Tested on"]) == [f"Validation: settings for {point}" for point in points]
     boards = load_scoreboards()
     assert boards and [len(table) for table in tables][: len(boards)] == [len(board.rows) for board in boards]
     labelled(app.selectbox, "Method").select("classic").run()
-    assert not app.exception and numbers(app)["Verdicts"] == "2"
+    assert not app.exception and numbers(app)["Classes"] == "2"
     assert len(app.dataframe[0].value) == 2, "its own test part and the street photos"
-    assert app.dataframe[0].value["Right"].min() > 0.98
+    assert app.dataframe[0].value["Accuracy"].min() > 0.98
 
 
 def test_the_model_page_measures_this_computer():
@@ -405,7 +405,7 @@ def test_live_counters_do_not_move_when_a_face_is_unsure_or_hidden(live_page, cr
     wait_until(lambda: processor.stats.snapshot().now.faces == 2)
     shown = []
     for confidence in (50, 60):
-        labelled(app.slider, "Lowest confidence").set_value(confidence).run()
+        labelled(app.slider, "Minimum confidence").set_value(confidence).run()
         wait_until(lambda c=confidence: send(streamer, True) and processor.stats.snapshot().now.unknown == (c == 60))
         app.run()
         shown.append(numbers(app))
@@ -432,7 +432,7 @@ def test_live_page_shows_an_error_and_keeps_the_picture(live_page):
     wait_until(lambda: processor.stats.snapshot().error)
     processor.detect = None  # so that no good frame comes in between
     app.run()
-    assert any("cannot be judged at the moment" in error.value for error in app.error)
+    assert any("cannot be classified at the moment" in error.value for error in app.error)
     streamer.arguments["on_video_ended"]()
 
 
@@ -443,16 +443,16 @@ def test_live_page_tells_of_a_bad_ice_server(live_page, monkeypatch):
     assert streamer.arguments["rtc_configuration"] == {"iceServers": []}
 
 
-def test_the_method_is_the_same_on_every_page_and_the_speed_is_the_pages_own(live_page):
+def test_the_method_is_the_same_on_every_page_and_the_preset_is_the_pages_own(live_page):
     page, _ = live_page(playing=False)
-    labelled(page.selectbox, "Speed").select("fast").run()
+    labelled(page.selectbox, "Preset").select("fast").run()
     labelled(page.selectbox, "Method").select("classic").run()
     page.switch_page("pages/photo.py").run()
     assert labelled(page.selectbox, "Method").value == "classic"
     labelled(page.selectbox, "Method").select("neural").run()
-    assert labelled(page.selectbox, "Speed").value == PHOTO_SETTINGS.speed
+    assert labelled(page.selectbox, "Preset").value == PHOTO_SETTINGS.speed
     page.switch_page("pages/live.py").run()
-    assert labelled(page.selectbox, "Speed").value == "fast"
+    assert labelled(page.selectbox, "Preset").value == "fast"
 
 
 @pytest.fixture
@@ -473,7 +473,7 @@ def install():
             path.unlink()
 
 
-def test_a_page_follows_the_method_in_use_and_a_visitor_may_choose_another_until_it_changes(photo_page, install):
+def test_a_page_follows_the_active_method_and_a_visitor_may_choose_another_until_it_changes(photo_page, install):
     helmets = install("helmets", ("helmet", "no_*helmet*"))
     upload(photo_page, ("door.jpg", BARE))
     assert numbers(photo_page)["No mask"] == "1"
@@ -485,20 +485,20 @@ def test_a_page_follows_the_method_in_use_and_a_visitor_may_choose_another_until
         **{":gray-badge[H] Helmet": "0", ":gray-badge[N] No *helmet*": "1"},
         "Not sure": "0",
     }, "no share of masks"
-    assert "1 face: 1 No *helmet*." in texts(photo_page) and "In use on this server" in texts(photo_page)
-    assert photo_page.dataframe[0].value.iloc[0]["Verdict"] == "N No *helmet*"
+    assert "1 face: 1 No *helmet*." in texts(photo_page) and "Active on this server" in texts(photo_page)
+    assert photo_page.dataframe[0].value.iloc[0]["Result"] == "N No *helmet*"
     assert not photo_page.toggle, "nothing to say of masks"
     assert "helmets" in photo_page.toast[0].value
     labelled(photo_page.selectbox, "Method").select("neural").run()
     photo_page.run()
-    assert numbers(photo_page)["No mask"] == "1" and "In use on this server" not in texts(photo_page)
+    assert numbers(photo_page)["No mask"] == "1" and "Active on this server" not in texts(photo_page)
     use(Method("classic", DEFAULT_CLASSIFIER))
     photo_page.run()
     assert labelled(photo_page.selectbox, "Method").value == "classic"
     assert labelled(photo_page.selectbox, "Model").value == DEFAULT_CLASSIFIER
 
 
-def test_a_model_installed_anew_under_its_name_judges_at_once(photo_page, install):
+def test_a_model_installed_anew_under_its_name_classifies_at_once(photo_page, install):
     use(install("door", ("with_mask", "without_mask")))
     upload(photo_page, ("door.jpg", BARE))
     assert numbers(photo_page)["No mask"] == "1"
@@ -507,7 +507,7 @@ def test_a_model_installed_anew_under_its_name_judges_at_once(photo_page, instal
     assert numbers(photo_page)["Mask"] == "1", "the other file says the other thing"
 
 
-def test_a_model_in_use_that_vanished_gets_a_sentence(photo_page, install):
+def test_an_active_model_that_vanished_gets_a_sentence(photo_page, install):
     use(install("door", ("with_mask", "without_mask")))
     (MODELS_DIR / "door.json").unlink()
     upload(photo_page, ("door.jpg", BARE))
@@ -516,13 +516,13 @@ def test_a_model_in_use_that_vanished_gets_a_sentence(photo_page, install):
     assert numbers(photo_page)["No mask"] == "1"
 
 
-def test_the_sample_of_the_start_page_is_judged_by_the_method_in_use(install):
+def test_the_sample_of_the_start_page_is_classified_by_the_active_method(install):
     use(install("helmets", ("helmet", "no_helmet")))
     captions = [unescaped(caption) for image in open_page().image for caption in image.captions]
     assert captions == ["1 face: 1 No helmet.", "1 face: 1 Helmet."]
 
 
-def test_a_running_camera_follows_the_method_in_use(live_page, install):
+def test_a_running_camera_follows_the_active_method(live_page, install):
     app, streamer = live_page(playing=True)
     processor = app.session_state["live_processor"]
     send(streamer, masked=True)
@@ -552,21 +552,21 @@ def test_many_classes_are_counted_where_they_are_seen(monkeypatch):
     assert "26 classes are told apart" in texts(page) and "2 faces: 1 c, 1 z." in texts(page)
 
 
-def test_the_model_page_puts_models_to_work_goes_back_and_removes(install):
+def test_the_model_page_deploys_rolls_back_and_removes(install):
     install("helmets", ("helmet", "no_helmet"))
     app = open_page("model")
     assert [button.key for button in app.button] == [
-        *("model_use_helmets", "model_remove_helmets", "model_use_mask-classifier", "model_measure")
-    ], "what is in use needs no button, what was shipped cannot be removed"
-    app.button(key="model_use_helmets").click().run()
+        *("model_deploy_helmets", "model_remove_helmets", "model_deploy_mask-classifier", "model_measure")
+    ], "what is active needs no button, what was shipped cannot be removed"
+    app.button(key="model_deploy_helmets").click().run()
     assert not app.exception and in_use().method == Method("combined", "helmets")
-    assert "In use] **Neural + classifier, helmets**" in texts(app)
+    assert "Active] **Neural + classifier, helmets**" in texts(app)
     assert "About helmets" in texts(app) and "found by **mask-detector**" in texts(app)
-    assert "model_remove_helmets" not in [button.key for button in app.button], "it is in use"
+    assert "model_remove_helmets" not in [button.key for button in app.button], "it is active"
     # Another choice of this visitor alone, then for everybody.
     labelled(app.selectbox, "Method").select("classic").run()
     assert "About helmets" in texts(app) and in_use().method.pipeline == "combined"
-    app.button(key="model_use_chosen").click().run()
+    app.button(key="model_deploy_chosen").click().run()
     assert in_use().method == Method("classic", "helmets")
     for expected in (Method("combined", "helmets"), Method(DEFAULT_PIPELINE, DEFAULT_DETECTOR)):
         app.button(key="model_back").click().run()
@@ -579,6 +579,6 @@ def test_the_model_page_puts_models_to_work_goes_back_and_removes(install):
 def test_a_model_that_does_not_run_gets_a_sentence_and_nothing_changes(install):
     install("three", ("helmet", "no_helmet", "cap"))
     app = open_page("model")
-    app.button(key="model_use_three").click().run()
+    app.button(key="model_deploy_three").click().run()
     assert not app.exception and "its card says" in app.error[0].value
     assert in_use().method.pipeline == DEFAULT_PIPELINE

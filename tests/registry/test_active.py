@@ -70,7 +70,7 @@ def test_a_model_that_vanished_gives_the_usual_one_and_a_sentence(models, file):
     (models / file).rename(models / "away")
     now = in_use(models)
     assert now.method == USUAL and now.stamp != before.stamp
-    assert "mine" in now.problem and now.problem.endswith("The usual method is in use instead.")
+    assert "mine" in now.problem and now.problem.endswith("The default method is active instead.")
     (models / "away").rename(models / file)
     assert in_use(models).method == MINE and not in_use(models).problem, "it came back"
 

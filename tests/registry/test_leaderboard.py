@@ -43,7 +43,7 @@ def test_the_table_names_methods_for_people_and_drops_what_is_gone(tmp_path):
         record("set", each, tmp_path)
     table = as_table(load_scoreboards(tmp_path)[0])
     assert [line["Method"] for line in table] == ["Classic", method_title("neural", "fast")]
-    assert table[0]["Found and right"] == 0.75 and table[0]["mAP50, three verdicts"] is None
+    assert table[0]["Accuracy"] == 0.75 and table[0]["mAP50, three classes"] is None
 
 
 def test_no_figures_are_no_error_and_broken_ones_get_a_sentence(tmp_path):

@@ -211,5 +211,5 @@ def test_a_keras_model_is_converted(tmp_path):
     assert (facts.classes, facts.output, facts.input_size) == (3, "probabilities", 96)
 
     keras.Sequential([keras.Input((96, 64, 3)), *layers]).save(tmp_path / "oblong.keras")
-    with pytest.raises(ConvertError, match="square colour picture"):
+    with pytest.raises(ConvertError, match="square colour image"):
         convert.load_checked(tmp_path / "oblong.keras")

@@ -86,12 +86,12 @@ def test_mcnemar(counts, p):
 
 def test_the_headline_is_in_plain_words():
     better = in_words(paired_difference(*rights(both=250, only_new=20, only_old=2, none=4)))
-    assert better.startswith("Better than the model in use. Of 276 test pictures it judges 97.8% right")
-    assert "the model in use 91.3%" in better and "+6.5 points" in better and "95% certainty" in better
+    assert better.startswith("Better than the active model. Its accuracy on 276 test images is 97.8%")
+    assert "that of the active model 91.3%" in better and "+6.5 points" in better and "95% certainty" in better
     unclear = in_words(paired_difference(*rights(both=270, only_new=4, only_old=2)))
-    assert unclear.startswith("Cannot tell") and "more test pictures are needed" in unclear
+    assert unclear.startswith("Cannot tell") and "more test images are needed" in unclear
     same = in_words(paired_difference(*rights(both=12)))
-    assert "both judge the same test pictures right" in same and "100%" in same
+    assert "both classify the same test images correctly" in same and "100%" in same
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from tests.helpers import JPEG, picture_bytes, png_header_bomb
     ("data", "sentence"),
     [
         pytest.param(b"", "empty", id="zero bytes"),
-        pytest.param(b"hello, I am a text", "not a picture", id="text named jpg"),
+        pytest.param(b"hello, I am a text", "not an image", id="text named jpg"),
         pytest.param(JPEG[: len(JPEG) // 2], "damaged or incomplete", id="truncated JPEG"),
-        pytest.param(picture_bytes()[:60], "damaged or incomplete|not a picture", id="truncated PNG"),
+        pytest.param(picture_bytes()[:60], "damaged or incomplete|not an image", id="truncated PNG"),
         pytest.param(png_header_bomb(30000, 30000), "megapixels", id="header bomb"),
         pytest.param(png_header_bomb(8000, 8000), "megapixels", id="just too large, with its own size"),
-        pytest.param(png_header_bomb(0, 10), "not a picture|damaged", id="no pixels"),
-        pytest.param(b"GIF89a" + b"\0" * 40, "not a picture", id="a format that is not offered"),
-        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture", id="a program: PostScript"),
+        pytest.param(png_header_bomb(0, 10), "not an image|damaged", id="no pixels"),
+        pytest.param(b"GIF89a" + b"\0" * 40, "not an image", id="a format that is not offered"),
+        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image", id="a program: PostScript"),
     ],
 )
 def test_bad_files_get_one_sentence(data, sentence):

@@ -80,7 +80,7 @@ def test_a_classifier_may_know_any_classes_and_a_detector_only_ours(tmp_path):
     ],
 )
 def test_score_rows_tell_what_was_measured(scores, rows):
-    assert [(row["Faces"], row["Right"]) for row in score_rows(replace(CARD, scores=scores))] == rows
+    assert [(row["Faces"], row["Accuracy"]) for row in score_rows(replace(CARD, scores=scores))] == rows
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "{}", "null", "\0"], ids=repr)

@@ -45,7 +45,7 @@ def test_a_failure_costs_one_photo_alone(caplog):
         [file("broken", b"no"), file("bad", picture_bytes(size_wh=(300, 77))), file("good"), file("empty", b"")]
     )
     photos.judge(detect, 1)
-    assert "not a picture" in shown[0].problem and "could not be judged" in shown[1].problem
+    assert "not an image" in shown[0].problem and "could not be classified" in shown[1].problem
     assert not shown[2].problem and len(shown[2].detections) == 1
     assert "empty" in shown[3].problem
     assert "out of luck" in caplog.text and "luck" not in shown[1].problem

@@ -15,7 +15,7 @@ def rows(name="door.jpg"):
 def test_rows_csv_and_json_say_the_same():
     (row,) = rows()
     assert tuple(row) == COLUMNS
-    assert row["verdict"] == "without_mask" and row["probability"] == 0.9875
+    assert row["result"] == "without_mask" and row["confidence"] == 0.9875
     assert (row["width_px"], row["height_px"]) == (10.0, 20.0)
     (from_csv,) = csv.DictReader(io.StringIO(rows_to_csv(rows())))
     assert from_csv == {key: str(value) for key, value in row.items()}
@@ -25,7 +25,7 @@ def test_rows_csv_and_json_say_the_same():
 def test_a_face_without_a_prediction_is_unknown_and_keeps_its_probability():
     found = make_detections([[1, 2, 11, 22]] * 2, [1, 0], [0.45, 0.9], predicted=[False, True])
     rows = detection_rows("a.jpg", found)
-    assert [(row["verdict"], row["probability"]) for row in rows] == [("unknown", 0.45), ("with_mask", 0.9)]
+    assert [(row["result"], row["confidence"]) for row in rows] == [("unknown", 0.45), ("with_mask", 0.9)]
 
 
 def test_no_face_gives_a_table_with_its_header():
@@ -36,9 +36,9 @@ def test_no_face_gives_a_table_with_its_header():
 def test_a_class_of_any_name_stands_in_the_table_and_cannot_become_a_formula():
     found = make_detections([[1, 2, 11, 22]], [1], [0.5], classes=("helmet", "=1+1"))
     (row,) = detection_rows("a.jpg", found)
-    assert row["verdict"] == "=1+1" and json.loads(rows_to_json([row])) == [row]
+    assert row["result"] == "=1+1" and json.loads(rows_to_json([row])) == [row]
     (row,) = csv.DictReader(io.StringIO(rows_to_csv([row])))
-    assert row["verdict"] == "'=1+1"
+    assert row["result"] == "'=1+1"
 
 
 @pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x"])

@@ -43,7 +43,7 @@ def load_faces(config: TrainConfig) -> Faces:
     present = {sample.label for sample in samples}
     if missing := set(config.classes) - present:
         raise DataError(
-            f"No picture shows {', '.join(sorted(missing))}; the data have {', '.join(class_order(present)) or 'none'}."
+            f"No image shows {', '.join(sorted(missing))}; the data have {', '.join(class_order(present)) or 'none'}."
         )
     classes = class_order(config.classes or present)
     if len(classes) < 2:

@@ -85,7 +85,7 @@ class Trainer:
         if (out / LAST).is_file():
             self.state = read_state(out / LAST)
             if self.state["data"] != faces.digest:
-                raise DataError(f"The pictures have changed since {out} was begun; start a new run in another folder.")
+                raise DataError(f"The images have changed since {out} was begun; start a new run in another folder.")
             self.model = keras.models.load_model(out / LAST, safe_mode=True)
             self._settle()
             print(f"Going on after epoch {self.state['epochs_done']}.", flush=True)

@@ -239,7 +239,7 @@ def load_checked(path: Path):
     side = shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None
     if shape != (None, side, side, 3) or not isinstance(side, int) or not SIDES[0] <= side <= SIDES[1]:
         raise ConvertError(
-            f"This model takes {shape}; needed is one square colour picture of {SIDES[0]} to {SIDES[1]} pixels."
+            f"This model takes {shape}; needed is one square colour image of {SIDES[0]} to {SIDES[1]} pixels."
         )
     if not isinstance(out, tuple) or len(out) != 2 or not isinstance(out[1], int) or not 2 <= out[1] <= MAX_OUTPUTS:
         raise ConvertError(f"This model gives {out}; needed is one number for each of 2 to {MAX_OUTPUTS} classes.")

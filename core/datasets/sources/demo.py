@@ -14,7 +14,7 @@ DEMO_CARD = {
     "title": "Demonstration",
     "about": (
         "One public-domain portrait (Eileen Collins, NASA) in many views, half of them with a drawn mask. It shows how "
-        "the pages work; a model that learns from it knows one face."
+        "the pages work; a model trained on it knows one face."
     ),
     "drawn": True,
 }
@@ -37,7 +37,7 @@ def draw_demo_pictures(folder: Path, report: Report) -> int:
         path = folder / label / f"{number:02}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_image(_view(frame, np.random.default_rng([7, done]))))
-        report(done + 1, total, f"{done + 1} of {total} pictures")
+        report(done + 1, total, f"{done + 1} of {total} images")
     return total
 
 

@@ -25,7 +25,7 @@ REPORT_NAME = "prajnasb"
 REPORT_CARD = {
     "title": "The report's set",
     "about": (
-        "1,376 pictures of single faces from GitHub prajnasb/observations, commit cdcf450. Most masks are drawn onto "
+        "1,376 images of single faces from GitHub prajnasb/observations, commit cdcf450. Most masks are drawn onto "
         "the face, and about half of the files are edited copies of another one."
     ),
     "drawn": True,
@@ -97,7 +97,7 @@ def fetch_files(folder: Path, report: Report, base_url: str | None = None, manif
         raise DataError("This set is being fetched already.")
     try:
         files = read_manifest(manifest or MANIFEST)
-        report(0, len(files), "Looking at what is here already")
+        report(0, len(files), "Checking what is here already")
         missing = [file for file in files if not _is_there(folder / file.path, file)]
         if missing:
             base_url = base_url or _github_url()
@@ -118,7 +118,7 @@ def _fetch_all(missing: list[ListedFile], folder: Path, base_url: str, report: R
                 for each in ended:
                     each.result()
                 done += len(ended)
-                report(done, total, f"{done:,} of {total:,} pictures")
+                report(done, total, f"{done:,} of {total:,} images")
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)

@@ -203,8 +203,8 @@ def draw_pictures(
             pairs.append((bare, _write(masked, out / label / name)))
             counts[label] += 1
     if not pairs:
-        raise DataError("No face was found in the bare pictures of this data set; look at them on the page Data sets.")
-    report(len(faces), len(faces), "Comparing the pictures")
+        raise DataError("No face was found in the bare images of this data set; look at them on the page Data sets.")
+    report(len(faces), len(faces), "Looking for near-duplicates")
     made = sorted({path for pair in pairs for path in pair})
     group = dict(zip(made, photo_groups(made), strict=True))
     apart = sum(int(group[bare] != group[masked]) for bare, masked in pairs)
@@ -259,13 +259,13 @@ def make_card(title: str, source: str, settings: DrawSettings, drawn: Drawn) -> 
     """What the new set says of itself."""
     masked = sum(drawn.counts.values()) - drawn.faces
     about = (
-        f"Drawn masks: {masked:,} pictures with a mask that is drawn, not real, made from {drawn.faces:,} bare faces "
-        f"of {source}. A model that learns from it alone may fail on real masks."
+        f"Synthetic masks: {masked:,} images with a mask that is drawn, not real, made from {drawn.faces:,} bare faces "
+        f"of {source}. A model trained on it alone may fail on real masks."
     )
     if drawn.apart:
         about += (
-            f" {drawn.apart:,} drawn pictures are too far from their originals to look like near copies; the split "
-            "that keeps near copies together knows them by the name that files of one face share up to “--”."
+            f" {drawn.apart:,} synthetic images are too far from their originals to look like near-duplicates; the "
+            "split that keeps near-duplicates together knows them by the name that files of one face share up to “--”."
         )
     left_out = len(drawn.without_face) + len(drawn.unreadable)
     if left_out:
@@ -350,7 +350,7 @@ def main(arguments: list[str] | None = None) -> None:
     drawn = draw_folder(source, out, DrawSettings(kinds=kinds, **given), show)
     counts = ", ".join(f"{count} {name}" for name, count in drawn.counts.items())
     print(f"\r{out}: {counts}; no face in {len(drawn.without_face)}, unreadable {len(drawn.unreadable)}.")
-    print(f"{drawn.apart} drawn pictures do not count as near copies of their originals.")
+    print(f"{drawn.apart} synthetic images do not count as near-duplicates of their originals.")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from core.vision.boxes import clip_boxes, square_boxes
 from core.vision.crops import cut, fit_within
 from core.vision.images import encode_image
 
-DEFAULT_NAME = "own-samples"
+DEFAULT_NAME = "webcam-samples"
 
 
 # Around the face, as a share of its longer side: enough for views that are turned or shifted.
@@ -126,7 +126,7 @@ def _folder(dataset_name: str) -> Path:
     name = clean_name(dataset_name)
     folder = data_dir() / name
     if (folder.exists() and not _is_own(folder)) or folder.is_symlink() or (data_dir() / f"{name}{LINK}").exists():
-        raise DataError(f"The data set {name!r} does not hold own pictures; choose another name.")
+        raise DataError(f"The data set {name!r} does not hold webcam samples; choose another name.")
     return folder
 
 
@@ -139,8 +139,8 @@ def _is_own(folder: Path) -> bool:
 
 def _make(folder: Path) -> None:
     card = {
-        "title": "Own samples" if folder.name == DEFAULT_NAME else folder.name,
-        "about": "Pictures taken with the camera on the page Make pictures, by people who agreed to it.",
+        "title": "Webcam samples" if folder.name == DEFAULT_NAME else folder.name,
+        "about": "Photos taken with the camera on the page Synthetic masks, by people who agreed to it.",
         "drawn": False,
         "own": True,
         "date": date.today().isoformat(),

@@ -13,7 +13,7 @@ from core.jobs import Jobs, JobStatus
 from pages.components.jobs import show_end_of_job
 from pages.components.messages import plain
 from pages.components.resources import server_jobs
-from pages.components.state import choose_set
+from pages.views.datasets.opened import show_set_next
 
 
 def add_forms(heading: str) -> None:
@@ -21,12 +21,12 @@ def add_forms(heading: str) -> None:
     ways = ["Demonstration", "Upload", "The report's set", *(["Folder on the server"] if allowed_dirs() else [])]
     way = st.segmented_control(heading, ways, default=ways[0], required=True, key="data_way")
     if way == "Demonstration":
-        st.markdown("A few dozen pictures, made here from one portrait with drawn masks: enough to try everything.")
+        st.markdown("A few dozen images, made here from one portrait with synthetic masks: enough to try everything.")
         if st.button("Make the demonstration set", icon=":material/auto_awesome:", type="primary"):
             start_import(server_jobs(), "Making the demonstration set", make_demo_set)
     elif way == "The report's set":
         st.markdown(
-            "1,376 pictures with and without masks that the student's report learnt from, fetched from GitHub "
+            "1,376 images with and without masks that the student's report was trained on, fetched from GitHub "
             "(prajnasb/observations). Every file is checked; what was fetched is kept if the connection breaks."
         )
         if st.button("Fetch the report's set", icon=":material/cloud_download:", type="primary"):
@@ -39,8 +39,8 @@ def add_forms(heading: str) -> None:
 
 def delete(name: str) -> None:
     """Delete a data set; work on it is stopped."""
-    for kind in ("look", "judge"):
-        server_jobs().cancel(f"data:{kind}:{name}")
+    for work in ("scan", "classify"):
+        server_jobs().cancel(f"data:{work}:{name}")
     delete_dataset(name)
 
 
@@ -63,9 +63,9 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
         else:
             result = status.result
             if st.session_state.pop("data_import", False):
-                choose_set(result.dataset.name)
-            st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} pictures.")
-            for words, files in (("Cannot be read", result.broken), ("Passed over", result.ignored)):
+                show_set_next(result.dataset.name)
+            st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} images.")
+            for words, files in (("Unreadable", result.broken), ("Ignored", result.ignored)):
                 if files:
                     with st.expander(f"{words}: {len(files):,}"):
                         st.dataframe([{"File": file} for file in files], hide_index=True)
@@ -74,9 +74,9 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
 
 def upload_form(start: Callable) -> None:
     """A zip and a name for it; ``start(file, name)`` gets both."""
-    file = st.file_uploader("A zip with pictures", "zip", key="data_zip")
+    file = st.file_uploader("A zip with images", "zip", key="data_zip")
     st.caption(
-        "One folder per class with pictures in it, or pictures with boxes as Pascal VOC, YOLO or COCO. They are "
+        "One folder per class with images in it, or images with boxes as Pascal VOC, YOLO or COCO. They are "
         "kept on this server until the data set is deleted."
     )
     if file:
@@ -87,7 +87,7 @@ def upload_form(start: Callable) -> None:
 
 def folder_form(allowed: Sequence[str], link: Callable) -> None:
     """A folder of the server that is used where it lies; ``link(folder, name)`` gets both."""
-    folder = st.text_input("Folder", placeholder=f"{allowed[0]}/pictures", key="data_folder")
+    folder = st.text_input("Folder", placeholder=f"{allowed[0]}/images", key="data_folder")
     st.caption(f"Below {plain(', '.join(allowed))}. Nothing is copied or changed.")
     name = st.text_input("Name", PurePath(folder.strip()).name, max_chars=60, key=f"data_link_{folder}")
     if st.button("Use this folder", icon=":material/link:", type="primary", disabled=not (folder and name)):
@@ -96,7 +96,7 @@ def folder_form(allowed: Sequence[str], link: Callable) -> None:
         except ValueError as error:
             st.error(plain(str(error)))
         else:
-            choose_set(dataset.name)
+            show_set_next(dataset.name)
             st.rerun()
 
 
@@ -106,17 +106,14 @@ def delete_button(dataset, delete: Callable[[str], None]) -> None:
         st.toast(told)
     with st.popover("Delete", icon=":material/delete:"):
         if dataset.linked:
-            st.markdown("Takes this set out of the list. **The folder and its pictures stay**, repairs are lost.")
+            st.markdown("Takes this set out of the list. **The folder and its images stay**, edits made here are lost.")
         else:
-            st.markdown("Deletes **all pictures of this set** and its repairs from the server, for everybody.")
+            st.markdown("Deletes **all images of this set** and the edits made here from the server, for everybody.")
         if st.button(f"Delete {plain(dataset.name)}", type="primary", icon=":material/delete_forever:"):
             try:
                 delete(dataset.name)
             except (ValueError, OSError) as error:
                 st.error(plain(str(error)))
             else:
-                st.session_state.pop("data_kept_set", None)
-                st.query_params.pop("set", None)
                 st.session_state["data_told"] = f"{plain(dataset.name)} was deleted."
-                choose_set("")
                 st.rerun()

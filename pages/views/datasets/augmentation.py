@@ -1,4 +1,4 @@
-"""Settings of the augmentations that training shows."""
+"""The settings of augmentations, and which face they are shown on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,18 +6,18 @@ from random import randrange
 
 import streamlit as st
 
-# What the network sees
+from pages.components.state import AUGMENTED_FACE
 
 RECIPE_WORDS = {
-    "rotation_deg": ("Turned by up to", 0.0, 90.0, 1.0, "%d°"),
-    "shift": ("Shifted by up to", 0.0, 0.5, 0.01, "percent"),
-    "shear_deg": ("Slanted by up to", 0.0, 30.0, 0.05, "%.2f°"),
-    "light": ("Light and colour", 0.0, 1.0, 0.05, "percent"),
-    "grey_share": ("Grey", 0.0, 1.0, 0.05, "percent"),
-    "blur_share": ("Blurred or small", 0.0, 1.0, 0.05, "percent"),
-    "jpeg_share": ("Strongly compressed", 0.0, 1.0, 0.05, "percent"),
-    "noise_share": ("Noisy", 0.0, 1.0, 0.05, "percent"),
-    "hide_share": ("Partly hidden", 0.0, 1.0, 0.05, "percent"),
+    "rotation_deg": ("Rotation up to", 0.0, 90.0, 1.0, "%d°"),
+    "shift": ("Shift up to", 0.0, 0.5, 0.01, "percent"),
+    "shear_deg": ("Shear up to", 0.0, 30.0, 0.05, "%.2f°"),
+    "light": ("Brightness and colour", 0.0, 1.0, 0.05, "percent"),
+    "grey_share": ("Greyscale, share", 0.0, 1.0, 0.05, "percent"),
+    "blur_share": ("Blur, share", 0.0, 1.0, 0.05, "percent"),
+    "jpeg_share": ("JPEG compression, share", 0.0, 1.0, 0.05, "percent"),
+    "noise_share": ("Noise, share", 0.0, 1.0, 0.05, "percent"),
+    "hide_share": ("Random erasing, share", 0.0, 1.0, 0.05, "percent"),
 }
 
 
@@ -25,22 +25,22 @@ RECIPE_NAMES = {"report": "The report's", "street": "For street photos"}
 
 
 def recipe_form(recipes: Mapping, items: Sequence[str]):
-    """How views are varied, which ones, and of which face.
+    """Which augmentations, with which seed, of which face.
 
     Args:
         recipes: ``train.augment.Augmentation`` by name.
         items: the faces that can be looked at.
 
     Returns:
-        The variation, a seed, and one of ``items``.
+        The augmentations, a seed, and one of ``items``.
     """
-    if st.session_state.get("data_seen") not in items:
-        st.session_state["data_seen"] = items[0]
+    if st.session_state.get(AUGMENTED_FACE) not in items:
+        st.session_state[AUGMENTED_FACE] = items[0]
 
     def other_face() -> None:
-        st.session_state["data_seen"] = items[randrange(len(items))]
+        st.session_state[AUGMENTED_FACE] = items[randrange(len(items))]
 
-    def other_views() -> None:
+    def new_seed() -> None:
         st.session_state["data_seed"] = randrange(2**31)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -52,28 +52,28 @@ def recipe_form(recipes: Mapping, items: Sequence[str]):
             required=True,
             key="data_recipe",
         )
-        st.button("Other views", icon=":material/casino:", on_click=other_views)
-        st.button("Another picture", icon=":material/shuffle:", on_click=other_face)
+        st.button("New seed", icon=":material/casino:", on_click=new_seed)
+        st.button("Another face", icon=":material/shuffle:", on_click=other_face)
     how = recipes[name]
-    with st.expander("Numbers of this recipe"):
+    with st.expander("Settings of this recipe"):
         columns, values = st.columns(3), {}
         low, high = columns[0].slider(
-            "Seen part",
+            "Zoom",
             0.4,
             2.0,
             how.zoom,
             0.01,
             format="percent",
             key=f"data_{name}_zoom",
-            help="Of the face's square.",
+            help="Side of what is seen, as a share of the face's square.",
         )
         for i, (field, (words, least, most, step, form)) in enumerate(RECIPE_WORDS.items(), 1):
             values[field] = columns[i % 3].slider(
                 words, least, most, float(getattr(how, field)), step, format=form, key=f"data_{name}_{field}"
             )
-        flip = columns[1].toggle("Mirrored", how.flip, key=f"data_{name}_flip")
+        flip = columns[1].toggle("Horizontal flip", how.flip, key=f"data_{name}_flip")
     return (
         replace(how, zoom=(low, high), flip=flip, **values),
         st.session_state.get("data_seed", 0),
-        st.session_state["data_seen"],
+        st.session_state[AUGMENTED_FACE],
     )

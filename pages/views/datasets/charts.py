@@ -1,4 +1,4 @@
-"""What a data set holds, as numbers and charts; a click on a bar leads to its pictures."""
+"""What a data set holds, as numbers and charts; a click on a bar leads to its images."""
 
 from functools import partial
 
@@ -11,22 +11,20 @@ from pages.views.datasets.tiles import styles_by_name
 
 
 def show_overview(catalogue: Catalogue) -> None:
-    """Counts and charts; a click on a bar leads to its pictures."""
+    """Counts and charts; a click on a bar leads to its images."""
     from pages.components import charts
 
     numbers = facts(catalogue)
     for column, (name, value) in zip(st.columns(len(numbers.totals)), numbers.totals.items(), strict=True):
         column.metric(name, f"{value:,}")
-    st.caption("Click a bar to see its pictures.")
+    st.caption("Click a bar to see its images.")
     words = {name: style.words for name, style in styles_by_name(catalogue).items()}
     figures = {
         "classes": charts.class_counts(numbers.labels, words),
         "group_size": charts.group_sizes(catalogue.group_sizes),
-        "size_px": charts.histogram("Pictures: longer side", catalogue.sizes_px, charts.SIZE_EDGES),
-        "face_px": charts.histogram("Faces: shorter side", catalogue.faces.size_px, charts.FACE_EDGES),
-        "brightness": charts.histogram(
-            "Pictures: mean brightness", catalogue.rows["brightness"], charts.BRIGHTNESS_EDGES, "%"
-        ),
+        "size_px": charts.histogram("Image size: longer side", catalogue.sizes_px, charts.SIZE_EDGES),
+        "face_px": charts.histogram("Face size: shorter side", catalogue.faces.size_px, charts.FACE_EDGES, of="Faces"),
+        "brightness": charts.histogram("Mean brightness", catalogue.rows["brightness"], charts.BRIGHTNESS_EDGES, "%"),
     }
     divided = len({split for _, split in numbers.labels}) > 1
     columns = st.columns(2)
@@ -34,12 +32,12 @@ def show_overview(catalogue: Catalogue) -> None:
         with columns[i % 2]:
             click_chart(figure, f"data_chart_{field}", partial(filter_from_bar, field, divided))
     if catalogue.problems:
-        with st.expander(f"Pictures that cannot be read: {len(catalogue.problems):,}"):
-            st.dataframe([{"Picture": key, "Why": why} for key, why in catalogue.problems.items()], hide_index=True)
+        with st.expander(f"Images that cannot be read: {len(catalogue.problems):,}"):
+            st.dataframe([{"Image": key, "Why": why} for key, why in catalogue.problems.items()], hide_index=True)
 
 
 def filter_from_bar(field: str, divided: bool, bar: list) -> None:
-    """Show the pictures that a bar counts: of a class (and part, where the set is divided), or within a range."""
+    """Show the images that a bar counts: of a class (and part, where the set is divided), or within a range."""
     values = {field: tuple(bar)}
     if field == "classes":
         values = {"classes": (bar[0],), "splits": (bar[1],) if divided else ()}

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from core.datasets.parts import PARTS
 from pages.components.messages import plain
-
-PARTS = {"train": "Training", "val": "Checks while training", "test": "Test", "": "Not divided"}
+from pages.components.state import DATA_VIEW, FILTER, GALLERY, GALLERY_PAGE, TRAINING_SPLIT, choose_next
 
 
 def click_chart(figure, key: str, on_click: Callable[[list], None]) -> None:
@@ -25,9 +25,9 @@ def click_chart(figure, key: str, on_click: Callable[[list], None]) -> None:
 
 def show_filtered(wanted) -> None:
     """Show the gallery under this filter when the page runs next; for callbacks."""
-    st.session_state["data_filter"] = wanted
-    st.session_state["data_view"] = "Gallery"
-    st.session_state["data_gallery_page"] = 0
+    st.session_state[FILTER] = wanted
+    choose_next(DATA_VIEW, GALLERY)
+    st.session_state[GALLERY_PAGE] = 0
 
 
 def filter_form(catalogue, wanted, can_disagree: bool):
@@ -36,12 +36,12 @@ def filter_form(catalogue, wanted, can_disagree: bool):
     Args:
         catalogue: a ``core.datasets.index.Catalogue``.
         wanted: the ``core.datasets.query.Filter`` to start from unless one was chosen.
-        can_disagree: whether a model has judged the set.
+        can_disagree: whether there are predictions for the set.
 
     Returns:
         The chosen filter.
     """
-    wanted = st.session_state.setdefault("data_filter", wanted)
+    wanted = st.session_state.setdefault(FILTER, wanted)
     sizes = catalogue.sizes_px
     low, high = (int(sizes.min()), int(sizes.max())) if len(sizes) else (0, 1)
     values = {
@@ -55,14 +55,10 @@ def filter_form(catalogue, wanted, can_disagree: bool):
         "brightness": tuple(round(100 * share) for share in wanted.brightness or (0, 1)),
     }
     for name, value in values.items():
-        st.session_state[f"data_filter_{name}"] = value
+        st.session_state[f"{FILTER}_{name}"] = value
 
     def keep() -> None:
-        now = {
-            name: st.session_state[f"data_filter_{name}"]
-            for name in values
-            if f"data_filter_{name}" in st.session_state
-        }
+        now = {name: st.session_state[f"{FILTER}_{name}"] for name in values if f"{FILTER}_{name}" in st.session_state}
         changed = {name: value for name, value in now.items() if value != values[name]}
         for name in ("classes", "splits"):
             if name in changed:
@@ -72,52 +68,50 @@ def filter_form(catalogue, wanted, can_disagree: bool):
         if "brightness" in changed:
             share = changed["brightness"]
             changed["brightness"] = None if share == (0, 100) else (share[0] / 100, share[1] / 100)
-        st.session_state["data_filter"] = replace(wanted, **changed)
-        st.session_state["data_gallery_page"] = 0
+        st.session_state[FILTER] = replace(wanted, **changed)
+        st.session_state[GALLERY_PAGE] = 0
 
     def widget(name: str) -> dict:
-        return {"key": f"data_filter_{name}", "on_change": keep}
+        return {"key": f"{FILTER}_{name}", "on_change": keep}
 
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
     words = {name: style.words for name, style in zip(catalogue.classes, catalogue.styles, strict=True)}
     columns[0].multiselect("Classes", catalogue.classes, format_func=words.get, placeholder="All", **widget("classes"))
     splits = [split for split in PARTS if any(picture.split == split for picture in catalogue.pictures)]
     off = len(splits) < 2
-    columns[1].multiselect(
-        "Parts of the set", splits, format_func=PARTS.get, placeholder="All", disabled=off, **widget("splits")
-    )
+    columns[1].multiselect("Part", splits, format_func=PARTS.get, placeholder="All", disabled=off, **widget("splits"))
     columns[2].text_input("Name contains", **widget("name"))
     with columns[3].popover("More", icon=":material/tune:", width="stretch"):
         if low < high:
             st.slider("Longer side", low, high, format="%d px", **widget("size_px"))
         st.slider("Mean brightness", 0, 100, format="%d%%", **widget("brightness"))
-        st.toggle("Has a near copy", **widget("near_copies"))
+        st.toggle("Has a near-duplicate", **widget("near_copies"))
         st.toggle(
             "The model disagrees",
             disabled=not can_disagree,
-            help="First let the model look at the set, under Suspicious labels.",
+            help="First let the model classify the set, under Label issues.",
             **widget("disagrees"),
         )
-        shown = {"all": "Shown", "kept": "Hidden", "aside": "Only these"}
-        st.segmented_control("Set aside", list(shown), format_func=shown.get, required=True, **widget("aside"))
+        shown = {"all": "Show", "kept": "Hide", "aside": "Only these"}
+        st.segmented_control("Excluded images", list(shown), format_func=shown.get, required=True, **widget("aside"))
     if wanted.count:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"Only pictures with {plain(wanted.in_words(words))}.")
+            st.markdown(f"Only images with {plain(wanted.in_words(words))}.")
             st.button("Show all", icon=":material/filter_alt_off:", on_click=show_filtered, args=(type(wanted)(),))
     return wanted
 
 
 def split_choice(now: str, keep: Callable[[str], None]) -> None:
-    """Whether near copies stay together when training; ``keep`` stores it."""
+    """Whether near-duplicates stay together when training; ``keep`` stores it."""
 
     def choose(split: str) -> None:
         keep(split)
-        st.session_state["training_split"] = split
+        st.session_state[TRAINING_SPLIT] = split
 
     with st.container(horizontal=True, vertical_alignment="center"):
         if now == "grouped":
-            st.markdown(":material/check_circle: Training keeps near copies together unless told otherwise.")
-            st.button("Divide at random again", on_click=choose, args=("random",))
+            st.markdown(":material/check_circle: By default, training keeps near-duplicates in one part.")
+            st.button("Split at random again", on_click=choose, args=("random",))
         else:
-            words = "Keep near copies together when training"
+            words = "Keep near-duplicates in one part when training"
             st.button(words, icon=":material/join:", type="primary", on_click=choose, args=("grouped",))

@@ -1,4 +1,4 @@
-"""Labels that may be wrong: where the model in use contradicts."""
+"""Labels that may be wrong: where the active model disagrees."""
 
 import streamlit as st
 
@@ -10,41 +10,42 @@ from pages.components.gallery import page_of, show_tiles
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain
 from pages.components.resources import server_jobs
-from pages.views.datasets.picture import open_picture
+from pages.components.state import LABEL_ISSUES_PAGE, NEIGHBOURS
+from pages.views.datasets.picture import open_image
 from pages.views.datasets.tiles import face_tiles
 
 
-def show_suspicious(catalogue: Catalogue, opinion: SecondOpinion | None) -> None:
-    """Labels that the model contradicts, the worst first."""
-    key = f"data:judge:{catalogue.dataset.name}"
+def show_label_issues(catalogue: Catalogue, predictions: SecondOpinion | None) -> None:
+    """Labels that the model disagrees with, the worst first."""
+    key = f"data:classify:{catalogue.dataset.name}"
     try:
         card = classifier_card()
     except ModelError as error:
         st.error(plain(str(error)))
         return
     if not set(card.classes) & set(catalogue.classes):
-        st.info("The model in use knows none of the classes of this set. Train one on it first.")
+        st.info("The active model knows none of the classes of this set. Train one on it first.")
         return
     status = show_job(server_jobs(), key)
     show_end_of_job(status)
-    if opinion is None:
+    if predictions is None:
         if status is None or status.state != "running":
             st.markdown(
-                f"The model in use, **{plain(card.name)}**, looks at every face and says where it would give another "
-                "label. Often the model is wrong; sometimes the label is."
+                f"The active model, **{plain(card.name)}**, classifies every face; where its prediction differs from "
+                "the label, one of them is wrong: often the model, sometimes the label."
             )
-            if st.button("Let the model look", icon=":material/search:", type="primary"):
+            if st.button("Find label issues", icon=":material/search:", type="primary"):
                 work = lambda report: judge(catalogue, load_classifier(card.name), report)  # noqa: E731
-                server_jobs().start(key, "The model looks at the set", work)
+                server_jobs().start(key, "Looking for label issues", work)
                 st.rerun()
         return
-    faces = suspicious(catalogue, opinion)
-    doubted = int(opinion.disagrees[faces].sum())
+    faces = suspicious(catalogue, predictions)
+    differing = int(predictions.disagrees[faces].sum())
     st.markdown(
-        f"**{plain(card.name)} would give {doubted:,} of {len(faces):,} labels differently.** The most doubtful come "
-        "first. If the model learnt from this very set, it has seen these labels."
+        f"**{plain(card.name)} disagrees with {differing:,} of {len(faces):,} labels.** Those with the highest loss "
+        "come first. A model that was trained on this very set has seen these labels."
     )
-    st.session_state["data_around"] = [catalogue.picture_and_face(catalogue.faces.items[face]) for face in faces]
-    some = faces[page_of("data_suspicious_page", len(faces), what="labels")]
-    open_item = lambda item: open_picture(*catalogue.picture_and_face(item))  # noqa: E731
-    show_tiles("data_suspicious", [("", face_tiles(catalogue, some, opinion))], open_item)
+    st.session_state[NEIGHBOURS] = [catalogue.picture_and_face(catalogue.faces.items[face]) for face in faces]
+    some = faces[page_of(LABEL_ISSUES_PAGE, len(faces), what="labels")]
+    open_item = lambda item: open_image(*catalogue.picture_and_face(item))  # noqa: E731
+    show_tiles("data_label_issues", [("", face_tiles(catalogue, some, predictions))], open_item)

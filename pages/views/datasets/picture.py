@@ -3,54 +3,54 @@
 import numpy as np
 import streamlit as st
 
-from pages.components.gallery import PictureDetails, show_tiles
+from pages.components.gallery import ImageDetails, show_tiles
 from pages.components.messages import plain
-
-# One picture
-
-
-def open_picture(key: str, face: int = 0) -> None:
-    """Look at one picture when the page runs next."""
-    st.session_state["data_picture"] = (key, face)
+from pages.components.state import AUGMENTATIONS, AUGMENTED_FACE, DATA_VIEW, NEIGHBOURS, OPEN_IMAGE, choose_next
 
 
-def close_picture() -> None:
+def open_image(key: str, face: int = 0) -> None:
+    """Show one image when the page runs next."""
+    st.session_state[OPEN_IMAGE] = (key, face)
+
+
+def close_image() -> None:
     """Back to the gallery."""
-    st.session_state.pop("data_picture", None)
+    st.session_state.pop(OPEN_IMAGE, None)
 
 
-def picture_panel(details: PictureDetails, repairs) -> None:
-    """One picture in full, what is known of it, and what can be done with it.
+def image_panel(details: ImageDetails, repairs) -> None:
+    """One image in full, what is known of it, and what can be done with it.
 
     Args:
-        details: of the picture.
+        details: of the image.
         repairs: the ``core.datasets.edits.Repairs`` of its data set.
     """
-    picture, panel = st.columns([3, 2])
-    with picture:
+    image, panel = st.columns([3, 2])
+    with image:
         show_tiles("data_large", [("", [details.tile])], large=True)
     with panel:
         _neighbours()
         if details.faces:
             _face_panel(details, repairs)
         else:
-            st.markdown("Nobody marked a face in this picture.")
-        _aside_buttons(details, repairs)
+            st.markdown("No face is labelled in this image.")
+        _exclude_buttons(details, repairs)
         if details.faces:
-            words, item = "See it as the network does", details.faces[details.chosen].item
-            st.button(words, icon=":material/visibility:", on_click=_show_views, args=(item,))
+            words, item = "Show augmentations", details.faces[details.chosen].item
+            st.button(words, icon=":material/visibility:", on_click=_show_augmentations, args=(item,))
         st.caption("  \n".join(f"{name}: {plain(text)}" for name, text in details.facts.items()))
 
 
-def _show_views(item: str) -> None:
-    close_picture()
-    st.session_state.update(data_seen=item, data_view="What the network sees")
+def _show_augmentations(item: str) -> None:
+    close_image()
+    st.session_state[AUGMENTED_FACE] = item
+    choose_next(DATA_VIEW, AUGMENTATIONS)
 
 
 def _neighbours() -> None:
-    """Buttons to the picture before and the next one of what was shown."""
-    around = st.session_state.get("data_around") or []
-    now = st.session_state["data_picture"]
+    """Buttons to the image before and the next one of what was shown."""
+    around = st.session_state.get(NEIGHBOURS) or []
+    now = st.session_state[OPEN_IMAGE]
     place = around.index(now) if now in around else next((i for i, (key, _) in enumerate(around) if key == now[0]), -1)
     if place < 0 or len(around) < 2:
         return
@@ -61,11 +61,11 @@ def _neighbours() -> None:
         ):
             off = not 0 <= to < len(around)
             target = around[place if off else to]
-            st.button(words, icon=icon, disabled=off, on_click=open_picture, args=target, key=f"data_{words}")
+            st.button(words, icon=icon, disabled=off, on_click=open_image, args=target, key=f"data_{words}")
         st.markdown(f"{place + 1:,} of {len(around):,}")
 
 
-def _face_panel(details: PictureDetails, repairs) -> None:
+def _face_panel(details: ImageDetails, repairs) -> None:
     key = details.tile.id
     if len(details.faces) > 1:
         st.session_state["data_face"] = details.chosen
@@ -74,7 +74,7 @@ def _face_panel(details: PictureDetails, repairs) -> None:
             range(len(details.faces)),
             format_func=lambda k: f"{k + 1}: {_label_words(details, k)}",
             key="data_face",
-            on_change=lambda: open_picture(key, st.session_state["data_face"]),
+            on_change=lambda: open_image(key, st.session_state["data_face"]),
         )
     face = details.faces[details.chosen]
     field = f"data_label_{face.item}"
@@ -86,54 +86,54 @@ def _face_panel(details: PictureDetails, repairs) -> None:
         accept_new_options=True,
         key=field,
         on_change=lambda: st.session_state[field] and repairs.change_label(face.item, st.session_state[field]),
-        help="Choose another label, or type a new one. The picture's file stays as it is.",
+        help="Choose another label, or type a new one. The image file stays as it is.",
     )
-    if face.verdict:
-        doubt = "" if np.isnan(face.loss) else f" (loss {face.loss:.2f})"
-        st.markdown(f"The model says **{plain(face.verdict)}**{doubt}.")
+    if face.prediction:
+        loss = "" if np.isnan(face.loss) else f" (loss {abs(face.loss):.2f})"
+        st.markdown(f"Prediction of the model: **{plain(face.prediction)}**{loss}.")
 
 
-def _aside_buttons(details: PictureDetails, repairs) -> None:
+def _exclude_buttons(details: ImageDetails, repairs) -> None:
     def undo() -> None:
         # Shown below: within a dialog a callback must not show anything itself.
         st.session_state["data_undone"] = repairs.undo() or "nothing"
 
     if undone := st.session_state.pop("data_undone", None):
-        st.toast(f"Taken back: {plain(undone)}.")
+        st.toast(f"Undone: {plain(undone)}.")
 
     items = [] if details.whole or len(details.faces) < 2 else [("this face", details.faces[details.chosen])]
     with st.container(horizontal=True):
         for words, face in items:
-            if not face.aside:
+            if not face.excluded:
                 st.button(
-                    f"Set {words} aside", icon=":material/person_off:", on_click=repairs.set_aside, args=(face.item,)
+                    f"Exclude {words}", icon=":material/person_off:", on_click=repairs.set_aside, args=(face.item,)
                 )
-        if not details.set_aside:
+        if not details.excluded:
             st.button(
-                "Set aside" if details.whole else "Set picture aside",
+                "Exclude" if details.whole else "Exclude image",
                 icon=":material/visibility_off:",
-                help="Keeps it out of training. The file stays.",
+                help="Training and evaluation leave it out. The file stays.",
                 on_click=repairs.set_aside,
                 args=(details.tile.id,),
             )
         mine = [details.tile.id, *(face.item for face in details.faces)]
         changed = [item for item in mine if item in repairs.labels or item in repairs.aside]
         if changed:
-            st.button("As it was", icon=":material/history:", on_click=repairs.revert, args=(changed,),
-                      help="Label and use as the files have them.")  # fmt: skip
+            st.button("Restore", icon=":material/history:", on_click=repairs.revert, args=(changed,),
+                      help="The label as the files have it, and not excluded.")  # fmt: skip
         if repairs.history:
             last = repairs.history[-1].get("what", "")
             st.button("Undo", icon=":material/undo:", on_click=undo, help=f"The latest change: {plain(str(last))}.")
-    if details.set_aside:
-        st.info("Set aside: training leaves this picture out.")
-    elif details.faces and details.faces[details.chosen].aside:
-        st.info("Set aside: training leaves this face out.")
+    if details.excluded:
+        st.info("Excluded: training leaves this image out.")
+    elif details.faces and details.faces[details.chosen].excluded:
+        st.info("Excluded: training leaves this face out.")
 
 
-def _words(details: PictureDetails, name: str) -> str:
+def _words(details: ImageDetails, name: str) -> str:
     style = details.styles.get(name)
     return f"{style.sign} {style.words}" if style else name
 
 
-def _label_words(details: PictureDetails, face: int) -> str:
-    return _words(details, details.faces[face].label) + (", set aside" if details.faces[face].aside else "")
+def _label_words(details: ImageDetails, face: int) -> str:
+    return _words(details, details.faces[face].label) + (", excluded" if details.faces[face].excluded else "")

@@ -1,4 +1,4 @@
-"""The pictures of a data set: under filters, near copies side by side, one in full, one as training sees it."""
+"""The images of a data set: under filters, near-duplicates side by side, one in full, augmentations of a face."""
 
 import numpy as np
 import streamlit as st
@@ -12,11 +12,12 @@ from core.datasets.store import DataSet
 from core.vision.images import ImageError
 from pages.components.gallery import PER_PAGE, page_of, show_tiles
 from pages.components.messages import plain
+from pages.components.state import DUPLICATES_PAGE, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE
 from pages.views.datasets.augmentation import recipe_form
 from pages.views.datasets.filters import filter_form, split_choice
-from pages.views.datasets.opened import catalogue_of, opinion_of
-from pages.views.datasets.picture import close_picture, open_picture, picture_panel
-from pages.views.datasets.tiles import picture_details, picture_tiles, sheet_of_views
+from pages.views.datasets.opened import catalogue_of, predictions_of
+from pages.views.datasets.picture import close_image, image_panel, open_image
+from pages.views.datasets.tiles import augmentation_sheet, image_details, image_tiles
 from train.augment import RECIPES
 from train.config import TrainConfig
 from train.split import default_split, set_default_split
@@ -24,48 +25,48 @@ from train.split import default_split, set_default_split
 GROUPS_PER_PAGE = 20
 
 
-def show_gallery(catalogue: Catalogue, opinion: SecondOpinion | None) -> None:
+def show_gallery(catalogue: Catalogue, predictions: SecondOpinion | None) -> None:
     """Pages of thumbnails under filters."""
-    wanted = filter_form(catalogue, Filter(), can_disagree=opinion is not None)
-    places = matching(catalogue, wanted, opinion)
-    st.session_state["data_around"] = [(catalogue.pictures[place].key, 0) for place in places]
-    st.markdown(f"**{len(places):,} of {len(catalogue):,} pictures**")
-    some = places[page_of("data_gallery_page", len(places))]
-    show_tiles("data_tiles", [("", picture_tiles(catalogue, some, opinion))], open_picture)
+    wanted = filter_form(catalogue, Filter(), can_disagree=predictions is not None)
+    places = matching(catalogue, wanted, predictions)
+    st.session_state[NEIGHBOURS] = [(catalogue.pictures[place].key, 0) for place in places]
+    st.markdown(f"**{len(places):,} of {len(catalogue):,} images**")
+    some = places[page_of(GALLERY_PAGE, len(places))]
+    show_tiles("data_tiles", [("", image_tiles(catalogue, some, predictions))], open_image)
 
 
-@st.cache_data(show_spinner="Dividing the set at random …", max_entries=16)
+@st.cache_data(show_spinner="Splitting the set at random …", max_entries=16)
 def leak(_catalogue: Catalogue, name: str, stamp: tuple):
     """What a random split would give away."""
     return leak_of_random_split(_catalogue)
 
 
-def show_near_copies(catalogue: Catalogue, opinion: SecondOpinion | None) -> None:
+def show_near_duplicates(catalogue: Catalogue, predictions: SecondOpinion | None) -> None:
     """Groups side by side, and what a random split would give away."""
     groups = near_copy_places(catalogue)
     if not groups:
-        st.success("No picture has a near copy in this set.")
+        st.success("No image of this set has a near-duplicate.")
         return
     lost = leak(catalogue, catalogue.dataset.name, catalogue_stamp(catalogue.dataset))
-    copies, what = sum(map(len, groups)), "pictures" if catalogue.pictures[0].whole else "faces"
+    copies, what = sum(map(len, groups)), "images" if catalogue.pictures[0].whole else "faces"
     st.markdown(
-        f"**{copies:,} of {len(catalogue):,} pictures have a near copy, in {len(groups):,} groups.** Divided at "
-        f"random, {lost.leaked:,} of {lost.tested:,} test {what} would have a near copy "
-        f"{'' if what == 'pictures' else 'of their picture, or another face of it, '}among those learnt from, and the "
-        "figure would look better than it is."
+        f"**{copies:,} of {len(catalogue):,} images have a near-duplicate, in {len(groups):,} groups.** After a split "
+        f"at random, {lost.leaked:,} of {lost.tested:,} test {what} would have a near-duplicate "
+        f"{'' if what == 'images' else 'of their image, or another face of it, '}in the training part, and the "
+        "accuracy would look better than it is."
     )
     split_choice(default_split(), set_default_split)
-    shown = groups[page_of("data_groups_page", len(groups), GROUPS_PER_PAGE, "groups")]
-    st.session_state["data_around"] = [(catalogue.pictures[place].key, 0) for group in shown for place in group]
-    sections = [(f"{len(group)} alike", picture_tiles(catalogue, group, opinion)) for group in shown]
-    show_tiles("data_groups", sections, open_picture)
+    shown = groups[page_of(DUPLICATES_PAGE, len(groups), GROUPS_PER_PAGE, "groups")]
+    st.session_state[NEIGHBOURS] = [(catalogue.pictures[place].key, 0) for group in shown for place in group]
+    sections = [(f"{len(group)} near-duplicates", image_tiles(catalogue, group, predictions)) for group in shown]
+    show_tiles("data_groups", sections, open_image)
 
 
-def show_views(catalogue: Catalogue) -> None:
-    """One face as training varies it."""
+def show_augmentations(catalogue: Catalogue) -> None:
+    """One face under the augmentations of a training."""
     faces = np.flatnonzero(~catalogue.faces.aside)
     if not len(faces):
-        st.info("Every picture of this set is set aside.")
+        st.info("Every image of this set is excluded.")
         return
     how, seed, item = recipe_form(RECIPES, [catalogue.faces.items[face] for face in faces])
     try:
@@ -73,32 +74,32 @@ def show_views(catalogue: Catalogue) -> None:
     except ImageError as error:
         st.error(plain(str(error)))
         return
-    st.image(sheet_of_views(sample, how, seed), width=896, alt="Twelve varied views of one face")
+    st.image(augmentation_sheet(sample, how, seed), width=896, alt="Twelve augmentations of one face")
     st.caption(
-        f"{plain(item)}: every time the network sees it, it looks a little different, so that it learns what matters "
+        f"{plain(item)}: training shows it a little differently in every epoch, so that the model learns what matters "
         "and not the photo by heart."
     )
 
 
-@st.dialog("Picture", width="large", on_dismiss=close_picture)
-def show_picture(dataset: DataSet) -> None:
-    """One picture in full, what is known of it, and everything that can be done with it."""
-    if not st.session_state.get("data_picture"):
+@st.dialog("Image", width="large", on_dismiss=close_image)
+def show_image(dataset: DataSet) -> None:
+    """One image in full, what is known of it, and everything that can be done with it."""
+    if not st.session_state.get(OPEN_IMAGE):
         st.rerun()  # it was left for another view
     catalogue = catalogue_of(dataset)
-    key, face = st.session_state["data_picture"]
+    key, face = st.session_state[OPEN_IMAGE]
     if catalogue is None or key not in catalogue.place_of:
-        st.info("This picture is no longer in the set.")
+        st.info("This image is no longer in the set.")
         return
-    opinion = opinion_of(catalogue)
+    predictions = predictions_of(catalogue)
     try:
-        details = picture_details(catalogue, key, face, opinion)
+        details = image_details(catalogue, key, face, predictions)
     except ImageError as error:
         st.error(plain(str(error)))
         return
-    picture_panel(details, Repairs.load(dataset.folder))
+    image_panel(details, Repairs.load(dataset.folder))
     copies = np.flatnonzero(catalogue.groups == catalogue.groups[catalogue.place_of[key]])
     if len(copies) > 1:
         others = copies[copies != catalogue.place_of[key]][:PER_PAGE]
-        tiles = picture_tiles(catalogue, others, opinion)
-        show_tiles("data_copies", [(f"Its near copies: {len(copies) - 1}", tiles)], open_picture)
+        tiles = image_tiles(catalogue, others, predictions)
+        show_tiles("data_copies", [(f"Near-duplicates of it: {len(copies) - 1}", tiles)], open_image)

@@ -1,4 +1,4 @@
-"""From a catalogue to what a gallery shows: pictures with their labels, single faces with what a model thinks."""
+"""From a catalogue to what a gallery shows: images with their labels, single faces with a model's predictions."""
 
 from collections import Counter
 
@@ -8,47 +8,46 @@ import numpy as np
 from core.datasets.faces import Sample
 from core.datasets.index import Catalogue
 from core.datasets.label_issues import SecondOpinion
+from core.datasets.parts import PARTS
 from core.datasets.store import class_order
 from core.vision.annotate import percentage
 from core.vision.classes import ClassStyle, styles_of
 from core.vision.crops import fit_within
 from core.vision.images import read_image
-from pages.components.gallery import FaceDetails, PictureDetails, Tile, TileBox
+from pages.components.gallery import FaceDetails, ImageDetails, Tile, TileBox
 from train.augment import Augmentation, varied_view
-
-PARTS = {"train": "training", "val": "checks while training", "test": "test"}
-
 
 LARGE_SIDE = 1400
 
 
-"""Longer side of a picture that is looked at alone; larger than any page."""
+"""Longer side of an image that is shown alone; larger than any page."""
 
 
-def styles_by_name(catalogue: Catalogue, opinion: SecondOpinion | None = None) -> dict[str, ClassStyle]:
-    """How each class looks, of the set and of the model that judges it."""
-    names = class_order([*catalogue.classes, *(opinion.classes if opinion else ())])
+def styles_by_name(catalogue: Catalogue, predictions: SecondOpinion | None = None) -> dict[str, ClassStyle]:
+    """How each class looks, of the set and of the model that classifies it."""
+    names = class_order([*catalogue.classes, *(predictions.classes if predictions else ())])
     return dict(zip(names, styles_of(names), strict=True))
 
 
-def picture_tiles(catalogue: Catalogue, places: np.ndarray, opinion: SecondOpinion | None = None) -> list[Tile]:
-    """Pictures with their labels; the places of their faces are marked in annotated sets."""
-    styles = styles_by_name(catalogue, opinion)
+def image_tiles(catalogue: Catalogue, places: np.ndarray, predictions: SecondOpinion | None = None) -> list[Tile]:
+    """Images with their labels; the places of their faces are marked in annotated sets."""
+    styles = styles_by_name(catalogue, predictions)
     first_face = np.searchsorted(catalogue.faces.picture, places)
-    disagrees = opinion.disagrees if opinion else np.zeros(len(catalogue.faces.items), bool)
+    disagrees = predictions.disagrees if predictions else np.zeros(len(catalogue.faces.items), bool)
     tiles = []
     for place, first, jpeg in zip(places, first_face, catalogue.thumbnails(places), strict=True):
         picture = catalogue.pictures[place]
         mine = slice(first, first + len(picture.labels))
+        excluded = catalogue.faces.aside[mine]
         notes = []
         if disagrees[mine].any():
-            notes.append(_objection(catalogue, opinion, int(first + np.flatnonzero(disagrees[mine])[0]), styles))
+            notes.append(_objection(catalogue, predictions, int(first + np.flatnonzero(disagrees[mine])[0]), styles))
         if (copies := int(catalogue.group_sizes[place]) - 1) > 0:
-            notes.append(f"{copies} near cop{'y' if copies == 1 else 'ies'}")
+            notes.append(f"{copies} near-duplicate{'' if copies == 1 else 's'}")
         if picture.set_aside:
-            notes.append("Set aside")
+            notes.append("Excluded")
         elif picture.faces_aside:
-            notes.append(f"{len(picture.faces_aside)} set aside")
+            notes.append(f"{len(picture.faces_aside)} excluded")
         tiles.append(
             Tile(
                 id=picture.key,
@@ -58,7 +57,7 @@ def picture_tiles(catalogue: Catalogue, places: np.ndarray, opinion: SecondOpini
                 marks=_marks(picture, styles),
                 notes=tuple(notes),
                 boxes=boxes_of(catalogue, int(place), styles, numbered=False),
-                aside=picture.set_aside or bool(catalogue.faces.aside[mine].size and catalogue.faces.aside[mine].all()),
+                excluded=picture.set_aside or bool(excluded.size and excluded.all()),
             )
         )
     return tiles
@@ -79,34 +78,34 @@ def face_tiles(catalogue: Catalogue, faces: np.ndarray, opinion: SecondOpinion) 
                 jpeg=thumbnail if whole else crop,
                 size_wh=(int(row["width"]), int(row["height"])) if whole else (1, 1),
                 marks=((styles[str(table.label[face])], ""),),
-                notes=(_objection(catalogue, opinion, int(face), styles),),
-                aside=bool(table.aside[face]),
+                notes=(_objection(catalogue, predictions, int(face), styles),),
+                excluded=bool(table.aside[face]),
             )
         )
     return tiles
 
 
 def large_tile(catalogue: Catalogue, place: int, styles: dict[str, ClassStyle]) -> Tile:
-    """One picture in full with its faces numbered.
+    """One image in full with its faces numbered.
 
     Raises:
-        ImageError: the picture cannot be read any more.
+        ImageError: the image cannot be read any more.
     """
     picture = catalogue.pictures[place]
     frame, _ = fit_within(read_image(picture.path), LARGE_SIDE)
     _, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 88])
     boxes = boxes_of(catalogue, place, styles, numbered=len(picture.labels) > 1)
-    return Tile(picture.key, picture.key, jpeg.tobytes(), frame.shape[1::-1], boxes=boxes, aside=picture.set_aside)
+    return Tile(picture.key, picture.key, jpeg.tobytes(), frame.shape[1::-1], boxes=boxes, excluded=picture.set_aside)
 
 
-def picture_details(catalogue: Catalogue, key: str, face: int, opinion: SecondOpinion | None = None) -> PictureDetails:
-    """Everything that is known of one picture.
+def image_details(catalogue: Catalogue, key: str, face: int, predictions: SecondOpinion | None = None) -> ImageDetails:
+    """Everything that is known of one image.
 
     Raises:
         ImageError: it cannot be read any more.
     """
     place, table = catalogue.place_of[key], catalogue.faces
-    picture, row, styles = catalogue.pictures[place], catalogue.rows[place], styles_by_name(catalogue, opinion)
+    picture, row, styles = catalogue.pictures[place], catalogue.rows[place], styles_by_name(catalogue, predictions)
     first = int(np.searchsorted(table.picture, place))
     faces = tuple(
         FaceDetails(
@@ -114,8 +113,8 @@ def picture_details(catalogue: Catalogue, key: str, face: int, opinion: SecondOp
             label,
             float(table.size_px[first + k]),
             bool(table.aside[first + k]),
-            opinion_in_words(opinion, first + k, styles),
-            float(opinion.losses[first + k]) if opinion else float("nan"),
+            prediction_in_words(predictions, first + k, styles),
+            float(predictions.losses[first + k]) if predictions else float("nan"),
         )
         for k, label in enumerate(picture.labels)
     )
@@ -123,9 +122,9 @@ def picture_details(catalogue: Catalogue, key: str, face: int, opinion: SecondOp
         "File": key,
         "Size": f"{row['width']} × {row['height']} px",
         "Brightness": f"{row['brightness']:.0%}",
-        "Part": PARTS.get(picture.split, ""),
+        "Part": PARTS[picture.split] if picture.split else "",
     }
-    return PictureDetails(
+    return ImageDetails(
         large_tile(catalogue, place, styles),
         faces,
         min(face, max(0, len(faces) - 1)),
@@ -136,8 +135,10 @@ def picture_details(catalogue: Catalogue, key: str, face: int, opinion: SecondOp
     )
 
 
-def sheet_of_views(sample: Sample, how: Augmentation, seed: int, rows_columns=(3, 4), side: int = 224) -> np.ndarray:
-    """Varied views of one face side by side, always the same for a seed: (rows * side, columns * side, 3) uint8 RGB."""
+def augmentation_sheet(
+    sample: Sample, how: Augmentation, seed: int, rows_columns: tuple[int, int] = (3, 4), side: int = 224
+) -> np.ndarray:
+    """Augmentations of a face side by side, always the same for a seed: (rows * side, columns * side, 3) uint8 RGB."""
     rows, columns = rows_columns
     views = [varied_view(sample, side, how, np.random.default_rng([seed, i])) for i in range(rows * columns)]
     return np.vstack([np.hstack(views[row * columns : (row + 1) * columns]) for row in range(rows)])
@@ -146,7 +147,7 @@ def sheet_of_views(sample: Sample, how: Augmentation, seed: int, rows_columns=(3
 def boxes_of(
     catalogue: Catalogue, place: int, styles: dict[str, ClassStyle], numbered: bool = True
 ) -> tuple[TileBox, ...]:
-    """Where the faces of an annotated picture are; none for class folders."""
+    """Where the faces of an annotated image are; none for class folders."""
     picture, row = catalogue.pictures[place], catalogue.rows[place]
     size = np.array([row["width"], row["height"]] * 2, np.float32)
     return tuple(
@@ -160,17 +161,17 @@ def boxes_of(
     )
 
 
-def opinion_in_words(opinion: SecondOpinion | None, face: int, styles: dict[str, ClassStyle]) -> str:
-    """What the model thinks of a face: "✓ Mask 97%"; empty if it has not judged it."""
-    verdict = opinion.verdict(face) if opinion else None
-    if verdict is None:
+def prediction_in_words(predictions: SecondOpinion | None, face: int, styles: dict[str, ClassStyle]) -> str:
+    """The model's prediction for a face: "✓ Mask 97%"; empty if there is none."""
+    prediction = predictions.verdict(face) if predictions else None
+    if prediction is None:
         return ""
-    style = styles[verdict[0]]
-    return f"{style.sign} {style.words} {percentage(verdict[1])}"
+    style = styles[prediction[0]]
+    return f"{style.sign} {style.words} {percentage(prediction[1])}"
 
 
-def _objection(catalogue: Catalogue, opinion: SecondOpinion, face: int, styles: dict[str, ClassStyle]) -> str:
-    return f"Model: {opinion_in_words(opinion, face, styles)}"
+def _objection(catalogue: Catalogue, predictions: SecondOpinion, face: int, styles: dict[str, ClassStyle]) -> str:
+    return f"Model: {prediction_in_words(predictions, face, styles)}"
 
 
 def _marks(picture, styles: dict[str, ClassStyle]) -> tuple[tuple[ClassStyle, str], ...]:

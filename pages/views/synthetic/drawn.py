@@ -15,12 +15,13 @@ from core.vision.images import UPLOAD_TYPES, ImageError, decode_image
 from core.vision.model_card import ModelError
 from pages.components.messages import plain
 from pages.components.resources import server_jobs
-from pages.views.synthetic.face import kept, load_finder
+from pages.components.state import SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, made_once
+from pages.views.synthetic.face import load_finder
 
 JOB = "draw-masks"
 
 
-PICTURE_WIDTH = 180
+IMAGE_WIDTH = 180
 
 
 # Measured on two cores of an x86 server: one bare face, found and drawn on once.
@@ -30,10 +31,14 @@ SECONDS_PER_MASK = 0.3
 ALL_KINDS = "All kinds"
 
 
+SEED = "synthetic_seed"
+"""Under this key: the seed of the masks on show."""
+
+
 def show() -> None:
-    """All of it."""
+    """The whole tab."""
     st.markdown(
-        "Masks are drawn onto bare faces, to have more pictures to learn from. They are no replacement for real ones."
+        "Masks are drawn onto bare faces, to have more images to train on. They do not replace photos of real masks."
     )
     show_preview()
     show_making()
@@ -47,13 +52,13 @@ def portrait_of(upload) -> Portrait | None:
 
 def other_colors() -> None:
     """Another seed for everything that chance decides."""
-    st.session_state["make_seed"] = st.session_state.get("make_seed", 0) + 1
+    st.session_state[SEED] = st.session_state.get(SEED, 0) + 1
 
 
 def show_preview() -> None:
     """Masks of every kind on one face."""
     upload = st.file_uploader(
-        "A photo of a bare face (without one, the sample is shown)", UPLOAD_TYPES, key="make_file"
+        "A photo of a bare face (without one, the sample is shown)", UPLOAD_TYPES, key="synthetic_file"
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         wearing = st.segmented_control(
@@ -61,19 +66,19 @@ def show_preview() -> None:
             format_func=lambda name: WEARING[name].title,
             default="well",
             required=True,
-            key="make_wearing",
+            key="synthetic_wearing",
         )
         kind = st.selectbox(
             *("Kind of mask", [ALL_KINDS, *MASK_KINDS]),
             format_func=lambda name: MASK_KINDS[name].title if name in MASK_KINDS else name,
             width=260,
-            key="make_kind",
+            key="synthetic_kind",
         )
         st.button("Other colours", icon=":material/palette:", on_click=other_colors)
     shown = upload.file_id if upload else "sample"
     try:
         with st.spinner("Looking for the face …"):
-            portrait = kept("make_portrait", shown, partial(portrait_of, upload))
+            portrait = made_once(SYNTHETIC_PORTRAIT, shown, partial(portrait_of, upload))
     except (ImageError, ModelError) as error:
         st.error(plain(str(error)))
         return
@@ -82,12 +87,12 @@ def show_preview() -> None:
         return
     if not portrait.bare:
         st.warning("This face seems to wear a mask already; masks are drawn for bare faces.")
-    how = wearing, None if kind == ALL_KINDS else kind, st.session_state.get("make_seed", 0)
-    pictures = kept("make_pictures", (shown, *how), partial(draw_variants, portrait, *how))
+    how = wearing, None if kind == ALL_KINDS else kind, st.session_state.get(SEED, 0)
+    images = made_once(SYNTHETIC_IMAGES, (shown, *how), partial(draw_variants, portrait, *how))
     with st.container(horizontal=True):  # as many in a row as the screen is wide
-        for title, picture in pictures:
+        for title, image in images:
             st.image(
-                *(picture, title, PICTURE_WIDTH),
+                *(image, title, IMAGE_WIDTH),
                 channels="BGR",
                 output_format="JPEG",
                 alt=f"{title}, drawn onto the face",
@@ -118,7 +123,7 @@ def show_making() -> None:
     if not sets:
         st.info("There is no data set yet to draw on. The page **Data sets** offers several ways to get one.")
         return
-    source = st.selectbox("Bare faces from", sets, key="make_source")
+    source = st.selectbox("Bare faces from", sets, key="synthetic_source")
     try:
         bare = count_bare(source)
     except DataError as error:
@@ -132,14 +137,14 @@ def show_making() -> None:
         list(MASK_KINDS),
         default=list(MASK_KINDS),
         format_func=lambda name: MASK_KINDS[name].title,
-        key="make_kinds",
+        key="synthetic_kinds",
     )
     left, middle, right, far = st.columns(4)
-    wrong = left.slider("Worn wrongly", 0, 100, 20, format="%d%%", help="Half under the nose, half on the chin.")
+    wrong = left.slider("Worn incorrectly", 0, 100, 20, format="%d%%", help="Half under the nose, half on the chin.")
     per_face = middle.slider("Masks per face", 1, MAX_PER_FACE, 1)
-    limit = right.number_input("At most so many faces", 1, bare, bare, key=f"make_limit_{source}")
+    limit = right.number_input("Faces at most", 1, bare, bare, key=f"synthetic_limit_{source}")
     seed = far.number_input("Seed", 0, 2**31 - 1, 42, help="The same seed draws the same masks.")
-    name = st.text_input("Name of the new data set", f"{source}-drawn", 60, key=f"make_name_{source}")
+    name = st.text_input("Name of the new data set", f"{source}-drawn", 60, key=f"synthetic_name_{source}")
     count = limit * per_face
     st.caption(
         f"{limit:,} bare faces and {count:,} with a drawn mask, about {max(1, round(count * SECONDS_PER_MASK / 60))} "
@@ -153,7 +158,7 @@ def show_making() -> None:
 
 @st.fragment(run_every=1.0)
 def show_progress() -> None:
-    """How far the data set is; goes on whoever looks, and whether or not anybody does."""
+    """How far the data set is; the work continues when nobody looks."""
     job = server_jobs().status(JOB)
     if job is None or job.state != "running":
         st.rerun()
@@ -166,7 +171,7 @@ def show_end(job) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.state == "done":
             st.success(
-                f"The data set {plain(job.title)} is ready. {plain(job.result.card.get('about', ''))} Look at it on "
+                f"The data set {plain(job.title)} is ready. {plain(job.result.card.get('about', ''))} See it on "
                 "the page **Data sets**, train with it on the page **Training**."
             )
         elif job.state == "cancelled":

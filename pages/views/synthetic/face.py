@@ -1,4 +1,4 @@
-"""What both ways to make pictures need: a face in a photo, looked for once."""
+"""What both tabs need: something that finds faces, and what classes are called."""
 
 import streamlit as st
 
@@ -12,10 +12,3 @@ WORDS = {name: style.words for name, style in zip(CLASS_NAMES, CLASS_STYLES, str
 def load_finder() -> MaskDetector:
     """What finds faces, made once and shared."""
     return load_detector()
-
-
-def kept(name: str, key: object, make):
-    """What ``make`` gives, made again only if the key is another one than at the last run of this visitor's page."""
-    if st.session_state.get(name, (None, None))[0] != key:
-        st.session_state[name] = key, make()
-    return st.session_state[name][1]

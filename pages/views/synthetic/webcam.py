@@ -1,4 +1,4 @@
-"""Own pictures, taken with the camera after consent, kept under a label and deleted at one word."""
+"""Webcam samples: taken after consent, stored under a label, deleted at one word."""
 
 import streamlit as st
 
@@ -17,23 +17,27 @@ from core.vision.images import ImageError, decode_image
 from core.vision.model_card import ModelError
 from pages.components.camera import camera_problem
 from pages.components.messages import plain
-from pages.views.synthetic.face import WORDS, kept, load_finder
+from pages.components.state import WEBCAM_SHOT, made_once
+from pages.views.synthetic.face import WORDS, load_finder
 
-OWN_WORD = "Another word"
+OTHER_LABEL = "Another label"
+
+SHOTS = "synthetic_shots"
+"""Under this key: how many photos the visitor has saved."""
 
 
 def show() -> None:
-    """Own pictures, after consent."""
+    """Webcam samples, after consent."""
     st.markdown(
-        "Take pictures of yourself to train with: with a mask, without one, or with anything else that you want a "
+        "Take photos of yourself to train with: with a mask, without one, or with anything else that you want a "
         "model to tell apart. The face is cut out and **stored on this server**, under its label and nothing else. "
-        "Whoever may open this dashboard can see it, until you delete it here."
+        "Everybody who may open this dashboard can see it, until you delete it here."
     )
     agreed = st.checkbox(
-        "I agree that the pictures I save are stored on this server, and everybody in them agrees too.",
-        key="make_consent",
+        "I agree that the photos I save are stored on this server, and everybody in them agrees too.",
+        key="synthetic_consent",
     )
-    name = st.text_input("Data set", DEFAULT_NAME, 60, key="make_own_name") or DEFAULT_NAME
+    name = st.text_input("Data set", DEFAULT_NAME, 60, key="synthetic_own_name") or DEFAULT_NAME
     try:
         if agreed:
             show_camera(name)
@@ -47,60 +51,60 @@ def show() -> None:
 def show_camera(name: str) -> None:
     """Label, camera, the face that was found, and the button that keeps it."""
     choice = st.segmented_control(
-        *("What the next pictures show", [*CLASS_NAMES, OWN_WORD]),
+        *("Label of the next photos", [*CLASS_NAMES, OTHER_LABEL]),
         format_func=lambda label: WORDS.get(label, label),
         default=CLASS_NAMES[0],
         required=True,
-        key="make_label",
+        key="synthetic_label",
     )
     label = choice
-    if choice == OWN_WORD:
-        label = st.text_input("Your word", max_chars=40, placeholder="letters and digits", key="make_word")
+    if choice == OTHER_LABEL:
+        label = st.text_input("Your label", max_chars=40, placeholder="letters and digits", key="synthetic_word")
         if not label:
             return
     label = sample_label(label)
     problem = camera_problem()
     if problem:
         st.warning(problem)
-    # After a picture was kept, a new widget, ready for the next one.
-    shot = st.camera_input("Take a picture", key=f"make_camera_{st.session_state.get('make_shots', 0)}", width=480)
+    # After a photo was saved, a new widget, ready for the next one.
+    shot = st.camera_input("Take a photo", key=f"synthetic_camera_{st.session_state.get(SHOTS, 0)}", width=480)
     if not shot:
         return
     frame = decode_image(shot.getvalue())
-    portrait = kept("make_shot", shot.file_id, lambda: make_portrait(frame, load_finder()))
+    portrait = made_once(WEBCAM_SHOT, shot.file_id, lambda: make_portrait(frame, load_finder()))
     if portrait is None:
         st.warning("No face was found; come closer to the camera, or turn towards the light.")
         return
     st.image(portrait.view_bgr, channels="BGR", width=220, alt="The face that was found")
     if portrait.faces > 1:
-        st.caption(f"The largest of {portrait.faces} faces is kept.")
+        st.caption(f"The largest of {portrait.faces} faces is saved.")
     if st.button(f"Save as {plain(WORDS.get(label, label))}", type="primary", icon=":material/save:"):
         add_sample(name, frame, portrait.face_xyxy, label)
-        st.session_state.pop("make_shot")
-        st.session_state["make_shots"] = st.session_state.get("make_shots", 0) + 1
+        st.session_state.pop(WEBCAM_SHOT)
+        st.session_state[SHOTS] = st.session_state.get(SHOTS, 0) + 1
         st.rerun()
 
 
 def show_counts(name: str) -> None:
-    """How many pictures there are per label, and the ways to get rid of them."""
+    """How many samples there are per label, and the ways to get rid of them."""
     counts = count_samples(name)
     if not counts:
-        st.caption("No pictures are kept in this data set.")
+        st.caption("There are no samples in this data set.")
         return
     for column, (label, count) in zip(st.columns(max(4, len(counts))), counts.items(), strict=False):
         column.metric(plain(WORDS.get(label, label)), count)
     with st.container(horizontal=True):
-        if st.button("Delete the last picture", icon=":material/undo:"):
+        if st.button("Delete the last sample", icon=":material/undo:"):
             delete_last(name)
             st.rerun()
-        with st.popover("Delete all my pictures", icon=":material/delete:"):
+        with st.popover("Delete all my samples", icon=":material/delete:"):
             count = sum(counts.values())
-            some = "1 picture" if count == 1 else f"{count} pictures"
+            some = "1 sample" if count == 1 else f"{count} samples"
             st.markdown(f"{some} of {plain(name)} will be gone for good, for everybody.")
             if st.button("Yes, delete them all", type="primary"):
                 delete_all(name)
                 st.rerun()
     st.caption(
-        f"They are the data set **{plain(name)}**: look at it on the page **Data sets**, and train with it on the page "
+        f"They are the data set **{plain(name)}**: see it on the page **Data sets**, and train with it on the page "
         "**Training** once two labels have some dozens each."
     )

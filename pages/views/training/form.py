@@ -8,10 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.datasets.faces import DataError
+from core.datasets.parts import PARTS
 from core.datasets.store import LAYOUTS, list_datasets, repairs_path
 from core.vision.classes import styles_of
 from pages.components.messages import plain
-from pages.views.training.words import PARTS, minutes_words
+from pages.components.state import FOLLOWED_RUN, PROGRESS, TRAINING_VIEW, choose_next
+from pages.views.training.words import minutes_words
 from train import runs as run_states
 from train.config import RECIPE_PRESETS, TrainConfig
 from train.estimate import count_faces, outlook
@@ -19,23 +21,23 @@ from train.runs import RunManager, imagenet_choices
 from train.split import default_split
 
 
-@st.cache_data(show_spinner="Counting the pictures …", ttl=600, max_entries=64)
+@st.cache_data(show_spinner="Counting the faces …", ttl=600, max_entries=64)
 def counted(folder: Path, min_face_px: float, stamp: tuple):
     """Faces per class of a data set, as it was at this moment."""
     return count_faces(folder, min_face_px)
 
 
 def stamp_of(folder: Path) -> tuple:
-    """Changes with the set's repairs and with its folder; what changes deeper down is seen after a while."""
+    """Changes with the set's edits and with its folder; what changes deeper down is seen after a while."""
     paths = [folder, *(path for path in folder.iterdir() if path.is_dir()), repairs_path(folder)]
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
 
 
-def show(manager: RunManager, progress_view: str) -> None:
-    """Everything before the start; afterwards ``progress_view`` is shown."""
+def show(manager: RunManager) -> None:
+    """Everything before the start; afterwards the progress is shown."""
     sets = {dataset.name: dataset for dataset in list_datasets()}
     if not sets:
-        st.info("There are no data sets on this server yet. The page *Data sets* makes, fetches or uploads one.")
+        st.info("There are no data sets on this server yet. Get one on the page *Data sets*.")
         return
     chosen = st.multiselect(
         "Data sets",
@@ -62,7 +64,7 @@ def show(manager: RunManager, progress_view: str) -> None:
         settings = settings_form(fields, recipe)
         place_for_classes = st.container()
     if not chosen:
-        st.caption("Choose a data set to see what the training would work with.")
+        st.caption("Choose a data set to see how many faces there are and how long the training would take.")
         return
     folders = [sets[each].folder for each in chosen]
     try:
@@ -75,7 +77,7 @@ def show(manager: RunManager, progress_view: str) -> None:
                     labels,
                     key="training_classes",
                     placeholder="All",
-                    help="Which classes to tell apart; faces of others are left out.",
+                    help="The classes to tell apart; faces of other classes are left out.",
                 )
             )
         settings["data"] = tuple(str(folder) for folder in folders)
@@ -91,11 +93,11 @@ def show(manager: RunManager, progress_view: str) -> None:
         except (DataError, OSError) as error:
             st.error(plain(str(error)))
             return
-        st.session_state["training_followed"] = run.id
-        show_view(progress_view)
+        st.session_state[FOLLOWED_RUN] = run.id
+        choose_next(TRAINING_VIEW, PROGRESS)
         st.rerun()
     if busy:
-        st.caption(f"One training runs at a time; before this one comes {plain(busy[-1].name)}.")
+        st.caption(f"One training runs at a time; this one follows {plain(busy[-1].name)}.")
 
 
 LABELS = {"val_share": "Validation share", "min_face": "Smallest face"}
@@ -113,25 +115,6 @@ class Setting:
     default: object
     choices: Mapping[object, str] | None = None
     """Values and what they are called, if they are few."""
-
-
-def view_switch(views: Sequence[str], first: str) -> str:
-    """A row of buttons for the parts of the page; the one shown survives a change of page and a reload."""
-    if st.session_state.get("training_view") not in views:
-        wanted = st.session_state.get("training_kept_view") or st.query_params.get("view")
-        st.session_state["training_view"] = wanted if wanted in views else first
-    view = st.segmented_control("Show", views, required=True, label_visibility="collapsed", key="training_view")
-    st.session_state["training_kept_view"] = st.query_params["view"] = view
-    return view
-
-
-def show_view(view: str) -> None:
-    """Show another part of the page when it runs next."""
-    st.session_state.pop("training_view", None)
-    st.session_state["training_kept_view"] = view
-
-
-# Before the start
 
 
 def recipe_choice(recipes: Mapping[str, Mapping]) -> str:
@@ -182,14 +165,14 @@ def show_outlook(plan) -> None:
     """What a training would work with: a ``train.estimate.Outlook``."""
     numbers = {
         "Faces": f"{plan.faces:,}",
-        "Passes": str(plan.epochs),
-        "Steps in a pass": f"{plan.steps:,}",
-        "Here it takes about": minutes_words(60 * plan.minutes),
+        "Epochs": str(plan.epochs),
+        "Steps per epoch": f"{plan.steps:,}",
+        "Estimated time": minutes_words(60 * plan.minutes),
     }
     for column, (label, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
         column.metric(label, value)
     classes = tuple(plan.counts)
-    used = [part for part in PARTS if any(parts[part] for parts in plan.counts.values())]
+    used = [part for part in PARTS if any(parts.get(part) for parts in plan.counts.values())]
     st.dataframe(
         [
             {"Class": f"{style.sign} {style.words}"} | {PARTS[part]: plan.counts[name][part] for part in used}
@@ -198,7 +181,4 @@ def show_outlook(plan) -> None:
         hide_index=True,
     )
     if not plan.exact:
-        st.caption("About: near copies stay on one side, so the parts come out a little larger or smaller.")
-
-
-# While it runs
+        st.caption("Estimates: near-duplicates stay in one part, so the parts come out a little larger or smaller.")

@@ -7,6 +7,7 @@ from datetime import datetime
 import streamlit as st
 
 from pages.components.messages import plain, try_to
+from pages.components.state import FOLLOWED_RUN
 from pages.views.training.curves import show_log, show_run_curves
 from pages.views.training.result import show_result
 from pages.views.training.words import STAGES, STATES, minutes_words
@@ -37,11 +38,11 @@ def show(manager: RunManager) -> None:
             icon, words = STATES[run.state]
             st.markdown(f"{icon} **{plain(run.name)}** ({words}). {plain(run.sentence)}")
             if st.button("Resume", icon=":material/resume:", key=f"training_resume_{run.id}",
-                         help="Goes on after its last finished epoch, with the same settings."):  # fmt: skip
-                st.session_state["training_followed"] = run.id
+                         help="Resumes after its last finished epoch, with the same settings."):  # fmt: skip
+                st.session_state[FOLLOWED_RUN] = run.id
                 try_to(manager.resume, run.id)
     done = [run for run in runs if run.state == run_states.DONE]
-    followed = st.session_state.get("training_followed")
+    followed = st.session_state.get(FOLLOWED_RUN)
     last = next((run for run in done if run.id == followed), max(done, key=lambda run: run.ended, default=None))
     if last and run_states.RUNNING not in states.values():
         st.subheader(f"{plain(last.name)} is done")
@@ -71,7 +72,7 @@ def running_now(manager: RunManager, before: dict[str, str]) -> None:
     for place, run in enumerate(queue, start=1):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{place}. {plain(run.name)}", width="content")
-            if st.button("Take out", icon=":material/close:", key=f"training_take_out_{run.id}"):
+            if st.button("Remove from the queue", icon=":material/close:", key=f"training_take_out_{run.id}"):
                 try_to(manager.cancel, run.id)
 
 

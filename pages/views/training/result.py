@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.config import MODELS_DIR
 from core.datasets.faces import DataError
+from core.datasets.parts import PARTS
 from core.datasets.store import list_datasets
 from core.io import read_json
 from core.registry.active import can_go_back, go_back, in_use, use
@@ -23,12 +24,11 @@ from pages.views.training.figures import (
     show_figures,
     show_headline,
     show_most_wrong,
-    show_probabilities,
+    show_prediction_curves,
     show_report,
-    show_set_scores_table,
+    show_set_scores,
     wrong_tile,
 )
-from pages.views.training.words import PARTS
 from train import runs as run_states
 from train.compare import compare_with_method, find_faces, read_crops, score_run
 from train.export.convert import convert_onnx, onnx_is_there
@@ -51,20 +51,20 @@ def show_result(manager: RunManager, run: Run) -> None:
     compare = f"training:compare:{run.id}:{now.stamp}"
     others = [each.folder for each in manager.runs() if each.state == run_states.DONE and each.id != run.id]
     if server_jobs().status(compare) is None:
-        server_jobs().start(compare, "Comparing with the model in use",
+        server_jobs().start(compare, "Comparing with the active model",
                    lambda report: compare_with_method(run.folder, now.method, runs=others, report=report))  # fmt: skip
     status = show_job(server_jobs(), compare)
     show_end_of_job(status)
     if status and status.state == "done":
         show_headline(status.result)
-    model_buttons(card.sha256 == current.sha256, lambda: put_to_work(run), go_back if can_go_back() else None,
+    model_buttons(card.sha256 == current.sha256, lambda: deploy(run), go_back if can_go_back() else None,
                           key)  # fmt: skip
 
     report = read_report(run.folder)
     for part in ("test", "held_out"):
         scores = report.get(f"{part}_exported") or {}
         if scores.get("images") or part == "test":
-            show_figures(scores, PARTS[part].lower())
+            show_figures(scores, PARTS[part])
         if scores.get("images"):
             show_report(scores, card.classes, f"{key}_{part}")
     try:
@@ -76,33 +76,33 @@ def show_result(manager: RunManager, run: Run) -> None:
             show_probabilities(predictions.labels, predictions.probabilities, predictions.classes, key)
             wrong = int((predictions.predicted != predictions.labels).sum())
             show_most_wrong(worst_tiles(run.id, run.folder), wrong, len(predictions), key)
-    st.markdown("**On every data set of this server**")
-    show_set_scores(run)
-    st.markdown("**The model as a file**")
+    st.markdown("**All data sets of this server**")
+    evaluate_on_all_sets(run)
+    st.markdown("**Download the model**")
     onnx = f"training:onnx:{run.id}"
     source, target = run.folder / KERAS_MODEL, run.folder / ONNX_MODEL
 
     def make_onnx() -> None:
-        server_jobs().start(onnx, "Making the ONNX file", lambda report: convert_onnx(source, target, report=report))
+        server_jobs().start(onnx, "Converting to ONNX", lambda report: convert_onnx(source, target, report=report))
 
     show_end_of_job(show_job(server_jobs(), onnx))
     download_buttons(run.folder, run.id, key, make_onnx if onnx_is_there() else None)
-    with st.expander("How it learnt"):
+    with st.expander("Training curves and settings"):
         show_run_curves(key, run)
         st.json({name: value for name, value in run.settings.items() if name not in ("data", "imagenet_weights")},
                 expanded=False)  # fmt: skip
     show_log(read_log(run.folder))
 
 
-def put_to_work(run: Run) -> None:
-    """Copy the run's model among the app's models and use it everywhere."""
+def deploy(run: Run) -> None:
+    """Install the run's model among the app's models and make it the active one."""
     card = install_model(run.folder, run.id)
     use(method_for_model(card.name, card.kind))
 
 
 @st.cache_data(show_spinner="Cutting out faces …", max_entries=16)
 def worst_tiles(run_id: str, _folder: Path) -> list:
-    """The faces that a run judged most wrong, cut out."""
+    """The faces that a run got most wrong, cut out."""
     predictions = read_predictions(_folder)
     worst = predictions.at(most_wrong(predictions))
     crops = read_crops(find_faces(worst), CROP_SIDE, 0.15)
@@ -120,16 +120,16 @@ def worst_tiles(run_id: str, _folder: Path) -> list:
     ]
 
 
-def show_set_scores(run: Run) -> None:
-    """How the run's model does on every data set, judged on request and kept in its folder."""
+def evaluate_on_all_sets(run: Run) -> None:
+    """How the run's model does on every data set, evaluated on request and kept in its folder."""
     key = f"training:sets:{run.id}"
     rows = read_json(run.folder / SET_SCORES).get("sets") or []
     if rows:
-        show_set_scores_table(rows)
+        show_set_scores(rows)
     status = show_job(server_jobs(), key)
     show_end_of_job(status)
     if (status is None or status.state != "running") and st.button(
-        "Judge again" if rows else "Judge every data set", icon=":material/fact_check:", key=key
+        "Evaluate again" if rows else "Evaluate on every data set", icon=":material/fact_check:", key=key
     ):
         min_face = float(run.settings.get("min_face") or 0)
         learnt = [str(each) for each in run.settings.get("data", [])]

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.components.messages import plain, try_to
+from pages.components.terms import metric_columns
 from pages.views.training.curves import CHART, show_log, show_run_curves
 from pages.views.training.result import show_result
 from pages.views.training.words import STATES
@@ -35,9 +36,9 @@ def show(manager: RunManager) -> None:
     if st.session_state.get("training_chosen"):
         st.session_state["training_chosen"] = [each for each in st.session_state["training_chosen"] if each in ids]
     chosen = st.multiselect(
-        "Look at",
+        "Show",
         ids,
-        format_func=lambda run_id: f"{by_id[run_id].name} ({rows[run_id]['Begun']:%Y-%m-%d %H:%M})",
+        format_func=lambda run_id: f"{by_id[run_id].name} ({rows[run_id]['Started']:%Y-%m-%d %H:%M})",
         key="training_chosen",
         placeholder="One run, or several to compare",
     )
@@ -72,15 +73,12 @@ def row_of(run: Run) -> dict:
         "State": STATES[run.state][1],
         "Data": ", ".join(run.data_names),
         "Recipe": recipe_title(run.settings),
-        "Test": scores.get("accuracy"),
+        "Accuracy": scores.get("accuracy"),
         "Test faces": scores.get("images"),
-        "Begun": datetime.fromtimestamp(run.created),
+        "Started": datetime.fromtimestamp(run.created),
         "Minutes": run.spent_s / 60 if run.spent_s else None,
         "Note": run.note,
     }
-
-
-# Runs
 
 
 def show_runs(rows: Sequence[Mapping]) -> None:
@@ -89,8 +87,8 @@ def show_runs(rows: Sequence[Mapping]) -> None:
         rows,
         hide_index=True,
         column_config={
-            "Test": st.column_config.NumberColumn(format="percent", help="Share of its test pictures judged right"),
-            "Begun": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            **metric_columns(("Accuracy",)),
+            "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Minutes": st.column_config.NumberColumn(format="%.1f"),
         },
     )
@@ -117,9 +115,9 @@ def compare_runs(runs: Sequence[tuple[str, Sequence[dict]]], differing: Mapping[
 
     for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         column.plotly_chart(curves_together(quantity, runs), key=f"training_together_{quantity}", config=CHART)
-    st.markdown("**What differs in their settings**")
+    st.markdown("**Settings that differ**")
     if not differing:
-        st.caption("Nothing: the settings are the same.")
+        st.caption("None: the settings are the same.")
         return
 
     def words(value) -> str:
@@ -140,17 +138,17 @@ def run_forms(run, rename: Callable, set_note: Callable, delete: Callable) -> No
     with st.container(horizontal=True):
         with st.popover("Rename", icon=":material/edit:"):
             name = st.text_input("Name", run.name, max_chars=80, key=f"training_name_{run.id}")
-            if st.button("Keep this name", key=f"training_rename_{run.id}"):
+            if st.button("Save the name", key=f"training_rename_{run.id}"):
                 try_to(rename, run.id, name)
         with st.popover("Note", icon=":material/sticky_note_2:"):
             note = st.text_area("Note", run.note, max_chars=2000, key=f"training_note_{run.id}")
-            if st.button("Keep this note", key=f"training_keep_note_{run.id}"):
+            if st.button("Save the note", key=f"training_keep_note_{run.id}"):
                 try_to(set_note, run.id, note)
         if run.state != "running":
             with st.popover("Delete", icon=":material/delete:"):
                 st.markdown(
                     f"Deletes **{plain(run.name)}** with its weights and figures from the server, for everybody. "
-                    "A model that was put to work from it stays."
+                    "A model that was deployed from it stays."
                 )
                 if st.button("Delete for good", type="primary", key=f"training_delete_{run.id}"):
                     try_to(delete, run.id)

@@ -1,4 +1,4 @@
-"""A model file from elsewhere: tried in a process of its own, and kept."""
+"""A model file from elsewhere: tried in a process of its own, and installed."""
 
 import tempfile
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from train.export.convert import PIXELS, convert_keras
 
 
 def show() -> None:
-    """A model file from elsewhere, tried and kept."""
+    """A model file from elsewhere, tried and installed."""
     key = "training:upload"
     status = show_job(server_jobs(), key)
     show_end_of_job(status)
     if status and status.state == "done":
         card = status.result
         st.success(
-            f"**{plain(card.name)}** is among the models: {plain(', '.join(card.classes))}, "
+            f"**{plain(card.name)}** is installed: {plain(', '.join(card.classes))}, "
             f"{card.input_size} × {card.input_size} pixels."
         )
-        if in_use().method.model != card.name and st.button("Use this model", icon=":material/play_arrow:"):
+        if in_use().method.model != card.name and st.button("Deploy", icon=":material/rocket_launch:"):
             try_to(use, method_for_model(card.name, card.kind))
     given = upload_form(list(PIXELS), MAX_BYTES // 1_000_000)
     if not given:
@@ -35,7 +35,7 @@ def show() -> None:
 
     def keep(report):
         with tempfile.TemporaryDirectory() as made:
-            file = Path(made) / f"brought{suffix}"
+            file = Path(made) / f"imported{suffix}"
             file.write_bytes(data)
             if suffix == ".keras":
                 target = Path(made) / "converted.tflite"
@@ -49,14 +49,11 @@ def show() -> None:
         st.rerun()
 
 
-# A model that somebody brings
-
-
 def upload_form(pixels: Sequence[str], max_mb: int) -> tuple[str, bytes, str, tuple[str, ...], str] | None:
     """A model file with all that must be known of it; gives suffix, bytes, name, classes and pixels once asked to."""
     st.markdown(
         "A classifier that was trained elsewhere, as **LiteRT** (`.tflite`) or **Keras 3** (`.keras`): one square "
-        "colour picture in, one number per class out. It is tried in a process of its own before it is used; "
+        "colour image in, one number per class out. It is tried in a process of its own before it is installed; "
         "nothing in it is ever run as a program."
     )
     file = st.file_uploader("Model file", ["tflite", "keras"], key="training_upload", max_upload_size=max_mb)
@@ -77,7 +74,7 @@ def upload_form(pixels: Sequence[str], max_mb: int) -> tuple[str, bytes, str, tu
         )
     else:
         st.caption("A LiteRT file must take pixels from 0 to 255, red first; scaling belongs inside the model.")
-    if st.button("Try and keep it", type="primary", icon=":material/upload:", disabled=not (name and classes.strip())):
+    if st.button("Import", type="primary", icon=":material/upload:", disabled=not (name and classes.strip())):
         names = tuple(line.strip() for line in classes.splitlines() if line.strip())
         return suffix, file.getvalue(), name, names, scale
     return None

@@ -1,4 +1,4 @@
-"""Words for the states, stages and parts of a training."""
+"""Words for the states and stages of a training, and for times."""
 
 STATES = {
     "queued": (":material/hourglass_empty:", "in the queue"),
@@ -11,15 +11,12 @@ STATES = {
 
 
 STAGES = {
-    "reading": "Reading the pictures",
-    "features": "Looking at every picture once",
+    "reading": "Reading the images",
+    "features": "Computing the features of every image",
     "head": "Training the last layers",
     "fine-tune": "Training the last blocks too",
-    "finishing": "Exporting the model and judging the test pictures",
+    "finishing": "Exporting and testing the model",
 }
-
-
-PARTS = {"train": "Training", "val": "Checks while training", "test": "Test", "held_out": "Held out by the set"}
 
 
 def minutes_words(seconds: float) -> str:

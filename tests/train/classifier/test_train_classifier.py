@@ -215,7 +215,7 @@ def test_a_run_does_not_go_on_with_other_pictures(finished_run, faces_folder, tm
     config = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps(config | {"data": [str(folder)]}))
     done = train(folder, out)
-    assert done.returncode != 0 and "pictures have changed" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode != 0 and "images have changed" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_wrong_weights_do_not_block_the_run_folder(faces_folder, tmp_path):
