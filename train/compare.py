@@ -39,7 +39,7 @@ from train.statistics import (
 AT_ONCE = 32
 
 
-PART_WORDS = {"test": "test pictures", "held_out": "held-out faces"}
+PART_WORDS = {"test": "test images", "held_out": "faces of the set's own test part"}
 
 
 # More faces than this make a comparison longer and its interval hardly narrower.

@@ -93,7 +93,7 @@ class TrainConfig:
     dropout: float = option(0.5, "share of the head's 128 features dropped in a step", low=0, high=0.99)
     label_smoothing: float = option(0.0, "share of certainty taken from the labels", low=0, high=0.99)
     seed: int = option(42, "the same seed gives the same split and the same views", low=0, high=MAX_SEED)
-    split: str = option("random", "grouped keeps near copies on one side", ("random", "grouped"))
+    split: str = option("random", "grouped keeps near-duplicates on one side", ("random", "grouped"))
     test_share: float = option(0.2, "share of the faces for the test, 0..1", low=0, high=1)
     val_share: float = option(0.1, "share of the faces for validation, 0..1", low=0, high=1)
     margin: float = option(0.15, "share of a face's longer side added around an annotated box", low=0, high=10)

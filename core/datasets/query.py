@@ -9,6 +9,7 @@ import numpy as np
 from core.datasets.faces import Sample, cut_sample
 from core.datasets.index import Catalogue
 from core.datasets.label_issues import SecondOpinion
+from core.datasets.parts import PARTS
 from core.vision.images import read_image
 
 Range = tuple[float, float]

@@ -189,7 +189,7 @@ def _read(folder: Path) -> _Kept:
     except FileNotFoundError:
         return _Kept(usual)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        problem = f"{path.name} cannot be read, so the usual method is in use; choose one on the model page."
+        problem = f"{path.name} cannot be read, so the default method is active; deploy one on the model page."
         return _Kept(usual, problem=problem)
 
 

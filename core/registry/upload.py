@@ -131,7 +131,7 @@ def install_uploaded(
             output=facts.output,
             precision="as uploaded",
             date=date.today().isoformat(),
-            limits="Uploaded: what it learnt from and how well it does is not known here.",
+            limits="Uploaded: what it was trained on and how well it does is not known here.",
         ).save(run / CARD)
         try:
             return install_model(run, name, folder)

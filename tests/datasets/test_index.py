@@ -28,7 +28,7 @@ from core.datasets.store import find_dataset
 from core.jobs import Cancelled
 from core.vision.images import encode_image
 from pages.components.charts import class_counts, clicked, group_sizes, histogram
-from pages.views.datasets.tiles import face_tiles, picture_details, picture_tiles, sheet_of_views
+from pages.views.datasets.tiles import augmentation_sheet, face_tiles, image_details, image_tiles
 from tests.helpers import ROOT
 from train.augment import REPORT
 from train.config import TrainConfig
@@ -497,8 +497,8 @@ def test_faces_of_annotated_pictures(annotated):
     assert keys(catalogue, matching(catalogue, Filter(face_px=(35, 45), classes=("helmet",)))) == []
     opinion = judge(catalogue, StubClassifier())
     assert all(opinion.jpegs(np.arange(2))) and opinion.probabilities.shape == (2, 2)
-    first, none = picture_tiles(catalogue, np.array([0, 1]), opinion)
-    assert len(first.boxes) == 2 and none.boxes == () and first.notes[-1] == "1 set aside"
+    first, none = image_tiles(catalogue, np.array([0, 1]), opinion)
+    assert len(first.boxes) == 2 and none.boxes == () and first.notes[-1] == "1 excluded"
     assert all(0 <= share <= 1 for box in first.boxes for share in box.xyxy)
     assert [f"{style.words}{text}" for style, text in first.marks] == ["Mask 1", "Helmet 1"]
     details = image_details(catalogue, "images/a.png", 1, opinion)

@@ -63,10 +63,10 @@ def image_tiles(catalogue: Catalogue, places: np.ndarray, predictions: SecondOpi
     return tiles
 
 
-def face_tiles(catalogue: Catalogue, faces: np.ndarray, opinion: SecondOpinion) -> list[Tile]:
-    """Single faces, each with its label and with what the model thinks; ids are items."""
-    styles, table = styles_by_name(catalogue, opinion), catalogue.faces
-    thumbnails, crops = catalogue.thumbnails(table.picture[faces]), opinion.jpegs(faces)
+def face_tiles(catalogue: Catalogue, faces: np.ndarray, predictions: SecondOpinion) -> list[Tile]:
+    """Single faces, each with its label and the model's prediction; ids are items."""
+    styles, table = styles_by_name(catalogue, predictions), catalogue.faces
+    thumbnails, crops = catalogue.thumbnails(table.picture[faces]), predictions.jpegs(faces)
     tiles = []
     for face, thumbnail, crop in zip(faces, thumbnails, crops, strict=True):
         whole = catalogue.pictures[table.picture[face]].whole

@@ -73,7 +73,7 @@ def show_result(manager: RunManager, run: Run) -> None:
         st.caption(plain(str(error)))
     else:
         if len(predictions):
-            show_probabilities(predictions.labels, predictions.probabilities, predictions.classes, key)
+            show_prediction_curves(predictions.labels, predictions.probabilities, predictions.classes, key)
             wrong = int((predictions.predicted != predictions.labels).sum())
             show_most_wrong(worst_tiles(run.id, run.folder), wrong, len(predictions), key)
     st.markdown("**All data sets of this server**")
@@ -132,7 +132,7 @@ def evaluate_on_all_sets(run: Run) -> None:
         "Evaluate again" if rows else "Evaluate on every data set", icon=":material/fact_check:", key=key
     ):
         min_face = float(run.settings.get("min_face") or 0)
-        learnt = [str(each) for each in run.settings.get("data", [])]
-        server_jobs().start(key, "Judging every data set",
-                   lambda report: score_run(run.folder, list_datasets(), learnt, min_face, report))  # fmt: skip
+        trained_on = [str(each) for each in run.settings.get("data", [])]
+        server_jobs().start(key, "Evaluating on every data set",
+                   lambda report: score_run(run.folder, list_datasets(), trained_on, min_face, report))  # fmt: skip
         st.rerun()
