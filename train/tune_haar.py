@@ -116,12 +116,12 @@ def format_report(scores: list[HaarScore], photos: int, faces_counted: int, data
         "",
         f"Made by `python -m train.tune_haar --data {data}`: {photos} photos that are not on the test list, "
         f"{faces_counted} faces of {MIN_FACE_PX} px and more.",
-        f"Found: a box at IoU {FOUND_IOU} or more. False alarm: a box that overlaps no annotated face by "
+        f"Recall: faces with a box at IoU {FOUND_IOU} or more. False alarm: a box that overlaps no annotated face by "
         f"{FALSE_ALARM_IOU}.",
         "Times compare the rows with each other; each was taken once, whatever else the machine did.",
-        "Sorted by F1 of found and precision. The first row without profile is the default in `core/faces.py`.",
+        "Sorted by F1. The first row without profile is the default in `core/vision/haar.py`.",
         "",
-        "| cascade | profile | longest side | scale factor | neighbours | found | of masked | of bare | precision "
+        "| cascade | profile | longest side | scale factor | neighbours | recall | of masked | of bare | precision "
         "| false alarms a photo | F1 | ms a photo |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
