@@ -1,8 +1,10 @@
 """What the documents say of the project is there: links, files, names in files, commands and their options."""
 
+import ast
 import dataclasses
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ DOCUMENTS = sorted(
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"python3? -m ([a-z_][\w.]*)((?:[^`\n]|\\\n)*)")
 PATH = re.compile(r"`((?:core|train|pages|tests|docs|models)/[\w/.-]*)")
+# Packages that are installed under another name than they are imported.
+OTHER_NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 by_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -133,10 +137,37 @@ def test_the_model_card_table_names_every_shipped_file():
         assert f"`{path.name}`" in text, path.name
 
 
+def required(file: str) -> set[str]:
+    """The packages that a requirements file names, without those of the files that it includes."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return {re.match(r"[\w-]+", line)[0].lower() for line in lines if re.match(r"\w", line)}
+
+
+def imported(folders: tuple[str, ...]) -> set[str]:
+    """The packages, not part of Python and not ours, that the files below some folders import anywhere."""
+    roots = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                roots |= {name.name.split(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                roots.add(node.module.split(".")[0])
+    found = roots - set(sys.stdlib_module_names) - {"core", "train", "pages", "tests"}
+    return {OTHER_NAMES.get(root, root).lower().replace("_", "-") for root in found}
+
+
 def test_the_pages_need_no_package_that_trains():
-    lines = (ROOT / "requirements-app.txt").read_text(encoding="utf-8").splitlines()
-    names = {re.match(r"[\w-]+", line)[0].lower() for line in lines if re.match(r"\w", line)}
-    assert "streamlit" in names and not names & {"tensorflow", "keras", "torch"}
+    assert "streamlit" in required("requirements-app.txt")
+    assert not required("requirements-app.txt") & {"tensorflow", "keras", "torch"}
+
+
+def test_what_is_imported_is_required():
+    app = required("requirements-app.txt")
+    everything = app | required("requirements.txt")
+    assert imported(("core", "pages")) >= {"streamlit", "numpy", "defusedxml"}
+    assert imported(("core", "pages")) <= app
+    assert imported(("train",)) - {"torch"} <= everything  # PyTorch is a choice
+    assert imported(("tests",)) - {"torch"} <= everything | required("requirements-dev.txt")
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-app.txt", "requirements-dev.txt"])
