@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from core.config import ice_servers
 from tests.helpers import ROOT
 from train.config import DetectorConfig, TrainConfig
 
@@ -181,6 +183,25 @@ def test_every_requirement_is_within_the_tested_versions(file):
         if re.match(r"\w", line):
             wanted = Requirement(line.split("  #")[0])
             assert wanted.specifier.contains(pinned[wanted.name.lower()]), line
+
+
+def test_the_image_gets_every_file_it_copies_and_no_secret():
+    kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "*" in kept and "!.streamlit/secrets.toml" not in kept and "!.streamlit" not in kept
+    copied = re.findall(r"^COPY (?:--\S+ )*(.+) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(copied) >= 5
+    for name in " ".join(copied).split():
+        assert (ROOT / name).exists() and f"!{name}" in kept, name
+
+
+def test_the_app_takes_the_turn_server_of_the_compose_file():
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    value = compose["services"]["app-public"]["environment"]["ICE_SERVERS"]
+    for name, text in {"DOMAIN": "masks.example.org", "TURN_PASSWORD": "secret"}.items():
+        value = re.sub(rf"\$\{{{name}:-[^}}]*\}}", text, value)
+    servers, warnings = ice_servers({}, {"ICE_SERVERS": value})
+    assert not warnings
+    assert servers == [{"urls": ["turn:masks.example.org:3478"], "username": "masks", "credential": "secret"}]
 
 
 def test_ci_finds_the_test_command():
