@@ -8,6 +8,7 @@ part_of_the_app()
 st.title("Training")
 
 # Only now, with the title on the screen, is anything heavier imported.
+from importlib.util import find_spec  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from core.config import runs_dir  # noqa: E402
@@ -29,6 +30,11 @@ def run_manager(folder: Path) -> RunManager:
     return RunManager(folder).watch()
 
 
+if not all(find_spec(name) for name in ("tensorflow", "keras")):
+    st.warning(
+        "Training and importing Keras files need TensorFlow, which this server lacks; its operator installs it with "
+        "`pip install -r requirements.txt`."
+    )
 manager = run_manager(runs_dir())
 busy = any(run.state in (RUNNING, QUEUED) for run in manager.runs())
 view = view_switch(TRAINING_VIEW, TRAINING_VIEWS, PROGRESS if busy else NEW_TRAINING)

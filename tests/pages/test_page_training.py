@@ -1,5 +1,6 @@
 """The training page, run as Streamlit runs it, with a small script in the place of the real training."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -168,6 +169,14 @@ def test_without_data_the_page_says_where_they_come_from(page, heads):
     assert not app.button or "Start the training" not in [button.label for button in app.button]
     for view in ("Progress", "Runs"):
         assert "Nothing has been trained here yet" in texts(show(app, view))
+
+
+@pytest.mark.parametrize("missing", ["tensorflow", "keras", None])
+def test_without_tensorflow_the_page_says_in_one_sentence_what_to_install(page, monkeypatch, missing):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
+    warnings = [warning.value for warning in page().warning]
+    assert ["pip install -r requirements.txt" in sentence for sentence in warnings] == [True] * bool(missing)
 
 
 def test_what_a_training_would_work_with_is_told_before_the_start(page):
