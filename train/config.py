@@ -183,7 +183,7 @@ class DetectorConfig:
     weight_decay: float = option(1e-4, "of AdamW")
     average: float = option(0.998, "share of the old average kept at each step in the averaged weights")
     seed: int = option(42, "the same seed gives the same split and the same windows")
-    val_share: float = option(0.04, "share of the photos with boxes for validation")
+    val_share: float = option(0.04, "share of the Pascal VOC photos for validation")
     keep: str = option(
         "last", "weights that become the model: best on the validation photos, or last", ("best", "last")
     )

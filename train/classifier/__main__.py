@@ -87,7 +87,7 @@ def parse_arguments(arguments: list[str] | None = None) -> TrainConfig:
     parser = argparse.ArgumentParser(
         prog="python -m train.classifier", description="Train the mask classifier.", allow_abbrev=False
     )
-    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="class folders, Pascal VOC, YOLO or COCO")
+    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="class folders or Pascal VOC")
     parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
     parser.add_argument("--classes", type=lambda text: tuple(text.split(",")), help="names, separated by commas")
     add_settings(parser, TrainConfig)

@@ -61,7 +61,9 @@ def parse_arguments(arguments: list[str] | None = None) -> DetectorConfig:
     parser = argparse.ArgumentParser(
         prog="python -m train.detector", description="Train the centre-point detector.", allow_abbrev=False
     )
-    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="photos with boxes, or class folders")
+    parser.add_argument(
+        "--data", action="append", required=True, metavar="DIR", help="photos with boxes, or class folders"
+    )
     parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
     add_settings(parser, DetectorConfig)
     return parse_config(parser, DetectorConfig, arguments)
