@@ -9,13 +9,13 @@ import pytest
 import supervision as sv
 
 from core.datasets.edits import Repairs
-from core.datasets.faces import DataError, read_photos, read_samples
+from core.datasets.faces import DataError, plain_view, read_photos, read_samples
 from core.vision.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK
 from core.vision.detections import make_detections
 from core.vision.haar import HaarSettings
 from tests.helpers import noise_picture, voc_xml, write_class_folders, write_voc
 from train import evaluate, tune_haar
-from train.compare import find_faces
+from train.compare import find_faces, read_crops
 from train.detector.dataset import load_scenes
 from train.detector.operating_points import read_validation
 from train.detector.pseudo_boxes import find_all
@@ -211,3 +211,14 @@ def test_the_faces_of_a_run_are_found_by_their_names(tmp_path):
     (sample,) = read_samples(folder, 0.15)
     (face,) = find_faces(SimpleNamespace(datasets=[str(folder)], keys=[sample.key]))
     assert face.xyxy.tolist() == RIGHT_XYXY
+
+
+@pytest.mark.parametrize(
+    "write", [write_voc_set, lambda folder: write_class_folders(folder, 1)], ids=["boxes", "whole"]
+)
+def test_a_comparison_sees_faces_as_training_saw_them(tmp_path, write):
+    folder = write(tmp_path / "set")
+    samples = read_samples(folder, 0.15)
+    faces = find_faces(SimpleNamespace(datasets=[str(folder)] * len(samples), keys=[each.key for each in samples]))
+    for sample, crop in zip(samples, read_crops(faces, 64, 0.15), strict=True):
+        assert (crop == plain_view(sample, 64)).all()

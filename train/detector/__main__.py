@@ -1,4 +1,4 @@
-"""Train the centre-point detector: ``python -m train.detector --data VOC_DIR --out RUN_DIR``.
+"""Train the centre-point detector: ``python -m train.detector --data DIR --out RUN_DIR``.
 
 What a run folder holds is told in ``train.run_folder``. Started again with the same settings, an interrupted run goes
 on after its last finished epoch. PyTorch trains three times as fast as TensorFlow on a CPU and is used if it is
@@ -62,7 +62,9 @@ def parse_arguments(arguments: list[str] | None = None) -> DetectorConfig:
     parser = argparse.ArgumentParser(
         prog="python -m train.detector", description="Train the centre-point detector.", allow_abbrev=False
     )
-    parser.add_argument("--data", action="append", required=True, metavar="DIR", help="Pascal VOC, or class folders")
+    parser.add_argument(
+        "--data", action="append", required=True, metavar="DIR", help="photos with boxes, or class folders"
+    )
     parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
     add_settings(parser, DetectorConfig)
     return parse_config(parser, DetectorConfig, arguments)
