@@ -59,7 +59,7 @@ SILENCE_S = 60.0
 # A process tells when it began to the hundredth of a second, but from a clock that may be set meanwhile.
 SAME_START_S = 2.0
 MAX_NAME, MAX_NOTE = 80, 2000
-LOCK = ".lock"
+LOCK, DOOMED = ".lock", ".deleted-"
 
 
 class RunError(ValueError):
@@ -141,6 +141,9 @@ class RunManager:
         """Keep the queue moving in a thread of its own, from now on; gives itself back."""
 
         def work() -> None:
+            # Left behind by a deletion that was killed half way; another app's may be under way, which does no harm.
+            for doomed in self.folder.glob(f"{DOOMED}*"):
+                shutil.rmtree(doomed, ignore_errors=True)
             while True:
                 try:
                     self.poll()
@@ -277,7 +280,7 @@ class RunManager:
             if run.state == RUNNING:
                 raise RunError(f"“{run.name}” is running; cancel it first.")
             # Renamed first, so that no half of a run is ever listed.
-            doomed = self.folder / f".deleted-{secrets.token_hex(8)}"
+            doomed = self.folder / f"{DOOMED}{secrets.token_hex(8)}"
             run.folder.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 

@@ -233,6 +233,24 @@ def test_the_next_training_queues_and_may_be_taken_out(page):
     assert "Next in the queue" not in texts(app) and "Taken out of the queue." in texts(app)
 
 
+def test_a_queue_that_stands_still_says_why(page, monkeypatch):
+    write = runs.write_json
+
+    def full(path, value):
+        if value.get("state") == "running":
+            raise OSError(28, "No space left on device")
+        write(path, value)
+
+    monkeypatch.setattr(runs, "write_json", full)
+    app = page()
+    press(app, "Start the training")
+    run_until(app, "The queue of trainings stands still: its folder cannot be written (No space left on device).")
+    monkeypatch.setattr(runs, "write_json", write)
+    press(app, "Take out")
+    run_until(app, "Taken out of the queue.")
+    until(lambda: "stands still" not in texts(checked(app.run())))
+
+
 def test_a_killed_training_is_told_of(page, tmp_path):
     app = page()
     press(app, "Start the training")

@@ -505,3 +505,12 @@ for i in range(20):
     for run in waiting[1:]:
         manager.cancel(run.id)
     wait_until(lambda: state(manager, waiting[0]) == "cancelled")
+
+
+def test_what_a_killed_deletion_left_is_swept_at_the_next_start(make_manager, tmp_path):
+    left = tmp_path / "runs" / ".deleted-0123"
+    left.mkdir(parents=True)
+    (left / "model.keras").touch()
+    manager = make_manager().watch(every_s=0.02)
+    wait_until(lambda: not left.exists())
+    manager.close()

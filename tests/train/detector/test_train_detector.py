@@ -227,18 +227,20 @@ def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finis
 IN_KERAS = """
 import dataclasses, sys
 from types import SimpleNamespace
-import train.detector.__main__ as command  # chooses the backend
+from train.detector.__main__ import choose_backend
+choose_backend()
 import keras, numpy as np
+from train.config import DetectorConfig
+from train.detector.dataset import load_scenes
 from train.detector.network import build_detector
 from train.detector.trainer import DetectorTrainer, detections, mix_weights, predict_maps
-from train.detector.dataset import load_scenes
 
 run, data, given, out = sys.argv[1:]
 given = np.load(given)
 maps = predict_maps(keras.models.load_model(run + "/model.keras", safe_mode=True, compile=False), given["canvas"])
 found = detections(maps, float(given["scale"]), given["size_wh"], 0.01)
 
-config = command.DetectorConfig((data,), run, windows=48, batch_size=8, side=96, large_share=0.5)
+config = DetectorConfig((data,), run, windows=48, batch_size=8, side=96, large_share=0.5)
 scenes = load_scenes([data], None, (), 0.0, 0)
 half = SimpleNamespace(config=config, scenes=scenes, steps=6, _chances=np.full(12, 1 / 12))
 passes = [list(DetectorTrainer._batches(half, epoch)) for epoch in (1, 1, 2)]
@@ -414,7 +416,7 @@ def write_voc_and_boxes(path, boxes):
     ("prepare", "sentence"),
     [
         pytest.param(lambda path: [], "no data folder", id="missing data folder"),
-        pytest.param(write_class_folder, r"no boxes.*train\.pseudo_boxes", id="class folders without boxes"),
+        pytest.param(write_class_folder, r"no boxes.*train\.detector\.pseudo_boxes", id="class folders without boxes"),
         pytest.param(lambda path: write_voc_and_boxes(path, "{"), r"boxes\.json cannot be read", id="broken boxes"),
         pytest.param(lambda path: write_voc_and_boxes(path, "[]"), "no table of pictures", id="boxes are a list"),
         pytest.param(
