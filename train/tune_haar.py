@@ -2,8 +2,8 @@
 
 Tries a grid on the photos that the data set does not hold out for its test, writes the table to ``docs/haar.md`` and
 prints what ``core.vision.haar`` keeps: the best settings, how the cascade's square relates to an annotated face, and
-the curve from its stage sum to a score. "Best" is the highest F1 of finding faces: hits at IoU 0.4 against false
-alarms.
+the curve from its stage sum to a score. "Best" is the highest F1 of finding faces: recall at IoU 0.4 and
+precision.
 """
 
 import argparse

@@ -20,7 +20,7 @@ MAX_BATCH = 64
 
 
 class MaskClassifier:
-    """Says for each face which class it belongs to. Safe to share between threads: one call at a time."""
+    """Predicts the class of each face. Safe to share between threads: one call at a time."""
 
     def __init__(self, card: ModelCard, model_path: Path | str, num_threads: int | None = None):
         """Load and check a LiteRT file.
@@ -65,7 +65,7 @@ class MaskClassifier:
         return scipy.special.softmax(output, axis=-1) if self.card.output == "logits" else output
 
     def classify(self, frame_bgr: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Judge the faces of a frame.
+        """Classify the faces of a frame.
 
         Args:
             frame_bgr: (h, w, 3) uint8.

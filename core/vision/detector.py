@@ -20,16 +20,16 @@ DEFAULT_DETECTOR = "mask-detector"
 
 @dataclass(frozen=True)
 class Speed:
-    """How closely the detector looks."""
+    """At which scales a frame goes through the detector."""
 
     title: str
     help: str
     long_side: int
     """The frame's longer side becomes this many pixels, more or fewer than it has."""
     near_sides: tuple[int, ...] = ()
-    """Looks at versions of these sizes, from large to small, for faces that fill much of the frame."""
+    """More scales, as longer sides in pixels, from large to small, for faces that fill much of the frame."""
     far_side: int = 0
-    """If more than 0, a look at a larger version, up to this side, for small faces."""
+    """If more than 0, one more scale for small faces: enlarged, up to this longer side in pixels."""
 
 
 SPEEDS = {
@@ -50,21 +50,21 @@ TINY_PX, TINY_UP_TO = 16, 800
 """Boxes with a shorter side under this, in frames of this longer side at most, have a least score of their own."""
 
 
-# Which faces each look keeps, by their size in what the network sees (docs/detector.md has the measurements). Larger
-# ones were rare in training: where there is a look that shows them smaller, they are left to it. A near look leaves
-# small ones alone, and the far look large ones, since they would only add poorer boxes.
+# Which faces each scale keeps, by their size in the network's input (docs/detector.md has the measurements). Larger
+# ones were rare in training: where there is a scale that makes them smaller, they are left to it. A near scale leaves
+# small ones out, and the far scale large ones, since they would only add poorer boxes.
 MAX_SEEN_PX, MIN_NEAR_PX, MAX_FAR_PX = 250, 72, 80
 
 
-# The far look shows a frame this much larger than it is: the network judges faces of 12 to 20 px better so.
+# The far scale enlarges a frame by this: the network classifies faces of 12 to 20 px better so.
 ENLARGED = 1.6
 
 
-MAX_LOOKS = 4
+MAX_SCALES = 4
 
 
 class MaskDetector:
-    """Finds faces and judges them. Safe to share between threads: one call at a time."""
+    """Finds faces and classifies them. Safe to share between threads: one call at a time."""
 
     def __init__(self, card: ModelCard, model_path: Path | str, num_threads: int | None = None):
         """Load and check a LiteRT file.
@@ -77,8 +77,8 @@ class MaskDetector:
         if self._state_offsets.shape != (len(CLASS_NAMES),) or not np.isfinite(self._state_offsets).all():
             raise ModelError(f"The card of {card.name} needs {len(CLASS_NAMES)} numbers in 'state_offsets'.")
         self._lock = threading.Lock()
-        # Each look keeps its own network: changing the size of one takes longer than running it.
-        self._networks = [Network(model_path, num_threads) for _ in range(MAX_LOOKS)]
+        # Each scale keeps its own network: changing the size of one takes longer than running it.
+        self._networks = [Network(model_path, num_threads) for _ in range(MAX_SCALES)]
         try:
             maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
         except (ValueError, RuntimeError, IndexError) as error:
@@ -95,11 +95,14 @@ class MaskDetector:
         Args:
             frame_bgr: (h, w, 3) uint8 of any size.
             speed: a key of ``SPEEDS``, or one that is not among them.
-            min_score: how likely a face must be, 0..1.
+            min_score: least face score, 0..1.
 
         Returns:
             ``xyxy`` (n, 4) float32 in pixels of the frame and inside it, ``face_score`` (n,) in 0..1, and the
-            probability of each of ``CLASS_NAMES`` (n, 3).
+            probability of each of ``CLASS_NAMES`` (n, 3) float32, which sum to 1.
+
+        Raises:
+            ValueError: there is no such speed.
         """
         how = _speed(speed)
         scale, offset = self._center_calibration(how)
@@ -107,9 +110,9 @@ class MaskDetector:
         own_min = float(expit((finite_logit(min_score) - offset) / scale))
         found = []
         sides = _sides(max(frame_bgr.shape[:2]), how)
-        for look, side in enumerate(sides):
+        for scale_index, side in enumerate(sides):
             canvas, zoom = letterbox(frame_bgr, side)
-            center, log_edges, state = self._run(canvas, look)
+            center, log_edges, state = self._run(canvas, scale_index)
             xyxy, logit, states = decode(center[..., 0], log_edges, state, own_min)
             least_px = MIN_NEAR_PX if side < how.long_side else 0
             most_px = MAX_FAR_PX if side > how.long_side else MAX_SEEN_PX if side > min(sides) else np.inf
@@ -125,7 +128,7 @@ class MaskDetector:
         return clip_boxes(xyxy, frame_bgr.shape[1::-1]), expit(scale * logit + offset), softmax(states, axis=-1)
 
     def center_map(self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED) -> np.ndarray:
-        """How much each place of a frame looks like the centre of a face.
+        """How likely each place of a frame is the centre of a face.
 
         Returns:
             (h', w') float32 in 0..1: a cell for every 4 pixels of the frame as the network sees it.
@@ -142,10 +145,10 @@ class MaskDetector:
         by_speed = {SPEEDS[name]: pair for name, pair in calibration.get("centers", {}).items() if name in SPEEDS}
         return tuple(by_speed.get(how, (calibration["center_scale"], calibration["center_offset"])))
 
-    def _run(self, canvas_rgb: np.ndarray, look: int) -> list[np.ndarray]:
+    def _run(self, canvas_rgb: np.ndarray, scale_index: int) -> list[np.ndarray]:
         """Centre (h, w, 1), log edges (h, w, 4) and states (h, w, 3): told apart by their channels."""
         with self._lock:
-            maps = self._networks[look](canvas_rgb[None])
+            maps = self._networks[scale_index](canvas_rgb[None])
         return sorted((m[0] for m in maps), key=lambda m: (1, 4, len(CLASS_NAMES)).index(m.shape[-1]))
 
 
@@ -156,7 +159,7 @@ def _speed(speed: str | Speed) -> Speed:
 
 
 def _sides(longer_side: int, how: Speed) -> list[int]:
-    """The longer sides that a frame of such a longer side is looked at with; the first is the main one."""
+    """The longer sides, in pixels, to which a frame of such a longer side is scaled; the first is the main one."""
     far = min(how.far_side, round(ENLARGED * longer_side))
     return [how.long_side, *how.near_sides, *([far] if far > 1.2 * how.long_side else [])]
 

@@ -54,7 +54,7 @@ class HaarSettings:
     max_side: int = 640
     """The longest side of the frame is reduced to this many pixels before the search."""
     min_face_px: float = 24
-    """Smaller faces are not looked for, in pixels of the frame: more of them would be false, and the search slower."""
+    """Smaller faces are not searched, in pixels of the frame: more of them would be false, and the search slower."""
 
     def __post_init__(self):
         if self.cascade not in CASCADE_FILES:
@@ -116,7 +116,7 @@ class HaarFaceFinder:
     def find_squares(
         self, frame_bgr: np.ndarray, cascade: str, settings: HaarSettings, min_face_px: float = 0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What one cascade itself says: its squares (n, 4) in pixels of ``frame_bgr``, its last stage's sums (n,)."""
+        """The raw output of one cascade: squares (n, 4) in pixels of ``frame_bgr``, sums of its last stage (n,)."""
         grey, ratio = self._prepare(frame_bgr, settings)
         squares, weight = self._search(cascade, grey, settings, max(1, int(min_face_px / ratio.max())))
         return (squares * ratio).astype(np.float32), weight
@@ -144,7 +144,7 @@ class HaarFaceFinder:
 
 
 def faces_in_squares(squares: np.ndarray, cascade: str) -> np.ndarray:
-    """Face boxes, hairline to chin, from the cascade's squares; both (n, 4)."""
+    """Face boxes, hairline to chin, from the cascade's squares; both (n, 4) in pixels."""
     side = squares[:, 2:3] - squares[:, 0:1]  # (n, 1)
     return np.tile(squares[:, :2], 2) + side * np.array(FACE_IN_SQUARE[cascade], np.float32)
 

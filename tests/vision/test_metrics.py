@@ -1,9 +1,10 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from core.vision.detections import make_detections, no_detections
-from core.vision.metrics import Evaluation
+from core.vision.metrics import NO_BOXES, Counts, Evaluation, match_photo
 
 A, B, C = [10, 10, 60, 70], [100, 20, 150, 90], [200, 30, 260, 100]
 SMALL = [300, 10, 320, 30]
@@ -146,3 +147,51 @@ def test_a_box_is_ranked_under_every_class_by_its_probability():
     assert result.ap50["with_mask"] == pytest.approx(1.0), "the wrong verdict ranks below the right one"
     swapped = make_detections([A, B], [0, 0], [0.9, 0.5], probabilities=[probabilities[0], [0.5, 0.47, 0.03]])
     assert evaluate((swapped, truth)).ap50["mask_weared_incorrect"] == pytest.approx(0.5, abs=0.01)
+
+
+NEAR_A = [14, 10, 64, 70]  # overlaps A by 0.85
+TINY = [400, 10, 410, 24]
+
+
+def counted(detections, truth, class_id=None, ignored_xyxy=NO_BOXES, is_shown=None, **options):
+    counts = Counts(**options)
+    class_id = truth.class_id if class_id is None else class_id
+    counts.add(match_photo(detections, truth.xyxy, class_id, ignored_xyxy), is_shown)
+    return counts
+
+
+def test_counts_of_nothing_are_unknown_rates():
+    counts = Counts()
+    assert counts.recall() is counts.precision() is counts.false_alarms_per_photo() is counts.small_recall() is None
+    counts = counted(no_detections(), no_detections())
+    assert (counts.photos, counts.faces, counts.recall(), counts.false_alarms_per_photo()) == (1, 0, None, 0.0)
+
+
+def test_a_face_of_unknown_class_counts_for_recall_and_for_no_class():
+    both = make_detections([A, B], [0, 1])
+    counts = counted(both, both, class_id=[-1, 1])
+    assert counts.faces == 2 and counts.recall() == 1.0
+    assert counts.found_and_right() == 0.5 and counts.found_and_right_of_two() == 1.0
+    assert counts.recall(0) is None and counts.recall(1) == 1.0
+
+
+def test_small_boxes_on_nothing_cost_precision_and_are_no_false_alarms():
+    truth = make_detections([A], [0])
+    detections = make_detections([A, NEAR_A, B, TINY], [0, 0, 0, 0])
+    counts = counted(detections, truth)
+    assert counts.precision() == 0.5, "a second box on the same face is on a face"
+    assert (counts.false_alarms, counts.off_face) == (1, 2)
+    spared = counted(detections, truth, ignored_xyxy=[B])
+    assert (spared.false_alarms, spared.precision()) == (0, 0.75)
+
+
+def test_what_is_hidden_is_matched_and_not_counted():
+    truth = make_detections([A, SMALL], [0, 1])
+    detections = make_detections([A, NEAR_A, SMALL, C], [0, 0, 1, 0])
+    only_second = counted(detections, truth, is_shown=np.array([False, True, False, False]))
+    assert only_second.recall() == 0.0, "the hidden box is the better match: recall never rises with the score"
+    assert (only_second.shown, only_second.false_alarms, only_second.small_recall()) == (1, 0, 0.0)
+    nothing = counted(detections, truth, is_shown=np.zeros(4, bool))
+    assert nothing.photos_with_a_face_shown == 0 and nothing.precision() is None
+    everything = counted(detections, truth)
+    assert (everything.recall(), everything.small_recall(), everything.false_alarms) == (1.0, 1.0, 1)

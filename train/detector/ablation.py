@@ -1,7 +1,7 @@
 """What helps a trained detector and what does not: ``python -m train.detector.ablation --run RUN_DIR``.
 
-Scores ways of looking with the run's exported model on its validation photos, which neither training nor the test list
-have seen, and prints a Markdown table; ``docs/detector.md`` holds it.
+Scores combinations of scales, and a second classifier, with the run's exported model on its validation photos, which
+neither training nor the test list have seen, and prints a Markdown table; ``docs/detector.md`` holds it.
 """
 
 import argparse
@@ -38,8 +38,11 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes (n, 4), face scores (n,) and probabilities (n, 3), as ``MaskDetector.find`` gives them."""
 
 
-def judged_twice(detector: MaskDetector, classifier: MaskClassifier, speed: Speed, frame_bgr: np.ndarray) -> Found:
-    """The classifier looks at every found face and has half a say in mask or no mask."""
+def classified_twice(detector: MaskDetector, classifier: MaskClassifier, speed: Speed, frame_bgr: np.ndarray) -> Found:
+    """The classifier classifies every detected face too; for mask or no mask, both probabilities weigh the same.
+
+    The geometric mean of the two; the probability of a mask worn incorrectly stays the detector's.
+    """
     xyxy, score, probabilities = detector.find(frame_bgr, speed, MIN_SCORE)
     card = classifier.card
     second = classifier.probabilities(crop_faces(frame_bgr, xyxy, card.input_size, card.margin))
@@ -53,20 +56,20 @@ def judged_twice(detector: MaskDetector, classifier: MaskClassifier, speed: Spee
 
 
 def score(scenes: list[Scene], find: Callable[[np.ndarray], Found], shown_from: float) -> EvaluationResult:
-    """The figures of one way of looking."""
+    """The figures of one way to detect faces, shown from a face score in 0..1 on."""
     evaluation = Evaluation(MIN_FACE_PX)
     for scene in scenes:
         xyxy, face_score, probabilities = find(scene.photo_bgr)
-        found = make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), face_score,
-                                probabilities=probabilities)  # fmt: skip
-        found = found[shorter_sides(xyxy) >= 0.7 * MIN_FACE_PX]
-        shown = found[(found.data[FACE_SCORE] >= shown_from) & (found.confidence >= 0.5)]
-        evaluation.update(shown, make_detections(scene.faces_xyxy, scene.class_id), 0.0, found)
+        ranked = make_detections(xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), face_score,
+                                 probabilities=probabilities)  # fmt: skip
+        ranked = ranked[shorter_sides(xyxy) >= 0.7 * MIN_FACE_PX]
+        shown = ranked[(ranked.data[FACE_SCORE] >= shown_from) & (ranked.confidence >= 0.5)]
+        evaluation.update(shown, make_detections(scene.faces_xyxy, scene.class_id), 0.0, ranked)
     return evaluation.compute()
 
 
 def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
-    """Name and figures of every way of looking."""
+    """Name and figures of every way to detect faces."""
     import keras
 
     from train.detector.finish import read_run
@@ -85,7 +88,7 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
         sides = f"{speed.long_side} px, {near} px for large faces"
         far = f", up to {speed.far_side} px for small ones" if speed.far_side else ""
         ways[f"{name}: {sides}{far}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
-    ways["balanced, classifier's second look"] = partial(judged_twice, detector, load_classifier(), as_given)
+    ways["balanced, classifier's second look"] = partial(classified_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
         model = keras.models.load_model(run / KERAS_MODEL, safe_mode=True, compile=False)
         heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
@@ -102,7 +105,7 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m train.detector.ablation", description="Score ways of looking.", allow_abbrev=False
+        prog="python -m train.detector.ablation", description="Score combinations of scales.", allow_abbrev=False
     )
     parser.add_argument("--run", required=True, metavar="RUN_DIR", type=Path, help="folder of a finished run")
     given = parser.parse_args()
@@ -110,7 +113,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     results = trials(given.run)
     print(f"{results[0][1].photos} validation photos, {results[0][1].faces} faces of {MIN_FACE_PX} px and more\n")
-    print("| way of looking | found and right | false alarms a photo | mAP50, two states | three states |")
+    print("| variant | found and right | false alarms a photo | mAP50, two states | three states |")
     print("|---|---|---|---|---|")
     for name, r in results:
         print(

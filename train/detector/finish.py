@@ -147,7 +147,7 @@ def main() -> None:
         for speed, score in by_speed.items():
             figures = report["validation"][use][speed]
             print(
-                f"{use}, {speed}, validation: faces shown from {score}, found {figures['found']:.3f}, found and right "
+                f"{use}, {speed}, validation: faces shown from {score}, recall {figures['found']:.3f}, found and right "
                 f"{figures['found_and_right']:.3f}, false alarms a photo {figures['false_alarms_per_photo']:.3f}"
             )
 

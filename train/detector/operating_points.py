@@ -28,13 +28,13 @@ MAX_FALSE_ALARMS = 0.05
 
 
 """False alarms a photo that a score may cost. Half of the 0.10 that are to hold on photos of any origin: these were
-completed by looking at what this detector's kin had found, so that few surprises are left in them."""
+completed with the help of earlier detectors, so that few unlabelled faces are left in them."""
 
 
 MIN_FACE_PX = 24
 
 
-# What is less likely than this is not looked at.
+# Detections with a lower score are left out.
 LEAST_SCORE = 0.02
 
 
@@ -64,10 +64,10 @@ class AnnotatedFrame:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a detector says of one photo."""
+    """The detections of one photo."""
 
     photo: AnnotatedFrame
-    """At the size at which it was looked at."""
+    """At the size at which the detector got it."""
     score: np.ndarray
     """(n,) in 0..1, how likely each detection is a face."""
     match: PhotoMatch
@@ -117,7 +117,7 @@ def in_grids(photos: list[AnnotatedFrame], columns: int, rows: int) -> list[Anno
 
 
 def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, speed: str) -> list[Seen]:
-    """What a detector finds at one speed, from a score of ``LEAST_SCORE`` on."""
+    """The detections of each photo at one speed, from a score of ``LEAST_SCORE`` on."""
     seen = []
     for photo in photos:
         xyxy, score, probabilities = detector.find(photo.frame_bgr, speed, LEAST_SCORE)
@@ -164,11 +164,11 @@ def figures(seen: list[Seen], score: float, tiny_score: float = 0.0) -> dict:
 SeenByPoint = dict[tuple[str, str], list[Seen]]
 
 
-"""What a detector says of all photos, by use and speed."""
+"""The detections of all photos, by use and speed."""
 
 
 def look_at_all(photos: list[AnnotatedFrame], detector: MaskDetector) -> SeenByPoint:
-    """What a detector finds in every use, at every speed."""
+    """The detections of each photo in every use, at every speed."""
     return {
         (use, speed): look_at([as_used(photo, use) for photo in photos], detector, speed)
         for use in USES
@@ -219,7 +219,7 @@ def write_scores(seen_by: SeenByPoint, path: Path) -> ModelCard:
 
 
 def curve(seen: list[Seen]) -> tuple[np.ndarray, np.ndarray]:
-    """False alarms a photo and recall at every score of ``CANDIDATES``."""
+    """False alarms per photo and recall in 0..1 at every score of ``CANDIDATES``, (c,) each."""
     rows = [figures(seen, score) for score in CANDIDATES]
     return np.array([row["false_alarms_per_photo"] for row in rows]), np.array([row["found"] for row in rows])
 
@@ -230,9 +230,9 @@ def draw(curves: dict[str, tuple[np.ndarray, np.ndarray]], points: dict[str, tup
 
     figure = go.Figure()
     colors = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito's
-    for (name, (alarms, found)), color in zip(curves.items(), colors, strict=False):
+    for (name, (alarms, recall)), color in zip(curves.items(), colors, strict=False):
         dash = "dot" if name.startswith("live") else "solid"
-        figure.add_scatter(x=alarms, y=found, name=name, mode="lines", line={"color": color, "dash": dash})
+        figure.add_scatter(x=alarms, y=recall, name=name, mode="lines", line={"color": color, "dash": dash})
         x, y = points[name]
         figure.add_scatter(x=[x], y=[y], mode="markers", marker={"color": color, "size": 10}, showlegend=False)
     figure.update_layout(
@@ -284,8 +284,8 @@ def main(arguments: list[str] | None = None) -> None:
             f"| {row['false_alarms_per_photo']:.2f} | {row['tiny_false_alarms_per_photo']:.2f} |"
         )
     print("\nRecall at false alarms a photo of " + ", ".join(f"{limit:g}" for limit in CURVE_AT))
-    for name, (alarms, found) in curves.items():
-        print(f"  {name}: " + ", ".join(f"{found[alarms <= limit].max(initial=0):.1%}" for limit in CURVE_AT))
+    for name, (alarms, recall) in curves.items():
+        print(f"  {name}: " + ", ".join(f"{recall[alarms <= limit].max(initial=0):.1%}" for limit in CURVE_AT))
     if given.draw:
         draw(curves, points, given.draw)
 

@@ -1,4 +1,4 @@
-"""Training of the centre-point detector, epoch by epoch, with everything needed to stop and go on."""
+"""Training of the centre-point detector, epoch by epoch, with everything needed to stop and resume."""
 
 import contextlib
 import io
@@ -37,7 +37,7 @@ VAL_SIDE = 416
 
 
 class DetectorTrainer:
-    """Trains, judges the averaged weights on the validation photos after every epoch, and keeps the best of them."""
+    """Trains, evaluates the averaged weights on the validation photos after every epoch, and keeps the best of them."""
 
     def __init__(self, config, scenes: SceneSplit, out: Path):
         """Args: a ``DetectorConfig``, its scenes, and the run folder, in which an interrupted run is taken up."""
