@@ -17,7 +17,7 @@ from core.datasets.formats import DataError
 try:
     import fcntl
 except ImportError:  # Windows, where a file that somebody uses cannot be replaced anyway
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 VERSION = 2
 """Stored as ``PRAGMA user_version``; raise it whenever the schema or the meaning of a column changes."""
