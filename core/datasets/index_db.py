@@ -91,7 +91,8 @@ def select(name: str, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:  # its other subclasses are mistakes in our SQL
             raise
-        _remove_if_damaged(path)
+        with contextlib.suppress(OSError):  # a folder that is only read
+            _remove_if_damaged(path)
         return []
 
 
