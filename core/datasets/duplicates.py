@@ -23,7 +23,7 @@ LEAK_TEST_SHARE = 0.2
 
 
 def near_copy_places(catalogue: "Catalogue") -> list[np.ndarray]:
-    """Places of each group of two and more near copies, the largest groups first."""
+    """Positions of each group of two and more near-duplicates, the largest groups first."""
     order = np.argsort(catalogue.groups, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(catalogue.groups[order])) + 1) if len(order) else []
     return sorted((group for group in groups if len(group) > 1), key=lambda group: (-len(group), group[0]))
@@ -31,10 +31,10 @@ def near_copy_places(catalogue: "Catalogue") -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Leak:
-    """What a random split of a data set would give away."""
+    """How much of the test set a random split would leak into training."""
 
     leaked: int
-    """Test faces with a near copy of their picture, or another face of it, among the training faces."""
+    """Test faces whose image, or a near-duplicate of it, has a face in training."""
     tested: int
     """Test faces in all."""
 
@@ -42,7 +42,7 @@ class Leak:
 def leak_of_random_split(catalogue: "Catalogue", test_share: float = LEAK_TEST_SHARE, seed: int = LEAK_SEED) -> Leak:
     """Divide the faces at random, each class in proportion as ``train.split`` does it, and count what leaks.
 
-    Faces that were set aside or that the set itself holds out for the test take no part.
+    Faces that are excluded or that the set itself assigns to the test are left out.
     """
     from sklearn.model_selection import train_test_split
 
@@ -59,7 +59,7 @@ def leak_of_random_split(catalogue: "Catalogue", test_share: float = LEAK_TEST_S
     groups = catalogue.groups[faces.picture]
     leaks = np.isin(groups[test], groups[train])
     keys = [catalogue.pictures[place].key for place in faces.picture]
-    if any("--" in key for key in keys):  # drawn pictures belong to the face they were drawn on
+    if any("--" in key for key in keys):  # synthetic images belong to the face they were made from
         families = np.array([family(key) for key in keys])
         leaks |= np.isin(families[test], families[train])
     return Leak(int(leaks.sum()), len(test))
@@ -68,7 +68,7 @@ def leak_of_random_split(catalogue: "Catalogue", test_share: float = LEAK_TEST_S
 HASH_SIDE = 16
 
 
-# Two pictures whose 256-bit difference hashes are at most this far apart are near copies.
+# Two images whose 256-bit difference hashes differ in at most this many bits are near-duplicates.
 MAX_HASH_DISTANCE = 20
 
 
@@ -87,7 +87,7 @@ def brighter_than_left(cells: np.ndarray) -> np.ndarray:
 
 
 def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DISTANCE) -> np.ndarray:
-    """A group number for each image, (n,) int: near copies and mirrored near copies of each other share theirs."""
+    """A group number for each image, (n,) int: near-duplicates, mirrored ones included, have the same."""
     if not len(images):
         return np.empty(0, int)
     hashes = np.array([difference_hash(image) for image in images])
@@ -116,7 +116,7 @@ def groups_of_hashes(hashes: np.ndarray, mirrored: np.ndarray, max_distance: int
 
 
 def family(path: Path | str) -> str:
-    """What the drawn pictures of one face have in common with it: the file's name up to ``--``, without extension.
+    """What a face and the synthetic images made from it share: the file's name up to ``--``, without extension.
 
     >>> family("with_mask/12--2.jpg") == family("without_mask/12.jpg")
     True
@@ -125,10 +125,10 @@ def family(path: Path | str) -> str:
 
 
 def sample_groups(samples: list["Sample"]) -> np.ndarray:
-    """Group numbers (n,) of the samples' photos: the same for faces of one photo and of near copies of it.
+    """Group numbers (n,) of the samples' photos: the same for faces of one photo and of near-duplicates of it.
 
-    In a set with names as ``core.datasets.sources.synthetic`` gives them, a face and what was drawn on it belong
-    together, alike or not.
+    In a set with names as ``core.datasets.sources.synthetic`` gives them, a face and the synthetic images made from it
+    have the same number, similar or not.
     """
     photos = list(dict.fromkeys(sample.photo for sample in samples))
     groups = photo_groups(photos)
@@ -142,7 +142,7 @@ def sample_groups(samples: list["Sample"]) -> np.ndarray:
 
 
 def _joined(groups: np.ndarray, families: list) -> np.ndarray:
-    """Group numbers (n,) once groups that share a family are one."""
+    """Group numbers (n,) after merging groups that share a family."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -157,7 +157,7 @@ def _joined(groups: np.ndarray, families: list) -> np.ndarray:
 
 
 def photo_groups(paths: list[Path]) -> np.ndarray:
-    """A group number for each photo file, (n,) int: near copies share theirs."""
+    """A group number for each photo file, (n,) int: near-duplicates have the same."""
     with ThreadPoolExecutor() as pool:
         # Small versions are enough for the hash and keep ten thousand photos out of memory.
         return near_copy_groups(list(pool.map(_photo_for_hash, paths)))

@@ -1,8 +1,7 @@
-"""What a data set holds, picture by picture, looked at once: sizes, brightness, near copies, thumbnails.
+"""Index of a data set: size, brightness, near-duplicates and thumbnail of each image, found by decoding it once.
 
-The catalogue lies in one SQLite file, see ``core.datasets.index_db``. Opening it decodes nothing and leaves the
-thumbnails where they are, so that ten thousand pictures are at hand in a moment. Building it again looks only at files
-that are new or changed.
+It is kept in one SQLite file, see ``core.datasets.index_db``. Opening it decodes nothing and reads no thumbnails, so
+that ten thousand images are open in a moment. Building it again decodes only files that are new or changed.
 """
 
 import io
@@ -35,12 +34,12 @@ THUMBNAIL_SIDE = 160
 HASH_FROM_SIDE = 272
 
 
-# Shrunk like this and then to grey cells, from which its difference hash follows exactly, mirrored too.
+# Each image is shrunk to this size and then to grey cells; both hashes follow from them exactly.
 HASH_FROM_WH = (136, 128)
 
 
 PER_REPORT = 48
-"""Pictures between two reports; they are kept together, and a build that is stopped loses at most these."""
+"""Images between two reports. They are saved together; a build that is stopped loses at most these."""
 
 
 ROW = np.dtype(
@@ -56,7 +55,7 @@ ROW = np.dtype(
 
 
 class Entry(NamedTuple):
-    """A picture's line in the index."""
+    """What the index says of one image, without its hashes and thumbnail."""
 
     bytes: int
     changed_ns: int
@@ -67,8 +66,8 @@ class Entry(NamedTuple):
     group: int | None
 
 
-class Seen(NamedTuple):
-    """What was found by decoding a picture."""
+class Decoded(NamedTuple):
+    """What was found by decoding an image; only ``error`` if it cannot be read."""
 
     width: int = 0
     height: int = 0
@@ -81,38 +80,38 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FaceTable:
-    """The labelled faces of a catalogue; in class folders every picture is one face."""
+    """The labelled faces of an index; in class folders every image is one face."""
 
     picture: np.ndarray
-    """(m,) int: place of the face's picture in the catalogue."""
+    """(m,) int: position of the face's image in the index."""
     label: np.ndarray
     """(m,) str."""
     size_px: np.ndarray
-    """(m,) float32: shorter side of the box; of the whole picture in class folders."""
+    """(m,) float32: shorter side of the box; of the whole image in class folders."""
     items: tuple[str, ...]
-    """What repairs and samples call each one, as ``Picture.item``."""
+    """Identifier of each face in edits and samples, see ``Picture.item``."""
     aside: np.ndarray
-    """(m,) bool: set aside, by itself or with its picture."""
+    """(m,) bool: excluded from training, alone or with its image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """The readable pictures of a data set, n of them, and what is known of each without decoding it."""
+    """The n readable images of a data set, and what is known of each without decoding it."""
 
     dataset: DataSet
     pictures: tuple[Picture, ...]
     rows: np.ndarray
     """(n,) of ``ROW``."""
     problems: dict[str, str]
-    """Pictures that cannot be read, by key, and why."""
+    """Images that cannot be read: reason by key."""
     originals: tuple[Picture, ...]
-    """``pictures`` as the files have them, without what people changed."""
+    """``pictures`` as in the files, without edits."""
 
     def repaired(self) -> "Catalogue":
-        """The same pictures with what people have changed by now.
+        """The same images with the edits made by now.
 
         Raises:
-            DataError: the file of changes is damaged.
+            DataError: the file of edits is damaged.
         """
         pictures = apply_repairs(list(self.originals), Repairs.load(self.dataset.folder))
         return replace(self, pictures=tuple(pictures))
@@ -122,12 +121,12 @@ class Catalogue:
 
     @property
     def groups(self) -> np.ndarray:
-        """(n,) int: near copies of each other, mirrored ones too, share their number."""
+        """(n,) int: group of near-duplicates, mirrored ones included."""
         return self.rows["group"]
 
     @cached_property
     def group_sizes(self) -> np.ndarray:
-        """(n,) int: how many pictures each one's group has; 1 if it has no near copy."""
+        """(n,) int: number of images in each one's group; 1 if it has no near-duplicate."""
         return np.bincount(self.groups, minlength=1)[self.groups]
 
     @cached_property
@@ -137,7 +136,7 @@ class Catalogue:
 
     @cached_property
     def place_of(self) -> dict[str, int]:
-        """Place of a picture by its key."""
+        """Position of an image by its key."""
         return {picture.key: place for place, picture in enumerate(self.pictures)}
 
     @cached_property
@@ -147,18 +146,18 @@ class Catalogue:
 
     @property
     def styles(self) -> tuple[ClassStyle, ...]:
-        """How each of ``classes`` looks to a person."""
+        """Words, colour and symbol of each of ``classes``."""
         return styles_of(self.classes)
 
     def picture_and_face(self, item: str) -> tuple[str, int]:
-        """A face's picture by its key, and which of its faces it is, from 0."""
+        """The key of a face's image, and which of its faces it is, from 0."""
         key, _, face = item.rpartition("#")
         known = key in self.place_of and face.isdigit()
         return (key, self.pictures[self.place_of[key]].place_of(int(face))) if known else (item, 0)
 
     @cached_property
     def faces(self) -> FaceTable:
-        """All labelled faces, picture by picture."""
+        """All labelled faces, image by image."""
         whole = np.minimum(self.rows["width"], self.rows["height"])
         place, label, size, items, aside = [], [], [], [], []
         for i, picture in enumerate(self.pictures):
@@ -174,7 +173,7 @@ class Catalogue:
         )
 
     def thumbnails(self, places: np.ndarray) -> list[bytes]:
-        """JPEG files of at most ``THUMBNAIL_SIDE`` pixels a side; empty where the index no longer has the picture."""
+        """JPEG files of at most ``THUMBNAIL_SIDE`` pixels a side; empty where the index no longer has the image."""
         keys = [self.pictures[place].key for place in places]
         jpegs = index_db.select_by_key(
             self.dataset.name, "SELECT key, jpeg FROM thumbnails WHERE key IN", list(dict.fromkeys(keys))
@@ -183,16 +182,16 @@ class Catalogue:
 
 
 def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
-    """Look at every picture that is new or changed, keep the result, and open it.
+    """Decode every image that is new or changed, save what was found, and open the index.
 
-    What was looked at is kept even if ``report`` asks to stop.
+    What was decoded is kept even if ``report`` asks to stop.
 
     Raises:
         DataError: the data set cannot be read, or its index cannot be written.
     """
     report(0, 0, "Reading the labels")
     pictures = read_pictures(dataset.folder, repaired=False)
-    stamps = {picture.key: _stamp(picture.path) for picture in pictures}
+    stamps = {picture.key: _fingerprint(picture.path) for picture in pictures}
     entries = index_db.change(dataset.name, partial(_update, pictures, stamps, report))
     return _opened(dataset, pictures, entries)
 
@@ -200,7 +199,7 @@ def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
 def _update(
     pictures: list[Picture], stamps: dict[str, tuple[int, int]], report: Report, connection: sqlite3.Connection
 ) -> dict[str, Entry]:
-    """Bring the index up to date; what it then says of these pictures, and of no others."""
+    """Bring the index up to date; returns its entries, one for each of ``pictures``."""
     known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
     if known and known.keys() == stamps.keys() and _is_current(known, stamps) and _is_complete(known):
         return known
@@ -208,15 +207,15 @@ def _update(
         while True:
             missing = [picture for picture in pictures if not _is_of(known.get(picture.key), stamps[picture.key])]
             for start in range(0, len(missing), PER_REPORT):
-                report(len(pictures) - len(missing) + start, len(pictures), "Looking at pictures")
+                report(len(pictures) - len(missing) + start, len(pictures), "Reading images")
                 some = missing[start : start + PER_REPORT]
-                seen = list(pool.map(_look_at, some))
+                seen = list(pool.map(_decode, some))
                 with index_db.transaction(connection):
                     _keep(connection, {picture.key: stamps[picture.key] for picture in some}, seen)
-            report(len(pictures), len(pictures), "Comparing pictures")
+            report(len(pictures), len(pictures), "Looking for near-duplicates")
             with index_db.transaction(connection):
                 known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
-                # Another process may have found other files in this folder a moment before or after us.
+                # Another process may have listed the folder at another moment and have changed these entries since.
                 if _is_current(known, stamps):
                     return _finish(connection, known, stamps)
 
@@ -228,7 +227,7 @@ def _entries(rows: list[tuple]) -> dict[str, Entry]:
     return {key: Entry(*rest) for key, *rest in rows}
 
 
-def _keep(connection: sqlite3.Connection, stamps: dict[str, tuple[int, int]], seen: list[Seen]) -> None:
+def _keep(connection: sqlite3.Connection, stamps: dict[str, tuple[int, int]], seen: list[Decoded]) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
         [(key, *stamp, *each[:-1]) for (key, stamp), each in zip(stamps.items(), seen, strict=True)],
@@ -240,7 +239,7 @@ def _keep(connection: sqlite3.Connection, stamps: dict[str, tuple[int, int]], se
 
 
 def _finish(connection: sqlite3.Connection, known: dict[str, Entry], wanted: dict) -> dict[str, Entry]:
-    """Forget pictures that are gone, and number the groups of near copies."""
+    """Remove images that are gone, and number the groups of near-duplicates."""
     gone = [(key,) for key in known.keys() - wanted.keys()]
     for table in ("images", "thumbnails"):
         connection.executemany(f"DELETE FROM {table} WHERE key = ?", gone)
@@ -257,12 +256,12 @@ def _finish(connection: sqlite3.Connection, known: dict[str, Entry], wanted: dic
 
 
 def _bits(packed: list[bytes]) -> np.ndarray:
-    """(n, 256) bool of n hashes."""
+    """Bits of n hashes, (n, 256) bool."""
     return np.unpackbits(np.frombuffer(b"".join(packed), np.uint8)).reshape(len(packed), HASH_SIDE**2).astype(bool)
 
 
 def open_catalogue(dataset: DataSet) -> Catalogue | None:
-    """The catalogue with today's labels, or ``None`` if pictures are new or changed, so that it must be built.
+    """The index with the labels as they are now, or ``None`` if it must be built: images are new or changed.
 
     Raises:
         DataError: the data set cannot be read.
@@ -272,21 +271,21 @@ def open_catalogue(dataset: DataSet) -> Catalogue | None:
         return None
     pictures = read_pictures(dataset.folder, repaired=False)
     entries = {picture.key: known[picture.key] for picture in pictures if picture.key in known}
-    is_current = _is_current(entries, {picture.key: _stamp(picture.path) for picture in pictures})
+    is_current = _is_current(entries, {picture.key: _fingerprint(picture.path) for picture in pictures})
     return _opened(dataset, pictures, entries) if is_current and _is_complete(entries) else None
 
 
 def catalogue_stamp(dataset: DataSet) -> tuple[int, int]:
-    """Changes whenever the catalogue was built anew or a label was repaired."""
+    """Fingerprint of index and edits: changes whenever the index was built or a label was edited."""
     built = index_db.select(dataset.name, "SELECT finished_ns FROM builds")
-    return built[0][0] if built else 0, _stamp(repairs_path(dataset.folder))[1]
+    return built[0][0] if built else 0, _fingerprint(repairs_path(dataset.folder))[1]
 
 
 def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-    """A picture file decoded only as far as a thumbnail needs.
+    """An image file decoded at the lowest resolution that a thumbnail and the hash need.
 
     Returns:
-        (h, w, 3) uint8 BGR, upright, and the whole picture's width and height.
+        (h, w, 3) uint8 BGR, upright, and the width and height of the full image.
 
     Raises:
         ImageError: as ``core.vision.images.decode_image``.
@@ -301,25 +300,25 @@ def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
             image.draft("RGB", (HASH_FROM_SIDE, HASH_FROM_SIDE))
             rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
             return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), (width, height) if upright else (height, width)
-    except Exception:  # whatever is wrong with it, the careful way below finds the words
+    except Exception:  # decode_image says in words what is wrong
         pass
     frame = decode_image(data)
     return frame, (frame.shape[1], frame.shape[0])
 
 
-def _look_at(picture: Picture) -> Seen:
-    """Everything that the index holds of one picture, or why it cannot be read."""
+def _decode(picture: Picture) -> Decoded:
+    """What the index holds of one image, or why it cannot be read."""
     try:
         frame, (width, height) = small_picture(picture.path.read_bytes())
     except ImageError as error:
-        return Seen(error=str(error))
+        return Decoded(error=str(error))
     except OSError as error:
-        return Seen(error=f"This file cannot be read: {error.strerror or error}.")
+        return Decoded(error=f"This file cannot be read: {error.strerror or error}.")
     grey = cv2.cvtColor(cv2.resize(frame, HASH_FROM_WH, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     cells = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
     thumbnail, _ = fit_within(frame, THUMBNAIL_SIDE)
     _, jpeg = cv2.imencode(".jpg", thumbnail, [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return Seen(
+    return Decoded(
         width,
         height,
         float(grey.mean() / 255),
@@ -330,7 +329,7 @@ def _look_at(picture: Picture) -> Seen:
     )
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _fingerprint(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError:
@@ -343,12 +342,12 @@ def _is_of(entry: Entry | None, stamp: tuple[int, int]) -> bool:
 
 
 def _is_current(entries: dict[str, Entry], stamps: dict[str, tuple[int, int]]) -> bool:
-    """Whether the index has all of these files as they are now."""
+    """Whether there is an entry for each of these files as it is now."""
     return all(_is_of(entries.get(key), stamp) for key, stamp in stamps.items())
 
 
 def _is_complete(entries: dict[str, Entry]) -> bool:
-    """Whether groups were numbered after the last picture was looked at."""
+    """Whether near-duplicates were grouped after the last image was decoded."""
     return all(entry.group is not None for entry in entries.values())
 
 

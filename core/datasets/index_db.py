@@ -17,7 +17,7 @@ from core.datasets.formats import DataError
 try:
     import fcntl
 except ImportError:  # Windows, where a file that somebody uses cannot be replaced anyway
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 VERSION = 2
 """Stored as ``PRAGMA user_version``; raise it whenever the schema or the meaning of a column changes."""
@@ -91,7 +91,8 @@ def select(name: str, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:  # its other subclasses are mistakes in our SQL
             raise
-        _remove_if_damaged(path)
+        with contextlib.suppress(OSError):  # a folder that is only read
+            _remove_if_damaged(path)
         return []
 
 

@@ -1,6 +1,7 @@
-"""What a model thinks of every face of a data set, to find labels that may be wrong.
+"""Label issues: predictions of a model for every labelled face of a data set, to find labels that may be wrong.
 
-Kept in the catalogue's file under the model's checksum: another model judges anew, a repaired label costs nothing.
+They are kept in the index file under the model's checksum. Another model classifies again; an edited label does not
+need it.
 """
 
 import sqlite3
@@ -33,13 +34,14 @@ FACE_SIDE = 112
 
 
 SURELY = 1e-4
-"""Least probability that is told apart from none: a label that the model thinks impossible costs 9.2."""
+"""Lower bound of a probability in the loss, which is then at most 9.2."""
 
 
-class Judged(NamedTuple):
+class Prediction(NamedTuple):
     """What a model said of one face."""
 
     fingerprint: str
+    """Of the file and the box."""
     probabilities: np.ndarray
     """(classes,) float32; NaN where the picture could not be read."""
 
@@ -56,12 +58,12 @@ class SecondOpinion:
     probabilities: np.ndarray
     """(m, classes) float32; NaN where the picture could not be read."""
     labels: np.ndarray
-    """(m,) str: the labels it is held against."""
+    """(m,) str: the labels that the predictions are compared with."""
     items: tuple[str, ...]
-    """What the m faces are called, as in ``catalogue.faces``."""
+    """Identifiers of the m faces, as in ``catalogue.faces``."""
 
     def jpegs(self, faces: np.ndarray) -> list[bytes]:
-        """These faces as small JPEG files, where they had to be cut from their picture; else empty."""
+        """JPEG files of these faces; empty where the whole image is the face or could not be read."""
         items = [self.items[face] for face in faces]
         found = index_db.select_by_key(
             self.dataset, "SELECT item, jpeg FROM crops WHERE model = ? AND item IN", items, [self.sha256]
@@ -69,7 +71,7 @@ class SecondOpinion:
         return [found.get(item, b"") for item in items]
 
     def verdict(self, face: int) -> tuple[str, float] | None:
-        """The likeliest class of a face and its probability, 0..1."""
+        """The predicted class of a face and its probability, 0..1; ``None`` if the image could not be read."""
         if np.isnan(self.probabilities[face]).any():
             return None
         best = int(self.probabilities[face].argmax())
@@ -89,13 +91,13 @@ class SecondOpinion:
 
     @property
     def disagrees(self) -> np.ndarray:
-        """(m,) bool: the model gives the face another label; never where it does not know the label's class."""
+        """(m,) bool: the model predicts another class; never where it does not know the label's class."""
         best = np.array(self.classes)[np.nan_to_num(self.probabilities, nan=0).argmax(axis=1)]
         return (best != self.labels) & ~np.isnan(self.losses)
 
 
 def classifier_card() -> ModelCard:
-    """The card of the classifier in use; of the shipped one where the method in use has none.
+    """The card of the active classifier; of the shipped one where the active pipeline has none.
 
     Raises:
         ModelError: it is missing or broken.
@@ -106,9 +108,9 @@ def classifier_card() -> ModelCard:
 
 
 def suspicious(catalogue: Catalogue, opinion: SecondOpinion) -> np.ndarray:
-    """Places in ``catalogue.faces`` of all labels that can be doubted, largest loss first, (k,) int.
+    """Positions in ``catalogue.faces`` of all labels with a loss, largest first, (k,) int.
 
-    Faces that were set aside are left out: somebody has already decided on them.
+    Excluded faces are left out: somebody has already decided on them.
     """
     losses = opinion.losses
     places = np.flatnonzero(~np.isnan(losses) & ~catalogue.faces.aside)
@@ -116,10 +118,10 @@ def suspicious(catalogue: Catalogue, opinion: SecondOpinion) -> np.ndarray:
 
 
 def judge(catalogue: Catalogue, classifier: MaskClassifier, report: Report = no_report) -> SecondOpinion:
-    """Let the model look at every face that it has not seen yet, and keep what it says, also when asked to stop.
+    """Classify every face that this model has not classified yet; what was done is kept also when asked to stop.
 
     Raises:
-        DataError: it cannot be kept.
+        DataError: the index file cannot be written.
     """
     seen = index_db.change(catalogue.dataset.name, partial(_judge, catalogue, classifier, report))
     return _opinion(catalogue, classifier.card, seen)
@@ -127,10 +129,10 @@ def judge(catalogue: Catalogue, classifier: MaskClassifier, report: Report = no_
 
 def _judge(
     catalogue: Catalogue, classifier: MaskClassifier, report: Report, connection: sqlite3.Connection
-) -> dict[str, Judged]:
+) -> dict[str, Prediction]:
     card = classifier.card
     fingerprints = _fingerprints(catalogue)
-    known = _judged(connection.execute(SELECT_JUDGED, [card.sha256]).fetchall(), card)
+    known = _predictions(connection.execute(SELECT_PREDICTIONS, [card.sha256]).fetchall(), card)
     seen = {
         item: known[item] for item, each in fingerprints.items() if item in known and known[item].fingerprint == each
     }
@@ -147,16 +149,16 @@ def _judge(
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(missing), PER_REPORT):
-            report(len(of_picture) - len(missing) + start, len(of_picture), "The model looks at pictures")
+            report(len(of_picture) - len(missing) + start, len(of_picture), "Classifying faces")
             some = missing[start : start + PER_REPORT]
-            fresh: dict[str, Judged] = {}
+            fresh: dict[str, Prediction] = {}
             jpegs: dict[str, bytes] = {}
             for place, crops in zip(some, pool.map(cut, some), strict=True):
                 unread = np.full((len(of_picture[place]), len(card.classes)), np.nan, np.float32)
                 probabilities = unread if crops is None else classifier.probabilities(crops)
                 for k, face in enumerate(of_picture[place]):
                     item = faces.items[face]
-                    fresh[item] = Judged(fingerprints[item], np.asarray(probabilities[k], np.float32))
+                    fresh[item] = Prediction(fingerprints[item], np.asarray(probabilities[k], np.float32))
                     if crops is not None and not catalogue.pictures[place].whole:
                         jpegs[item] = _small_jpeg(crops[k])
             with index_db.transaction(connection):
@@ -167,7 +169,9 @@ def _judge(
     return seen
 
 
-def _keep(connection: sqlite3.Connection, card: ModelCard, fresh: dict[str, Judged], jpegs: dict[str, bytes]) -> None:
+def _keep(
+    connection: sqlite3.Connection, card: ModelCard, fresh: dict[str, Prediction], jpegs: dict[str, bytes]
+) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO label_issues VALUES (?, ?, ?, ?)",
         [(card.sha256, item, each.fingerprint, each.probabilities.tobytes()) for item, each in fresh.items()],
@@ -179,7 +183,7 @@ def _keep(connection: sqlite3.Connection, card: ModelCard, fresh: dict[str, Judg
 
 
 def _finish(connection: sqlite3.Connection, card: ModelCard, gone: set[str]) -> None:
-    """Forget faces that are gone and what other models said: a model in use is seldom one of before."""
+    """Remove faces that are gone and the predictions of other models."""
     for table in ("label_issues", "crops"):
         connection.executemany(
             f"DELETE FROM {table} WHERE model = ? AND item = ?", [(card.sha256, item) for item in gone]
@@ -190,21 +194,21 @@ def _finish(connection: sqlite3.Connection, card: ModelCard, gone: set[str]) -> 
 
 
 def open_opinion(catalogue: Catalogue, card: ModelCard) -> SecondOpinion | None:
-    """What the model of this card said of the set, or ``None`` if it has not judged all of it as it is now."""
-    seen = _judged(index_db.select(catalogue.dataset.name, SELECT_JUDGED, [card.sha256]), card)
+    """This model's predictions, or ``None`` if it has not classified all faces as they are now."""
+    seen = _predictions(index_db.select(catalogue.dataset.name, SELECT_PREDICTIONS, [card.sha256]), card)
     if any(item not in seen or seen[item].fingerprint != each for item, each in _fingerprints(catalogue).items()):
         return None
     return _opinion(catalogue, card, seen)
 
 
 def opinion_stamp(catalogue: Catalogue, card: ModelCard) -> int:
-    """Changes whenever the model has judged anew; 0 if it has not yet."""
+    """Changes whenever this model has classified the set; 0 if it never has."""
     found = index_db.select(catalogue.dataset.name, "SELECT finished_ns FROM models WHERE sha256 = ?", [card.sha256])
     return found[0][0] if found else 0
 
 
 def _crops(picture: Picture, card: ModelCard) -> np.ndarray | None:
-    """(faces, size, size, 3) uint8 RGB as the model learnt from them; ``None`` if the picture cannot be read."""
+    """(faces, size, size, 3) uint8 RGB, cut as for training; ``None`` if the image cannot be read."""
     size = card.input_size
     try:
         frame = read_image(picture.path)
@@ -220,7 +224,7 @@ def _small_jpeg(crop_rgb: np.ndarray) -> bytes:
 
 
 def _fingerprints(catalogue: Catalogue) -> dict[str, str]:
-    """By item what its pixels depend on: the file as it was looked at, and the box."""
+    """What the pixels of each face depend on, by item: its file when it was decoded, and its box."""
     fingerprints = {}
     faces = iter(catalogue.faces.items)
     for picture, row in zip(catalogue.pictures, catalogue.rows, strict=True):
@@ -231,16 +235,16 @@ def _fingerprints(catalogue: Catalogue) -> dict[str, str]:
     return fingerprints
 
 
-SELECT_JUDGED = "SELECT item, fingerprint, probabilities FROM label_issues WHERE model = ?"
+SELECT_PREDICTIONS = "SELECT item, fingerprint, probabilities FROM label_issues WHERE model = ?"
 
 
-def _judged(rows: list[tuple], card: ModelCard) -> dict[str, Judged]:
-    """By item; without those that do not fit the model's classes."""
+def _predictions(rows: list[tuple], card: ModelCard) -> dict[str, Prediction]:
+    """Predictions by item, without those that do not fit the model's classes."""
     size = 4 * len(card.classes)
-    return {item: Judged(text, np.frombuffer(data, np.float32)) for item, text, data in rows if len(data) == size}
+    return {item: Prediction(text, np.frombuffer(data, np.float32)) for item, text, data in rows if len(data) == size}
 
 
-def _opinion(catalogue: Catalogue, card: ModelCard, seen: dict[str, Judged]) -> SecondOpinion:
+def _opinion(catalogue: Catalogue, card: ModelCard, seen: dict[str, Prediction]) -> SecondOpinion:
     items = catalogue.faces.items
     probabilities = np.array([seen[item].probabilities for item in items], np.float32).reshape(-1, len(card.classes))
     return SecondOpinion(

@@ -1,4 +1,4 @@
-"""Which pictures of a catalogue to show: filters, groups of near copies, and what a random split would leak."""
+"""Queries to the index of a data set: filters for the gallery, counts, and single faces as training reads them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,30 +17,30 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Filter:
-    """What a picture must be like to be shown; what is empty or ``None`` lets every picture through."""
+    """Conditions on an image; those that are empty or ``None`` do not apply."""
 
     classes: tuple[str, ...] = ()
     """One of its faces has one of these labels."""
     splits: tuple[str, ...] = ()
-    """``train``, ``val``, ``test``, or ``""`` for pictures that the set itself puts nowhere."""
+    """``train``, ``val``, ``test``, or ``""`` for images that the set itself assigns to none."""
     name: str = ""
-    """Part of the key, in any case."""
+    """Part of the key, upper and lower case alike."""
     size_px: Range | None = None
     """The longer side lies in this range, both ends included."""
     face_px: Range | None = None
-    """So does the shorter side of one of its faces."""
+    """The shorter side of one of its faces lies in this range."""
     brightness: Range | None = None
-    """So does the mean brightness, 0..1."""
+    """The mean brightness, 0..1, lies in this range."""
     near_copies: bool = False
-    """Has a near copy in the set."""
+    """Has a near-duplicate in the set."""
     group_size: Range | None = None
-    """Its group of near copies has so many pictures."""
+    """Its group of near-duplicates has so many images."""
     copy_of: str = ""
-    """Is a near copy of the picture with this key, or that picture."""
+    """Is a near-duplicate of the image with this key, or that image."""
     aside: str = "all"
-    """``all``, ``kept`` or ``aside``: with the pictures that were set aside, without them, or these alone."""
+    """``all``, ``kept`` or ``aside``: with excluded images, without them, or these alone."""
     disagrees: bool = False
-    """The model gives one of its faces another label."""
+    """The model predicts another class for one of its faces."""
 
     @property
     def count(self) -> int:
@@ -86,9 +86,9 @@ def _group_in_words(limits: Range | None) -> str:
 
 
 def matching(catalogue: Catalogue, wanted: Filter, opinion: SecondOpinion | None = None) -> np.ndarray:
-    """Places of the pictures that fit, (k,) int, in the catalogue's order.
+    """Positions of the images that meet all conditions, (k,) int, in the order of the index.
 
-    A class, a face size and a verdict that disagrees must be those of one and the same face.
+    Conditions on class, face size and prediction must be met by one and the same face.
     """
     pictures, faces = catalogue.pictures, catalogue.faces
     fits = np.ones(len(catalogue), bool)
@@ -131,16 +131,16 @@ def _within(values: np.ndarray, limits: Range) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SetFacts:
-    """What a data set holds, in numbers."""
+    """Counts of a data set."""
 
     totals: dict[str, int]
-    """By what is counted, in words."""
+    """Count by what is counted, in words."""
     labels: dict[tuple[str, str], int]
-    """Labels by class and part of the set, without those that were set aside."""
+    """Number of labels by class and split, without excluded ones."""
 
 
 def facts(catalogue: Catalogue) -> SetFacts:
-    """Count pictures, labels, near copies and what is set aside or cannot be read."""
+    """Count images, labels, near-duplicates, and what is excluded or unreadable."""
     faces = catalogue.faces
     labels = Counter(
         (str(label), catalogue.pictures[place].split)
@@ -163,12 +163,12 @@ def face_sample(catalogue: Catalogue, face: int, margin: float) -> Sample:
     """One face of ``catalogue.faces`` as training reads it.
 
     Args:
-        catalogue: an opened data set.
-        face: place in its table.
+        catalogue: an opened index.
+        face: position in its table.
         margin: around the face, as a share of its longer side.
 
     Raises:
-        ImageError: its picture cannot be read any more.
+        ImageError: its image cannot be read any more.
     """
     place = catalogue.faces.picture[face]
     picture = catalogue.pictures[place]

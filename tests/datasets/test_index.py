@@ -1,4 +1,4 @@
-"""The catalogue of a data set: what it knows, what it looks at again, what can be found in it."""
+"""The index of a data set: what it holds, what is decoded again, what can be found in it."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ from core.datasets.edits import Repairs
 from core.datasets.faces import read_samples
 from core.datasets.formats import DataError
 from core.datasets.index import THUMBNAIL_SIDE, build_catalogue, catalogue_stamp, open_catalogue
-from core.datasets.label_issues import judge, open_opinion, suspicious
+from core.datasets.label_issues import judge, open_opinion, opinion_stamp, suspicious
 from core.datasets.query import Filter, face_sample, facts, matching
 from core.datasets.store import find_dataset
 from core.jobs import Cancelled
@@ -127,32 +127,32 @@ def test_groups_are_those_of_the_split(class_folders):
 
 
 @pytest.fixture
-def looked_at(monkeypatch):
-    """Keys of the pictures that were decoded for a catalogue."""
+def decoded(monkeypatch):
+    """Keys of the images that were decoded."""
     seen = []
-    look_at = module._look_at
+    decode = module._decode
 
     def counted(picture):
         seen.append(picture.key)
-        return look_at(picture)
+        return decode(picture)
 
-    monkeypatch.setattr(module, "_look_at", counted)
+    monkeypatch.setattr(module, "_decode", counted)
     return seen
 
 
-def test_only_new_and_changed_files_are_looked_at(class_folders, looked_at):
+def test_only_new_and_changed_files_are_decoded(class_folders, decoded):
     build_catalogue(class_folders)
-    assert len(looked_at) == 9
+    assert len(decoded) == 9
     before = open_catalogue(class_folders).thumbnails([2])
-    looked_at.clear()
+    decoded.clear()
     build_catalogue(class_folders)
-    assert looked_at == []
+    assert decoded == []
     write(class_folders.folder / "with_mask/1.jpg", photo(11, (64, 48)))
     write(class_folders.folder / "with_mask/new.jpg", photo(12))
     (class_folders.folder / "train/without_mask/5.png").unlink()
     assert open_catalogue(class_folders) is None
     catalogue = build_catalogue(class_folders)
-    assert sorted(looked_at) == ["with_mask/1.jpg", "with_mask/new.jpg"]
+    assert sorted(decoded) == ["with_mask/1.jpg", "with_mask/new.jpg"]
     assert len(catalogue) == 8 and catalogue.sizes_px[catalogue.place_of["with_mask/1.jpg"]] == 64
     assert catalogue.thumbnails([catalogue.place_of["with_mask/2 small.png"]]) != [b""] and before != [b""]
     kept = {
@@ -161,7 +161,7 @@ def test_only_new_and_changed_files_are_looked_at(class_folders, looked_at):
     assert kept["images"] == kept["thumbnails"] and len(kept["images"]) == 9
 
 
-def test_what_was_seen_before_a_stop_is_kept(class_folders, looked_at, monkeypatch):
+def test_what_was_seen_before_a_stop_is_kept(class_folders, decoded, monkeypatch):
     monkeypatch.setattr(module, "PER_REPORT", 2)
     calls = []
 
@@ -173,9 +173,9 @@ def test_what_was_seen_before_a_stop_is_kept(class_folders, looked_at, monkeypat
     with pytest.raises(Cancelled):
         build_catalogue(class_folders, stop_soon)
     assert calls[-1] == (4, 9) and open_catalogue(class_folders) is None
-    looked_at.clear()
+    decoded.clear()
     assert len(build_catalogue(class_folders)) == 8
-    assert len(looked_at) == 5
+    assert len(decoded) == 5
 
 
 def file_of_version(path, version: int) -> None:
@@ -201,13 +201,13 @@ def file_of_version(path, version: int) -> None:
         pytest.param(lambda path: file_of_version(path, index_db.VERSION + 1), id="newer version"),
     ],
 )
-def test_a_damaged_or_foreign_index_is_made_anew(class_folders, damage, looked_at):
+def test_a_damaged_or_foreign_index_is_made_anew(class_folders, damage, decoded):
     catalogue = build_catalogue(class_folders)
     damage(index_db.index_path("set"))
     assert open_catalogue(class_folders) is None
     assert catalogue.thumbnails(np.arange(8)) == [b""] * 8
-    looked_at.clear()
-    assert len(build_catalogue(class_folders)) == 8 and len(looked_at) == 9
+    decoded.clear()
+    assert len(build_catalogue(class_folders)) == 8 and len(decoded) == 9
     assert len(open_catalogue(class_folders)) == 8 and all(catalogue.thumbnails(np.arange(8)))
     classifier = StubClassifier()
     judge(catalogue, classifier)
@@ -386,14 +386,14 @@ def test_a_set_too_small_to_be_divided_leaks_nothing(annotated):
     assert leak_of_random_split(build_catalogue(annotated)).tested == 0
 
 
-def test_a_repaired_label_shows_at_once(class_folders, looked_at):
+def test_a_repaired_label_shows_at_once(class_folders, decoded):
     build_catalogue(class_folders)
     before = catalogue_stamp(class_folders)
     Repairs.load(class_folders.folder).change_label("with_mask/3.jpg", "helmet")
     assert catalogue_stamp(class_folders) != before
-    looked_at.clear()
+    decoded.clear()
     catalogue = open_catalogue(class_folders)
-    assert sorted(keys(catalogue, matching(catalogue, Filter(classes=("helmet",))))) == ["3", "8"] and not looked_at
+    assert sorted(keys(catalogue, matching(catalogue, Filter(classes=("helmet",))))) == ["3", "8"] and not decoded
 
 
 def test_the_default_split_is_kept(data_folder):
@@ -457,6 +457,20 @@ def test_a_model_looks_once_and_a_new_one_looks_again(light_and_dark):
     opinion = judge(build_catalogue(light_and_dark), classifier)
     assert classifier.faces == 6 and opinion.disagrees.sum() == 1
     assert open_opinion(catalogue, StubClassifier(sha256="b" * 64).card) is None
+
+
+def test_only_what_can_be_shown_is_kept_of_a_model(annotated):
+    judge(build_catalogue(annotated), StubClassifier(sha256="a" * 64))
+    (annotated.folder / "labels/a.txt").write_text("0 0.25 0.5 0.2 0.6\n")
+    catalogue, newer = build_catalogue(annotated), StubClassifier(sha256="b" * 64)
+    judge(catalogue, newer)
+    for table in ("label_issues", "crops"):
+        kept = index_db.select("boxes", f"SELECT model, item FROM {table}")
+        assert kept == [("b" * 64, "images/a.png#0")]
+    (annotated.folder / "labels/a.txt").write_text("")
+    assert opinion_stamp(catalogue, newer.card) != 0
+    judge(build_catalogue(annotated), newer)
+    assert index_db.select("boxes", "SELECT item FROM label_issues UNION SELECT item FROM crops") == []
 
 
 def test_a_repair_settles_a_doubt_without_asking_again(light_and_dark):
