@@ -171,7 +171,7 @@ def _refusal(info: zipfile.ZipInfo, parts: tuple[str, ...]) -> str:
     if suffix in ARCHIVES:
         return "an archive within the archive"
     if suffix not in PICTURE_SUFFIXES and suffix not in NOTE_SUFFIXES:
-        return "neither a picture nor an annotation"
+        return "neither an image nor an annotation"
     return f"more than {MAX_DEPTH} folders deep" if len(parts) > MAX_DEPTH else ""
 
 

@@ -149,8 +149,8 @@ def special(name, mode):
         pytest.param(special("with_mask/d.jpg", stat.S_IFCHR | 0o666), b"", "a link or device", id="device"),
         pytest.param(special("with_mask/f.jpg", stat.S_IFIFO | 0o666), b"", "a link or device", id="pipe"),
         pytest.param("more.zip", zip_of(GOOD).getvalue(), "archive within", id="nested zip"),
-        pytest.param("with_mask/run.py", b"print()", "neither a picture", id="a program"),
-        pytest.param("with_mask/x.gif", b"GIF89a", "neither a picture", id="a picture of another kind"),
+        pytest.param("with_mask/run.py", b"print()", "neither an image", id="a program"),
+        pytest.param("with_mask/x.gif", b"GIF89a", "neither an image", id="a picture of another kind"),
         pytest.param("a/" * 20 + "x.jpg", picture(), "deep", id="deep folders"),
         pytest.param("loose.jpg", picture(), "nothing says", id="a picture without a class"),
         pytest.param("readme.txt", b"hello", "not needed", id="a note"),
@@ -236,10 +236,10 @@ SMALL = Limits(members=100, total_bytes=600_000, picture_bytes=400_000, ratio=10
         pytest.param(lambda: io.BytesIO(b""), "not a zip", id="empty"),
         pytest.param(lambda: io.BytesIO(b"PK\x03\x04 and no more"), "not a zip", id="cut off"),
         pytest.param(lambda: io.BytesIO(picture()), "not a zip", id="a picture"),
-        pytest.param(lambda: zip_of({}), "no pictures", id="no members"),
-        pytest.param(lambda: zip_of({"a/b.txt": b"x"}), "no pictures", id="no pictures"),
+        pytest.param(lambda: zip_of({}), "no images", id="no members"),
+        pytest.param(lambda: zip_of({"a/b.txt": b"x"}), "no images", id="no pictures"),
         pytest.param(lambda: zip_of({"1.jpg": picture(), "2.jpg": picture()}), "lie loose", id="no class folders"),
-        pytest.param(lambda: zip_of({"x/1.jpg": b"bad"}), "no pictures", id="only broken pictures"),
+        pytest.param(lambda: zip_of({"x/1.jpg": b"bad"}), "no images", id="only broken pictures"),
         pytest.param(encrypted, "password", id="encrypted"),
         pytest.param(lambda: zip_of({f"x/{i}.jpg": b"" for i in range(101)}), "more than 100 files", id="many members"),
         pytest.param(
@@ -261,7 +261,7 @@ def test_an_archive_that_is_refused_leaves_nothing(data_folder, file, sentence):
 
 
 def test_bytes_are_counted_and_not_believed(data_folder):
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         import_zip(lying_about_size(), "new", limits=SMALL)
     assert nothing_left(data_folder)
 

@@ -101,7 +101,7 @@ def test_everything_is_known_without_decoding_again(class_folders, monkeypatch):
         shape = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape
         assert max(shape) <= THUMBNAIL_SIDE and shape[1] / shape[0] == pytest.approx(width / height, rel=0.1)
     assert list(catalogue.problems) == ["with_mask/9 broken.jpg"]
-    assert "picture" in catalogue.problems["with_mask/9 broken.jpg"]
+    assert "image" in catalogue.problems["with_mask/9 broken.jpg"]
     assert catalogue.faces.size_px[catalogue.place_of["train/without_mask/5.png"]] == 30
 
 
@@ -516,7 +516,7 @@ def test_faces_of_annotated_pictures(annotated):
     assert all(0 <= share <= 1 for box in first.boxes for share in box.xyxy)
     assert [f"{style.words}{text}" for style, text in first.marks] == ["Mask 1", "Helmet 1"]
     details = image_details(catalogue, "images/a.png", 1, opinion)
-    assert [face.aside for face in details.faces] == [False, True] and details.chosen == 1
+    assert [face.excluded for face in details.faces] == [False, True] and details.chosen == 1
     assert [box.text for box in details.tile.boxes] == ["1", "2"]
     assert image_details(catalogue, "images/b.png", 3).faces == ()
 

@@ -285,8 +285,8 @@ def test_a_box_that_promises_a_gigapixel_is_cut_off(tmp_path):
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        pytest.param([], "no pictures", id="empty"),
-        pytest.param(["notes.txt"], "no pictures", id="only notes"),
+        pytest.param([], "no images", id="empty"),
+        pytest.param(["notes.txt"], "no images", id="only notes"),
         pytest.param(["a.png", "b.png"], "lie loose", id="no folders"),
         pytest.param(["images/a.png", "labels/a.txt"], "no data.yaml", id="YOLO without names"),
     ],

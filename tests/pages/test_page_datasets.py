@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.datasets.edits import Repairs
-from core.datasets.index import build_catalogue
+from core.datasets.index import Catalogue, build_catalogue, open_catalogue
 from core.datasets.query import Filter
 from core.datasets.store import find_dataset, list_datasets
 from core.vision.images import encode_image
@@ -263,3 +263,30 @@ def test_the_choice_survives_a_reload(helmets, server):
     app = run(app)
     assert named(app.selectbox, "Data set").value == "helmets" and len(tiles(app)) == 60
     assert named(run(app).selectbox, "Data set").options == ["another", "helmets"]
+
+
+def test_a_first_look_leaves_what_others_have_opened(helmets, server, monkeypatch):
+    fill(server / "data/another", 3)
+    build_catalogue(find_dataset("another"))
+    opened, corrected = [], []
+
+    def open_counted(dataset):
+        opened.append(dataset.name)
+        return open_catalogue(dataset)
+
+    def repaired_counted(catalogue, repaired=Catalogue.repaired):
+        corrected.append(catalogue.dataset.name)
+        return repaired(catalogue)
+
+    monkeypatch.setattr("pages.views.datasets.opened.open_catalogue", open_counted)
+    monkeypatch.setattr(Catalogue, "repaired", repaired_counted)
+    first = open_page("Gallery", **{DATA_SET: "helmets"})
+    open_page("Gallery", **{DATA_SET: "another"})
+    before = corrected.copy()
+    open_page("Gallery", **{DATA_SET: "helmets"})
+    assert len(tiles(run(first))) == 60
+    assert opened == ["helmets", "another"], "each set is read once for all visitors"
+    assert corrected == before and set(before) == {"helmets", "another"}, "and what is derived from it is made once"
+    monkeypatch.setattr("pages.views.datasets.opened.FRESH_S", -1.0)
+    open_page("Gallery", **{DATA_SET: "helmets"})
+    assert opened == ["helmets", "another", "helmets"], "after a while a first look sees new files, in this set alone"

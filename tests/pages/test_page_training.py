@@ -322,7 +322,7 @@ def test_an_imported_model_is_tried_and_installed_or_refused_with_a_sentence(pag
     data = (MODELS_DIR / card.file).read_bytes()
     app.file_uploader[0].set_value([("My model.tflite", data, "application/octet-stream")]).run()
     press(app, "Import")
-    run_until(app, "is installed")
+    run_until(app, "is installed: a, b")
     assert load_card(MODELS_DIR / "My-model.json").classes == ("a", "b")
     press(app, "Deploy")
     assert in_use().method == Method("combined", "My-model")
