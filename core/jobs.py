@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 UNEXPECTED = "This did not work because of an error in the app; the server's log has the details."
@@ -14,8 +15,10 @@ class Cancelled(Exception):
     """Somebody asked the work to stop."""
 
 
-Report = Callable[[int, int, str], None]
-"""Called by work with units done, units in all (0: unknown) and a few words; raises ``Cancelled``."""
+class Report(Protocol):
+    """Called by work with units done, units in all (0: unknown) and a few words; raises ``Cancelled``."""
+
+    def __call__(self, done: int, total: int, text: str = "") -> None: ...
 
 
 def no_report(done: int, total: int, text: str = "") -> None:
@@ -35,7 +38,8 @@ class JobStatus:
     text: str = ""
     error: str = ""
     """Why it failed, in one sentence for people."""
-    result: object = None
+    result: Any = None
+    """What the work returned."""
     started: float = 0.0
     """Seconds since the epoch."""
 
@@ -48,7 +52,7 @@ class JobStatus:
 class Jobs:
     """The jobs of a server, by key. Safe to use from any thread."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: dict[str, JobStatus] = {}
         self._stop: dict[str, threading.Event] = {}
@@ -81,7 +85,7 @@ class Jobs:
             log.exception("Job %s failed", key)
             self._change(key, state="failed", error=UNEXPECTED)
 
-    def _change(self, key: str, **fields) -> None:
+    def _change(self, key: str, **fields: Any) -> None:
         with self._lock:
             self._jobs[key] = replace(self._jobs[key], **fields)
 
