@@ -8,12 +8,19 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
 
 from core.datasets.extra import LABELS_DIR
 from core.datasets.faces import DataError
 from train.augment import RECIPES
 from train.detector.dataset import SceneSplit, load_scenes
 from train.detector.sampling import WindowRecipe
+
+Value = TypeVar("Value", str, int, float)
+
+
+Config = TypeVar("Config", "TrainConfig", "DetectorConfig")
+
 
 DEFAULT_VIEWS = 3
 
@@ -51,7 +58,7 @@ RECIPE_PRESETS: dict[str, dict] = {
 """Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people."""
 
 
-def option(default, help: str, choices: tuple[str, ...] | None = None):
+def option(default: Value, help: str, choices: tuple[str, ...] | None = None) -> Value:
     """A setting with its default, a sentence for people, and its possible values if they are few."""
     return field(default=default, metadata={"help": help, "choices": choices})
 
@@ -90,7 +97,7 @@ class TrainConfig:
     precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choices(self)
         if self.epochs < 1 or self.fine_tune_epochs < 0 or self.batch_size < 1:
             raise DataError("Epochs and batch size must be at least 1.")
@@ -105,12 +112,12 @@ class TrainConfig:
         return self.epochs + (self.fine_tune_epochs if self.fine_tune_blocks else 0)
 
 
-def run_settings(config) -> dict:
+def run_settings(config: "TrainConfig | DetectorConfig") -> dict[str, Any]:
     """The settings that make a run what it is, as JSON holds them; where it is written does not belong to them."""
     return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
 
 
-def check_choices(config) -> None:
+def check_choices(config: "TrainConfig | DetectorConfig") -> None:
     """Refuse a value that is not among the choices of its setting.
 
     Raises:
@@ -122,7 +129,7 @@ def check_choices(config) -> None:
             raise DataError(f"{setting.name} is {value!r}; possible are {', '.join(choices)}.")
 
 
-def add_settings(parser: argparse.ArgumentParser, config_class) -> None:
+def add_settings(parser: argparse.ArgumentParser, config_class: "type[TrainConfig | DetectorConfig]") -> None:
     """One command-line option for every field made with ``option``."""
     for setting in dataclasses.fields(config_class):
         if setting.metadata:
@@ -134,7 +141,9 @@ def add_settings(parser: argparse.ArgumentParser, config_class) -> None:
             )
 
 
-def parse_config(parser: argparse.ArgumentParser, config_class, arguments: list[str] | None = None):
+def parse_config(
+    parser: argparse.ArgumentParser, config_class: type[Config], arguments: list[str] | None = None
+) -> Config:
     """The configuration from command-line arguments; unknown or malformed ones are refused by argparse."""
     given = {key: value for key, value in vars(parser.parse_args(arguments)).items() if value is not None}
     given["data"] = tuple(given["data"])
@@ -198,7 +207,7 @@ class DetectorConfig:
     workers: int = option(0, "processes that make the windows, with PyTorch; 0: two threads")
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choices(self)
         if self.epochs < 1 or self.windows < 1 or self.batch_size < 1:
             raise DataError("Epochs, windows and batch size must be at least 1.")

@@ -21,6 +21,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.config import HOME, runs_dir
 from core.datasets.faces import DataError
@@ -32,7 +33,7 @@ from train.run_folder import LOG, RUN, finished, read_log, read_metrics
 try:
     import fcntl
 except ImportError:  # Windows: one app per folder of runs there
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ class RunManager:
 
     # What one can do
 
-    def add(self, name: str, **settings) -> Run:
+    def add(self, name: str, **settings: Any) -> Run:
         """Put a new run in the queue.
 
         Args:
@@ -333,7 +334,8 @@ class RunManager:
 def read_run(folder: Path) -> Run | None:
     """A run folder as it stands, or ``None`` if it is none of the classifier's."""
     data, config = read_json(folder / RUN), read_json(folder / "config.json")
-    settings = data.get("settings") if isinstance(data.get("settings"), dict) else config
+    own = data.get("settings")
+    settings = own if isinstance(own, dict) else config
     # The detector's runs have other settings.
     if "fine_tune_blocks" not in settings or not isinstance(settings.get("data"), list):
         return None

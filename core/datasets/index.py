@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -180,7 +181,7 @@ def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
     wanted = [(picture, _stamp(picture.path)) for picture in pictures]
     fresh = {p.key: known[p.key] for p, stamp in wanted if p.key in known and _is_of(known[p.key], stamp)}
     missing = [(picture, stamp) for picture, stamp in wanted if picture.key not in fresh]
-    if not missing and len(fresh) == len(known) and _is_complete(fresh):
+    if old_pack and not missing and len(fresh) == len(known) and _is_complete(fresh):
         return _opened(dataset, pictures, fresh, old_pack)
     pack = folder / f"thumbnails-{os.urandom(4).hex()}.jpgs"
     try:
@@ -214,7 +215,7 @@ def open_catalogue(dataset: DataSet) -> Catalogue | None:
         DataError: the data set cannot be read.
     """
     known, pack = _load(cache_dir(dataset.name))
-    if not known:
+    if not known or pack is None:
         return None
     pictures = read_pictures(dataset.folder, repaired=False)
     rows = {}
@@ -228,7 +229,8 @@ def open_catalogue(dataset: DataSet) -> Catalogue | None:
 
 def catalogue_stamp(dataset: DataSet) -> tuple[int, int]:
     """Changes whenever the catalogue was built anew or a label was repaired."""
-    return tuple(_stamp(path)[1] for path in (cache_dir(dataset.name) / "index.npz", repairs_path(dataset.folder)))
+    files = cache_dir(dataset.name) / "index.npz", repairs_path(dataset.folder)
+    return _stamp(files[0])[1], _stamp(files[1])[1]
 
 
 def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
@@ -300,14 +302,14 @@ def _is_of(entry: tuple[np.ndarray, str], stamp: tuple[int, int]) -> bool:
     return (int(entry[0]["bytes"]), int(entry[0]["changed_ns"])) == stamp
 
 
-def _read_at(file, start: int, length: int) -> bytes:
-    file.seek(int(start))
-    return file.read(int(length))
+def _read_at(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)
 
 
-def _copy_thumbnails(entries: dict[str, tuple[np.ndarray, str]], old_pack: Path | None, out) -> None:
+def _copy_thumbnails(entries: dict[str, tuple[np.ndarray, str]], old_pack: Path | None, out: BinaryIO) -> None:
     """The thumbnails that stay, into the new pack; entries whose thumbnail is gone are dropped."""
-    if not entries:
+    if not entries or old_pack is None:
         return
     try:
         old = old_pack.open("rb")
@@ -316,7 +318,7 @@ def _copy_thumbnails(entries: dict[str, tuple[np.ndarray, str]], old_pack: Path 
         return
     with old:
         for row, _ in entries.values():
-            jpeg = _read_at(old, row["start"], row["length"])
+            jpeg = _read_at(old, int(row["start"]), int(row["length"]))
             row["start"] = out.tell()
             out.write(jpeg)
 
@@ -337,7 +339,7 @@ def _load(folder: Path) -> tuple[dict[str, tuple[np.ndarray, str]], Path | None]
 
 
 def _save(folder: Path, entries: dict[str, tuple[np.ndarray, str]], pack: Path) -> None:
-    index = {
+    index: dict[str, Any] = {
         "version": np.array(VERSION),
         "pack": np.array(pack.name),
         "keys": np.array(list(entries), str),
@@ -355,7 +357,7 @@ def _save(folder: Path, entries: dict[str, tuple[np.ndarray, str]], pack: Path) 
             old.unlink(missing_ok=True)
 
 
-def _opened(dataset, pictures: list[Picture], entries: dict, pack: Path) -> Catalogue:
+def _opened(dataset: DataSet, pictures: list[Picture], entries: dict, pack: Path) -> Catalogue:
     good = tuple(picture for picture in pictures if not entries[picture.key][1])
     return Catalogue(
         dataset,

@@ -6,6 +6,8 @@ Kept beside the catalogue under the model's checksum: another model judges anew,
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -118,8 +120,8 @@ def judge(catalogue: Catalogue, classifier: MaskClassifier, report: Report = no_
                     unread = np.full((len(of_picture[place]), len(card.classes)), np.nan, np.float32)
                     probabilities = unread if crops is None else classifier.probabilities(crops)
                     for k, face in enumerate(of_picture[place]):
-                        plain = crops is None or catalogue.pictures[place].whole
-                        jpeg = b"" if plain else _small_jpeg(crops[k])
+                        whole = catalogue.pictures[place].whole
+                        jpeg = b"" if crops is None or whole else _small_jpeg(crops[k])
                         seen[faces.items[face]] = (stamps[faces.items[face]], probabilities[k], jpeg)
     except Cancelled:
         _save(catalogue, card, seen)
@@ -186,7 +188,7 @@ def _opinion(catalogue: Catalogue, card: ModelCard, seen: dict[str, tuple[str, n
     )
 
 
-def _file(catalogue: Catalogue, card: ModelCard):
+def _file(catalogue: Catalogue, card: ModelCard) -> Path:
     return cache_dir(catalogue.dataset.name) / f"opinion-{card.sha256[:16]}.npz"
 
 
@@ -201,11 +203,11 @@ def _load(catalogue: Catalogue, card: ModelCard) -> dict[str, tuple[str, np.ndar
     if probabilities.shape != (len(items), len(card.classes)):
         return {}
     parts = (jpegs[start:end] for start, end in zip([0, *ends], ends, strict=False))
-    return {item: entry for item, *entry in zip(items, stamps, probabilities, parts, strict=True)}
+    return {item: (stamp, p, jpeg) for item, stamp, p, jpeg in zip(items, stamps, probabilities, parts, strict=True)}
 
 
 def _save(catalogue: Catalogue, card: ModelCard, seen: dict[str, tuple[str, np.ndarray, bytes]]) -> None:
-    columns = {
+    columns: dict[str, Any] = {
         "items": np.array(list(seen), str),
         "stamps": np.array([stamp for stamp, _, _ in seen.values()], str),
         "probabilities": np.array([p for _, p, _ in seen.values()], np.float32).reshape(-1, len(card.classes)),
@@ -213,7 +215,7 @@ def _save(catalogue: Catalogue, card: ModelCard, seen: dict[str, tuple[str, np.n
         "jpegs": np.frombuffer(b"".join(jpeg for _, _, jpeg in seen.values()), np.uint8),
     }
 
-    def write(path) -> None:
+    def write(path: Path) -> None:
         with path.open("wb") as file:
             np.savez(file, **columns)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import numpy as np
 
@@ -44,6 +45,12 @@ OnBroken = Callable[[PurePosixPath, str, PurePosixPath | None], None]
 """Called with a file below the folder, what is wrong with it, and its picture unless it is for many."""
 
 
+class Broken(Protocol):
+    """The same for the readers of one layout."""
+
+    def __call__(self, path: PurePosixPath, error: Exception | str, picture: PurePosixPath | None = None) -> None: ...
+
+
 def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> list[Picture]:
     """Every labelled picture of a folder, in name order.
 
@@ -55,7 +62,7 @@ def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> l
         DataError: a file is broken, or nothing is left.
     """
 
-    def broken(path: PurePosixPath, error: object, picture: PurePosixPath | None = None) -> None:
+    def broken(path: PurePosixPath, error: Exception | str, picture: PurePosixPath | None = None) -> None:
         reason = _reason(error)
         if on_broken is None:
             raise DataError(f"{tree.folder} cannot be read as {LAYOUTS[layout]}: {path}: {reason}")
@@ -70,7 +77,7 @@ def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> l
     return pictures
 
 
-def _reason(error: object) -> str:
+def _reason(error: Exception | str) -> str:
     return f"{error} is missing." if isinstance(error, KeyError) else str(error)
 
 
@@ -83,7 +90,14 @@ def _annotated(tree: Tree, suffix: str) -> Iterator[tuple[PurePosixPath, PurePos
             yield path, note
 
 
-def _picture(tree: Tree, path: PurePosixPath, labels, xyxy, split: str | None = None, whole: bool = False) -> Picture:
+def _picture(
+    tree: Tree,
+    path: PurePosixPath,
+    labels: Iterable[str],
+    xyxy: np.ndarray | list,
+    split: str | None = None,
+    whole: bool = False,
+) -> Picture:
     if split is None:
         split = next((SPLITS[part.casefold()] for part in path.parts[:-1] if part.casefold() in SPLITS), "")
     boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
@@ -92,7 +106,7 @@ def _picture(tree: Tree, path: PurePosixPath, labels, xyxy, split: str | None = 
     return Picture(path.as_posix(), tree.folder / path, tuple(labels), boxes, split, whole)
 
 
-def _read_class_folders(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_class_folders(tree: Tree, broken: Broken) -> Iterator[Picture]:
     for path in tree.pictures:
         if len(path.parts) > 1:  # the folder that holds a picture is its class, those above may be train/ and test/
             split = next((SPLITS[part.casefold()] for part in path.parts[:-2] if part.casefold() in SPLITS), "")
@@ -104,7 +118,7 @@ def _read_class_folders(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
             yield _picture(tree, path, [label], [], split, whole=True)
 
 
-def _read_voc(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_voc(tree: Tree, broken: Broken) -> Iterator[Picture]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
     from supervision.dataset.formats.pascal_voc import detections_from_xml_obj
@@ -129,10 +143,12 @@ def _read_voc(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
         yield picture
 
 
-def _read_yolo(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_yolo(tree: Tree, broken: Broken) -> Iterator[Picture]:
     from supervision.dataset.formats.yolo import yolo_annotations_to_detections
 
     names_path = names_file(tree)
+    if names_path is None:
+        raise DataError(f"{tree.folder} cannot be read as YOLO: it has no list of class names.")
     try:
         names, is_pose = _class_names(tree.folder / names_path)
     except BROKEN as error:
@@ -151,17 +167,17 @@ def _read_yolo(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
                 raise ValueError(f"class {unknown[0]} is not among the {len(names)} that {names_path} names.")
             picture = _picture(tree, path, [names[i] for i in classes], detections.xyxy)
         except (*BROKEN, OSError) as error:
-            broken(note, error, path)
+            broken(note or path, error, path)
             continue
         yield picture
 
 
-def _read_coco(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_coco(tree: Tree, broken: Broken) -> Iterator[Picture]:
     from supervision.dataset.formats.coco import coco_annotations_to_detections, group_coco_annotations_by_image_id
 
     by_name: dict[str, list[PurePosixPath]] = {}
-    for path in tree.pictures:
-        by_name.setdefault(path.name.casefold(), []).append(path)
+    for each in tree.pictures:
+        by_name.setdefault(each.name.casefold(), []).append(each)
     seen = set()
     for note in tree.notes[".json"]:
         if not looks_like_coco(tree.folder / note):

@@ -84,12 +84,12 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
     as_given = SPEEDS["balanced"]
     ways: dict[str, Callable[[np.ndarray], Found]] = {}
     for side in SIDES:
-        ways[f"longer side {side} px"] = lambda frame, side=side: detector.find(frame, Speed("", "", side), MIN_SCORE)
+        ways[f"longer side {side} px"] = partial(detector.find, speed=Speed("", "", side), min_score=MIN_SCORE)
     for name, speed in SPEEDS.items():
         near = " and ".join(map(str, speed.near_sides))
         sides = f"{speed.long_side} px, {near} px for large faces"
         far = f", up to {speed.far_side} px for small ones" if speed.far_side else ""
-        ways[f"{name}: {sides}{far}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
+        ways[f"{name}: {sides}{far}"] = partial(detector.find, speed=name, min_score=MIN_SCORE)
     ways["balanced, classifier's second look"] = partial(judged_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
         model = keras.models.load_model(run / "model.keras", safe_mode=True, compile=False)

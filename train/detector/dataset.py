@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -138,18 +139,21 @@ def load_scenes(
     if not drafts:
         raise DataError("The data hold no photos.")
     groups = photo_groups([draft[0] for draft in drafts])
-    held_out = np.array(held_out)
-    left_out = np.isin(groups, groups[held_out])
-    listed_for_val = [named for named, out in zip(listed_for_val, left_out, strict=True) if not out]
-    in_val = _validation_groups(groups[~left_out], listed_for_val, val_share, seed)
+    is_held_out = np.array(held_out)
+    left_out = np.isin(groups, groups[is_held_out])
+    listed_for_val = [named for named, out in zip(listed_for_val, left_out.tolist(), strict=True) if not out]
+    val_groups = _validation_groups(groups[~left_out], listed_for_val, val_share, seed)
     with ThreadPoolExecutor() as pool:
         scenes = list(pool.map(_load, [draft for draft, out in zip(drafts, left_out, strict=True) if not out]))
-    is_val = np.isin(groups[~left_out], in_val)
+    is_val = np.isin(groups[~left_out], val_groups)
     unlisted = np.array([named is False for named in listed_for_val], bool)
     # A near copy of a validation photo that is none itself helps neither side.
     train = [scene for scene, val in zip(scenes, is_val, strict=True) if not val]
     val = [scene for scene, val, other in zip(scenes, is_val, unlisted, strict=True) if val and not other]
-    facts = {"held_out": int(held_out.sum()), "near_copies_of_held_out": int((left_out & ~held_out).sum())}
+    facts: dict[str, Any] = {
+        "held_out": int(is_held_out.sum()),
+        "near_copies_of_held_out": int((left_out & ~is_held_out).sum()),
+    }
     for name, part in (("train", train), ("val", val)):
         facts[name] = {
             folder: {
@@ -226,6 +230,12 @@ def _class_counts(scenes: list[Scene]) -> dict[str, int]:
     }
 
 
+Draft = tuple[Path, str, np.ndarray, np.ndarray, np.ndarray, bool]
+
+
+"""Path, data set, faces, class_id, ignored and whole of a scene whose photo is not read yet."""
+
+
 def _read_boxes(path: str) -> dict:
     try:
         boxes = json.loads(Path(path).read_text())
@@ -236,7 +246,7 @@ def _read_boxes(path: str) -> dict:
     return boxes
 
 
-def _load(draft) -> Scene:
+def _load(draft: Draft) -> Scene:
     path, dataset, xyxy, class_id, ignored, whole = draft
     photo, scale = fit_within(read_image(path), MAX_PHOTO_SIDE)
     scaled = [np.array(boxes, np.float32) for boxes in (xyxy, ignored)]

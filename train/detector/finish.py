@@ -57,7 +57,7 @@ def finish(out: Path) -> dict:
     write_weights(model, out / "weights.npz")
     rng = np.random.default_rng(config.seed)
     windows = [
-        draw_window(scenes.train, rng.integers(len(scenes.train)), CALIBRATION_SIDE, config.recipe, rng)[0]
+        draw_window(scenes.train, int(rng.integers(len(scenes.train))), CALIBRATION_SIDE, config.recipe, rng)[0]
         for _ in range(min(CALIBRATION_WINDOWS, 4 * len(scenes.train)))
     ]
     heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
@@ -155,9 +155,9 @@ def _center_calibration(seen: list[Seen]) -> list[float]:
         counts = face | s.is_false_alarm  # what nobody can judge says nothing
         logits.append(_logit(s.score[counts]))
         is_face.append(face[counts])
-    logits, is_face = np.concatenate(logits), np.concatenate(is_face)
-    if 0 < is_face.sum() < len(is_face):
-        fit = LogisticRegression(C=1e6).fit(logits[:, None], is_face)
+    x, y = np.concatenate(logits), np.concatenate(is_face)
+    if 0 < y.sum() < len(y):
+        fit = LogisticRegression(C=1e6).fit(x[:, None], y)
         if fit.coef_[0, 0] > 0:
             return [round(float(fit.coef_[0, 0]), 4), round(float(fit.intercept_[0]), 4)]
     return [1.0, 0.0]

@@ -13,9 +13,13 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.registry.sandbox import limit_this_process, run_apart
 from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
+
+if TYPE_CHECKING:
+    import keras
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -166,7 +170,7 @@ def check_archive(path: Path) -> dict:
     return config
 
 
-def _parts(root: object) -> Iterator[dict]:
+def _parts(root: Any) -> Iterator[dict]:
     """Every table of a description, at any depth."""
     stack = [root]
     while stack:
@@ -221,7 +225,7 @@ def _check_weights(path: Path, folder: Path) -> None:
     weights.unlink()
 
 
-def load_checked(path: Path):
+def load_checked(path: Path) -> "keras.Model":
     """The ``keras.Model`` of a file, if all is well with it. Only ever called in a process of its own."""
     import tempfile
 

@@ -167,7 +167,7 @@ def test_passes_show_every_face_once_and_every_view_in_turn(tmp_path, batch_size
 AGREEMENT = """
 import json, os, sys
 import keras, numpy as np
-from core.sample import sample_photo
+from core.synthetic.sample import sample_photo
 from train.export import Float32Network, litert_bytes
 from train.network import build_classifier, choose_weights, feature_model, frozen_base, head_model
 from train.trainer import predict
