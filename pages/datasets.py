@@ -57,7 +57,7 @@ if catalogue is None:
         server_jobs().start(look_key, f"Looking at {chosen.name}", partial(build_catalogue, chosen))
     status = show_job(server_jobs(), look_key)
     show_end_of_job(status)
-    if status.state != "running" and st.button("Go on", icon=":material/play_arrow:"):
+    if status and status.state != "running" and st.button("Go on", icon=":material/play_arrow:"):
         server_jobs().forget(look_key)
         st.rerun()
     st.stop()

@@ -29,4 +29,6 @@ def show_newest_frames() -> None:
     from streamlit_webrtc.relay import get_global_relay
 
     relay = get_global_relay()
-    relay.subscribe = partial(type(relay).subscribe, relay, buffered=False)
+    relay.subscribe = partial(  # type: ignore[method-assign]  # on this one object, meant
+        type(relay).subscribe, relay, buffered=False
+    )

@@ -1,11 +1,12 @@
 """The one way to keep what a visitor chose while pages change."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
 
-def kept(name: str, default: object, options: Collection | None = None) -> dict:
+def kept(name: str, default: Any, options: Collection | None = None) -> dict[str, Any]:
     """Arguments that make a widget remember its value when another page is shown.
 
     Streamlit forgets a widget's value once another page has run, even if that has a widget of the same key; a copy
@@ -26,7 +27,7 @@ def kept(name: str, default: object, options: Collection | None = None) -> dict:
     return {"key": key, "on_change": keep}
 
 
-def set_kept(name: str, value: object) -> None:
+def set_kept(name: str, value: Any) -> None:
     """Give a widget of ``kept`` another value, from a button's callback or before a rerun."""
     st.session_state[f"kept_{name}"] = value
 
@@ -68,5 +69,6 @@ def kept_view(name: str, views: Sequence[str]) -> str:
         wanted = st.session_state.get(copy) or st.query_params.get(name)
         st.session_state[key] = wanted if wanted in views else views[0]
     view = st.segmented_control("Show", views, required=True, label_visibility="collapsed", key=key)
+    view = view or views[0]  # never empty: one is always chosen
     st.session_state[copy] = st.query_params[name] = view
     return view

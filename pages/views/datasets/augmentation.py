@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import randrange
+from typing import Any
 
 import streamlit as st
+
+from train.augment import Augmentation
 
 # What the network sees
 
@@ -24,11 +27,11 @@ RECIPE_WORDS = {
 RECIPE_NAMES = {"report": "The report's", "street": "For street photos"}
 
 
-def recipe_form(recipes: Mapping, items: Sequence[str]):
+def recipe_form(recipes: Mapping[str, Augmentation], items: Sequence[str]) -> tuple[Augmentation, int, str]:
     """How views are varied, which ones, and of which face.
 
     Args:
-        recipes: ``train.augment.Augmentation`` by name.
+        recipes: by name.
         items: the faces that can be looked at.
 
     Returns:
@@ -56,7 +59,8 @@ def recipe_form(recipes: Mapping, items: Sequence[str]):
         st.button("Another picture", icon=":material/shuffle:", on_click=other_face)
     how = recipes[name]
     with st.expander("Numbers of this recipe"):
-        columns, values = st.columns(3), {}
+        columns = st.columns(3)
+        values: dict[str, Any] = {}
         low, high = columns[0].slider(
             "Seen part",
             0.4,

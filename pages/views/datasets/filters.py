@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
+from core.datasets.index import Catalogue
+from core.datasets.query import Filter
 from pages.components.messages import plain
+
+if TYPE_CHECKING:
+    from plotly import graph_objects as go
 
 PARTS = {"train": "Training", "val": "Checks while training", "test": "Test", "": "Not divided"}
 
 
-def click_chart(figure, key: str, on_click: Callable[[list], None]) -> None:
+def click_chart(figure: "go.Figure", key: str, on_click: Callable[[list], None]) -> None:
     """A chart whose bars can be clicked; ``on_click`` gets what the bar stands for, before the page runs again."""
     from pages.components.charts import clicked
 
@@ -23,19 +29,19 @@ def click_chart(figure, key: str, on_click: Callable[[list], None]) -> None:
     st.plotly_chart(figure, key=key, on_select=chosen, selection_mode="points", config={"displayModeBar": False})
 
 
-def show_filtered(wanted) -> None:
+def show_filtered(wanted: Filter) -> None:
     """Show the gallery under this filter when the page runs next; for callbacks."""
     st.session_state["data_filter"] = wanted
     st.session_state["data_view"] = "Gallery"
     st.session_state["data_gallery_page"] = 0
 
 
-def filter_form(catalogue, wanted, can_disagree: bool):
+def filter_form(catalogue: Catalogue, wanted: Filter, can_disagree: bool) -> Filter:
     """The widgets of a filter.
 
     Args:
-        catalogue: a ``core.datasets.index.Catalogue``.
-        wanted: the ``core.datasets.query.Filter`` to start from unless one was chosen.
+        catalogue: of the data set.
+        wanted: the filter to start from unless one was chosen.
         can_disagree: whether a model has judged the set.
 
     Returns:
@@ -80,11 +86,13 @@ def filter_form(catalogue, wanted, can_disagree: bool):
 
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
     words = {name: style.words for name, style in zip(catalogue.classes, catalogue.styles, strict=True)}
-    columns[0].multiselect("Classes", catalogue.classes, format_func=words.get, placeholder="All", **widget("classes"))
+    columns[0].multiselect(
+        "Classes", catalogue.classes, format_func=words.__getitem__, placeholder="All", **widget("classes")
+    )
     splits = [split for split in PARTS if any(picture.split == split for picture in catalogue.pictures)]
     off = len(splits) < 2
     columns[1].multiselect(
-        "Parts of the set", splits, format_func=PARTS.get, placeholder="All", disabled=off, **widget("splits")
+        "Parts of the set", splits, format_func=PARTS.__getitem__, placeholder="All", disabled=off, **widget("splits")
     )
     columns[2].text_input("Name contains", **widget("name"))
     with columns[3].popover("More", icon=":material/tune:", width="stretch"):
@@ -99,11 +107,11 @@ def filter_form(catalogue, wanted, can_disagree: bool):
             **widget("disagrees"),
         )
         shown = {"all": "Shown", "kept": "Hidden", "aside": "Only these"}
-        st.segmented_control("Set aside", list(shown), format_func=shown.get, required=True, **widget("aside"))
+        st.segmented_control("Set aside", list(shown), format_func=shown.__getitem__, required=True, **widget("aside"))
     if wanted.count:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"Only pictures with {plain(wanted.in_words(words))}.")
-            st.button("Show all", icon=":material/filter_alt_off:", on_click=show_filtered, args=(type(wanted)(),))
+            st.button("Show all", icon=":material/filter_alt_off:", on_click=show_filtered, args=(Filter(),))
     return wanted
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from core.datasets.edits import Repairs
 from pages.components.gallery import PictureDetails, show_tiles
 from pages.components.messages import plain
 
@@ -19,12 +20,12 @@ def close_picture() -> None:
     st.session_state.pop("data_picture", None)
 
 
-def picture_panel(details: PictureDetails, repairs) -> None:
+def picture_panel(details: PictureDetails, repairs: Repairs) -> None:
     """One picture in full, what is known of it, and what can be done with it.
 
     Args:
         details: of the picture.
-        repairs: the ``core.datasets.edits.Repairs`` of its data set.
+        repairs: of its data set.
     """
     picture, panel = st.columns([3, 2])
     with picture:
@@ -65,7 +66,7 @@ def _neighbours() -> None:
         st.markdown(f"{place + 1:,} of {len(around):,}")
 
 
-def _face_panel(details: PictureDetails, repairs) -> None:
+def _face_panel(details: PictureDetails, repairs: Repairs) -> None:
     key = details.tile.id
     if len(details.faces) > 1:
         st.session_state["data_face"] = details.chosen
@@ -79,13 +80,18 @@ def _face_panel(details: PictureDetails, repairs) -> None:
     face = details.faces[details.chosen]
     field = f"data_label_{face.item}"
     st.session_state[field] = face.label
+
+    def relabel() -> None:
+        if st.session_state[field]:
+            repairs.change_label(face.item, st.session_state[field])
+
     st.selectbox(
         "Label",
         list(details.styles),
         format_func=lambda name: _words(details, name),
         accept_new_options=True,
         key=field,
-        on_change=lambda: st.session_state[field] and repairs.change_label(face.item, st.session_state[field]),
+        on_change=relabel,
         help="Choose another label, or type a new one. The picture's file stays as it is.",
     )
     if face.verdict:
@@ -93,7 +99,7 @@ def _face_panel(details: PictureDetails, repairs) -> None:
         st.markdown(f"The model says **{plain(face.verdict)}**{doubt}.")
 
 
-def _aside_buttons(details: PictureDetails, repairs) -> None:
+def _aside_buttons(details: PictureDetails, repairs: Repairs) -> None:
     def undo() -> None:
         # Shown below: within a dialog a callback must not show anything itself.
         st.session_state["data_undone"] = repairs.undo() or "nothing"

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from core.datasets.faces import Sample
+from core.datasets.formats import Picture
 from core.datasets.index import Catalogue
 from core.datasets.label_issues import SecondOpinion
 from core.datasets.store import class_order
@@ -136,7 +137,9 @@ def picture_details(catalogue: Catalogue, key: str, face: int, opinion: SecondOp
     )
 
 
-def sheet_of_views(sample: Sample, how: Augmentation, seed: int, rows_columns=(3, 4), side: int = 224) -> np.ndarray:
+def sheet_of_views(
+    sample: Sample, how: Augmentation, seed: int, rows_columns: tuple[int, int] = (3, 4), side: int = 224
+) -> np.ndarray:
     """Varied views of one face side by side, always the same for a seed: (rows * side, columns * side, 3) uint8 RGB."""
     rows, columns = rows_columns
     views = [varied_view(sample, side, how, np.random.default_rng([seed, i])) for i in range(rows * columns)]
@@ -169,11 +172,11 @@ def opinion_in_words(opinion: SecondOpinion | None, face: int, styles: dict[str,
     return f"{style.sign} {style.words} {percentage(verdict[1])}"
 
 
-def _objection(catalogue: Catalogue, opinion: SecondOpinion, face: int, styles: dict[str, ClassStyle]) -> str:
+def _objection(catalogue: Catalogue, opinion: SecondOpinion | None, face: int, styles: dict[str, ClassStyle]) -> str:
     return f"Model: {opinion_in_words(opinion, face, styles)}"
 
 
-def _marks(picture, styles: dict[str, ClassStyle]) -> tuple[tuple[ClassStyle, str], ...]:
+def _marks(picture: Picture, styles: dict[str, ClassStyle]) -> tuple[tuple[ClassStyle, str], ...]:
     if picture.whole:
         return ((styles[picture.labels[0]], ""),)
     counts = Counter(picture.labels)

@@ -14,6 +14,7 @@ from core.vision.model_card import ModelError
 from pages.components.gallery import Tile, show_tiles
 from pages.components.messages import plain
 from pages.views.training.curves import CHART
+from train.compare import PartComparison
 
 VERDICTS = {"better": st.success, "worse": st.warning, "unclear": st.info}
 
@@ -21,8 +22,8 @@ VERDICTS = {"better": st.success, "worse": st.warning, "unclear": st.info}
 SMALL_TEST = 50
 
 
-def show_headline(comparisons: Sequence) -> None:
-    """Whether the model is better than the one in use: some ``train.compare.PartComparison``."""
+def show_headline(comparisons: Sequence[PartComparison]) -> None:
+    """Whether the model is better than the one in use."""
     for each in comparisons:
         show = VERDICTS[each.difference.verdict] if each.difference else st.info
         show(plain(each.sentence))
@@ -54,7 +55,7 @@ def show_figures(scores: Mapping, part: str) -> None:
         st.caption(f":material/warning: {faces} faces are few: one more mistake changes a lot.")
 
 
-def _percent(share: object) -> str:
+def _percent(share: float | None) -> str:
     return f"{share:.1%}" if isinstance(share, int | float) else "–"
 
 
@@ -97,7 +98,9 @@ def show_probabilities(labels: np.ndarray, probabilities: np.ndarray, classes: t
     right.plotly_chart(precision_recall(labels, probabilities, classes), key=f"{key}_recall", config=CHART)
 
 
-def wrong_tile(place: int, name: str, jpeg: bytes, label: str, verdict: str, sure: float, classes) -> Tile:
+def wrong_tile(
+    place: int, name: str, jpeg: bytes, label: str, verdict: str, sure: float, classes: Sequence[str]
+) -> Tile:
     """One wrong verdict: the crop, what it was taken for with how much certainty, and what it is labelled."""
     styles = dict(zip(classes, styles_of(tuple(classes)), strict=True))
     note = f"labelled {styles[label].words}"
