@@ -53,7 +53,7 @@ def _ice_server(entry: object) -> tuple[dict | None, str]:
         isinstance(url, str) and url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in urls
     ):
         return None, "each of its `urls` must start with stun: or turn:"
-    server = {"urls": urls}
+    server: dict[str, str | list[str]] = {"urls": urls}
     if any(url.startswith("turn") for url in urls):
         if not (entry.get("username") and entry.get("credential")):
             return None, "a TURN server needs `username` and `credential`"

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 # Results may be large. A page that asks for one that is forgotten starts its work again.
@@ -16,8 +17,10 @@ class Cancelled(Exception):
     """Somebody asked the work to stop."""
 
 
-Report = Callable[[int, int, str], None]
-"""Called by work with units done, units in all (0: unknown) and a few words; raises ``Cancelled``."""
+class Report(Protocol):
+    """Called by work with units done, units in all (0: unknown) and a few words; raises ``Cancelled``."""
+
+    def __call__(self, done: int, total: int, text: str = "") -> None: ...
 
 
 def no_report(done: int, total: int, text: str = "") -> None:
@@ -37,7 +40,8 @@ class JobStatus:
     text: str = ""
     error: str = ""
     """Why it failed, in one sentence for people."""
-    result: object = None
+    result: Any = None
+    """What the work returned."""
     started: float = 0.0
     """Seconds since the epoch."""
 
@@ -53,7 +57,7 @@ class Jobs:
     A job that has ended is forgotten once nobody has asked for it for an hour, or for as long as for many others.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: dict[str, JobStatus] = {}
         self._stop: dict[str, threading.Event] = {}
@@ -89,7 +93,7 @@ class Jobs:
             log.exception("Job %s failed", key)
             self._change(key, state="failed", error=UNEXPECTED)
 
-    def _change(self, key: str, **fields) -> None:
+    def _change(self, key: str, **fields: Any) -> None:
         with self._lock:
             self._jobs[key] = replace(self._jobs[key], **fields)
             if self._jobs[key].state != "running":

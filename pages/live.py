@@ -1,6 +1,7 @@
 """Who wears a mask before the visitor's webcam, live."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import av
 import streamlit as st
@@ -18,7 +19,10 @@ from pages.components.messages import plain
 from pages.components.resources import NOTICE_S, method_changed, pipeline_or_stop
 from pages.components.settings import settings_form
 
-TEXTS = {
+if TYPE_CHECKING:
+    from streamlit_webrtc.config import Translations
+
+TEXTS: "Translations" = {
     "start": "Start",
     "stop": "Stop",
     "select_device": "Choose camera",

@@ -6,6 +6,7 @@ blurred faces, bad light, strong compression.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -120,7 +121,8 @@ def change_pixels(view: np.ndarray, how: Augmentation, rng: np.random.Generator)
         view = np.clip(view + noise, 0, 255).astype(np.uint8)
     if rng.random() < how.jpeg_share:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 85))]
-        view = cv2.imdecode(cv2.imencode(".jpg", view, quality)[1], cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(cv2.imencode(".jpg", view, quality)[1], cv2.IMREAD_COLOR)
+        view = cast(np.ndarray, decoded)  # never None: it was encoded a moment ago
     return view
 
 
@@ -133,7 +135,7 @@ def _lose_detail(view: np.ndarray, how: Augmentation, rng: np.random.Generator) 
     if kind == 2:  # out of focus
         return cv2.GaussianBlur(view, (0, 0), size / 224 * how.lens * rng.uniform(0.8, 4))
     length = max(3, int(size / 224 * how.lens * rng.uniform(5, 22)))  # moving
-    kernel = np.zeros((length, length), np.float32)
+    kernel: np.ndarray = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1 / length
     turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), rng.uniform(0, 180), 1)
     kernel = cv2.warpAffine(kernel, turn, (length, length))

@@ -93,7 +93,7 @@ def run_benchmark(repeats: int = 40, counts: Sequence[int] = FACES) -> dict:
     box = np.array([[250, 150, 390, 330]], np.float32)
     for faces in counts:
         crops = np.repeat(crop_faces(head, box, size, classifier.card.margin), faces, axis=0)
-        times = times_ms(lambda crops=crops: classifier.probabilities(crops), repeats)
+        times = times_ms(partial(classifier.probabilities, crops), repeats)
         result.setdefault("classify_ms", {})[str(faces)] = median_and_p95(times)
     # One face the whole way, as predict is timed: cut out, resized, judged.
     one = median_and_p95(times_ms(lambda: classifier.classify(head, box), repeats))

@@ -4,7 +4,7 @@ All in the app's process, on LiteRT.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def read_crops(faces: list[FaceInPicture | None], size: int, margin: float) -> l
 
 
 def classifier_probabilities(
-    classifier: MaskClassifier, faces: list[FaceInPicture | None], report: Report = no_report
+    classifier: MaskClassifier, faces: Sequence[FaceInPicture | None], report: Report = no_report
 ) -> np.ndarray:
     """Probabilities of a classifier: (n, classes of its card) in 0..1, NaN where there is no picture to read."""
     card = classifier.card
@@ -97,9 +97,9 @@ def classifier_probabilities(
     for start in range(0, len(faces), AT_ONCE):
         report(start, len(faces), "Classifying faces")
         crops = read_crops(faces[start : start + AT_ONCE], card.input_size, card.margin)
-        seen = [i for i, crop in enumerate(crops) if crop is not None]
+        seen = {start + i: crop for i, crop in enumerate(crops) if crop is not None}
         if seen:
-            result[[start + i for i in seen]] = classifier.probabilities(np.stack([crops[i] for i in seen]))
+            result[list(seen)] = classifier.probabilities(np.stack(list(seen.values())))
     return result
 
 
@@ -176,7 +176,7 @@ class PartComparison:
 
 
 def compare_with_method(
-    run_folder: Path, method: Method, folder: Path = MODELS_DIR, runs: list[Path] = (), report: Report = no_report
+    run_folder: Path, method: Method, folder: Path = MODELS_DIR, runs: Sequence[Path] = (), report: Report = no_report
 ) -> list[PartComparison]:
     """Compare a finished run's model with the active method, on the faces that the run kept for its test.
 
@@ -201,7 +201,15 @@ def compare_with_method(
     ] or [PartComparison("test", "Nothing was kept for a test, so it cannot be said how good it is.")]
 
 
-def _compare_part(name, predictions, method, card, folder, own_test, report) -> PartComparison:
+def _compare_part(
+    name: str,
+    predictions: Predictions,
+    method: Method,
+    card: ModelCard,
+    folder: Path,
+    own_test: Predictions | None,
+    report: Report,
+) -> PartComparison:
     words = PART_WORDS[name]
     if len(predictions) > MAX_COMPARED:
         some = np.random.default_rng(0).permutation(len(predictions))[:MAX_COMPARED]
@@ -237,7 +245,7 @@ def _compare_part(name, predictions, method, card, folder, own_test, report) -> 
     return PartComparison(name, in_words(difference, words), difference, tuple(cautions))
 
 
-def _predictions_of(card: ModelCard, runs: list[Path]) -> Predictions | None:
+def _predictions_of(card: ModelCard, runs: Sequence[Path]) -> Predictions | None:
     """What the run that made a model kept for its test, if it is one of these."""
     for run in runs:
         try:
@@ -341,7 +349,14 @@ def score_sets(
             yield score
 
 
-def _score_set(classifier, dataset, predictions, learnt_from, min_face_px, report) -> SetScore | None:
+def _score_set(
+    classifier: MaskClassifier,
+    dataset: DataSet,
+    predictions: Predictions | None,
+    learnt_from: list[str],
+    min_face_px: float,
+    report: Report,
+) -> SetScore | None:
     classes = classifier.card.classes
     learnt = str(dataset.folder) in learnt_from
     kept = None

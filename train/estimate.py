@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from core.config import runs_dir
 from core.datasets.formats import DataError
@@ -145,18 +146,24 @@ CAUTION = 1.5
 NEW_SHARE = 0.6
 
 
+Settings = TrainConfig | SimpleNamespace
+
+
+"""A configuration, or anything with its settings."""
+
+
 def backward_cost(blocks: int) -> float:
     """Cost of a training step with that many blocks unfrozen, 0..16, relative to a frozen base."""
     # The earlier a block, the larger its maps.
     return 1.0 if not blocks else 1.3 + 0.08 * blocks + 0.2 * max(0, blocks - 10) + 0.5 * max(0, blocks - 13)
 
 
-def stage_kind(config, stage: str) -> str:
+def stage_kind(config: Settings, stage: str) -> str:
     """The name under which a stage's speed is kept: a head on kept features is another matter than one on pictures."""
     return f"{stage} on features" if stage == "head" and config.features == "cached" else stage
 
 
-def stage_seconds(config, train: int, val: int, test: int) -> dict[str, float]:
+def stage_seconds(config: Settings, train: int, val: int, test: int) -> dict[str, float]:
     """Seconds that each stage of a run should take here, in their order.
 
     Args:
@@ -190,7 +197,7 @@ def read_factors() -> dict[str, float]:
         return {}
 
 
-def record(config, out: Path | str, slowness: dict[str, float]) -> None:
+def record(config: Settings, out: Path | str, slowness: dict[str, float]) -> None:
     """Remember what a run taught; only runs of this server's own folder count.
 
     Args:
@@ -209,16 +216,18 @@ def record(config, out: Path | str, slowness: dict[str, float]) -> None:
     write_json(runs_dir() / SPEEDS, factors)
 
 
-def estimate_minutes(settings, faces: int) -> float:
+def estimate_minutes(settings: TrainConfig | Mapping[str, Any], faces: int) -> float:
     """How long a run should take on this machine.
 
     Args:
         settings: a ``TrainConfig``, or a mapping with those settings that differ from the defaults.
         faces: how many the chosen data sets hold together.
     """
-
+    config: Settings
     if isinstance(settings, Mapping):
         known = {setting.name: setting.default for setting in dataclasses.fields(TrainConfig) if setting.metadata}
-        settings = SimpleNamespace(**known | dict(settings))
-    test, val = round(faces * settings.test_share), round(faces * settings.val_share)
-    return sum(stage_seconds(settings, max(0, faces - test - val), val, test).values()) / 60
+        config = SimpleNamespace(**known | dict(settings))
+    else:
+        config = settings
+    test, val = round(faces * config.test_share), round(faces * config.val_share)
+    return sum(stage_seconds(config, max(0, faces - test - val), val, test).values()) / 60

@@ -14,6 +14,8 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Protocol
 
 from core.datasets.formats import DataError
 from core.io import read_json, read_lines, write_atomic, write_json
@@ -190,7 +192,8 @@ class StepCurve:
             steps_per_epoch: batches in a pass.
             epochs_done: the last finished epoch; points after it will be made anew.
         """
-        self._path, self._steps, self._means = Path(folder) / STEPS, steps_per_epoch, None
+        self._path, self._steps = Path(folder) / STEPS, steps_per_epoch
+        self._means: list[float] | None = None
         if self._path.is_file():
             kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _epoch(line) <= epochs_done]
             write_atomic(self._path, lambda path: path.write_text("".join(line + "\n" for line in kept)))
@@ -250,11 +253,17 @@ def check_run_folder(out: Path, settings: Mapping, defaults: Mapping, may_change
         raise DataError(f"{out} holds a run with other settings; choose another --out or remove it.")
 
 
+class Stoppable(Protocol):
+    """A trainer: ends at its next step once ``stopping`` is set."""
+
+    stopping: bool
+
+
 @contextmanager
-def stopping_on_signals(trainer) -> Iterator[None]:
+def stopping_on_signals(trainer: Stoppable) -> Iterator[None]:
     """Set ``trainer.stopping`` on SIGTERM and SIGINT."""
 
-    def stop(signum, frame):
+    def stop(signum: int, frame: FrameType | None) -> None:
         trainer.stopping = True
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -107,22 +107,24 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
     return Split(np.sort(rest), np.sort(parts["val"]), np.sort(parts["test"]), np.flatnonzero(is_held_out), facts)
 
 
-def _photo_groups(samples, groups, places) -> dict[Path, int]:
+def _photo_groups(samples: list[Sample], groups: np.ndarray, places: np.ndarray) -> dict[Path, int]:
     return {samples[i].photo: groups[i] for i in places}
 
 
-def _photos_per_group(samples, groups, places) -> Counter:
+def _photos_per_group(samples: list[Sample], groups: np.ndarray, places: np.ndarray) -> Counter:
     return Counter(_photo_groups(samples, groups, places).values())
 
 
-def _grouped_parts(places, labels, groups, shares, seed):
+def _grouped_parts(
+    places: np.ndarray, labels: np.ndarray, groups: np.ndarray, shares: dict[str, float], seed: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Whole groups in random order go to the part that misses most of the group's commonest class."""
     order = np.random.default_rng(seed).permutation(np.unique(groups[places]))
     members = {group: places[groups[places] == group] for group in order}
     totals = Counter(labels[places].tolist())
     missing = {name: {label: share * totals[label] for label in totals} for name, share in shares.items()}
-    parts = {name: [] for name in shares}
-    rest = []
+    parts: dict[str, list[int]] = {name: [] for name in shares}
+    rest: list[int] = []
     for group in order:
         counts = Counter(labels[members[group]].tolist())
         label, _ = counts.most_common(1)[0]

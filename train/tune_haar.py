@@ -12,6 +12,7 @@ import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from core.vision.haar import HaarFaceFinder, HaarSettings
 from core.vision.images import read_image
 from core.vision.metrics import FALSE_ALARM_IOU, FOUND_IOU, Counts, lies_on, match_photo
 
-GRID = {
+GRID: dict[str, tuple[Any, ...]] = {
     "cascade": ("default", "alt2"),
     "max_side": (480, 640, 800),
     "scale_factor": (1.05, 1.1, 1.2),

@@ -230,7 +230,15 @@ def _numbered(name: str, number: int) -> str:
 # Reading and writing
 
 
-def _write_members(archive, plan, folder: Path, result: Unpacked, report: Report, limits: Limits, size: int) -> None:
+def _write_members(
+    archive: zipfile.ZipFile,
+    plan: list[tuple[zipfile.ZipInfo, PurePosixPath]],
+    folder: Path,
+    result: Unpacked,
+    report: Report,
+    limits: Limits,
+    size: int,
+) -> None:
     unpacked = done = 0
 
     def chunks(info: zipfile.ZipInfo, limit: int) -> Iterator[bytes]:

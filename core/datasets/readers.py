@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,6 +56,12 @@ OnBroken = Callable[[PurePosixPath, str, PurePosixPath | None], None]
 """Called with a file below the folder, what is wrong with it, and its picture unless it is for many."""
 
 
+class Broken(Protocol):
+    """The same for the readers of one layout."""
+
+    def __call__(self, path: PurePosixPath, error: Exception | str, picture: PurePosixPath | None = None) -> None: ...
+
+
 def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> list[Picture]:
     """Every labelled picture of a folder, in name order.
 
@@ -66,7 +73,7 @@ def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> l
         DataError: a file is broken, or nothing is left.
     """
 
-    def broken(path: PurePosixPath, error: object, picture: PurePosixPath | None = None) -> None:
+    def broken(path: PurePosixPath, error: Exception | str, picture: PurePosixPath | None = None) -> None:
         reason = _reason(error)
         if on_broken is None:
             raise DataError(f"{tree.folder} cannot be read as {LAYOUTS[layout]}: {path}: {reason}")
@@ -81,7 +88,7 @@ def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> l
     return pictures
 
 
-def _reason(error: object) -> str:
+def _reason(error: Exception | str) -> str:
     return f"{error} is missing." if isinstance(error, KeyError) else str(error)
 
 
@@ -142,7 +149,7 @@ def _split_of(folders: Iterable[str]) -> str:
     return next((SPLITS[name.casefold()] for name in folders if name.casefold() in SPLITS), "")
 
 
-def _read_class_folders(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_class_folders(tree: Tree, broken: Broken) -> Iterator[Picture]:
     for path in tree.pictures:
         if len(path.parts) > 1:  # the folder that holds a picture is its class, those above may be train/ and test/
             try:
@@ -154,7 +161,7 @@ def _read_class_folders(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
             yield Picture(path.as_posix(), tree.folder / path, (label,), np.empty((0, 4), np.float32), split, True)
 
 
-def _read_voc(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_voc(tree: Tree, broken: Broken) -> Iterator[Picture]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
     from supervision.dataset.formats.pascal_voc import detections_from_xml_obj
@@ -187,10 +194,12 @@ def _read_voc(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
         yield picture
 
 
-def _read_yolo(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_yolo(tree: Tree, broken: Broken) -> Iterator[Picture]:
     from supervision.dataset.formats.yolo import yolo_annotations_to_detections
 
     names_path = names_file(tree)
+    if names_path is None:
+        raise DataError(f"{tree.folder} cannot be read as YOLO: it has no list of class names.")
     try:
         names, is_pose = _class_names(tree.folder / names_path)
     except BROKEN as error:
@@ -212,7 +221,7 @@ def _read_yolo(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
             labels = [names[i] for i in classes]
             picture = _annotated_picture(tree, path, labels, detections.xyxy, usable, size_wh=size_wh)
         except (*BROKEN, OSError) as error:
-            broken(note, error, path)
+            broken(note or path, error, path)
             continue
         yield picture
 
@@ -230,8 +239,8 @@ def _read_coco(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
     from supervision.dataset.formats.coco import coco_annotations_to_detections, group_coco_annotations_by_image_id
 
     by_name: dict[str, list[PurePosixPath]] = {}
-    for path in tree.pictures:
-        by_name.setdefault(path.name.casefold(), []).append(path)
+    for each in tree.pictures:
+        by_name.setdefault(each.name.casefold(), []).append(each)
     seen = set()
     for note in tree.notes[".json"]:
         if not looks_like_coco(tree.folder / note):

@@ -99,9 +99,10 @@ def find_dataset(name: str) -> DataSet:
     places = _places()
     if name not in places:
         raise DataError(f"There is no data set {name!r}; it may have been deleted.")
-    if places[name] is None:
+    place = places[name]
+    if place is None:
         raise DataError(f"The data set {name!r} lies in a folder that is gone or no longer allowed.")
-    folder, linked = places[name]
+    folder, linked = place
     return DataSet(name, folder, detect_layout(folder), linked, _read_card(name))
 
 

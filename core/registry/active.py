@@ -78,7 +78,7 @@ def in_use(folder: Path | str = MODELS_DIR) -> InUse:
     folder, usual = Path(folder), method_with_its_own_model()
     with _lock:
         known, files, answer = _answers.get(folder, (None, {}, None))
-        if known != usual or any(_file_state(path) != state for path, state in files.items()):
+        if answer is None or known != usual or any(_file_state(path) != state for path, state in files.items()):
             # States first, then contents: what changes in between is noticed the next time.
             files = {folder / FILE_NAME: _file_state(folder / FILE_NAME)}
             kept = _read(folder)

@@ -100,7 +100,7 @@ def usual_pose(face_xyxy: np.ndarray) -> FacePose:
 
 def _pose(left: np.ndarray, right: np.ndarray, tilt_deg: float, box: np.ndarray, source: str) -> FacePose:
     center, size = (box[:2] + box[2:]) / 2, _upright_size(box[2:] - box[:2], tilt_deg)
-    pairs = [tuple(map(float, pair)) for pair in (left, right, center, size)]
+    pairs = [(float(x), float(y)) for x, y in (left, right, center, size)]
     return FacePose(pairs[0], pairs[1], tilt_deg, pairs[2], pairs[3], source)
 
 
@@ -118,7 +118,8 @@ def _eye_cascades() -> list:
     """Loaded once; none where OpenCV comes without them."""
     if not (hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data")):
         return []
-    loaded = [cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / file)) for file in EYE_FILES]
+    folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]  # missing in OpenCV's stubs
+    loaded = [cv2.CascadeClassifier(str(folder / file)) for file in EYE_FILES]
     return [cascade for cascade in loaded if not cascade.empty()]
 
 

@@ -4,7 +4,7 @@
 edge on the nose to 1 at the bottom edge under the chin. Relief is in half widths of the mask.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -133,7 +133,7 @@ def paint(
     edge: np.ndarray,
     height: float,
     cut: Cut,
-    colors: tuple[Rgb, Rgb],
+    colors: tuple[Sequence[float], Sequence[float]],
     pattern: str,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +154,7 @@ def paint(
     first, second = (np.array(color, np.float32) for color in colors)
     p, q = np.arcsin(np.clip(0.85 * a, -1, 1)) / 0.85, height * b  # the cloth lies around the head
     share = PATTERNS[pattern](p, q, rng).astype(np.float32) if pattern else np.zeros(a.shape, np.float32)
-    color = first + share[..., None] * (second - first)
+    color: np.ndarray = first + share[..., None] * (second - first)
     relief = cut.relief(a, b) + cut.wrinkles * _wrinkles(a, b, rng)
     if cut.hem:
         inside_hem = edge < cut.hem

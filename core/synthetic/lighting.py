@@ -1,5 +1,6 @@
 """Laying a painted mask into a photo: in its light, sharpness and noise, with a soft shadow under the mask's edge."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -113,7 +114,7 @@ def lay_on(
     part_bgr: np.ndarray,
     color_rgb: np.ndarray,
     cover: np.ndarray,
-    loops: tuple[np.ndarray, np.ndarray],
+    loops: tuple[Sequence[float], np.ndarray],
     light: Light,
     half_px: float,
     rng: np.random.Generator,
@@ -151,7 +152,7 @@ def lay_on(
 
 def _shadow(cover: np.ndarray, half_px: float) -> np.ndarray:
     """A soft shadow below and beside what covers, strongest at its edge."""
-    down = np.float32([[1, 0, 0], [0, 1, 0.05 * half_px]])
+    down = np.array([[1, 0, 0], [0, 1, 0.05 * half_px]], np.float32)
     moved = cv2.warpAffine(cover, down, cover.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
     near, far = (blurred(moved, max(0.5, share * half_px)) for share in (0.035, 0.11))
     return 0.6 * near + 0.6 * far

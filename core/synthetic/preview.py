@@ -64,6 +64,7 @@ def draw_variants(
     Returns:
         A caption and a picture (h, w, 3) uint8 of each.
     """
+    wanted: list[tuple[str, str, str | None]]
     if kind is None:
         wanted = [(spec.title, name, None) for name, spec in MASK_KINDS.items()]
     else:

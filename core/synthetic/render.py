@@ -1,12 +1,14 @@
 """Masks of many kinds drawn onto bare faces, worn well or wrongly. They are drawings and whoever shows them says so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from core.synthetic.eyes import FacePose, find_pose
-from core.synthetic.fabric import CUTS, Rgb, fill, paint
+from core.synthetic.fabric import CUTS, Cut, Rgb, fill, paint
 from core.synthetic.lighting import lay_on, read_light, shade
 from core.vision.classes import CLASS_NAMES, WITH_MASK, WORN_INCORRECTLY
 from core.vision.crops import resize
@@ -130,6 +132,9 @@ EARS = ((1.04, -0.06), (1.05, 0.26))
 """Where loops vanish behind the right ear, upper and lower one, as shares of the face like ``Wearing.top``."""
 
 
+Place = TypeVar("Place", float, np.ndarray)
+
+
 class _Fit:
     """A mask's coordinates on one face."""
 
@@ -165,7 +170,7 @@ class _Fit:
         a, b = np.asarray(points_ab, np.float64).T
         return self.on_face(*self.to_face(a, b))
 
-    def to_face(self, a, b):
+    def to_face(self, a: Place, b: Place) -> tuple[Place, Place]:
         """Places of the mask as shares of the face."""
         return a * self.width, self.top + b * (self.bottom - self.top)
 
@@ -212,10 +217,11 @@ def put_on(
     if color is not None and color not in spec.colors:
         raise ValueError(f"{spec.title} has no colour {color!r}; possible are {', '.join(spec.colors)}.")
     rng = rng or np.random.default_rng(0)
-    colors = spec.colors[color or str(rng.choice(list(spec.colors)))]
+    colors: tuple[Sequence[float], Sequence[float]] = spec.colors[color or str(rng.choice(list(spec.colors)))]
     if color is None:
         factor = rng.uniform(0.93, 1.05) * rng.uniform(0.97, 1.03, 3)
-        colors = tuple(tuple(np.clip(c * factor, 0, 250)) for c in np.array(colors, np.float64))
+        first, second = (tuple(np.clip(c * factor, 0, 250)) for c in np.array(colors, np.float64))
+        colors = first, second
     fit, cut = _Fit(pose, WEARING[wearing], rng), CUTS[spec.cut]
     outline, loops = fit.on_mask(cut.full_outline), _loops(fit, cut)
 
@@ -256,7 +262,7 @@ def put_on(
     return result
 
 
-def _loops(fit: _Fit, cut) -> list[np.ndarray]:
+def _loops(fit: _Fit, cut: Cut) -> list[np.ndarray]:
     """Curves (n, 2) of the ear loops in pixels of the picture, from mask to ear."""
     curves, t = [], np.linspace(0, 1, 12)
     for side in (-1, 1):

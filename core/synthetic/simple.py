@@ -1,5 +1,7 @@
 """A surgical mask drawn onto a bare face, for the sample photo and for tests. It is a drawing and says so."""
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -52,7 +54,7 @@ def draw_mask(
     nose, mask_h, half_w = y1 + 0.46 * face_h, 0.53 * face_h, 0.48 * face_w
     turn = cv2.getRotationMatrix2D(((x1 + x2) / 2, (y1 + y2) / 2), -tilt_deg, 1)
 
-    def place(points) -> np.ndarray:
+    def place(points: Iterable[tuple[float, float]]) -> np.ndarray:
         xy = np.array([((x1 + x2) / 2 + x * half_w, nose + y * mask_h, 1) for x, y in points])
         return np.rint(xy @ turn.T * 16).astype(np.int32)  # in sixteenths of a pixel, as OpenCV's shift=4 wants
 

@@ -92,10 +92,12 @@ class LiveProcessor:
                 if self._closed:
                     self._worker = None
                     return
-                frame, self._newest = self._newest, None
+                detect, frame, self._newest = self.detect, self._newest, None
+            if detect is None or frame is None:  # switched off since the frame came
+                continue
             started = time.monotonic()
             try:
-                detections = self.detect(frame)
+                detections = detect(frame)
                 seen = summarize(detections)
             except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
                 self._fail(error)

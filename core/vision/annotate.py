@@ -5,12 +5,17 @@ words and a percentage, in dark or light text on a filled field, so that it can 
 prediction has a question mark alone. Sizes follow the frame and the face.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import supervision as sv
 
 from core.vision.classes import CLASS_STYLES, NO_PREDICTION, WITH_MASK, WITHOUT_MASK, ClassStyle
 from core.vision.detections import face_styles
+
+Box = tuple[int, int, int, int]
+
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 
@@ -46,17 +51,17 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     canvas = frame_bgr.copy()
     height, width = canvas.shape[:2]
     line = max(2, round(max(height, width) / 300))
-    boxes = [tuple(round(float(v)) for v in box) for box in detections.xyxy]
+    boxes = [(round(x1), round(y1), round(x2), round(y2)) for x1, y1, x2, y2 in detections.xyxy.tolist()]
     styles = face_styles(detections)
     for (x1, y1, x2, y2), style in zip(boxes, styles, strict=True):
         # A dark line around the coloured one keeps it visible on ground of its own colour.
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), style.color_rgb[::-1], line)
-    labels: list[tuple[int, int, int, int]] = []
+    labels: list[Box] = []
     for box, style, confidence in zip(boxes, styles, detections.confidence, strict=True):
         text_px = _text_height(box, (width, height))
         percent = percentage(confidence)
-        texts = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
+        texts: tuple[str, ...] = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
         if style is NO_PREDICTION:
             texts = ("",)
         others = [other for other in boxes if other is not box]
@@ -81,7 +86,7 @@ def _short(words: str) -> str:
     return words if len(words) <= MAX_WORDS else f"{words[: MAX_WORDS - 2].rstrip()}.."
 
 
-def _text_height(box: tuple[int, int, int, int], size_wh: tuple[int, int]) -> int:
+def _text_height(box: Box, size_wh: tuple[int, int]) -> int:
     least, most = (max(MIN_TEXT_PX, share * max(size_wh)) for share in TEXT_SHARE)
     return round(float(np.clip((box[2] - box[0]) * TEXT_OF_FACE, least, most)))
 
@@ -100,7 +105,9 @@ def _stroke(text_px: int) -> int:
     return max(1, round(text_px / 14))
 
 
-def _free_place(box, size, frame_wh, taken, last_try: bool) -> tuple[int, int] | None:
+def _free_place(
+    box: Box, size: tuple[int, int], frame_wh: tuple[int, int], taken: list[Box], last_try: bool
+) -> tuple[int, int] | None:
     """Upper left corner of a label near its box, inside the frame and clear of other labels; else ``None``."""
     x1, y1, x2, y2 = box
     label_w, label_h = size
@@ -119,7 +126,9 @@ def _free_place(box, size, frame_wh, taken, last_try: bool) -> tuple[int, int] |
     return None
 
 
-def _draw_label(canvas, place, size, text: str, text_px: int, style: ClassStyle) -> None:
+def _draw_label(
+    canvas: np.ndarray, place: tuple[int, int], size: tuple[int, int], text: str, text_px: int, style: ClassStyle
+) -> None:
     x, y = place
     pad = text_px // 2
     color, text_color = style.color_rgb[::-1], style.text_rgb[::-1]
@@ -130,7 +139,7 @@ def _draw_label(canvas, place, size, text: str, text_px: int, style: ClassStyle)
         cv2.putText(canvas, text, origin, FONT, text_px / FONT_HEIGHT, text_color, _stroke(text_px), cv2.LINE_AA)
 
 
-def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> None:
+def _draw_sign(canvas: np.ndarray, x: int, y: int, side: int, style: ClassStyle, color: Sequence[float]) -> None:
     """The sign in a square of ``side`` pixels; ours are drawn by hand: OpenCV's fonts have no tick and no bold ones."""
     if style not in (*CLASS_STYLES, NO_PREDICTION):
         _draw_letters(canvas, x, y, side, style.sign, color)
@@ -149,7 +158,7 @@ def _draw_sign(canvas, x: int, y: int, side: int, style: ClassStyle, color) -> N
         cv2.polylines(canvas, [points], False, color, max(1, round(side / 5.5)), cv2.LINE_AA)
 
 
-def _draw_letters(canvas, x: int, y: int, side: int, text: str, color) -> None:
+def _draw_letters(canvas: np.ndarray, x: int, y: int, side: int, text: str, color: Sequence[float]) -> None:
     """A letter or a number, as large as a square of ``side`` pixels allows, in its middle."""
     stroke = max(1, round(side / 9))
     (width, height), _ = cv2.getTextSize(text, FONT, 1, stroke)

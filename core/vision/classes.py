@@ -123,7 +123,8 @@ def _signs(names: list[str]) -> list[str]:
 def _color(place: int) -> tuple[int, int, int]:
     shade = SHADES[place // len(PALETTE_RGB) % len(SHADES)]
     target = 255 if shade > 0 else 0
-    return tuple(round(c + (target - c) * abs(shade)) for c in PALETTE_RGB[place % len(PALETTE_RGB)])
+    red, green, blue = (round(c + (target - c) * abs(shade)) for c in PALETTE_RGB[place % len(PALETTE_RGB)])
+    return red, green, blue
 
 
 def contrast(a_rgb: tuple[int, int, int], b_rgb: tuple[int, int, int]) -> float:

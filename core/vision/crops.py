@@ -1,5 +1,7 @@
 """Pictures on their way to a network: the one place where BGR becomes RGB."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -52,7 +54,7 @@ def letterbox(frame_bgr: np.ndarray, long_side: int) -> tuple[np.ndarray, float]
     return canvas, scale
 
 
-def cut(frame_bgr: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+def cut(frame_bgr: np.ndarray, xyxy: np.ndarray | Sequence[float]) -> np.ndarray:
     """The pixels of one box of whole numbers, at least 1×1; outside the frame its nearest pixel is repeated."""
     height, width = frame_bgr.shape[:2]
     x1, y1, x2, y2 = (int(v) for v in xyxy)

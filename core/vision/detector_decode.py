@@ -55,7 +55,7 @@ def decode(
 def suppress(xyxy: np.ndarray, max_overlap: float) -> np.ndarray:
     """Places of the boxes (n, 4), best first, that no better kept box overlaps by more than ``max_overlap``."""
     iou = overlaps(xyxy, xyxy)
-    kept = []
+    kept: list[int] = []
     for i in range(len(iou)):
         if not (iou[i, kept] > max_overlap).any():
             kept.append(i)

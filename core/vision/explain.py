@@ -9,6 +9,7 @@ import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
 from core.vision.crops import crop_faces
 from core.vision.litert import MAX_THREADS, checked_model
 from core.vision.model_card import ModelCard, ModelError
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
 
 # Our dense layers, in floating point, may differ by this much from the model's own in 8 bits (logits; most seen: 0.11).
 MAX_HEAD_ERROR = 0.5
@@ -193,7 +197,7 @@ class FaceExplainer:
         return (values - how["zero_points"].reshape(shape)) * how["scales"].reshape(shape)
 
 
-def _open(model_path: Path | str, input_shape: tuple[int, ...]):
+def _open(model_path: Path | str, input_shape: tuple[int, ...]) -> "Interpreter":
     """An interpreter whose intermediate tensors can be read."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -250,7 +254,7 @@ def find_end(ops: list[dict], outputs: list[dict]) -> NetworkEnd | None:
     last = made_by(outputs[0]["index"], ("FULLY_CONNECTED",), ("SOFTMAX",)) if len(outputs) == 1 else None
     hidden = last and made_by(last["inputs"][0], ("FULLY_CONNECTED",), ("RELU",))
     pool = hidden and made_by(hidden["inputs"][0], ("AVERAGE_POOL_2D", "MEAN"), ("RESHAPE", "SQUEEZE"))
-    if not pool:
+    if not (last and hidden and pool):
         return None
     return NetworkEnd(int(pool["inputs"][0]), constants(hidden), constants(last), int(last["outputs"][0]))
 
@@ -325,7 +329,7 @@ def overlay_centers(frame_bgr: np.ndarray, center_map: np.ndarray) -> np.ndarray
     cell_px = max(height, width) / max(center_map.shape)
     if max(abs(height / cell_px - center_map.shape[0]), abs(width / cell_px - center_map.shape[1])) > 1:
         raise ValueError(f"A map of shape {center_map.shape} does not belong to a frame of shape {frame_bgr.shape}.")
-    values = np.clip(np.asarray(center_map, np.float32), 0, 1)
+    values: np.ndarray = np.clip(np.asarray(center_map, np.float32), 0, 1)
     if cell_px < 1:  # no peak may fall between two pixels
         side = 2 * int(np.ceil(0.5 / cell_px)) + 1
         values = cv2.dilate(values, np.ones((side, side), np.uint8))

@@ -56,7 +56,7 @@ class HaarSettings:
     min_face_px: float = 24
     """Smaller faces are not searched, in pixels of the frame: more of them would be false, and the search slower."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.cascade not in CASCADE_FILES:
             raise ValueError(f"cascade is {self.cascade!r}; possible are {', '.join(CASCADE_FILES)}.")
         if not 1.01 <= self.scale_factor <= 2:
@@ -72,7 +72,7 @@ class HaarSettings:
 class HaarFaceFinder:
     """Finds upright faces. Safe to share between threads: one search at a time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Load the cascades.
 
         Raises:
@@ -129,7 +129,9 @@ class HaarFaceFinder:
         ratio = np.array([frame_bgr.shape[1] / small.shape[1], frame_bgr.shape[0] / small.shape[0]] * 2)
         return grey, ratio
 
-    def _search(self, cascade: str, grey: np.ndarray, settings: HaarSettings, min_side: int):
+    def _search(
+        self, cascade: str, grey: np.ndarray, settings: HaarSettings, min_side: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         with self._lock:
             rects, _, weights = self._cascades[cascade].detectMultiScale3(
                 grey,
@@ -165,7 +167,8 @@ def load_cascades() -> dict:
     for name, file in (CASCADE_FILES | {"profile": PROFILE_FILE}).items():
         if not (hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data")):
             raise ModelError(f"OpenCV {cv2.__version__} has no Haar cascades; install opencv-python-headless>=4.12,<5.")
-        cascades[name] = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / file))
+        folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]  # missing in OpenCV's stubs
+        cascades[name] = cv2.CascadeClassifier(str(folder / file))
         if cascades[name].empty():
             raise ModelError(f"OpenCV's file {file} is missing or broken; install opencv-python-headless again.")
     return cascades

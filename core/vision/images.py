@@ -8,9 +8,13 @@ import io
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 # The text says 50; cameras of "50 megapixels" make 8192 × 6144.
 MAX_MEGAPIXELS = 51
@@ -75,7 +79,7 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _to_rgb(image) -> np.ndarray:
+def _to_rgb(image: "PIL.Image.Image") -> np.ndarray:
     """Any Pillow mode as (h, w, 3) uint8 RGB."""
     from PIL import Image
 

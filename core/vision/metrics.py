@@ -346,7 +346,7 @@ def lies_on(xyxy: np.ndarray, places_xyxy: np.ndarray) -> np.ndarray:
     xyxy, places = np.asarray(xyxy, np.float32).reshape(-1, 4), np.asarray(places_xyxy, np.float32).reshape(-1, 4)
     x, y = (xyxy[:, None, 0] + xyxy[:, None, 2]) / 2, (xyxy[:, None, 1] + xyxy[:, None, 3]) / 2
     inside = (x >= places[:, 0]) & (x <= places[:, 2]) & (y >= places[:, 1]) & (y <= places[:, 3])  # (n, m)
-    return (inside | (overlaps(xyxy, places) >= FALSE_ALARM_IOU)).any(axis=1)
+    return np.any(inside | (overlaps(xyxy, places) >= FALSE_ALARM_IOU), axis=1)
 
 
 def _under_every_class(detections: sv.Detections) -> sv.Detections:

@@ -33,7 +33,7 @@ class Photo:
 class PhotoSet:
     """The photos on a page. One object per visitor; it knows nothing of Streamlit."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._photos: dict[str, Photo] = {}
         self._decoded = DecodedImages()
 

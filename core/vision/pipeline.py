@@ -79,7 +79,7 @@ class ClassicPipeline:
 class NeuralPipeline:
     """The centre-point detector: one pass finds and judges every face."""
 
-    classes = CLASS_NAMES
+    classes: tuple[str, ...] = CLASS_NAMES
 
     def __init__(self, detector: MaskDetector):
         """Args: a loaded detector."""
@@ -126,7 +126,13 @@ class CombinedPipeline:
         return _verdicts(xyxy, class_id, face_score, self.classifier.classes, probabilities)
 
 
-def _verdicts(xyxy, class_id, face_score, classes, probabilities) -> sv.Detections:
+def _verdicts(
+    xyxy: np.ndarray,
+    class_id: np.ndarray,
+    face_score: np.ndarray,
+    classes: tuple[str, ...],
+    probabilities: np.ndarray,
+) -> sv.Detections:
     """Detections whose confidence is the probability of their class."""
     confidence = probabilities[np.arange(len(class_id)), class_id]
     return make_detections(xyxy, class_id, confidence, face_score, classes, probabilities)

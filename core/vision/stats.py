@@ -132,7 +132,9 @@ class LiveStats:
         with self._lock:
             self._history: deque[tuple[float, FrameStats]] = deque()
             self._seconds: deque[tuple[int, FrameStats]] = deque(maxlen=HISTORY_S)
-            self._frames, self._analysis_ms, self._error = 0, None, None
+            self._frames = 0
+            self._analysis_ms: float | None = None
+            self._error: str | None = None
 
     def update(self, stats: FrameStats, analysis_ms: float) -> None:
         """Add one analysed frame."""

@@ -79,7 +79,7 @@ def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
             cascade=st.selectbox(
                 "Cascade",
                 list(CASCADE_FILES),
-                format_func=names.get,
+                format_func=names.__getitem__,
                 help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
                 **kept(f"settings_{page}_cascade", default.cascade, CASCADE_FILES),
             ),

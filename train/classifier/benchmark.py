@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.datasets.faces import DataError
 from core.datasets.sources.prajnasb import REPORT_NAME
@@ -23,7 +24,10 @@ from core.datasets.store import find_dataset
 from core.io import write_json
 from train.classifier.data import Faces, load_faces
 from train.config import DEFAULT_VIEWS, TrainConfig
-from train.split import split_samples
+from train.split import Split, split_samples
+
+if TYPE_CHECKING:
+    import keras
 
 SIDES = ("plain", "cached")
 
@@ -42,20 +46,20 @@ def benchmark(config: TrainConfig, seeds: int, json_file: Path | None = None) ->
     """
     faces = load_faces(config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from train.classifier.trainer import Trainer, predict
+    from train.classifier.trainer import Trainer
 
     rows, result = [], {}
     for seed in range(1, seeds + 1):
         split = split_samples(faces.samples, config.split, config.test_share, config.val_share, seed)
         part = Faces(faces.samples, faces.classes, faces.labels, split)
-        row = {"seed": seed}
+        row: dict[str, float] = {"seed": seed}
         for side in SIDES:
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
                 trainer = Trainer(dataclasses.replace(config, features=side, seed=seed), part, Path(folder))
                 start = time.perf_counter()
                 trainer.run()
                 row[f"{side}_s"] = round(time.perf_counter() - start, 2)
-                row[f"{side}_accuracy"] = _accuracy(predict, trainer.model, part)
+                row[f"{side}_accuracy"] = _accuracy(trainer.model, part)
             print(f"seed {seed}, {side}: {row[f'{side}_s']:.1f} s, accuracy {row[f'{side}_accuracy']:.4f}", flush=True)
         rows.append(row)
         result = _summary(config, faces, split, rows)
@@ -69,15 +73,16 @@ def benchmark(config: TrainConfig, seeds: int, json_file: Path | None = None) ->
     return result
 
 
-def _accuracy(predict, model, faces: Faces) -> float:
+def _accuracy(model: "keras.Model", faces: Faces) -> float:
     from train.classifier.data import plain_views
     from train.classifier.network import INPUT_SIZE
+    from train.classifier.trainer import predict
 
     judged = predict(model, plain_views(faces, faces.split.test, INPUT_SIZE)).argmax(axis=1)
     return float((judged == faces.labels[faces.split.test]).mean())
 
 
-def _summary(config: TrainConfig, faces: Faces, split, rows: list[dict]) -> dict:
+def _summary(config: TrainConfig, faces: Faces, split: Split, rows: list[dict]) -> dict:
     means = {
         f"{side}_{what}": round(sum(row[f"{side}_{what}"] for row in rows) / len(rows), 4)
         for what in ("s", "accuracy")

@@ -48,7 +48,7 @@ class KeptFeatures:
         Gives (b, 1280) float32 and (b,) int; the last batch is filled up. The same seed and epoch give the same ones.
         """
         views, count = self.train.shape[:2]
-        first = np.random.default_rng(seed).integers(0, views, count)
+        first = np.random.default_rng(seed).integers(0, views, (count,))
         order = np.random.default_rng([seed, epoch]).permutation(count)
         order = np.resize(order, -(-count // batch_size) * batch_size)
         for faces in order.reshape(-1, batch_size):
@@ -97,7 +97,17 @@ def keep_features(
     return KeptFeatures(kept, faces.labels[faces.split.train], features[:count].astype(np.float32))
 
 
-def _compute(base: FrozenBase, faces, config, wanted, features, done: int, path: Path, stamp: str, report) -> None:
+def _compute(
+    base: FrozenBase,
+    faces: Faces,
+    config: TrainConfig,
+    wanted: list[tuple[int, int]],
+    features: np.ndarray,
+    done: int,
+    path: Path,
+    stamp: str,
+    report: Callable[[int, int], None],
+) -> None:
     """Fill ``features`` from row ``done`` on; blocks are worked on by one thread per core, and finish in order."""
     make_worker, workers = base.prepare(), os.cpu_count() or 1
     local, saved, saved_at = threading.local(), done, time.monotonic()

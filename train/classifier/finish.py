@@ -3,6 +3,7 @@
 import dataclasses
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,9 @@ HEAD_LAYERS = ("features", "dropout", "probabilities")
 WEIGHTS_VARIABLE = "MASK_IMAGENET_WEIGHTS"
 
 
-def build_classifier(classes: int, dropout: float = 0.5, imagenet_weights: str | Path | None = "imagenet"):
+def build_classifier(
+    classes: int, dropout: float = 0.5, imagenet_weights: str | Path | None = "imagenet"
+) -> keras.Model:
     """MobileNetV2 1.0 without its top, average pooling 7×7, flatten, dense 128 ReLU, dropout, dense softmax.
 
     Args:
@@ -76,7 +79,7 @@ def frozen_base(model: keras.Model) -> FrozenBase:
     for weights in part.get_weights():
         digest.update(np.ascontiguousarray(weights).tobytes())
 
-    def prepare():
+    def prepare() -> Callable[[], Float32Network]:
         return partial(Float32Network, litert_bytes(part))
 
     return FrozenBase(digest.hexdigest(), INPUT_SIZE, part.output_shape[-1], prepare)

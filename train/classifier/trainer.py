@@ -5,6 +5,7 @@ import sys
 import time
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from core.vision.metrics import classification_scores
 from train.augment import RECIPES
 from train.classifier import network
 from train.classifier.data import Faces, batches, plain_views
-from train.classifier.features import keep_features
+from train.classifier.features import KeptFeatures, keep_features
 from train.config import TrainConfig
 from train.run_folder import (
     BEST,
@@ -43,7 +44,7 @@ STAGE_TEXTS = {
 }
 
 
-def predict(model, views: np.ndarray) -> np.ndarray:
+def predict(model: keras.Model, views: np.ndarray) -> np.ndarray:
     """Outputs for many views at once, (n, k) float32; for no views too."""
     count = len(views)
     if not count:
@@ -71,7 +72,7 @@ class Trainer:
         self.progress = progress or Progress(out, config.total_epochs)
         self.size = network.INPUT_SIZE
         self.steps = -(-len(faces.split.train) // config.batch_size)
-        self.state = {
+        self.state: dict[str, Any] = {
             "data": faces.digest,
             "epochs_done": 0,
             "best_epoch": 0,
@@ -118,7 +119,7 @@ class Trainer:
             self._stage("head", 0, config.epochs, kept)
         self._stage("fine-tune", config.epochs, config.total_epochs, None)
 
-    def _keep_features(self):
+    def _keep_features(self) -> KeptFeatures:
         found: list[int] = []
 
         def report(done: int, total: int) -> None:
@@ -141,7 +142,7 @@ class Trainer:
         )
         return kept
 
-    def _stage(self, stage: str, first: int, last: int, kept) -> None:
+    def _stage(self, stage: str, first: int, last: int, kept: KeptFeatures | None) -> None:
         """The epochs after ``first`` up to ``last``, on pictures or on kept features."""
         if self.state["epochs_done"] >= last:
             return
@@ -155,7 +156,7 @@ class Trainer:
         for epoch in range(done + 1, last + 1):
             self._epoch(epoch, stage, first, trained, kept)
 
-    def _epoch(self, epoch: int, stage: str, first: int, trained: keras.Model, kept) -> None:
+    def _epoch(self, epoch: int, stage: str, first: int, trained: keras.Model, kept: KeptFeatures | None) -> None:
         """One pass of ``trained``: the whole network or its head, which shares the network's layers."""
         config, started = self.config, time.monotonic()
         if kept:

@@ -82,7 +82,7 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
     as_given = SPEEDS["balanced"]
     ways: dict[str, Callable[[np.ndarray], Found]] = {}
     for side in SIDES:
-        ways[f"longer side {side} px"] = lambda frame, side=side: detector.find(frame, Speed("", "", side), MIN_SCORE)
+        ways[f"longer side {side} px"] = partial(detector.find, speed=Speed("", "", side), min_score=MIN_SCORE)
     for name, speed in SPEEDS.items():
         near = " and ".join(map(str, speed.near_sides))
         sides = f"{speed.long_side} px, {near} px for large faces"

@@ -51,7 +51,7 @@ def finish(out: Path) -> dict:
     write_weights(model, out / WEIGHTS)
     rng = np.random.default_rng(config.seed)
     windows = [
-        draw_window(scenes.train, rng.integers(len(scenes.train)), CALIBRATION_SIDE, config.recipe, rng)[0]
+        draw_window(scenes.train, int(rng.integers(len(scenes.train))), CALIBRATION_SIDE, config.recipe, rng)[0]
         for _ in range(min(CALIBRATION_WINDOWS, 4 * len(scenes.train)))
     ]
     heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])

@@ -1,16 +1,23 @@
 """What the detector's training minimizes."""
 
-from keras import ops
+from typing import TypeVar
+
+import numpy as np
+from keras import KerasTensor, ops
 
 from train.detector.network import MAX_LOG_EDGE
 
+Maps = TypeVar("Maps", KerasTensor, np.ndarray)
 
-def split_outputs(outputs):
+
+def split_outputs(outputs: Maps) -> tuple[Maps, Maps, Maps]:
     """(…, 8) to centre logit (…, 1), log distances (…, 4) and state logits (…, 3)."""
     return outputs[..., :1], outputs[..., 1:5], outputs[..., 5:]
 
 
-def detector_loss(targets, outputs):
+def detector_loss(
+    targets: KerasTensor, outputs: KerasTensor
+) -> tuple[KerasTensor, KerasTensor, KerasTensor, KerasTensor]:
     """Loss of a batch: centres, edges and states, each a mean over the faces.
 
     Args:
@@ -44,12 +51,12 @@ def detector_loss(targets, outputs):
     return center_loss + 1.5 * edge_loss + state_loss, center_loss, edge_loss, state_loss
 
 
-def giou_loss(true_edges, edges):
+def giou_loss(true_edges: KerasTensor, edges: KerasTensor) -> KerasTensor:
     """1 - generalised IoU (Rezatofighi et al. 2019) of boxes around one point, from distances (…, 4) to (…, 1)."""
     left, top, right, bottom = (slice(i, i + 1) for i in range(4))
     low, high = ops.minimum(true_edges, edges), ops.maximum(true_edges, edges)
 
-    def area(distances):
+    def area(distances: KerasTensor) -> KerasTensor:
         return (distances[..., left] + distances[..., right]) * (distances[..., top] + distances[..., bottom])
 
     both = area(low)

@@ -7,6 +7,7 @@ coarse to fine (Lin et al. 2017, Feature Pyramid Networks), with depthwise convo
 """
 
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -34,7 +35,9 @@ class BatchNorm(layers.BatchNormalization):
     Keras composes it there from a dozen small operations, which takes four times as long as all convolutions.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: keras.KerasTensor, training: bool | None = None, mask: keras.KerasTensor | None = None
+    ) -> keras.KerasTensor:
         """As in Keras."""
         if keras.backend.backend() != "torch":
             return super().call(inputs, training=training, mask=mask)
@@ -57,7 +60,7 @@ class BatchNorm(layers.BatchNormalization):
 class Double(layers.Layer):
     """Twice the height and width, each cell repeated; works for any size, after export too."""
 
-    def call(self, x):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """(n, h, w, c) to (n, 2h, 2w, c)."""
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -66,21 +69,21 @@ class Double(layers.Layer):
             return tf.nn.depth_to_space(ops.concatenate([x] * 4, axis=-1), 2)
         return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """As ``call`` says."""
         n, h, w, c = shape
         return n, h and 2 * h, w and 2 * w, c
 
 
-def _norm(x, name: str):
+def _norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return BatchNorm(momentum=0.98, name=f"{name}_BN")(x)
 
 
-def _linear(x, channels: int, name: str):
+def _linear(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
     return _norm(layers.Conv2D(channels, 1, use_bias=False, name=name)(x), name)
 
 
-def _separable(x, channels: int, name: str, kernel: int = 3):
+def _separable(x: keras.KerasTensor, channels: int, name: str, kernel: int = 3) -> keras.KerasTensor:
     x = layers.DepthwiseConv2D(kernel, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     x = _norm(x, f"{name}_depthwise")
     return layers.ReLU(6.0, name=f"{name}_relu")(_linear(x, channels, name))
@@ -99,7 +102,7 @@ def build_detector(imagenet_weights: str | Path | None = "imagenet") -> keras.Mo
     weights = str(imagenet_weights) if imagenet_weights else None
     plain = keras.applications.MobileNetV2(input_shape=(None, None, 3), include_top=False, weights=weights)
 
-    def faster(layer):
+    def faster(layer: layers.Layer) -> layers.Layer:
         if not isinstance(layer, layers.BatchNormalization):
             return layer.__class__.from_config(layer.get_config())
         return BatchNorm.from_config(layer.get_config() | {"momentum": 0.98})
@@ -150,16 +153,18 @@ def freeze_base(model: keras.Model, blocks: int) -> None:
 class TwoRateAdamW(keras.optimizers.AdamW):
     """AdamW with a lower rate for the pretrained base than for the new layers."""
 
-    def __init__(self, base_share: float = 0.3, base_count: int = 0, **kwargs):
+    def __init__(self, base_share: float = 0.3, base_count: int = 0, **kwargs: Any) -> None:
         """Args: the base's share of the rate, and how many trainable variables, counted from the first, are its own."""
         super().__init__(**kwargs)
         self.base_share, self.base_count = base_share, base_count
 
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+    def _backend_update_step(
+        self, grads: list, trainable_variables: list[keras.Variable], learning_rate: keras.KerasTensor
+    ) -> None:
         n = self.base_count
         super()._backend_update_step(grads[:n], trainable_variables[:n], learning_rate * self.base_share)
         super()._backend_update_step(grads[n:], trainable_variables[n:], learning_rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """As in Keras."""
         return super().get_config() | {"base_share": self.base_share, "base_count": self.base_count}

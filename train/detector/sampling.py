@@ -92,13 +92,21 @@ def draw_window(scenes: list[Scene], first: int, side: int, how: WindowRecipe, r
             part, faces, class_id, ignored = _filled(scenes, place, size, how, (how.face_px[0], 0.7 * min(size)), rng)
             picture[y1:y2, x1:x2] = part
             parts.append((faces + [x1, y1, x1, y1], class_id, ignored + [x1, y1, x1, y1, 0]))
-        window = picture, *(np.concatenate([part[i] for part in parts]) for i in range(3))
+        faces, class_id, ignored = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        window = picture, faces, class_id, ignored
     picture, faces, class_id, ignored = window
     picture, class_id = _dress(picture, faces, class_id, how, rng)
     return change_pixels(picture, LIGHT_AND_LENS, rng), faces, class_id, ignored
 
 
-def _filled(scenes: list[Scene], place: int, size_wh, how: WindowRecipe, face_px, rng: np.random.Generator) -> Window:
+def _filled(
+    scenes: list[Scene],
+    place: int,
+    size_wh: tuple[int, int],
+    how: WindowRecipe,
+    face_px: tuple[float, float],
+    rng: np.random.Generator,
+) -> Window:
     """A piece of one photo; where it leaves much of the window empty, it is laid over a piece of another."""
     (picture, faces, class_id, ignored), cover = _view(scenes[place], size_wh, how, face_px, rng)
     if cover.mean() > MIN_COVER * 255:
@@ -126,7 +134,13 @@ def _mean_inside(image: np.ndarray, box_xyxy: np.ndarray) -> float:
     return float(image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)].mean())
 
 
-def _view(scene: Scene, size_wh: tuple[int, int], how: WindowRecipe, face_px, rng) -> tuple[Window, np.ndarray]:
+def _view(
+    scene: Scene,
+    size_wh: tuple[int, int],
+    how: WindowRecipe,
+    face_px: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> tuple[Window, np.ndarray]:
     """A random piece of one photo, turned, mirrored, stretched and scaled, and where it covers the window (255).
 
     Without ``face_px`` the piece fills the window, whatever size its faces then have.
@@ -205,7 +219,9 @@ def move_boxes(xyxy: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int]) -
     return clipped, area(clipped) / np.maximum(area(moved), 1e-6)
 
 
-def _dress(picture, faces, class_id, how: WindowRecipe, rng: np.random.Generator):
+def _dress(
+    picture: np.ndarray, faces: np.ndarray, class_id: np.ndarray, how: WindowRecipe, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw masks on some bare faces, rightly or wrongly worn, and hide parts of some faces."""
     class_id = class_id.copy()
     height, width = picture.shape[:2]
@@ -235,4 +251,5 @@ def _put_on(picture: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> t
     color = rng.choice(MASK_COLORS) if rng.random() < 0.7 else rng.integers(10, 250, 3)
     drop = (y2 - y1) * (rng.uniform(*SLIPPED[wearing]) if wearing in SLIPPED else 0.0)
     place = (x1, y1 + drop, x2, y2 + drop * rng.uniform(0.2, 0.6))
-    return draw_mask(picture, place, rng.uniform(-6, 6), tuple(map(int, color))), label
+    red, green, blue = map(int, color)
+    return draw_mask(picture, place, rng.uniform(-6, 6), (red, green, blue)), label

@@ -6,6 +6,7 @@ Profile pictures, door cameras and cut-outs look like this: a face of 60 to 150 
 
 import argparse
 import sys
+from operator import methodcaller
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -80,8 +81,8 @@ def write_voc(photos: list[AnnotatedFrame], folder: Path) -> None:
         size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
         xml = f"<annotation><filename>{number:03}.jpg</filename>{size}{objects}</annotation>\n"
         jpeg = encode_image(photo.frame_bgr)
-        write_atomic(folder / "images" / f"{number:03}.jpg", lambda path, data=jpeg: path.write_bytes(data))
-        write_atomic(folder / "annotations" / f"{number:03}.xml", lambda path, text=xml: path.write_text(text))
+        write_atomic(folder / "images" / f"{number:03}.jpg", methodcaller("write_bytes", jpeg))
+        write_atomic(folder / "annotations" / f"{number:03}.xml", methodcaller("write_text", xml))
 
 
 def main(arguments: list[str] | None = None) -> None:

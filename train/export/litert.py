@@ -1,8 +1,10 @@
 """A trained Keras model as a LiteRT file."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +31,7 @@ def export_litert(model: keras.Model, path: Path | str, precision: str, calibrat
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; possible are {', '.join(PRECISIONS)}.")
 
-    def settle(tf, converter) -> None:
+    def settle(tf: ModuleType, converter: Any) -> None:
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "fp16":
@@ -44,7 +46,7 @@ def export_litert(model: keras.Model, path: Path | str, precision: str, calibrat
     write_atomic(path, lambda temporary: temporary.write_bytes(data))
 
 
-def litert_bytes(model: keras.Model, settle: Callable | None = None) -> bytes:
+def litert_bytes(model: keras.Model, settle: Callable[[ModuleType, Any], None] | None = None) -> bytes:
     """The model as a LiteRT file in memory, in 32 bits unless ``settle(tensorflow, converter)`` says otherwise."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -66,7 +68,7 @@ def litert_bytes(model: keras.Model, settle: Callable | None = None) -> bytes:
         absl.setLevel(level)
 
 
-def _with_full_range(images_rgb: np.ndarray):
+def _with_full_range(images_rgb: np.ndarray) -> Iterator[list[np.ndarray]]:
     """The images one by one; one of them holds 0 and 255, so that the input's scale is exactly one per grey level."""
     for i, image in enumerate(images_rgb):
         batch = image[None].astype(np.float32)

@@ -54,5 +54,6 @@ def _view(frame_bgr: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     )
     if rng.random() < 0.5:
         view = view[:, ::-1]
-    light = np.linspace(*rng.uniform(0.6, 1.35, 2), view.shape[1])[None, :, None]  # from one side
+    left, right = rng.uniform(0.6, 1.35, 2)
+    light = np.linspace(left, right, view.shape[1])[None, :, None]  # from one side
     return np.clip(view * light * rng.uniform(0.92, 1.08, 3) + rng.uniform(-12, 12), 0, 255).astype(np.uint8)

@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 
 from core.datasets.formats import DataError
@@ -143,7 +144,7 @@ def _fetch(file: ListedFile, folder: Path, base_url: str, stop: threading.Event)
             continue
         if file.is_in(data):
             (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / file.path, lambda temporary, data=data: temporary.write_bytes(data))
+            write_atomic(folder / file.path, methodcaller("write_bytes", data))
             return
         problem = f"{file.path} did not arrive as it was published; try again later. What has arrived is kept."
     stop.set()

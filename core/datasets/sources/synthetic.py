@@ -78,7 +78,7 @@ class DrawSettings:
     min_face_px: float = 32
     """Annotated faces whose shorter side is smaller are left out."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in MASK_KINDS]
         if unknown or not self.kinds:
             raise DataError(f"Kinds of masks are {', '.join(unknown) or 'missing'}; possible: {', '.join(MASK_KINDS)}.")
@@ -142,7 +142,7 @@ def face_finder() -> Callable[[np.ndarray], np.ndarray]:
             wide, high = (round(ROOM * n) for n in frame_bgr.shape[1::-1])
             padded = cv2.copyMakeBorder(frame_bgr, high, high, wide, wide, cv2.BORDER_REPLICATE)
             boxes, _, _ = detector.find(padded, min_score=MIN_FACE_SCORE)
-            boxes = boxes - np.float32([wide, high, wide, high])
+            boxes = boxes - np.array([wide, high, wide, high], np.float32)
         return boxes[np.argsort(-shorter_sides(boxes), kind="stable")]
 
     return find
@@ -178,7 +178,9 @@ def draw_pictures(
         faces = [faces[i] for i in np.sort(rng.choice(len(faces), settings.limit, replace=False))]
     find_faces = find_faces or face_finder()
     plan = _plan(len(faces), settings, rng)
-    counts, pairs, taken = Counter(), [], set()
+    counts: Counter[str] = Counter()
+    taken: set[str] = set()
+    pairs = []
     without_face, unreadable = [], []
     for done, (face, (seed, masks)) in enumerate(zip(faces, plan, strict=True)):
         report(done, len(faces), f"Face {done + 1} of {len(faces)}")
@@ -215,8 +217,8 @@ def _plan(faces: int, settings: DrawSettings, rng: np.random.Generator) -> Itera
     """For each face a seed and the (kind, wearing) of its masks; shares are exact over all of them."""
     total = faces * settings.per_face
     wrong = round(settings.wrong_share * total)
-    wearings = ["well"] * (total - wrong) + [WRONG[i % len(WRONG)] for i in range(wrong)]
-    wearings = rng.permutation(np.array(wearings))
+    in_order = ["well"] * (total - wrong) + [WRONG[i % len(WRONG)] for i in range(wrong)]
+    wearings = rng.permutation(np.array(in_order))
     kinds = rng.permutation(np.resize(np.array(settings.kinds), total))
     seeds = rng.integers(0, 2**31, faces)
     for i in range(faces):
@@ -224,7 +226,7 @@ def _plan(faces: int, settings: DrawSettings, rng: np.random.Generator) -> Itera
         yield int(seeds[i]), list(zip(kinds[part].tolist(), wearings[part].tolist(), strict=True))
 
 
-def _open(face: BareFace, find_faces) -> tuple[np.ndarray, np.ndarray]:
+def _open(face: BareFace, find_faces: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The picture of one face and the (n, 4) boxes in it that get a mask."""
     frame = read_image(face.path)
     if face.xyxy is not None:
@@ -343,7 +345,7 @@ def main(arguments: list[str] | None = None) -> None:
     source, out = given.pop("data"), given.pop("out")
     kinds = tuple(kind.strip() for kind in given.pop("kinds").split(",") if kind.strip())
 
-    def show(done: int, total: int, text: str) -> None:
+    def show(done: int, total: int, text: str = "") -> None:
         if sys.stdout.isatty():
             print(f"\r{text}    ", end="", flush=True)
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import PurePath
+from typing import BinaryIO
 
 import streamlit as st
 
 from core.config import allowed_dirs
-from core.datasets.importers import fetch_report_set, import_zip, make_demo_set
-from core.datasets.store import delete_dataset, link_folder
-from core.jobs import Jobs, JobStatus
+from core.datasets.importers import ImportResult, fetch_report_set, import_zip, make_demo_set
+from core.datasets.store import DataSet, delete_dataset, link_folder
+from core.jobs import Jobs, JobStatus, Report
 from pages.components.jobs import show_end_of_job
 from pages.components.messages import plain
 from pages.components.resources import server_jobs
@@ -44,7 +45,7 @@ def delete(name: str) -> None:
     delete_dataset(name)
 
 
-def start_import(jobs: Jobs, title: str, work: Callable) -> None:
+def start_import(jobs: Jobs, title: str, work: Callable[[Report], ImportResult]) -> None:
     """Begin to make a data set; one at a time for the whole server."""
     if jobs.start("data:import", title, work):
         st.session_state["data_import"] = True
@@ -61,7 +62,7 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
         if status.state != "done":
             show_end_of_job(status)
         else:
-            result = status.result
+            result: ImportResult = status.result
             if st.session_state.pop("data_import", False):
                 show_set_next(result.dataset.name)
             st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} images.")
@@ -72,7 +73,7 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
     button.button("Close", icon=":material/close:", on_click=jobs.forget, args=(status.key,))
 
 
-def upload_form(start: Callable) -> None:
+def upload_form(start: Callable[[BinaryIO, str], None]) -> None:
     """A zip and a name for it; ``start(file, name)`` gets both."""
     file = st.file_uploader("A zip with images", "zip", key="data_zip")
     st.caption(
@@ -85,7 +86,7 @@ def upload_form(start: Callable) -> None:
             start(file, name.strip())
 
 
-def folder_form(allowed: Sequence[str], link: Callable) -> None:
+def folder_form(allowed: Sequence[str], link: Callable[[str, str], DataSet]) -> None:
     """A folder of the server that is used where it lies; ``link(folder, name)`` gets both."""
     folder = st.text_input("Folder", placeholder=f"{allowed[0]}/images", key="data_folder")
     st.caption(f"Below {plain(', '.join(allowed))}. Nothing is copied or changed.")
@@ -100,7 +101,7 @@ def folder_form(allowed: Sequence[str], link: Callable) -> None:
             st.rerun()
 
 
-def delete_button(dataset, delete: Callable[[str], None]) -> None:
+def delete_button(dataset: DataSet, delete: Callable[[str], None]) -> None:
     """Deletes a data set after asking once more; of a linked one only the entry in the list."""
     if told := st.session_state.pop("data_told", None):
         st.toast(told)

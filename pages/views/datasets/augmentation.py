@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import randrange
+from typing import Any
 
 import streamlit as st
 
@@ -28,7 +29,7 @@ def recipe_form(recipes: Mapping, items: Sequence[str]):
     """Which augmentations, with which seed, of which face.
 
     Args:
-        recipes: ``train.augment.Augmentation`` by name.
+        recipes: by name.
         items: the faces that can be looked at.
 
     Returns:

@@ -79,6 +79,11 @@ def _face_panel(details: ImageDetails, repairs) -> None:
     face = details.faces[details.chosen]
     field = f"data_label_{face.item}"
     st.session_state[field] = face.label
+
+    def relabel() -> None:
+        if st.session_state[field]:
+            repairs.change_label(face.item, st.session_state[field])
+
     st.selectbox(
         "Label",
         list(details.styles),

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from core.datasets.faces import Sample
+from core.datasets.formats import Picture
 from core.datasets.index import Catalogue
 from core.datasets.label_issues import SecondOpinion
 from core.datasets.parts import PARTS
@@ -174,7 +175,7 @@ def _objection(catalogue: Catalogue, predictions: SecondOpinion, face: int, styl
     return f"Model: {prediction_in_words(predictions, face, styles)}"
 
 
-def _marks(picture, styles: dict[str, ClassStyle]) -> tuple[tuple[ClassStyle, str], ...]:
+def _marks(picture: Picture, styles: dict[str, ClassStyle]) -> tuple[tuple[ClassStyle, str], ...]:
     if picture.whole:
         return ((styles[picture.labels[0]], ""),)
     counts = Counter(picture.labels)

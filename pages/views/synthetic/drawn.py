@@ -3,10 +3,12 @@
 from functools import partial
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.datasets.faces import DataError
 from core.datasets.sources.synthetic import MAX_PER_FACE, DrawSettings, bare_faces, make_drawn_set
 from core.datasets.store import find_dataset, list_datasets, read_pictures
+from core.jobs import JobStatus
 from core.synthetic.preview import Portrait, draw_variants, make_portrait
 from core.synthetic.render import MASK_KINDS, WEARING
 from core.synthetic.sample import sample_photo
@@ -44,7 +46,7 @@ def show() -> None:
     show_making()
 
 
-def portrait_of(upload) -> Portrait | None:
+def portrait_of(upload: UploadedFile | None) -> Portrait | None:
     """The face of an uploaded photo, or of the sample."""
     frame = decode_image(upload.getvalue()) if upload else sample_photo(masked=False)
     return make_portrait(frame, load_finder())
@@ -166,7 +168,7 @@ def show_progress() -> None:
     st.button("Cancel", on_click=server_jobs().cancel, args=(JOB,))
 
 
-def show_end(job) -> None:
+def show_end(job: JobStatus) -> None:
     """What became of the last data set that was made here."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.state == "done":

@@ -1,9 +1,15 @@
 """What both tabs need: something that finds faces, and what classes are called."""
 
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
 import streamlit as st
 
 from core.vision.classes import CLASS_NAMES, CLASS_STYLES
 from core.vision.detector import MaskDetector, load_detector
+
+Made = TypeVar("Made")
+
 
 WORDS = {name: style.words for name, style in zip(CLASS_NAMES, CLASS_STYLES, strict=True)}
 

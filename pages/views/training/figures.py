@@ -57,7 +57,7 @@ def show_figures(scores: Mapping, part: str) -> None:
         st.caption(f":material/warning: {faces} faces are few: one more mistake changes a lot.")
 
 
-def _percent(share: object) -> str:
+def _percent(share: float | None) -> str:
     return f"{share:.1%}" if isinstance(share, int | float) else "–"
 
 

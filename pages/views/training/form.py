@@ -1,6 +1,7 @@
 """What can be chosen before a training: data, recipe, every setting, and what it would work with."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pages.components.state import FOLLOWED_RUN, PROGRESS, TRAINING_VIEW, choose
 from pages.views.training.words import minutes_words
 from train import runs as run_states
 from train.config import RECIPE_PRESETS, TrainConfig
-from train.estimate import count_faces, outlook
+from train.estimate import Outlook, count_faces, outlook
 from train.runs import RunManager, imagenet_choices
 from train.split import default_split
 
@@ -112,8 +113,8 @@ class Setting:
 
     name: str
     help: str
-    default: object
-    choices: Mapping[object, str] | None = None
+    default: str | int | float
+    choices: Mapping[str, str] | None = None
     """Values and what they are called, if they are few."""
 
 
@@ -143,13 +144,13 @@ def settings_form(settings: Sequence[Setting], recipe: str) -> dict:
     return values
 
 
-def _field(setting: Setting, key: str):
+def _field(setting: Setting, key: str) -> str | int | float:
     label = LABELS.get(setting.name) or plain(setting.name.replace("_", " ").capitalize())
     default = setting.default
-    if setting.choices:
-        options = list(setting.choices)
+    if words := setting.choices:
+        options = list(words)
         place = options.index(default) if default in options else 0
-        return st.selectbox(label, options, place, format_func=lambda value: setting.choices[value], key=key)
+        return st.selectbox(label, options, place, format_func=lambda value: words[value], key=key)
     if isinstance(default, bool):
         return st.toggle(label, default, key=key)
     if isinstance(default, int):
@@ -161,8 +162,8 @@ def _field(setting: Setting, key: str):
     return st.text_input(label, str(default), key=key)
 
 
-def show_outlook(plan) -> None:
-    """What a training would work with: a ``train.estimate.Outlook``."""
+def show_outlook(plan: Outlook) -> None:
+    """What a training would work with."""
     numbers = {
         "Faces": f"{plan.faces:,}",
         "Epochs": str(plan.epochs),

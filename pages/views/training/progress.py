@@ -82,7 +82,7 @@ SILENT_AFTER_S = 30
 def stage_words(progress: Mapping) -> str:
     """What a training does at the moment, in plain words."""
     stage = progress.get("stage")
-    words = str(progress.get("text") or STAGES.get(stage, "Starting"))
+    words = str(progress.get("text") or STAGES.get(str(stage), "Starting"))
     epoch, epochs = progress.get("epoch"), progress.get("epochs")
     if stage in ("head", "fine-tune") and epoch and epochs and "epoch" not in words.lower():
         words += f", epoch {min(int(epoch), int(epochs))} of {int(epochs)}"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -120,7 +121,7 @@ def compare_runs(runs: Sequence[tuple[str, Sequence[dict]]], differing: Mapping[
         st.caption("None: the settings are the same.")
         return
 
-    def words(value) -> str:
+    def words(value: Any) -> str:
         return "–" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
     st.dataframe(
@@ -133,7 +134,12 @@ def compare_runs(runs: Sequence[tuple[str, Sequence[dict]]], differing: Mapping[
     )
 
 
-def run_forms(run, rename: Callable, set_note: Callable, delete: Callable) -> None:
+def run_forms(
+    run: Run,
+    rename: Callable[[str, str], Any],
+    set_note: Callable[[str, str], Any],
+    delete: Callable[[str], Any],
+) -> None:
     """Name, note and deleting of one run; each function gets the run's id, the first two a text too."""
     with st.container(horizontal=True):
         with st.popover("Rename", icon=":material/edit:"):

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.jobs import Report
 from core.registry.active import in_use, use
 from core.registry.upload import MAX_BYTES, check_litert, install_uploaded
+from core.vision.model_card import ModelCard
 from core.vision.pipeline import method_for_model
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain, try_to
@@ -21,7 +23,7 @@ def show() -> None:
     status = show_job(server_jobs(), key)
     show_end_of_job(status)
     if status and status.state == "done":
-        card = status.result
+        card: ModelCard = status.result
         st.success(
             f"**{plain(card.name)}** is installed: {plain(', '.join(card.classes))}, "
             f"{card.input_size} × {card.input_size} pixels."
@@ -33,7 +35,7 @@ def show() -> None:
         return
     suffix, data, name, classes, pixels = given
 
-    def keep(report):
+    def keep(report: Report) -> ModelCard:
         with tempfile.TemporaryDirectory() as made:
             file = Path(made) / f"imported{suffix}"
             file.write_bytes(data)
