@@ -49,12 +49,12 @@ def show(photo: Photo, frame_bgr: np.ndarray) -> None:
     annotated = page_image(frame_bgr, photo.detections)
     image.image(annotated, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face")
     with table:
-        if len(found):
-            show_faces_table(frame_bgr, found)
-            show_reasons(frame_bgr, found, method)
+        if len(photo.detections):
+            show_faces_table(frame_bgr, photo.detections)
+            show_reasons(frame_bgr, photo.detections, method)
         st.download_button(
             "Annotated photo",
-            lambda: encode_image(annotate(decode_image(photo.read()), found)),
+            lambda: encode_image(annotate(decode_image(photo.read()), photo.detections)),
             file_name="faces.jpg",
             mime="image/jpeg",
             icon=":material/download:",
@@ -107,7 +107,7 @@ bar = st.empty()  # appears only while there is something to do
 photo_set.judge(
     partial(detect_masks, pipeline=pipeline, settings=settings),
     (method, method_version(method), settings),
-    show_photos_done,
+    lambda done, total: bar.progress(done / total, f"Looking for faces: photo {done} of {total}"),
 )
 bar.empty()
 for photo in photos:
@@ -118,7 +118,7 @@ if not photos:
     st.caption("Photos stay in this server's memory while you look at them and are never stored.")
     st.stop()
 
-total = sum((summarize(found) for found in detections.values()), FrameStats())
+total = sum((summarize(photo.detections) for photo in photos.values()), FrameStats())
 detector = getattr(pipeline, "detector", None)
 show_class_counts(total, pipeline, total.mask_share)
 chosen = next(iter(photos))
@@ -134,10 +134,10 @@ if view == METHODS:
 elif view == HEAT_MAP:
     show_heat_map(frame, detector, settings)
 else:
-    show(chosen, frame, detections[key])
+    show(chosen, frame)
 
-rows = [row for key, found in detections.items() for row in detection_rows(good[key].name, found)]
-of = "all photos" if len(good) > 1 else "this photo"
+rows = [row for photo in photos.values() for row in detection_rows(photo.name, photo.detections)]
+of = "all photos" if len(photos) > 1 else "this photo"
 with st.container(horizontal=True):
     for kind, text, mime in (
         ("csv", rows_to_csv(rows), "text/csv"),

@@ -18,12 +18,6 @@ from train.detector.dataset import SceneSplit, load_scenes
 from train.detector.sampling import WindowRecipe
 from train.run_folder import read_settings
 
-Value = TypeVar("Value", str, int, float)
-
-
-Config = TypeVar("Config", "TrainConfig", "DetectorConfig")
-
-
 DEFAULT_VIEWS = 3
 
 
@@ -117,7 +111,7 @@ class TrainConfig:
         return self.epochs + (self.fine_tune_epochs if self.fine_tune_blocks else 0)
 
 
-def run_settings(config: "TrainConfig | DetectorConfig") -> dict[str, Any]:
+def run_settings(config) -> dict:
     """The settings that make a run what it is, as JSON holds them; where it is written does not belong to them."""
     return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
 

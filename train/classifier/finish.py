@@ -3,7 +3,6 @@
 import dataclasses
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np

@@ -9,7 +9,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -134,10 +133,7 @@ def load_scenes(
     # A near copy of a validation photo that is none itself helps neither side.
     train = [scene for scene, val in zip(scenes, is_val, strict=True) if not val]
     val = [scene for scene, val, other in zip(scenes, is_val, unlisted, strict=True) if val and not other]
-    facts: dict[str, Any] = {
-        "held_out": int(is_held_out.sum()),
-        "near_copies_of_held_out": int((left_out & ~is_held_out).sum()),
-    }
+    facts = {"held_out": int(held_out.sum()), "near_copies_of_held_out": int((left_out & ~held_out).sum())}
     for name, part in (("train", train), ("val", val)):
         facts[name] = {
             folder: {
@@ -259,12 +255,6 @@ def _class_counts(scenes: list[Scene]) -> dict[str, int]:
     return {name: counts[i] for i, name in enumerate(CLASS_NAMES)} | {
         "unknown": sum(len(scene.ignored) for scene in scenes)
     }
-
-
-Draft = tuple[Path, str, np.ndarray, np.ndarray, np.ndarray, bool]
-
-
-"""Path, data set, faces, class_id, ignored and whole of a scene whose photo is not read yet."""
 
 
 def _read_boxes(path: str) -> dict:

@@ -13,7 +13,6 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from core.registry.sandbox import limit_this_process, run_apart
 from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
@@ -164,7 +163,7 @@ def check_archive(path: Path) -> dict:
     return config
 
 
-def _parts(root: Any) -> Iterator[dict]:
+def _parts(root: object) -> Iterator[dict]:
     """Every table of a description, at any depth."""
     stack = [root]
     while stack:
@@ -219,7 +218,7 @@ def _check_weights(path: Path, folder: Path) -> None:
     weights.unlink()
 
 
-def load_checked(path: Path) -> "keras.Model":
+def load_checked(path: Path):
     """The ``keras.Model`` of a file, if all is well with it. Only ever called in a process of its own."""
     import tempfile
 

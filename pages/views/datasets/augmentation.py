@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import randrange
-from typing import Any
 
 import streamlit as st
 

@@ -1,7 +1,6 @@
 """What a data set holds, as numbers and charts; a click on a bar leads to its images."""
 
 from functools import partial
-from typing import Any
 
 import streamlit as st
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -12,7 +11,7 @@ from pages.components.messages import plain
 from pages.components.state import DATA_VIEW, FILTER, GALLERY, GALLERY_PAGE, TRAINING_SPLIT, choose_next
 
 
-def click_chart(figure: "go.Figure", key: str, on_click: Callable[[list], None]) -> None:
+def click_chart(figure, key: str, on_click: Callable[[list], None]) -> None:
     """A chart whose bars can be clicked; ``on_click`` gets what the bar stands for, before the page runs again."""
     from pages.components.charts import clicked
 
@@ -24,14 +23,14 @@ def click_chart(figure: "go.Figure", key: str, on_click: Callable[[list], None])
     st.plotly_chart(figure, key=key, on_select=chosen, selection_mode="points", config={"displayModeBar": False})
 
 
-def show_filtered(wanted: Filter) -> None:
+def show_filtered(wanted) -> None:
     """Show the gallery under this filter when the page runs next; for callbacks."""
     st.session_state[FILTER] = wanted
     choose_next(DATA_VIEW, GALLERY)
     st.session_state[GALLERY_PAGE] = 0
 
 
-def filter_form(catalogue: Catalogue, wanted: Filter, can_disagree: bool) -> Filter:
+def filter_form(catalogue, wanted, can_disagree: bool):
     """The widgets of a filter.
 
     Args:
@@ -77,9 +76,7 @@ def filter_form(catalogue: Catalogue, wanted: Filter, can_disagree: bool) -> Fil
 
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
     words = {name: style.words for name, style in zip(catalogue.classes, catalogue.styles, strict=True)}
-    columns[0].multiselect(
-        "Classes", catalogue.classes, format_func=words.__getitem__, placeholder="All", **widget("classes")
-    )
+    columns[0].multiselect("Classes", catalogue.classes, format_func=words.get, placeholder="All", **widget("classes"))
     splits = [split for split in PARTS if any(picture.split == split for picture in catalogue.pictures)]
     off = len(splits) < 2
     columns[1].multiselect("Part", splits, format_func=PARTS.get, placeholder="All", disabled=off, **widget("splits"))

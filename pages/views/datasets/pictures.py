@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.datasets.duplicates import Leak, leak_of_random_split, near_copy_places
+from core.datasets.duplicates import leak_of_random_split, near_copy_places
 from core.datasets.edits import Repairs
 from core.datasets.index import Catalogue, catalogue_stamp
 from core.datasets.label_issues import SecondOpinion

@@ -1,6 +1,5 @@
 """What both tabs need: something that finds faces, and what classes are called."""
 
-from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 import streamlit as st

@@ -1,7 +1,6 @@
 """What can be chosen before a training: data, recipe, every setting, and what it would work with."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
