@@ -248,7 +248,7 @@ class RunManager:
         """Stop a run that trains, or take it out of the queue. What it has learnt up to its last epoch is kept."""
         with self._changing(run_id) as (run, data):
             if run.state == QUEUED:
-                data |= {"state": CANCELLED, "ended": time.time(), "sentence": "Taken out of the queue."}
+                data |= {"state": CANCELLED, "ended": time.time(), "sentence": "Removed from the queue."}
             elif run.state == RUNNING and "pid" in data:
                 data.setdefault("cancel_asked", time.time())
                 self._stop(data)

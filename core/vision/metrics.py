@@ -61,6 +61,8 @@ class PhotoMatch:
     """(m,) int, the face of each pair."""
     off_face: np.ndarray
     """(n,) bool, the detections of any size that lie on no face and on no ignored place."""
+    on_ignored: np.ndarray
+    """(n,) bool, the detections that lie on no face, but on an ignored place: neither right nor wrong."""
 
     @property
     def is_false_alarm(self) -> np.ndarray:
@@ -108,9 +110,10 @@ def match_photo(
         ignored_xyxy: (i, 4) places that count neither as hit nor as miss.
     """
     detection, face = match_boxes(detections.xyxy, true_xyxy, FOUND_IOU)
-    off_face = overlaps(detections.xyxy, true_xyxy).max(axis=1, initial=0) < FALSE_ALARM_IOU
-    off_face &= ~lies_on(detections.xyxy, ignored_xyxy)
-    return PhotoMatch(detections, shorter_sides(true_xyxy), np.asarray(true_class_id, int), detection, face, off_face)
+    on_no_face = overlaps(detections.xyxy, true_xyxy).max(axis=1, initial=0) < FALSE_ALARM_IOU
+    on_ignored = on_no_face & lies_on(detections.xyxy, ignored_xyxy)
+    face_px, face_class = shorter_sides(true_xyxy), np.asarray(true_class_id, int)
+    return PhotoMatch(detections, face_px, face_class, detection, face, on_no_face & ~on_ignored, on_ignored)
 
 
 class Counts:
@@ -145,7 +148,7 @@ class Counts:
         counted = pair_shown & large[match.face]
         self.photos += 1
         self.photos_with_a_face_shown += bool(is_shown.any())
-        self.shown += int(is_shown.sum())
+        self.shown += int((is_shown & ~match.on_ignored).sum())
         self.off_face += int((match.off_face & is_shown).sum())
         self.false_alarms += int((match.is_false_alarm & is_shown).sum())
         self.small_faces += int(small.sum())

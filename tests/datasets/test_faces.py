@@ -81,7 +81,7 @@ def test_held_out_list(tmp_path):
     ("prepare", "sentence"),
     [
         pytest.param(lambda path: None, "no data folder", id="missing"),
-        pytest.param(lambda path: path.mkdir(), "no pictures.*class folders", id="empty"),
+        pytest.param(lambda path: path.mkdir(), "no images.*class folders", id="empty"),
         pytest.param(
             lambda path: ((path / "with_mask").mkdir(parents=True), (path / "with_mask" / "x.jpg").write_bytes(b"no")),
             r"x\.jpg.*not an image",

@@ -347,7 +347,7 @@ def test_deleting_takes_the_small_files_along(data_folder):
     Repairs.load(data_folder / "beta").set_aside("with_mask/000.jpg")
     (data_folder / ".cache" / "beta").mkdir(parents=True)
     delete_dataset("beta")
-    assert [path for path in data_folder.rglob("*") if path.name != ".cache"] == []
+    assert [path for path in data_folder.rglob("*") if path.name not in (".cache", ".edits.lock")] == []
 
 
 def test_links_only_below_allowed_folders(data_folder, tmp_path, monkeypatch):
@@ -378,14 +378,16 @@ def test_links_only_below_allowed_folders(data_folder, tmp_path, monkeypatch):
 
     assert repairs_path(elsewhere) == data_folder / "My-set.repairs.json"
     Repairs.load(elsewhere).change_label("with_mask/000.jpg", "without_mask")
-    assert sorted(path.name for path in data_folder.iterdir()) == ["My-set.link.json", "My-set.repairs.json"]
+    files = sorted(path.name for path in data_folder.iterdir())
+    assert files == [".edits.lock", "My-set.link.json", "My-set.repairs.json"]
 
     monkeypatch.setenv("MASK_ALLOWED_DIRS", str(tmp_path / "elsewhere"))
     assert list_datasets() == []
     with pytest.raises(DataError, match="no longer allowed"):
         find_dataset("My-set")
     delete_dataset("My-set")
-    assert (elsewhere / "with_mask" / "000.jpg").is_file() and list(data_folder.iterdir()) == []
+    assert (elsewhere / "with_mask" / "000.jpg").is_file()
+    assert [path.name for path in data_folder.iterdir()] == [".edits.lock"]
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,37 @@ def test_everyone_is_counted_who_walks_towards_the_camera(open_page, tmp_path):
     page.frame_locator("iframe").get_by_role("button", name="Stop").click()
 
 
+def choose(page, label: str, option: str) -> None:
+    page.locator("[data-testid=stSelectbox]").filter(has_text=label).locator("input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+    wait_for_choice(page, label, option)
+
+
+def wait_for_choice(page, label: str, option: str) -> None:
+    """Until the box shows it and no run of the page is going on."""
+    box = page.locator("[data-testid=stSelectbox]").filter(has_text=label).locator("input")
+    end = time.monotonic() + 30
+    while not box.count() or box.input_value() != option or page.locator("[data-testid=stStatusWidget]").count():
+        assert time.monotonic() < end, f"{label} does not become {option}"
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(500)
+
+
+def test_the_method_is_the_same_on_every_page_and_the_preset_is_the_pages_own(open_page):
+    page = open_page("live")
+    choose(page, "Preset", "Fast")
+    choose(page, "Method", "Classic")
+    page.get_by_role("link", name="Photo").click()
+    page.get_by_role("heading", name="Photo").wait_for()
+    wait_for_choice(page, "Method", "Classic")
+    choose(page, "Method", "Neural")
+    wait_for_choice(page, "Preset", "Thorough")
+    page.get_by_role("link", name="Live webcam").click()
+    page.get_by_role("heading", name="Live webcam").wait_for()
+    wait_for_choice(page, "Method", "Neural")
+    wait_for_choice(page, "Preset", "Fast")
+
+
 def test_a_refused_camera_gets_a_sentence(open_page):
     page = open_page("live", [*FLAGS, "--use-fake-device-for-media-stream", "--deny-permission-prompts"])
     page.frame_locator("iframe").get_by_role("button", name="Start").click()

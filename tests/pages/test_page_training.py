@@ -230,7 +230,7 @@ def test_the_next_training_queues_and_may_be_taken_out(page):
     press(app, "Queue the training")
     assert "Next in the queue" in texts(app)
     press(app, "Remove from the queue")
-    assert "Next in the queue" not in texts(app) and "Taken out of the queue." in texts(app)
+    assert "Next in the queue" not in texts(app) and "Removed from the queue." in texts(app)
 
 
 def test_a_queue_that_stands_still_says_why(page, monkeypatch):
@@ -246,8 +246,8 @@ def test_a_queue_that_stands_still_says_why(page, monkeypatch):
     press(app, "Start the training")
     run_until(app, "The queue of trainings stands still: its folder cannot be written (No space left on device).")
     monkeypatch.setattr(runs, "write_json", write)
-    press(app, "Take out")
-    run_until(app, "Taken out of the queue.")
+    press(app, "Remove from the queue")
+    run_until(app, "Removed from the queue.")
     until(lambda: "stands still" not in texts(checked(app.run())))
 
 

@@ -443,18 +443,6 @@ def test_live_page_tells_of_a_bad_ice_server(live_page, monkeypatch):
     assert streamer.arguments["rtc_configuration"] == {"iceServers": []}
 
 
-def test_the_method_is_the_same_on_every_page_and_the_preset_is_the_pages_own(live_page):
-    page, _ = live_page(playing=False)
-    labelled(page.selectbox, "Preset").select("fast").run()
-    labelled(page.selectbox, "Method").select("classic").run()
-    page.switch_page("pages/photo.py").run()
-    assert labelled(page.selectbox, "Method").value == "classic"
-    labelled(page.selectbox, "Method").select("neural").run()
-    assert labelled(page.selectbox, "Preset").value == PHOTO_SETTINGS.speed
-    page.switch_page("pages/live.py").run()
-    assert labelled(page.selectbox, "Preset").value == "fast"
-
-
 @pytest.fixture
 def install():
     """Puts copies of the shipped classifier into ``models/``, under other names and with other names of classes."""

@@ -168,9 +168,9 @@ def test_the_cascade_is_tuned_without_difficult_faces(tmp_path, monkeypatch):
     two = np.array([LEFT_XYXY, RIGHT_XYXY], np.float32)
     monkeypatch.setattr(tune_haar, "HaarFaceFinder", lambda: lambda frame, settings, min_px: (two, None))
     score = lambda: tune_haar.score(HaarSettings(), [(None, photo) for photo in read_photos(folder)])  # noqa: E731
-    assert (score().found, score().precision) == (1.0, 0.75)
+    assert (score().recall, score().precision) == (1.0, 0.75)
     mark_difficult(folder, "a", 1)
-    assert (score().found, score().precision) == (1.0, pytest.approx(2 / 3)), "three boxes count, two of them hit"
+    assert (score().recall, score().precision) == (1.0, pytest.approx(2 / 3)), "three boxes count, two of them hit"
 
 
 def test_edits_count_in_class_folders_too(tmp_path):

@@ -378,8 +378,8 @@ RECORDED = {
             "p_value": 0.0073434,
             "verdict": "better",
         },
-        "sentence": "Better than the model in use. Of 240 test pictures it judges 80.8% right, the "
-        "model in use 70.0%. The difference, +10.8 points, lies between +2.9 and +18.8 "
+        "sentence": "Better than the active model. Its accuracy on 240 test images is 80.8%, that of "
+        "the active model 70.0%. The difference, +10.8 points, lies between +2.9 and +18.8 "
         "points with 95% certainty.",
         "mcnemar": {"0:0": 1.0, "1:0": 1.0, "7:7": 1.0, "12:3": 0.0351562, "40:61": 0.0460441, "300:240": 0.0110505},
     },

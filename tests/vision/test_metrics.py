@@ -182,7 +182,7 @@ def test_small_boxes_on_nothing_cost_precision_and_are_no_false_alarms():
     assert counts.precision() == 0.5, "a second box on the same face is on a face"
     assert (counts.false_alarms, counts.off_face) == (1, 2)
     spared = counted(detections, truth, ignored_xyxy=[B])
-    assert (spared.false_alarms, spared.precision()) == (0, 0.75)
+    assert (spared.false_alarms, spared.precision()) == (0, pytest.approx(2 / 3)), "neither right nor wrong"
 
 
 def test_what_is_hidden_is_matched_and_not_counted():
