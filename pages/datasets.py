@@ -68,7 +68,7 @@ if catalogue is None:
         server_jobs().start(job, f"Scanning {chosen.name}", partial(build_catalogue, chosen))
     status = show_job(server_jobs(), job)
     show_end_of_job(status)
-    if status.state != "running" and st.button("Resume", icon=":material/play_arrow:"):
+    if not (status and status.state == "running") and st.button("Resume", icon=":material/play_arrow:"):
         server_jobs().forget(job)
         st.rerun()
     st.stop()

@@ -38,23 +38,23 @@ def page_image(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
     return annotate(*resized(frame_bgr, detections, tuple(size_wh.tolist())))
 
 
-def show(photo: Photo, frame_bgr: np.ndarray) -> None:
+def show(photo: Photo, frame_bgr: np.ndarray, found: sv.Detections) -> None:
     """One photo large, its result in words, a row per face."""
-    seen = summarize(photo.detections)
+    seen = summarize(found)
     if seen.faces or not seen.hidden:
         st.markdown(f"**{plain(describe(replace(seen, hidden=0)))}**")
     if seen.hidden:
         show_hidden_faces("photo", seen, settings.min_face_px)
     image, table = st.columns([4, 3])
-    annotated = page_image(frame_bgr, photo.detections)
+    annotated = page_image(frame_bgr, found)
     image.image(annotated, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with a box per face")
     with table:
-        if len(photo.detections):
-            show_faces_table(frame_bgr, photo.detections)
-            show_reasons(frame_bgr, photo.detections, method)
+        if len(found):
+            show_faces_table(frame_bgr, found)
+            show_reasons(frame_bgr, found, method)
         st.download_button(
             "Annotated photo",
-            lambda: encode_image(annotate(decode_image(photo.read()), photo.detections)),
+            lambda: encode_image(annotate(decode_image(photo.read()), found)),
             file_name="faces.jpg",
             mime="image/jpeg",
             icon=":material/download:",
@@ -113,31 +113,32 @@ bar.empty()
 for photo in photos:
     if photo.problem:
         st.error(f"{plain(photo.name)}: {photo.problem}")
-photos = {photo.key: photo for photo in photos if not photo.problem}
-if not photos:
+good = {photo.key: photo for photo in photos if not photo.problem}
+detections = {key: photo.detections for key, photo in good.items() if photo.detections is not None}
+if not good:
     st.caption("Photos stay in this server's memory while you look at them and are never stored.")
     st.stop()
 
-total = sum((summarize(photo.detections) for photo in photos.values()), FrameStats())
+total = sum((summarize(found) for found in detections.values()), FrameStats())
 detector = getattr(pipeline, "detector", None)
 show_class_counts(total, pipeline, total.mask_share)
-chosen = next(iter(photos))
-if len(photos) > 1:
-    chosen = st.selectbox("Photo", list(photos), format_func=lambda key: photos[key].name, key="photo_chosen")
-chosen, frame = photos[chosen], photo_set.frame(photos[chosen])
+key = next(iter(good))
+if len(good) > 1:
+    key = st.selectbox("Photo", list(good), format_func=lambda key: good[key].name, key="photo_chosen")
+chosen, frame = good[key], photo_set.frame(good[key])
 views = [RESULTS, *([HEAT_MAP] if detector else []), METHODS]
 view = st.segmented_control(
     "Show", views, default=RESULTS, required=True, label_visibility="collapsed", key="photo_view"
 )
 if view == METHODS:
     show_methods(chosen, frame, settings)
-elif view == HEAT_MAP:
+elif view == HEAT_MAP and detector:
     show_heat_map(frame, detector, settings)
 else:
-    show(chosen, frame)
+    show(chosen, frame, detections[key])
 
-rows = [row for photo in photos.values() for row in detection_rows(photo.name, photo.detections)]
-of = "all photos" if len(photos) > 1 else "this photo"
+rows = [row for key, found in detections.items() for row in detection_rows(good[key].name, found)]
+of = "all photos" if len(good) > 1 else "this photo"
 with st.container(horizontal=True):
     for kind, text, mime in (
         ("csv", rows_to_csv(rows), "text/csv"),

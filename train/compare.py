@@ -73,7 +73,7 @@ def find_faces(predictions: Predictions) -> list[FaceInPicture | None]:
     return [places.get(face) for face in zip(predictions.datasets, predictions.keys, strict=True)]
 
 
-def read_crops(faces: list[FaceInPicture | None], size: int, margin: float) -> list[np.ndarray | None]:
+def read_crops(faces: Sequence[FaceInPicture | None], size: int, margin: float) -> list[np.ndarray | None]:
     """The faces as training cuts them, (n,); ``None`` where there is no picture to read."""
 
     def cut_one(face: FaceInPicture | None) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, TypeVar
 
 from core.datasets.extra import LABELS_DIR
 from core.datasets.faces import DataError
@@ -17,6 +18,10 @@ from train.augment import RECIPES
 from train.detector.dataset import SceneSplit, load_scenes
 from train.detector.sampling import WindowRecipe
 from train.run_folder import read_settings
+
+Value = TypeVar("Value", str, int, float)
+Config = TypeVar("Config", "TrainConfig", "DetectorConfig")
+
 
 DEFAULT_VIEWS = 3
 
@@ -55,8 +60,12 @@ RECIPE_PRESETS: dict[str, dict] = {
 
 
 def option(
-    default, help: str, choices: tuple[str, ...] | None = None, low: float | None = None, high: float | None = None
-):
+    default: Value,
+    help: str,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Value:
     """A setting with its default, a sentence for people, and its possible values: if they are few, or from and to."""
     return field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
 
@@ -102,7 +111,7 @@ class TrainConfig:
     precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_settings(self)
 
     @property
@@ -111,18 +120,18 @@ class TrainConfig:
         return self.epochs + (self.fine_tune_epochs if self.fine_tune_blocks else 0)
 
 
-def run_settings(config) -> dict:
+def run_settings(config: "TrainConfig | DetectorConfig") -> dict[str, Any]:
     """The settings that make a run what it is, as JSON holds them; where it is written does not belong to them."""
     return {key: value for key, value in json.loads(json.dumps(dataclasses.asdict(config))).items() if key != "out"}
 
 
-def default_settings(config_class) -> dict:
+def default_settings(config_class: "type[TrainConfig | DetectorConfig]") -> dict[str, Any]:
     """Settings that need not be given, as JSON holds them."""
     fields = [each for each in dataclasses.fields(config_class) if each.default is not dataclasses.MISSING]
     return json.loads(json.dumps({each.name: each.default for each in fields}))
 
 
-def read_config(config_class, folder: Path | str):
+def read_config(config_class: type[Config], folder: Path | str) -> Config:
     """The configuration of a run folder; settings that a run of an earlier version lacks get their defaults.
 
     Raises:
@@ -140,7 +149,7 @@ def read_config(config_class, folder: Path | str):
         raise DataError(f"The settings in {folder} cannot be used ({error}).") from None
 
 
-def check_settings(config) -> None:
+def check_settings(config: "TrainConfig | DetectorConfig") -> None:
     """Refuse a value of another type, out of bounds, or not among the choices of its setting.
 
     Raises:
@@ -153,7 +162,7 @@ def check_settings(config) -> None:
             if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
                 raise DataError(f"{_title(setting)} is {value!r}; it must be text.")
             continue
-        kind = type(setting.default)
+        kind: Any = type(setting.default)
         if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
             raise DataError(f"{_title(setting)} is {value!r}; it must be {TYPE_WORDS[kind]}.")
         if kind is float and not math.isfinite(value):
@@ -174,7 +183,7 @@ def _title(setting: dataclasses.Field) -> str:
     return setting.name.replace("_", " ").capitalize()
 
 
-def add_settings(parser: argparse.ArgumentParser, config_class) -> None:
+def add_settings(parser: argparse.ArgumentParser, config_class: "type[TrainConfig | DetectorConfig]") -> None:
     """One command-line option for every field made with ``option``; its help names the default."""
     for setting in dataclasses.fields(config_class):
         if setting.metadata:
@@ -196,7 +205,9 @@ def recipes_help() -> str:
     return " ".join(lines)
 
 
-def parse_config(parser: argparse.ArgumentParser, config_class, arguments: list[str] | None = None):
+def parse_config(
+    parser: argparse.ArgumentParser, config_class: type[Config], arguments: list[str] | None = None
+) -> Config:
     """The configuration from command-line arguments; unknown or malformed ones are refused by argparse."""
     given = {key: value for key, value in vars(parser.parse_args(arguments)).items() if value is not None}
     given["data"] = tuple(given["data"])
@@ -260,7 +271,7 @@ class DetectorConfig:
     workers: int = option(0, "processes that make the windows, with PyTorch; 0: two threads")
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_settings(self)
         if self.side < 64 or self.side % 32:
             raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")

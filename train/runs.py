@@ -23,7 +23,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -203,7 +203,7 @@ class RunManager:
         else:
             self.problem = ""
 
-    def add(self, name: str, **settings) -> Run:
+    def add(self, name: str, **settings: Any) -> Run:
         """Put a new run in the queue.
 
         Args:

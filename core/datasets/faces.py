@@ -113,7 +113,7 @@ def annotated_photo(picture: Picture) -> AnnotatedPhoto:
         raise DataError(f"{picture.path}: {error}") from None
     return AnnotatedPhoto(
         picture.path,
-        make_detections(picture.xyxy[counted], class_id),
+        make_detections(picture.xyxy[counted], np.array(class_id, int)),
         np.delete(picture.xyxy, counted, axis=0),
         picture.split == "test",
         picture.xyxy[sorted({*picture.edited, *picture.faces_aside})],
@@ -138,7 +138,9 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
     def read(picture: Picture) -> list[Sample]:
         large = [True] if picture.whole else shorter_sides(picture.xyxy) >= min_face_px
         wanted = [i for i in picture.counted if large[i]]
-        frame = read_image(picture.path) if wanted else None
+        if not wanted:
+            return []
+        frame = read_image(picture.path)
         return [cut_sample(picture, i, frame, margin, str(folder)) for i in wanted]
 
     try:

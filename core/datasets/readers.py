@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -135,7 +135,7 @@ def _annotated_picture(
     )
 
 
-def _is_box(values: Sequence[object]) -> bool:
+def _is_box(values: Sequence[Any]) -> bool:
     """Whether these can be coordinates. What is no number at all may be: the parser names it."""
     try:
         return all(math.isfinite(number := float(value)) and abs(number) < MAX_COORDINATE for value in values)
@@ -235,7 +235,7 @@ def _is_yolo_box(values: list[str]) -> bool:
         return True  # the parser names it
 
 
-def _read_coco(tree: Tree, broken: OnBroken) -> Iterator[Picture]:
+def _read_coco(tree: Tree, broken: Broken) -> Iterator[Picture]:
     from supervision.dataset.formats.coco import coco_annotations_to_detections, group_coco_annotations_by_image_id
 
     by_name: dict[str, list[PurePosixPath]] = {}

@@ -59,7 +59,7 @@ class PhotoSet:
         self,
         detect: Callable[[np.ndarray], sv.Detections],
         made_with: Hashable,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> None:
         """Judge every photo that was not judged with exactly these settings yet; a failure costs that photo alone.
 

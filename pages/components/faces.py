@@ -75,7 +75,7 @@ def show_class_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float |
             st.caption(f"{len(pipeline.classes)} classes are told apart; these are seen:")
         elif not stats.faces and not stats.hidden:
             st.caption("No face found.")
-    numbers = []
+    numbers: list[tuple[str, str, str | None]] = []
     for name in names:
         style = style_of(name, spoken)
         numbers.append((f"{style.icon} {plain(style.words)}", str(stats.count(name)), None))

@@ -99,7 +99,7 @@ PER_PAGE = 60
 @cache
 def _style_and_script() -> tuple[str, str]:
     file = Path(__file__)
-    return tuple(file.with_suffix(suffix).read_text(encoding="utf-8") for suffix in (".css", ".js"))
+    return file.with_suffix(".css").read_text(encoding="utf-8"), file.with_suffix(".js").read_text(encoding="utf-8")
 
 
 def show_tiles(

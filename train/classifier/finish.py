@@ -3,6 +3,7 @@
 import dataclasses
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -76,7 +77,7 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
         limits=_limits(config, faces.classes),
     )
     exported = MaskClassifier(card, out / MODEL)
-    report = {"classes": list(faces.classes), "temperature": temperature, "split": split.facts}
+    report: dict[str, Any] = {"classes": list(faces.classes), "temperature": temperature, "split": split.facts}
     judged = []
     for name, places in (("test", split.test), ("held_out", split.held_out)):
         views, labels = plain_views(faces, places, INPUT_SIZE), faces.labels[places]

@@ -87,7 +87,7 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
         near = " and ".join(map(str, speed.near_sides))
         sides = f"{speed.long_side} px, {near} px for large faces"
         far = f", up to {speed.far_side} px for small ones" if speed.far_side else ""
-        ways[f"{name}: {sides}{far}"] = lambda frame, name=name: detector.find(frame, name, MIN_SCORE)
+        ways[f"{name}: {sides}{far}"] = partial(detector.find, speed=name, min_score=MIN_SCORE)
     ways["balanced, classifier's second look"] = partial(classified_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
         model = keras.models.load_model(run / KERAS_MODEL, safe_mode=True, compile=False)

@@ -42,9 +42,9 @@ def center_calibration(seen: list[Seen]) -> list[float]:
         counts = face | s.match.is_false_alarm  # what nobody can tell says nothing
         logits.append(finite_logit(s.score[counts]))
         is_face.append(face[counts])
-    logits, is_face = np.concatenate(logits), np.concatenate(is_face)
-    if 0 < is_face.sum() < len(is_face):
-        scale, offset = platt_scaling(logits, is_face)
+    targets = np.concatenate(is_face)
+    if 0 < targets.sum() < len(targets):
+        scale, offset = platt_scaling(np.concatenate(logits), targets)
         if scale > 0:
             return [round(scale, 4), round(offset, 4)]
     return [1.0, 0.0]

@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,10 @@ def load_scenes(
     # A near copy of a validation photo that is none itself helps neither side.
     train = [scene for scene, val in zip(scenes, is_val, strict=True) if not val]
     val = [scene for scene, val, other in zip(scenes, is_val, unlisted, strict=True) if val and not other]
-    facts = {"held_out": int(held_out.sum()), "near_copies_of_held_out": int((left_out & ~held_out).sum())}
+    facts: dict[str, Any] = {
+        "held_out": int(held_out.sum()),
+        "near_copies_of_held_out": int((left_out & ~held_out).sum()),
+    }
     for name, part in (("train", train), ("val", val)):
         facts[name] = {
             folder: {

@@ -7,12 +7,14 @@ import math
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import supervision as sv
 from scipy.special import expit, softmax
 
 from core.datasets.faces import DataError
@@ -22,6 +24,7 @@ from core.vision.crops import letterbox
 from core.vision.detections import make_detections
 from core.vision.detector_decode import decode
 from core.vision.metrics import Evaluation
+from train.config import DetectorConfig
 from train.detector.dataset import SceneSplit
 from train.detector.loss import detector_loss, split_outputs
 from train.detector.network import TwoRateAdamW, build_detector, freeze_base
@@ -36,14 +39,26 @@ AVERAGE_MEMBER = "mask_training_average.npz"
 VAL_SIDE = 416
 
 
+Batch = tuple[np.ndarray | keras.KerasTensor, np.ndarray | keras.KerasTensor]
+
+
+"""Pixels and targets of one step."""
+
+
 class DetectorTrainer:
     """Trains, evaluates the averaged weights on the validation photos after every epoch, and keeps the best of them."""
 
-    def __init__(self, config, scenes: SceneSplit, out: Path):
-        """Args: a ``DetectorConfig``, its scenes, and the run folder, in which an interrupted run is taken up."""
+    def __init__(self, config: DetectorConfig, scenes: SceneSplit, out: Path):
+        """Args: the configuration, its scenes, and the run folder, in which an interrupted run is taken up."""
         self.config, self.scenes, self.out = config, scenes, out
         self.data = json.loads(json.dumps(scenes.facts))
-        self.state = {"data": self.data, "epochs_done": 0, "best_epoch": 0, "best_score": -1.0, "metrics": []}
+        self.state: dict[str, Any] = {
+            "data": self.data,
+            "epochs_done": 0,
+            "best_epoch": 0,
+            "best_score": -1.0,
+            "metrics": [],
+        }
         self.stopping = False
         keep_layout()
         self.steps = -(-config.windows // config.batch_size)
@@ -132,7 +147,7 @@ class DetectorTrainer:
         shown = ", ".join(f"{key} {line[key]:.3f}" for key in ("loss", *val) if line[key] is not None)
         print(f"\repoch {epoch}/{config.epochs}: {shown}, {line['seconds']} s", flush=True)
 
-    def _batches(self, epoch: int):
+    def _batches(self, epoch: int) -> Iterator[Batch]:
         """Batches of varied windows, made beside the training; the same seed and epoch give the same ones."""
         config, train = self.config, self.scenes.train
 
@@ -143,9 +158,9 @@ class DetectorTrainer:
             count = max(1, round(config.batch_size * (config.side / side) ** 2))
             pixels, targets = [], []
             for place in rng.choice(len(train), count, p=self._chances):
-                picture, *truth = draw_window(train, place, side, config.recipe, rng)
+                picture, faces_xyxy, class_id, ignored = draw_window(train, place, side, config.recipe, rng)
                 pixels.append(picture[..., ::-1])
-                targets.append(encode(*truth, (side, side)))
+                targets.append(encode(faces_xyxy, class_id, ignored, (side, side)))
             return np.stack(pixels), np.stack(targets)
 
         if config.workers:
@@ -167,7 +182,7 @@ class DetectorTrainer:
             average += (1 - keep) * (_numpy(variable) - average)
 
     @contextlib.contextmanager
-    def _averaged_weights(self):
+    def _averaged_weights(self) -> Iterator[None]:
         """The model with its averaged weights, for the time of a ``with``."""
         own = [_numpy(variable).copy() for variable in self._variables()]
         self._assign(self._average)
@@ -231,7 +246,9 @@ class DetectorTrainer:
             write_atomic(path, self.model.save)
 
 
-def _made_by_processes(make: Callable[[int], tuple[np.ndarray, np.ndarray]], steps: int, workers: int):
+def _made_by_processes(
+    make: Callable[[int], tuple[np.ndarray, np.ndarray]], steps: int, workers: int
+) -> Iterator[Batch]:
     """What ``make`` gives for each step, in order, made by forked processes and handed over in shared memory."""
     import cv2
     import torch
@@ -313,7 +330,7 @@ def mix_weights(model: keras.Model, path: Path | str, share: float) -> None:
         variable.assign((1 - share) * value + share * _numpy(variable))
 
 
-def _numpy(variable) -> np.ndarray:
+def _numpy(variable: keras.Variable) -> np.ndarray:
     return keras.ops.convert_to_numpy(variable.value)
 
 
@@ -328,12 +345,12 @@ def _read_average(path: Path) -> list[np.ndarray]:
 
 
 @keras.saving.register_keras_serializable("mask")
-def total_loss(targets, outputs):
+def total_loss(targets: keras.KerasTensor, outputs: keras.KerasTensor) -> keras.KerasTensor:
     """The sum that training makes small."""
     return detector_loss(targets, outputs)[0]
 
 
-def half_precision():
+def half_precision() -> contextlib.AbstractContextManager:
     """On PyTorch, matrix products in bfloat16 where the processor is good at them; elsewhere nothing changes."""
     if keras.backend.backend() != "torch":
         return contextlib.nullcontext()
@@ -359,10 +376,10 @@ def keep_layout() -> None:
     original = getattr(nn, "_transpose_spatial_inputs", None)
     if original and not hasattr(original, "keeps_layout"):
 
-        def transpose(inputs):
+        def transpose(inputs: keras.KerasTensor) -> keras.KerasTensor:
             return inputs.permute(0, 3, 1, 2) if inputs.ndim == 4 else original(inputs)
 
-        transpose.keeps_layout = True
+        transpose.keeps_layout = True  # type: ignore[attr-defined]  # a mark of our own
         nn._transpose_spatial_inputs = transpose
 
 
@@ -377,7 +394,7 @@ def predict_maps(model: keras.Model, canvas_rgb: np.ndarray) -> np.ndarray:
     return keras.ops.convert_to_numpy(model(pixels, training=False))[0]
 
 
-def detections(maps: np.ndarray, scale: float, size_wh: tuple[int, int], min_score: float = 0.02):
+def detections(maps: np.ndarray, scale: float, size_wh: tuple[int, int], min_score: float = 0.02) -> sv.Detections:
     """Faces of one photo from its maps, in the photo's pixels."""
     center, log_edges, state = split_outputs(maps)
     xyxy, logit, states = decode(center[..., 0], log_edges, state, min_score)

@@ -13,9 +13,13 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.registry.sandbox import limit_this_process, run_apart
 from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
+
+if TYPE_CHECKING:
+    import keras
 
 PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 
@@ -218,7 +222,7 @@ def _check_weights(path: Path, folder: Path) -> None:
     weights.unlink()
 
 
-def load_checked(path: Path):
+def load_checked(path: Path) -> "keras.Model":
     """The ``keras.Model`` of a file, if all is well with it. Only ever called in a process of its own."""
     import tempfile
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import randrange
+from typing import Any
 
 import streamlit as st
 
 from pages.components.state import AUGMENTED_FACE
+from train.augment import Augmentation
 
 RECIPE_WORDS = {
     "rotation_deg": ("Rotation up to", 0.0, 90.0, 1.0, "%d°"),
@@ -24,7 +26,7 @@ RECIPE_WORDS = {
 RECIPE_NAMES = {"report": "The report's", "street": "For street photos"}
 
 
-def recipe_form(recipes: Mapping, items: Sequence[str]):
+def recipe_form(recipes: Mapping[str, Augmentation], items: Sequence[str]) -> tuple[Augmentation, int, str]:
     """Which augmentations, with which seed, of which face.
 
     Args:
@@ -56,7 +58,8 @@ def recipe_form(recipes: Mapping, items: Sequence[str]):
         st.button("Another face", icon=":material/shuffle:", on_click=other_face)
     how = recipes[name]
     with st.expander("Settings of this recipe"):
-        columns, values = st.columns(3), {}
+        columns = st.columns(3)
+        values: dict[str, Any] = {}
         low, high = columns[0].slider(
             "Zoom",
             0.4,

@@ -1,6 +1,7 @@
 """What a data set holds, as numbers and charts; a click on a bar leads to its images."""
 
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -38,7 +39,7 @@ def show_overview(catalogue: Catalogue) -> None:
 
 def filter_from_bar(field: str, divided: bool, bar: list) -> None:
     """Show the images that a bar counts: of a class (and part, where the set is divided), or within a range."""
-    values = {field: tuple(bar)}
+    values: dict[str, Any] = {field: tuple(bar)}
     if field == "classes":
         values = {"classes": (bar[0],), "splits": (bar[1],) if divided else ()}
     show_filtered(Filter(**values))

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
+from core.datasets.index import Catalogue
 from core.datasets.parts import PARTS
+from core.datasets.query import Filter
 from pages.components.messages import plain
 from pages.components.state import DATA_VIEW, FILTER, GALLERY, GALLERY_PAGE, TRAINING_SPLIT, choose_next
 
+if TYPE_CHECKING:
+    from plotly import graph_objects as go
 
-def click_chart(figure, key: str, on_click: Callable[[list], None]) -> None:
+
+def click_chart(figure: "go.Figure", key: str, on_click: Callable[[list], None]) -> None:
     """A chart whose bars can be clicked; ``on_click`` gets what the bar stands for, before the page runs again."""
     from pages.components.charts import clicked
 
@@ -23,19 +29,19 @@ def click_chart(figure, key: str, on_click: Callable[[list], None]) -> None:
     st.plotly_chart(figure, key=key, on_select=chosen, selection_mode="points", config={"displayModeBar": False})
 
 
-def show_filtered(wanted) -> None:
+def show_filtered(wanted: Filter) -> None:
     """Show the gallery under this filter when the page runs next; for callbacks."""
     st.session_state[FILTER] = wanted
     choose_next(DATA_VIEW, GALLERY)
     st.session_state[GALLERY_PAGE] = 0
 
 
-def filter_form(catalogue, wanted, can_disagree: bool):
+def filter_form(catalogue: Catalogue, wanted: Filter, can_disagree: bool) -> Filter:
     """The widgets of a filter.
 
     Args:
-        catalogue: a ``core.datasets.index.Catalogue``.
-        wanted: the ``core.datasets.query.Filter`` to start from unless one was chosen.
+        catalogue: of the data set.
+        wanted: the filter to start from unless one was chosen.
         can_disagree: whether there are predictions for the set.
 
     Returns:
@@ -76,10 +82,14 @@ def filter_form(catalogue, wanted, can_disagree: bool):
 
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
     words = {name: style.words for name, style in zip(catalogue.classes, catalogue.styles, strict=True)}
-    columns[0].multiselect("Classes", catalogue.classes, format_func=words.get, placeholder="All", **widget("classes"))
+    columns[0].multiselect(
+        "Classes", catalogue.classes, format_func=words.__getitem__, placeholder="All", **widget("classes")
+    )
     splits = [split for split in PARTS if any(picture.split == split for picture in catalogue.pictures)]
     off = len(splits) < 2
-    columns[1].multiselect("Part", splits, format_func=PARTS.get, placeholder="All", disabled=off, **widget("splits"))
+    columns[1].multiselect(
+        "Part", splits, format_func=PARTS.__getitem__, placeholder="All", disabled=off, **widget("splits")
+    )
     columns[2].text_input("Name contains", **widget("name"))
     with columns[3].popover("More", icon=":material/tune:", width="stretch"):
         if low < high:
@@ -93,7 +103,9 @@ def filter_form(catalogue, wanted, can_disagree: bool):
             **widget("disagrees"),
         )
         shown = {"all": "Show", "kept": "Hide", "aside": "Only these"}
-        st.segmented_control("Excluded images", list(shown), format_func=shown.get, required=True, **widget("aside"))
+        st.segmented_control(
+            "Excluded images", list(shown), format_func=shown.__getitem__, required=True, **widget("aside")
+        )
     if wanted.count:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"Only images with {plain(wanted.in_words(words))}.")

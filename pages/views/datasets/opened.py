@@ -61,7 +61,7 @@ def choose_set(sets: Mapping[str, DataSet]) -> DataSet:
     """A select box; the choice survives a change of page and, by the address, a reload."""
     titles = {name: dataset.card.get("title") or name for name, dataset in sets.items()}
     names = list(sets)
-    choice = st.selectbox("Data set", names, format_func=titles.get, **kept_in_address(DATA_SET, names))
+    choice = st.selectbox("Data set", names, format_func=titles.__getitem__, **kept_in_address(DATA_SET, names))
     if remember(DATA_SET, choice):
         _forget_what_was_shown()
     return sets[choice]

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from core.datasets.edits import Repairs
 from pages.components.gallery import ImageDetails, show_tiles
 from pages.components.messages import plain
 from pages.components.state import AUGMENTATIONS, AUGMENTED_FACE, DATA_VIEW, NEIGHBOURS, OPEN_IMAGE, choose_next
@@ -18,12 +19,12 @@ def close_image() -> None:
     st.session_state.pop(OPEN_IMAGE, None)
 
 
-def image_panel(details: ImageDetails, repairs) -> None:
+def image_panel(details: ImageDetails, repairs: Repairs) -> None:
     """One image in full, what is known of it, and what can be done with it.
 
     Args:
         details: of the image.
-        repairs: the ``core.datasets.edits.Repairs`` of its data set.
+        repairs: of its data set.
     """
     image, panel = st.columns([3, 2])
     with image:
@@ -65,7 +66,7 @@ def _neighbours() -> None:
         st.markdown(f"{place + 1:,} of {len(around):,}")
 
 
-def _face_panel(details: ImageDetails, repairs) -> None:
+def _face_panel(details: ImageDetails, repairs: Repairs) -> None:
     key = details.tile.id
     if len(details.faces) > 1:
         st.session_state["data_face"] = details.chosen
@@ -90,7 +91,7 @@ def _face_panel(details: ImageDetails, repairs) -> None:
         format_func=lambda name: _words(details, name),
         accept_new_options=True,
         key=field,
-        on_change=lambda: st.session_state[field] and repairs.change_label(face.item, st.session_state[field]),
+        on_change=relabel,
         help="Choose another label, or type a new one. The image file stays as it is.",
     )
     if face.prediction:
@@ -98,7 +99,7 @@ def _face_panel(details: ImageDetails, repairs) -> None:
         st.markdown(f"Prediction of the model: **{plain(face.prediction)}**{loss}.")
 
 
-def _exclude_buttons(details: ImageDetails, repairs) -> None:
+def _exclude_buttons(details: ImageDetails, repairs: Repairs) -> None:
     def undo() -> None:
         # Shown below: within a dialog a callback must not show anything itself.
         st.session_state["data_undone"] = repairs.undo() or "nothing"

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.datasets.duplicates import leak_of_random_split, near_copy_places
+from core.datasets.duplicates import Leak, leak_of_random_split, near_copy_places
 from core.datasets.edits import Repairs
 from core.datasets.index import Catalogue, catalogue_stamp
 from core.datasets.label_issues import SecondOpinion
@@ -36,7 +36,7 @@ def show_gallery(catalogue: Catalogue, predictions: SecondOpinion | None) -> Non
 
 
 @st.cache_data(show_spinner="Splitting the set at random …", max_entries=16)
-def leak(_catalogue: Catalogue, name: str, stamp: tuple):
+def leak(_catalogue: Catalogue, name: str, stamp: tuple) -> Leak:
     """What a random split would give away."""
     return leak_of_random_split(_catalogue)
 

@@ -171,7 +171,9 @@ def prediction_in_words(predictions: SecondOpinion | None, face: int, styles: di
     return f"{style.sign} {style.words} {percentage(prediction[1])}"
 
 
-def _objection(catalogue: Catalogue, predictions: SecondOpinion, face: int, styles: dict[str, ClassStyle]) -> str:
+def _objection(
+    catalogue: Catalogue, predictions: SecondOpinion | None, face: int, styles: dict[str, ClassStyle]
+) -> str:
     return f"Model: {prediction_in_words(predictions, face, styles)}"
 
 

@@ -96,7 +96,9 @@ def show_prediction_curves(labels: np.ndarray, probabilities: np.ndarray, classe
     right.plotly_chart(precision_recall(labels, probabilities, classes), key=f"{key}_recall", config=CHART)
 
 
-def wrong_tile(place: int, name: str, jpeg: bytes, label: str, prediction: str, confidence: float, classes) -> Tile:
+def wrong_tile(
+    place: int, name: str, jpeg: bytes, label: str, prediction: str, confidence: float, classes: Sequence[str]
+) -> Tile:
     """One wrong prediction: the crop, the predicted class with its confidence, and the label."""
     styles = dict(zip(classes, styles_of(tuple(classes)), strict=True))
     note = f"labelled {styles[label].words}"

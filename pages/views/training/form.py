@@ -1,6 +1,7 @@
 """What can be chosen before a training: data, recipe, every setting, and what it would work with."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from train.split import default_split
 
 
 @st.cache_data(show_spinner="Counting the faces …", ttl=600, max_entries=64)
-def counted(folder: Path, min_face_px: float, stamp: tuple):
+def counted(folder: Path, min_face_px: float, stamp: tuple) -> Counter:
     """Faces per class of a data set, as it was at this moment."""
     return count_faces(folder, min_face_px)
 
