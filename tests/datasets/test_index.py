@@ -290,6 +290,7 @@ print(len(index.build_catalogue(dataset)))
 
 
 @pytest.mark.parametrize("before", [None, b"nonsense" * 1000], ids=["no file", "a damaged file"])
+@pytest.mark.slow
 def test_two_processes_build_at_once(data_folder, before):
     for i in range(40):
         write(data_folder / f"set/{('with_mask', 'without_mask')[i % 2]}/{i}.png", photo(i // 2, (40 + i, 30)))

@@ -194,6 +194,7 @@ def test_what_a_training_would_work_with_is_told_before_the_start(page):
     assert {"Learning rate", "Label smoothing", "Seed", "Split", "Keep", "Precision", "Features"} <= fields
 
 
+@pytest.mark.slow
 def test_a_training_is_watched_cancelled_resumed_and_deployed(page, tmp_path):
     app = page()
     labelled(app.text_input, "Name").set_value("My *first*")
@@ -285,6 +286,7 @@ def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished
     assert app.dataframe[0].value["Run"].tolist() == ["Long"] and not (tmp_path / "runs" / "short").exists()
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_on_every_data_set(page, tmp_path, finished):
     folder = add_finished(tmp_path, finished, "one")
     app = page()
@@ -311,6 +313,7 @@ def test_a_model_with_other_classes_is_not_compared(page, tmp_path, finished):
     run_until(app, "Not comparable: the active model does not know helmet.")
 
 
+@pytest.mark.slow
 def test_an_imported_model_is_tried_and_installed_or_refused_with_a_sentence(page):
     app = page()
     show(app, "Import a model")

@@ -314,6 +314,7 @@ def test_the_model_page_shows_the_card_the_figures_and_the_limits():
     assert app.dataframe[0].value["Accuracy"].min() > 0.98
 
 
+@pytest.mark.slow
 def test_the_model_page_measures_this_computer():
     app = open_page("model")
     before = len(app.get("plotly_chart"))

@@ -192,6 +192,7 @@ def test_weights_that_are_broken_are_found_in_a_process_of_its_own(tmp_path):
     assert not target.exists()
 
 
+@pytest.mark.slow
 def test_a_keras_model_is_converted(tmp_path):
     # Not at the top: on Python 3.13 the video library, which other test files import, crashes after TensorFlow.
     import keras

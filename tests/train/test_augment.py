@@ -79,6 +79,7 @@ def test_ranges_are_used_to_their_ends_and_no_further(part, entry, low, high):
     assert high - 0.05 * (high - low) < max(values) <= high + 1e-9
 
 
+@pytest.mark.slow
 def test_the_warp_is_the_one_of_keras():
     """Same rotation, shift, shear and zoom as ``ImageDataGenerator``, whose recipe the report used."""
     pytest.importorskip("tensorflow")

@@ -106,6 +106,7 @@ def test_a_missing_folder_gets_a_sentence():
     assert done.returncode != 0 and "Traceback" not in done.stderr and "/nowhere" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_shipped_classifier_on_faces_of_the_test_list(shared_data):
     """Faces cut from street photos that it never saw: balanced accuracy of at least 0.97, as promised."""
     classifier = load_classifier()
