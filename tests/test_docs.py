@@ -207,4 +207,4 @@ def test_the_app_takes_the_turn_server_of_the_compose_file():
 def test_ci_finds_the_test_command():
     text = Path(ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"<!-- test command -->\n```sh\n(.+)\n```", text)[1]
-    assert "-r requirements-dev.txt" in block and block.endswith("python -m pytest")
+    assert "-r requirements-dev.txt" in block and block.endswith("python -m pytest -m browser")
