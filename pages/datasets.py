@@ -10,7 +10,7 @@ st.title("Data sets")
 # Only now, with the title on the screen, is anything heavy imported.
 from functools import partial  # noqa: E402
 
-from core.datasets.index import build_catalogue  # noqa: E402
+from core.datasets.index import build_index  # noqa: E402
 from core.datasets.store import LAYOUTS, DataError, list_datasets  # noqa: E402
 from pages.components.jobs import show_end_of_job, show_job  # noqa: E402
 from pages.components.messages import plain  # noqa: E402
@@ -28,7 +28,7 @@ from pages.components.state import (  # noqa: E402
 from pages.views.datasets.add import add_forms, delete, delete_button, show_import  # noqa: E402
 from pages.views.datasets.charts import show_overview  # noqa: E402
 from pages.views.datasets.label_issues import show_label_issues  # noqa: E402
-from pages.views.datasets.opened import catalogue_of, choose_set, predictions_of, rescan, scan_job  # noqa: E402
+from pages.views.datasets.opened import choose_set, index_of, predictions_of, rescan, scan_job  # noqa: E402
 from pages.views.datasets.pictures import (  # noqa: E402
     show_augmentations,
     show_gallery,
@@ -58,30 +58,30 @@ st.caption(plain(f"{LAYOUTS[chosen.layout]}{where}. {chosen.card.get('about', ''
 view = view_switch(DATA_VIEW, DATA_VIEWS)  # always there: a widget that comes back would have forgotten its value
 
 try:
-    catalogue = catalogue_of(chosen)
+    index = index_of(chosen)
 except DataError as error:
     st.error(plain(str(error)))
     st.stop()
-if catalogue is None:
+if index is None:
     job = scan_job(chosen)
     if server_jobs().status(job) is None:
-        server_jobs().start(job, f"Scanning {chosen.name}", partial(build_catalogue, chosen))
+        server_jobs().start(job, f"Scanning {chosen.name}", partial(build_index, chosen))
     status = show_job(server_jobs(), job)
     show_end_of_job(status)
     if not (status and status.state == "running") and st.button("Resume", icon=":material/play_arrow:"):
         server_jobs().forget(job)
         st.rerun()
     st.stop()
-predictions = predictions_of(catalogue)
+predictions = predictions_of(index)
 if view == OVERVIEW:
-    show_overview(catalogue)
+    show_overview(index)
 elif view == GALLERY:
-    show_gallery(catalogue, predictions)
+    show_gallery(index, predictions)
 elif view == DUPLICATES:
-    show_near_duplicates(catalogue, predictions)
+    show_near_duplicates(index, predictions)
 elif view == LABEL_ISSUES:
-    show_label_issues(catalogue, predictions)
+    show_label_issues(index, predictions)
 else:
-    show_augmentations(catalogue)
+    show_augmentations(index)
 if st.session_state.get(OPEN_IMAGE):
     show_image(chosen)

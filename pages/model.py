@@ -128,14 +128,14 @@ for board in load_scoreboards():
 st.caption("Point at the name of a column to see what it means. Faces that the annotators had left out were filled in.")
 
 st.subheader("Speed on this server")
-speed = settings.speed if PIPELINES[method.pipeline].uses_speed else ""
+preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
 if st.button("Measure", key="model_measure", icon=":material/timer:", help="Analyses sample images for some seconds."):
     bar, times = st.progress(0.0, "Measuring …"), {}
     for faces, ms in frame_times_ms(pipeline, settings):
         times[faces] = ms
         bar.progress(len(times) / len(FACES), "Measuring …")
     bar.empty()
-    title = f"{method_title(method.pipeline, speed)}, {method.model}"
+    title = f"{method_title(method.pipeline, preset)}, {method.model}"
     st.session_state["model_times"] = {**st.session_state.get("model_times", {}), title: times}
 for title, times in st.session_state.get("model_times", {}).items():
     st.plotly_chart(times_by_faces(title, times), key=f"model_times_{title}", config={"displayModeBar": False})

@@ -66,7 +66,7 @@ def show_heat_map(frame_bgr: np.ndarray, detector: MaskDetector, settings: Detec
     """How likely every place is the centre of a face, over the photo."""
     st.markdown("**The brighter, the likelier the centre of a face.** A box is drawn around each bright spot.")
     small, _ = fit_within(frame_bgr, DISPLAY_SIDE[1])
-    seen = overlay_centers(small, detector.center_map(frame_bgr, settings.speed))
+    seen = overlay_centers(small, detector.center_map(frame_bgr, settings.preset))
     st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with its face heat map")
 
 

@@ -24,7 +24,7 @@ from core.registry.speed import FACES, frame_with_faces, median_and_p95, times_m
 from core.vision.annotate import annotate
 from core.vision.classifier import load_classifier
 from core.vision.crops import crop_faces
-from core.vision.detector import DEFAULT_SPEED, SPEEDS
+from core.vision.detector import DEFAULT_PRESET, PRESETS
 from core.vision.pipeline import (
     LIVE_SETTINGS,
     PIPELINES,
@@ -105,11 +105,11 @@ def run_benchmark(repeats: int = 40, counts: Sequence[int] = FACES) -> dict:
     _add_frames(result, "seed", {int(faces): times for faces, times in seed["frame_ms"].items()})
     for name, spec in PIPELINES.items():
         pipeline = build_pipeline(name)
-        for speed in SPEEDS if spec.uses_speed else (DEFAULT_SPEED,):
-            detect = partial(detect_masks, pipeline=pipeline, settings=DetectionSettings(speed=speed))
+        for preset in PRESETS if spec.uses_preset else (DEFAULT_PRESET,):
+            detect = partial(detect_masks, pipeline=pipeline, settings=DetectionSettings(preset=preset))
             _add_frames(
                 result,
-                name if speed == DEFAULT_SPEED else f"{name} {speed}",
+                name if preset == DEFAULT_PRESET else f"{name} {preset}",
                 {faces: times_ms(partial(detect, frame), repeats) for faces, frame in frames.items()},
             )
         result["live_frame_ms"][name] = {

@@ -23,7 +23,7 @@ from core.io import write_json
 from core.registry.leaderboard import Row, record
 from core.vision.classes import CLASS_NAMES
 from core.vision.detections import FACE_SCORE, PREDICTED
-from core.vision.detector import SPEEDS
+from core.vision.detector import PRESETS
 from core.vision.haar import HaarSettings
 from core.vision.images import ImageError, read_image
 from core.vision.metrics import Evaluation, EvaluationResult
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     )
     parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, choices=tuple(PIPELINES))
     parser.add_argument("--model", metavar="NAME", help="a model of models/ in place of the pipeline's own")
-    parser.add_argument("--speed", choices=tuple(SPEEDS), help="how closely it looks; by default as for its --use")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="how closely it looks; by default as for its --use")
     parser.add_argument("--list", type=Path, metavar="FILE", help="names of the photos to use, one per line")
     parser.add_argument(
         "--extra", type=Path, metavar="FILE", help="faces that the annotations lack (core.datasets.extra)"
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     given = parser.parse_args(arguments)
 
     defaults = {"photo": PHOTO_SETTINGS, "live": LIVE_SETTINGS}[given.use]
-    speed = given.speed or defaults.speed
+    preset = given.preset or defaults.preset
     pictures = read_pictures(given.data)
     set_aside = {picture.path.stem for picture in pictures if picture.set_aside}
     photos = select_photos(annotated_photos(pictures, given.data), given.list, set_aside)
@@ -163,10 +163,10 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     settings = DetectionSettings(
         min_confidence=0,
         haar=HaarSettings(min_face_px=given.min_face * 0.7),
-        speed=speed,
+        preset=preset,
         min_face_score=RANKED_FROM,
     )
-    as_shown = dataclasses.replace(defaults, speed=speed)
+    as_shown = dataclasses.replace(defaults, preset=preset)
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -180,17 +180,17 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         progress=progress,
     )
     spec = PIPELINES[given.pipeline]
-    who = given.pipeline + (f" ({speed}, {given.use})" if spec.uses_speed else "")
+    who = given.pipeline + (f" ({preset}, {given.use})" if spec.uses_preset else "")
     on = given.data.name + (f", {given.list.name}" if given.list else "") + (", completed" if given.extra else "")
     print(format_table(f"{who} on {on}", result))
     if given.json:
         write_json(
-            given.json, {"pipeline": given.pipeline, "speed": speed, "use": given.use, **dataclasses.asdict(result)}
+            given.json, {"pipeline": given.pipeline, "preset": preset, "use": given.use, **dataclasses.asdict(result)}
         )
     if given.record:
         card = load_card(MODELS_DIR / f"{given.model or spec.default_model}.json")
         figures, today = dataclasses.asdict(result), date.today().isoformat()
-        record(on, Row(given.pipeline, speed if spec.uses_speed else "", card.sha256, today, figures))
+        record(on, Row(given.pipeline, preset if spec.uses_preset else "", card.sha256, today, figures))
     return result
 
 

@@ -14,7 +14,7 @@ from core.vision.images import read_image
 
 if TYPE_CHECKING:  # both build on this module
     from core.datasets.faces import Sample
-    from core.datasets.index import Catalogue
+    from core.datasets.index import Index
 
 LEAK_SEED = 42
 
@@ -22,10 +22,10 @@ LEAK_SEED = 42
 LEAK_TEST_SHARE = 0.2
 
 
-def near_copy_places(catalogue: "Catalogue") -> list[np.ndarray]:
+def near_duplicate_groups(index: "Index") -> list[np.ndarray]:
     """Positions of each group of two and more near-duplicates, the largest groups first."""
-    order = np.argsort(catalogue.groups, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(catalogue.groups[order])) + 1) if len(order) else []
+    order = np.argsort(index.groups, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(index.groups[order])) + 1) if len(order) else []
     return sorted((group for group in groups if len(group) > 1), key=lambda group: (-len(group), group[0]))
 
 
@@ -39,15 +39,15 @@ class Leak:
     """Test faces in all."""
 
 
-def leak_of_random_split(catalogue: "Catalogue", test_share: float = LEAK_TEST_SHARE, seed: int = LEAK_SEED) -> Leak:
+def leak_of_random_split(index: "Index", test_share: float = LEAK_TEST_SHARE, seed: int = LEAK_SEED) -> Leak:
     """Divide the faces at random, each class in proportion as ``train.split`` does it, and count what leaks.
 
     Faces that are excluded or that the set itself assigns to the test are left out.
     """
     from sklearn.model_selection import train_test_split
 
-    faces = catalogue.faces
-    held_out = np.array([picture.split == "test" for picture in catalogue.pictures], bool)
+    faces = index.faces
+    held_out = np.array([picture.split == "test" for picture in index.pictures], bool)
     taking_part = np.flatnonzero(~faces.aside & ~held_out[faces.picture]) if len(faces.picture) else np.empty(0, int)
     labels = faces.label[taking_part]
     count = ceil(test_share * len(taking_part))
@@ -56,9 +56,9 @@ def leak_of_random_split(catalogue: "Catalogue", test_share: float = LEAK_TEST_S
     if rarest < 2 or count < classes or len(taking_part) - count < classes:
         return Leak(0, 0)  # too few to be divided at all
     train, test = train_test_split(taking_part, test_size=count, stratify=labels, random_state=seed)
-    groups = catalogue.groups[faces.picture]
+    groups = index.groups[faces.picture]
     leaks = np.isin(groups[test], groups[train])
-    keys = [catalogue.pictures[place].key for place in faces.picture]
+    keys = [index.pictures[place].key for place in faces.picture]
     if any("--" in key for key in keys):  # synthetic images belong to the face they were made from
         families = np.array([family(key) for key in keys])
         leaks |= np.isin(families[test], families[train])
@@ -86,7 +86,7 @@ def brighter_than_left(cells: np.ndarray) -> np.ndarray:
     return (cells[:, 1:] > cells[:, :-1]).ravel()
 
 
-def near_copy_groups(images: list[np.ndarray], max_distance: int = MAX_HASH_DISTANCE) -> np.ndarray:
+def group_near_duplicates(images: list[np.ndarray], max_distance: int = MAX_HASH_DISTANCE) -> np.ndarray:
     """A group number for each image, (n,) int: near-duplicates, mirrored ones included, have the same."""
     if not len(images):
         return np.empty(0, int)
@@ -160,7 +160,7 @@ def photo_groups(paths: list[Path]) -> np.ndarray:
     """A group number for each photo file, (n,) int: near-duplicates have the same."""
     with ThreadPoolExecutor() as pool:
         # Small versions are enough for the hash and keep ten thousand photos out of memory.
-        return near_copy_groups(list(pool.map(_photo_for_hash, paths)))
+        return group_near_duplicates(list(pool.map(_photo_for_hash, paths)))
 
 
 def _photo_for_hash(path: Path) -> np.ndarray:

@@ -95,7 +95,7 @@ class FaceTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class Index:
     """The n readable images of a data set, and what is known of each without decoding it."""
 
     dataset: DataSet
@@ -107,7 +107,7 @@ class Catalogue:
     originals: tuple[Picture, ...]
     """``pictures`` as in the files, without edits."""
 
-    def repaired(self) -> "Catalogue":
+    def repaired(self) -> "Index":
         """The same images with the edits made by now.
 
         Raises:
@@ -181,7 +181,7 @@ class Catalogue:
         return [jpegs.get(key, b"") for key in keys]
 
 
-def build_catalogue(dataset: DataSet, report: Report = no_report) -> Catalogue:
+def build_index(dataset: DataSet, report: Report = no_report) -> Index:
     """Decode every image that is new or changed, save what was found, and open the index.
 
     What was decoded is kept even if ``report`` asks to stop.
@@ -260,7 +260,7 @@ def _bits(packed: list[bytes]) -> np.ndarray:
     return np.unpackbits(np.frombuffer(b"".join(packed), np.uint8)).reshape(len(packed), HASH_SIDE**2).astype(bool)
 
 
-def open_catalogue(dataset: DataSet) -> Catalogue | None:
+def open_index(dataset: DataSet) -> Index | None:
     """The index with the labels as they are now, or ``None`` if it must be built: images are new or changed.
 
     Raises:
@@ -275,7 +275,7 @@ def open_catalogue(dataset: DataSet) -> Catalogue | None:
     return _opened(dataset, pictures, entries) if is_current and _is_complete(entries) else None
 
 
-def catalogue_stamp(dataset: DataSet) -> tuple[int, int]:
+def index_fingerprint(dataset: DataSet) -> tuple[int, int]:
     """Fingerprint of index and edits: changes whenever the index was built or a label was edited."""
     built = index_db.select(dataset.name, "SELECT finished_ns FROM builds")
     return built[0][0] if built else 0, _fingerprint(repairs_path(dataset.folder))[1]
@@ -351,10 +351,10 @@ def _is_complete(entries: dict[str, Entry]) -> bool:
     return all(entry.group is not None for entry in entries.values())
 
 
-def _opened(dataset: DataSet, pictures: list[Picture], entries: dict[str, Entry]) -> Catalogue:
+def _opened(dataset: DataSet, pictures: list[Picture], entries: dict[str, Entry]) -> Index:
     good = tuple(picture for picture in pictures if not entries[picture.key].error)
     rows = [(e.bytes, e.changed_ns, e.width, e.height, e.brightness, e.group) for e in (entries[p.key] for p in good)]
-    return Catalogue(
+    return Index(
         dataset,
         good,
         np.array(rows, ROW),

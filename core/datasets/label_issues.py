@@ -18,7 +18,7 @@ from core.config import MODELS_DIR
 from core.datasets import index_db
 from core.datasets.faces import face_view
 from core.datasets.formats import Picture
-from core.datasets.index import Catalogue
+from core.datasets.index import Index
 from core.jobs import Report, no_report
 from core.registry.active import in_use
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
@@ -47,8 +47,8 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class SecondOpinion:
-    """A model's probabilities for the m faces of ``catalogue.faces``."""
+class LabelIssues:
+    """A model's probabilities for the m faces of ``index.faces``."""
 
     dataset: str
     model: str
@@ -60,7 +60,7 @@ class SecondOpinion:
     labels: np.ndarray
     """(m,) str: the labels that the predictions are compared with."""
     items: tuple[str, ...]
-    """Identifiers of the m faces, as in ``catalogue.faces``."""
+    """Identifiers of the m faces, as in ``index.faces``."""
 
     def jpegs(self, faces: np.ndarray) -> list[bytes]:
         """JPEG files of these faces; empty where the whole image is the face or could not be read."""
@@ -107,36 +107,36 @@ def classifier_card() -> ModelCard:
     return load_card(MODELS_DIR / f"{method.model if own else DEFAULT_CLASSIFIER}.json")
 
 
-def suspicious(catalogue: Catalogue, opinion: SecondOpinion) -> np.ndarray:
-    """Positions in ``catalogue.faces`` of all labels with a loss, largest first, (k,) int.
+def suspicious(index: Index, opinion: LabelIssues) -> np.ndarray:
+    """Positions in ``index.faces`` of all labels with a loss, largest first, (k,) int.
 
     Excluded faces are left out: somebody has already decided on them.
     """
     losses = opinion.losses
-    places = np.flatnonzero(~np.isnan(losses) & ~catalogue.faces.aside)
+    places = np.flatnonzero(~np.isnan(losses) & ~index.faces.aside)
     return places[np.argsort(-losses[places], kind="stable")]
 
 
-def judge(catalogue: Catalogue, classifier: MaskClassifier, report: Report = no_report) -> SecondOpinion:
+def judge(index: Index, classifier: MaskClassifier, report: Report = no_report) -> LabelIssues:
     """Classify every face that this model has not classified yet; what was done is kept also when asked to stop.
 
     Raises:
         DataError: the index file cannot be written.
     """
-    seen = index_db.change(catalogue.dataset.name, partial(_judge, catalogue, classifier, report))
-    return _opinion(catalogue, classifier.card, seen)
+    seen = index_db.change(index.dataset.name, partial(_judge, index, classifier, report))
+    return _opinion(index, classifier.card, seen)
 
 
 def _judge(
-    catalogue: Catalogue, classifier: MaskClassifier, report: Report, connection: sqlite3.Connection
+    index: Index, classifier: MaskClassifier, report: Report, connection: sqlite3.Connection
 ) -> dict[str, Prediction]:
     card = classifier.card
-    fingerprints = _fingerprints(catalogue)
+    fingerprints = _fingerprints(index)
     known = _predictions(connection.execute(SELECT_PREDICTIONS, [card.sha256]).fetchall(), card)
     seen = {
         item: known[item] for item, each in fingerprints.items() if item in known and known[item].fingerprint == each
     }
-    faces = catalogue.faces
+    faces = index.faces
     of_picture: dict[int, list[int]] = {}
     for face, place in enumerate(faces.picture.tolist()):
         of_picture.setdefault(place, []).append(face)
@@ -145,7 +145,7 @@ def _judge(
         return seen
 
     def cut(place: int) -> np.ndarray | None:
-        return _crops(catalogue.pictures[place], card)
+        return _crops(index.pictures[place], card)
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(missing), PER_REPORT):
@@ -159,7 +159,7 @@ def _judge(
                 for k, face in enumerate(of_picture[place]):
                     item = faces.items[face]
                     fresh[item] = Prediction(fingerprints[item], np.asarray(probabilities[k], np.float32))
-                    if crops is not None and not catalogue.pictures[place].whole:
+                    if crops is not None and not index.pictures[place].whole:
                         jpegs[item] = _small_jpeg(crops[k])
             with index_db.transaction(connection):
                 _keep(connection, card, fresh, jpegs)
@@ -193,17 +193,17 @@ def _finish(connection: sqlite3.Connection, card: ModelCard, gone: set[str]) -> 
     connection.execute("INSERT INTO models VALUES (?, ?, ?)", (card.sha256, card.name, time.time_ns()))
 
 
-def open_opinion(catalogue: Catalogue, card: ModelCard) -> SecondOpinion | None:
+def open_label_issues(index: Index, card: ModelCard) -> LabelIssues | None:
     """This model's predictions, or ``None`` if it has not classified all faces as they are now."""
-    seen = _predictions(index_db.select(catalogue.dataset.name, SELECT_PREDICTIONS, [card.sha256]), card)
-    if any(item not in seen or seen[item].fingerprint != each for item, each in _fingerprints(catalogue).items()):
+    seen = _predictions(index_db.select(index.dataset.name, SELECT_PREDICTIONS, [card.sha256]), card)
+    if any(item not in seen or seen[item].fingerprint != each for item, each in _fingerprints(index).items()):
         return None
-    return _opinion(catalogue, card, seen)
+    return _opinion(index, card, seen)
 
 
-def opinion_stamp(catalogue: Catalogue, card: ModelCard) -> int:
+def label_issues_fingerprint(index: Index, card: ModelCard) -> int:
     """Changes whenever this model has classified the set; 0 if it never has."""
-    found = index_db.select(catalogue.dataset.name, "SELECT finished_ns FROM models WHERE sha256 = ?", [card.sha256])
+    found = index_db.select(index.dataset.name, "SELECT finished_ns FROM models WHERE sha256 = ?", [card.sha256])
     return found[0][0] if found else 0
 
 
@@ -223,11 +223,11 @@ def _small_jpeg(crop_rgb: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
 
 
-def _fingerprints(catalogue: Catalogue) -> dict[str, str]:
+def _fingerprints(index: Index) -> dict[str, str]:
     """What the pixels of each face depend on, by item: its file when it was decoded, and its box."""
     fingerprints = {}
-    faces = iter(catalogue.faces.items)
-    for picture, row in zip(catalogue.pictures, catalogue.rows, strict=True):
+    faces = iter(index.faces.items)
+    for picture, row in zip(index.pictures, index.rows, strict=True):
         file = f"{row['bytes']} {row['changed_ns']}"
         for k in range(len(picture.labels)):
             box = "" if picture.whole else " ".join(f"{side:.1f}" for side in picture.xyxy[k])
@@ -244,15 +244,15 @@ def _predictions(rows: list[tuple], card: ModelCard) -> dict[str, Prediction]:
     return {item: Prediction(text, np.frombuffer(data, np.float32)) for item, text, data in rows if len(data) == size}
 
 
-def _opinion(catalogue: Catalogue, card: ModelCard, seen: dict[str, Prediction]) -> SecondOpinion:
-    items = catalogue.faces.items
+def _opinion(index: Index, card: ModelCard, seen: dict[str, Prediction]) -> LabelIssues:
+    items = index.faces.items
     probabilities = np.array([seen[item].probabilities for item in items], np.float32).reshape(-1, len(card.classes))
-    return SecondOpinion(
-        catalogue.dataset.name,
+    return LabelIssues(
+        index.dataset.name,
         card.name,
         card.sha256,
         tuple(card.classes),
         probabilities,
-        catalogue.faces.label,
+        index.faces.label,
         items,
     )

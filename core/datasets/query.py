@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from core.datasets.faces import Sample, cut_sample
-from core.datasets.index import Catalogue
-from core.datasets.label_issues import SecondOpinion
+from core.datasets.index import Index
+from core.datasets.label_issues import LabelIssues
 from core.datasets.parts import PARTS
 from core.vision.images import read_image
 
@@ -85,30 +85,30 @@ def _group_in_words(limits: Range | None) -> str:
     return f"a group of {low}" + ("" if low == high else " and more" if high >= 10**6 else f" to {high}")
 
 
-def matching(catalogue: Catalogue, wanted: Filter, opinion: SecondOpinion | None = None) -> np.ndarray:
+def matching(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -> np.ndarray:
     """Positions of the images that meet all conditions, (k,) int, in the order of the index.
 
     Conditions on class, face size and prediction must be met by one and the same face.
     """
-    pictures, faces = catalogue.pictures, catalogue.faces
-    fits = np.ones(len(catalogue), bool)
+    pictures, faces = index.pictures, index.faces
+    fits = np.ones(len(index), bool)
     if wanted.splits:
         fits &= [picture.split in wanted.splits for picture in pictures]
     if wanted.name.strip():
         part = wanted.name.strip().casefold()
         fits &= [part in picture.key.casefold() for picture in pictures]
     for limits, values in (
-        (wanted.size_px, catalogue.sizes_px),
-        (wanted.brightness, catalogue.rows["brightness"]),
-        (wanted.group_size, catalogue.group_sizes),
+        (wanted.size_px, index.sizes_px),
+        (wanted.brightness, index.rows["brightness"]),
+        (wanted.group_size, index.group_sizes),
     ):
         if limits is not None:
             fits &= _within(values, limits)
     if wanted.near_copies:
-        fits &= catalogue.group_sizes > 1
+        fits &= index.group_sizes > 1
     if wanted.copy_of:
-        place = catalogue.place_of.get(wanted.copy_of)
-        fits &= False if place is None else catalogue.groups == catalogue.groups[place]
+        place = index.place_of.get(wanted.copy_of)
+        fits &= False if place is None else index.groups == index.groups[place]
     fits_face = np.ones(len(faces.picture), bool)
     if wanted.classes:
         fits_face &= np.isin(faces.label, wanted.classes)
@@ -117,7 +117,7 @@ def matching(catalogue: Catalogue, wanted: Filter, opinion: SecondOpinion | None
     if wanted.disagrees:
         fits_face &= False if opinion is None else opinion.disagrees
     if wanted.classes or wanted.face_px is not None or wanted.disagrees:
-        fits &= np.isin(np.arange(len(catalogue)), faces.picture[fits_face])
+        fits &= np.isin(np.arange(len(index)), faces.picture[fits_face])
     if wanted.aside != "all":
         is_aside = np.array([picture.set_aside for picture in pictures], bool)
         is_aside[faces.picture[faces.aside]] = True
@@ -139,38 +139,38 @@ class SetFacts:
     """Number of labels by class and split, without excluded ones."""
 
 
-def facts(catalogue: Catalogue) -> SetFacts:
+def facts(index: Index) -> SetFacts:
     """Count images, labels, near-duplicates, and what is excluded or unreadable."""
-    faces = catalogue.faces
+    faces = index.faces
     labels = Counter(
-        (str(label), catalogue.pictures[place].split)
+        (str(label), index.pictures[place].split)
         for label, place, aside in zip(faces.label, faces.picture, faces.aside, strict=True)
         if not aside
     )
-    whole = all(picture.whole for picture in catalogue.pictures)
+    whole = all(picture.whole for picture in index.pictures)
     totals = {
-        "Images": len(catalogue),
+        "Images": len(index),
         **({} if whole else {"Labelled faces": len(faces.items)}),
-        "Classes": len(catalogue.classes),
-        "With a near-duplicate": int((catalogue.group_sizes > 1).sum()),
+        "Classes": len(index.classes),
+        "With a near-duplicate": int((index.group_sizes > 1).sum()),
         "Excluded": int(faces.aside.sum()),
-        "Unreadable": len(catalogue.problems),
+        "Unreadable": len(index.problems),
     }
     return SetFacts(totals, dict(labels))
 
 
-def face_sample(catalogue: Catalogue, face: int, margin: float) -> Sample:
-    """One face of ``catalogue.faces`` as training reads it.
+def face_sample(index: Index, face: int, margin: float) -> Sample:
+    """One face of ``index.faces`` as training reads it.
 
     Args:
-        catalogue: an opened index.
+        index: an opened index.
         face: position in its table.
         margin: around the face, as a share of its longer side.
 
     Raises:
         ImageError: its image cannot be read any more.
     """
-    place = catalogue.faces.picture[face]
-    picture = catalogue.pictures[place]
-    first = np.searchsorted(catalogue.faces.picture, place)
+    place = index.faces.picture[face]
+    picture = index.pictures[place]
+    first = np.searchsorted(index.faces.picture, place)
     return cut_sample(picture, int(face - first), read_image(picture.path), margin)

@@ -1,6 +1,6 @@
 """Figures of every pipeline on annotated photos, kept beside the models for the page that shows them.
 
-``python -m train.evaluate … --record`` writes them: one file per data set, one row per pipeline and speed.
+``python -m train.evaluate … --record`` writes them: one file per data set, one row per pipeline and preset.
 """
 
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.config import MODELS_DIR
 from core.io import write_json
-from core.vision.detector import SPEEDS
+from core.vision.detector import PRESETS
 from core.vision.pipeline import PIPELINES
 
 SCORES_DIR = MODELS_DIR / "scores"
@@ -20,8 +20,8 @@ class Row:
     """The figures of one pipeline."""
 
     pipeline: str
-    speed: str
-    """Empty if the pipeline knows no speeds."""
+    preset: str
+    """Empty if the pipeline knows no presets."""
     model_sha256: str
     """Of the model file that was measured."""
     date: str
@@ -51,11 +51,11 @@ def load_scoreboards(folder: Path = SCORES_DIR) -> list[Scoreboard]:
 
 
 def record(photos: str, row: Row, folder: Path = SCORES_DIR) -> Path:
-    """Put one row into the file of its photos, in the place of the same pipeline's and speed's earlier one."""
+    """Put one row into the file of its photos, in the place of the same pipeline's and preset's earlier one."""
     path = folder / ("-".join(photos.replace(",", " ").split()).replace(".txt", "") + ".json")
     rows = next((board.rows for board in load_scoreboards(folder) if board.photos == photos), [])
-    rows = [old for old in rows if (old.pipeline, old.speed) != (row.pipeline, row.speed)] + [row]
-    rows.sort(key=lambda each: (each.pipeline, each.speed))
+    rows = [old for old in rows if (old.pipeline, old.preset) != (row.pipeline, row.preset)] + [row]
+    rows.sort(key=lambda each: (each.pipeline, each.preset))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, {"photos": photos, "rows": [vars(each) for each in rows]})
     return path
@@ -75,13 +75,13 @@ def as_table(board: Scoreboard) -> list[dict]:
         "mAP50, three classes": "map50_three_state",
     }
     return [
-        {"Method": method_title(row.pipeline, row.speed)}
+        {"Method": method_title(row.pipeline, row.preset)}
         | {name: row.figures.get(key) for name, key in columns.items()}
         for row in board.rows
         if row.pipeline in PIPELINES
     ]
 
 
-def method_title(pipeline: str, speed: str = "") -> str:
-    """What people call a pipeline at a speed: "Neural, fast"."""
-    return PIPELINES[pipeline].title + (f", {SPEEDS[speed].title.lower()}" if speed else "")
+def method_title(pipeline: str, preset: str = "") -> str:
+    """What people call a pipeline at a preset: "Neural, fast"."""
+    return PIPELINES[pipeline].title + (f", {PRESETS[preset].title.lower()}" if preset else "")

@@ -19,7 +19,7 @@ DEFAULT_DETECTOR = "mask-detector"
 
 
 @dataclass(frozen=True)
-class Speed:
+class Preset:
     """At which scales a frame goes through the detector."""
 
     title: str
@@ -32,16 +32,16 @@ class Speed:
     """If more than 0, one more scale for small faces: enlarged, up to this longer side in pixels."""
 
 
-SPEEDS = {
-    "fast": Speed("Fast", "For slow computers; misses small faces.", 416, (160,)),
-    "balanced": Speed(
+PRESETS = {
+    "fast": Preset("Fast", "For slow computers; misses small faces.", 416, (160,)),
+    "balanced": Preset(
         "Balanced", "Quick enough for video, finds faces from about 12 pixels in a webcam's picture.", 640, (192,)
     ),
-    "thorough": Speed("Thorough", "More scales, for small faces and crowds.", 640, (256, 160), 2048),
+    "thorough": Preset("Thorough", "More scales, for small faces and crowds.", 640, (256, 160), 2048),
 }
 
 
-DEFAULT_SPEED = "balanced"
+DEFAULT_PRESET = "balanced"
 
 
 TINY_PX, TINY_UP_TO = 16, 800
@@ -88,13 +88,13 @@ class MaskDetector:
             raise ModelError(f"{model_path} gives maps of the shapes {[m.shape for m in maps]}, expected {wanted}.")
 
     def find(
-        self, frame_bgr: np.ndarray, speed: str | Speed = DEFAULT_SPEED, min_score: float = 0.3
+        self, frame_bgr: np.ndarray, preset: str | Preset = DEFAULT_PRESET, min_score: float = 0.3
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The faces of a frame, likeliest first.
 
         Args:
             frame_bgr: (h, w, 3) uint8 of any size.
-            speed: a key of ``SPEEDS``, or one that is not among them.
+            preset: a key of ``PRESETS``, or one that is not among them.
             min_score: least face score, 0..1.
 
         Returns:
@@ -102,9 +102,9 @@ class MaskDetector:
             probability of each of ``CLASS_NAMES`` (n, 3) float32, which sum to 1.
 
         Raises:
-            ValueError: there is no such speed.
+            ValueError: there is no such preset.
         """
-        how = _speed(speed)
+        how = _preset(preset)
         scale, offset = self._center_calibration(how)
         # decode wants the network's own score.
         own_min = float(expit((finite_logit(min_score) - offset) / scale))
@@ -127,23 +127,23 @@ class MaskDetector:
         states = states / self.card.calibration["temperature"] + self._state_offsets
         return clip_boxes(xyxy, frame_bgr.shape[1::-1]), expit(scale * logit + offset), softmax(states, axis=-1)
 
-    def center_map(self, frame_bgr: np.ndarray, speed: str = DEFAULT_SPEED) -> np.ndarray:
+    def center_map(self, frame_bgr: np.ndarray, preset: str = DEFAULT_PRESET) -> np.ndarray:
         """How likely each place of a frame is the centre of a face.
 
         Returns:
             (h', w') float32 in 0..1: a cell for every 4 pixels of the frame as the network sees it.
         """
-        how = _speed(speed)
+        how = _preset(preset)
         canvas, zoom = letterbox(frame_bgr, max(_sides(max(frame_bgr.shape[:2]), how)))
         center, _, _ = self._run(canvas, 0)
         height, width = (max(1, round(n * zoom / STRIDE)) for n in frame_bgr.shape[:2])
         scale, offset = self._center_calibration(how)
         return expit(scale * center[:height, :width, 0] + offset)
 
-    def _center_calibration(self, how: Speed) -> tuple[float, float]:
+    def _center_calibration(self, how: Preset) -> tuple[float, float]:
         calibration = self.card.calibration
-        by_speed = {SPEEDS[name]: pair for name, pair in calibration.get("centers", {}).items() if name in SPEEDS}
-        return tuple(by_speed.get(how, (calibration["center_scale"], calibration["center_offset"])))
+        by_preset = {PRESETS[name]: pair for name, pair in calibration.get("centers", {}).items() if name in PRESETS}
+        return tuple(by_preset.get(how, (calibration["center_scale"], calibration["center_offset"])))
 
     def _run(self, canvas_rgb: np.ndarray, scale_index: int) -> list[np.ndarray]:
         """Centre (h, w, 1), log edges (h, w, 4) and states (h, w, 3): told apart by their channels."""
@@ -152,21 +152,21 @@ class MaskDetector:
         return sorted((m[0] for m in maps), key=lambda m: (1, 4, len(CLASS_NAMES)).index(m.shape[-1]))
 
 
-def _speed(speed: str | Speed) -> Speed:
-    if not isinstance(speed, Speed) and speed not in SPEEDS:
-        raise ValueError(f"Speed is {speed!r}; possible are {', '.join(SPEEDS)}.")
-    return speed if isinstance(speed, Speed) else SPEEDS[speed]
+def _preset(preset: str | Preset) -> Preset:
+    if not isinstance(preset, Preset) and preset not in PRESETS:
+        raise ValueError(f"Preset is {preset!r}; possible are {', '.join(PRESETS)}.")
+    return preset if isinstance(preset, Preset) else PRESETS[preset]
 
 
-def _sides(longer_side: int, how: Speed) -> list[int]:
+def _sides(longer_side: int, how: Preset) -> list[int]:
     """The longer sides, in pixels, to which a frame of such a longer side is scaled; the first is the main one."""
     far = min(how.far_side, round(ENLARGED * longer_side))
     return [how.long_side, *how.near_sides, *([far] if far > 1.2 * how.long_side else [])]
 
 
-def tiny_px(frame_bgr: np.ndarray, speed: str | Speed) -> float:
+def tiny_px(frame_bgr: np.ndarray, preset: str | Preset) -> float:
     """The shorter side, in pixels of a frame, under which a box is tiny: as small to the network as 16 px of 800."""
-    how = _speed(speed)
+    how = _preset(preset)
 
     def zoom(longer_side: int) -> float:
         return max(_sides(longer_side, how)) / longer_side

@@ -48,12 +48,12 @@ class ModelCard:
     """``classifier`` judges one face, ``detector`` finds and judges all faces of a picture."""
     face_scores: dict = field(default_factory=dict)
     """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``): one number, or, since who
-    looks more often finds more, one by speed. ``shown_from`` reads both."""
+    looks more often finds more, one by preset. ``shown_from`` reads both."""
     tiny_face_scores: dict = field(default_factory=dict)
     """Detector: the same for boxes under 16 px, of which far more show no face; empty: no other than for all."""
     calibration: dict = field(default_factory=dict)
     """Detector: ``center_scale`` and ``center_offset`` make its centre logits probabilities, ``temperature`` divides
-    its state logits, ``state_offsets`` are added to them. ``centers`` may hold scale and offset for a speed by its
+    its state logits, ``state_offsets`` are added to them. ``centers`` may hold scale and offset for a preset by its
     name: who looks more often finds more, real faces and others."""
     color_order: str = "RGB"
     scaling: str = "inside the model; pixels go in as 0..255"
@@ -101,10 +101,10 @@ def score_rows(card: ModelCard) -> list[dict]:
     columns = {"faces": "Faces", "found": "Face recall", "found_and_right": "Accuracy"}
     columns["false_alarms_per_photo"] = "False alarms per image"
     for use in USES:
-        by_speed = _figures(_figures(card.scores, "validation"), use)
-        # Cards of old trainings have the figures of one speed only.
-        for speed, figures in (by_speed if "faces" not in by_speed else {"": by_speed}).items():
-            title = f"Validation: settings for {use}" + (f", {speed}" if speed else "")
+        by_preset = _figures(_figures(card.scores, "validation"), use)
+        # Cards of old trainings have the figures of one preset only.
+        for preset, figures in (by_preset if "faces" not in by_preset else {"": by_preset}).items():
+            title = f"Validation: settings for {use}" + (f", {preset}" if preset else "")
             rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
     return rows
 
@@ -115,13 +115,13 @@ def _figures(scores: dict, key: str) -> dict:
     return figures if isinstance(figures, dict) and (figures.get("images", 1) or 0) > 0 else {}
 
 
-def shown_from(face_scores: dict, use: str, speed: str) -> float:
+def shown_from(face_scores: dict, use: str, preset: str) -> float:
     """How likely a face must be to be shown, 0..1, from a card's ``face_scores``; 0 for a use that is not there.
 
-    For a speed that a table does not name, its highest number holds.
+    For a preset that a table does not name, its highest number holds.
     """
     score = face_scores.get(use, 0.0)
-    return float(score.get(speed, max(score.values())) if isinstance(score, dict) else score)
+    return float(score.get(preset, max(score.values())) if isinstance(score, dict) else score)
 
 
 def load_card(path: Path | str) -> ModelCard:
@@ -168,13 +168,15 @@ def load_card(path: Path | str) -> ModelCard:
         for table, name in sorted(wanted):
             value = getattr(card, table)
             number = value.get(name) if isinstance(value, dict) else None
-            by_speed = list(number.values()) if table.endswith("face_scores") and isinstance(number, dict) else [number]
-            if not by_speed or not all(isinstance(n, int | float) for n in by_speed):
+            by_preset = (
+                list(number.values()) if table.endswith("face_scores") and isinstance(number, dict) else [number]
+            )
+            if not by_preset or not all(isinstance(n, int | float) for n in by_preset):
                 raise ModelError(f"{path} has no number {name!r} in {table!r}; restore it or train the model again.")
         centers = card.calibration.get("centers", {})
         pairs = list(centers.values()) if isinstance(centers, dict) else [None]
         if not all(isinstance(p, list) and len(p) == 2 and all(isinstance(n, int | float) for n in p) for p in pairs):
-            raise ModelError(f"{path} needs two numbers by speed in 'centers'; restore it or train the model again.")
+            raise ModelError(f"{path} needs two numbers by preset in 'centers'; restore it or train the model again.")
         if tuple(card.classes) != CLASS_NAMES or card.calibration["temperature"] <= 0:
             raise ModelError(f"{path} is no detector's card: all three classes and a temperature above 0 are needed.")
     return dataclasses.replace(card, classes=tuple(card.classes))

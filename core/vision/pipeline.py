@@ -13,7 +13,7 @@ from core.vision.boxes import clip_boxes, shorter_sides
 from core.vision.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.vision.detections import FACE_SCORE, HIDDEN, PREDICTED, make_detections, no_detections
-from core.vision.detector import DEFAULT_DETECTOR, DEFAULT_SPEED, MaskDetector, load_detector, tiny_px
+from core.vision.detector import DEFAULT_DETECTOR, DEFAULT_PRESET, MaskDetector, load_detector, tiny_px
 from core.vision.haar import HaarFaceFinder, HaarSettings
 from core.vision.model_card import file_sha256, shown_from
 
@@ -28,8 +28,8 @@ class DetectionSettings:
     """Faces whose shorter side is smaller, in pixels of the frame, are hidden and counted as such."""
     haar: HaarSettings = field(default_factory=HaarSettings)
     """Knobs of the classic pipeline's cascade."""
-    speed: str = DEFAULT_SPEED
-    """How closely the detector looks, a key of ``core.vision.detector.SPEEDS``."""
+    preset: str = DEFAULT_PRESET
+    """How closely the detector looks, a key of ``core.vision.detector.PRESETS``."""
     use: str = "photo"
     """``photo`` or ``live``: which of the pipeline's own limits for ``face_score`` holds."""
     min_face_score: float | None = None
@@ -37,7 +37,7 @@ class DetectionSettings:
 
 
 # A photo can wait a twentieth of a second for the closest look.
-PHOTO_SETTINGS = DetectionSettings(speed="thorough")
+PHOTO_SETTINGS = DetectionSettings(preset="thorough")
 
 
 # For live video a box that comes soon is worth more than a far face, where looking for that takes longer.
@@ -89,7 +89,7 @@ class NeuralPipeline:
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
         xyxy, face_score, probabilities = self.detector.find(
-            frame_bgr, settings.speed, least_face_score(self, settings)
+            frame_bgr, settings.preset, least_face_score(self, settings)
         )
         return _verdicts(xyxy, probabilities.argmax(axis=1), face_score, CLASS_NAMES, probabilities)
 
@@ -111,7 +111,7 @@ class CombinedPipeline:
         self.classes = (*own, third) if self._asks_detector else own
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
-        xyxy, face_score, states = self.detector.find(frame_bgr, settings.speed, least_face_score(self, settings))
+        xyxy, face_score, states = self.detector.find(frame_bgr, settings.preset, least_face_score(self, settings))
         if not len(xyxy):
             return no_detections(self.classifier.classes)
         probabilities = self.classifier.judge(frame_bgr, xyxy)
@@ -151,7 +151,7 @@ class PipelineSpec:
     """The kind of its model's card."""
     uses_haar: bool = False
     """Whether the cascade's own settings apply."""
-    uses_speed: bool = False
+    uses_preset: bool = False
     """Whether it can look more or less closely."""
     finds_with: str = ""
     """The model that finds the faces, if that is another one."""
@@ -164,7 +164,7 @@ PIPELINES: dict[str, PipelineSpec] = {
         build=lambda model: NeuralPipeline(load_detector(model)),
         default_model=DEFAULT_DETECTOR,
         model_kind="detector",
-        uses_speed=True,
+        uses_preset=True,
     ),
     "classic": PipelineSpec(
         title="Classic",
@@ -180,7 +180,7 @@ PIPELINES: dict[str, PipelineSpec] = {
         build=lambda model: CombinedPipeline(load_detector(), load_classifier(model)),
         default_model=DEFAULT_CLASSIFIER,
         model_kind="classifier",
-        uses_speed=True,
+        uses_preset=True,
         finds_with=DEFAULT_DETECTOR,
     ),
 }
@@ -242,7 +242,7 @@ def least_face_score(pipeline: Pipeline, settings: DetectionSettings) -> float:
     """How likely a face must be to be shown, 0..1."""
     if settings.min_face_score is not None:
         return settings.min_face_score
-    return shown_from(pipeline.face_scores, settings.use, settings.speed)
+    return shown_from(pipeline.face_scores, settings.use, settings.preset)
 
 
 def least_face_scores(
@@ -252,8 +252,8 @@ def least_face_scores(
     least = np.full(len(xyxy), least_face_score(pipeline, settings))
     tiny_scores = getattr(pipeline, "tiny_face_scores", {})
     if tiny_scores and settings.min_face_score is None:
-        tiny = shown_from(tiny_scores, settings.use, settings.speed)
-        least[shorter_sides(xyxy) < tiny_px(frame_bgr, settings.speed)] = max(
+        tiny = shown_from(tiny_scores, settings.use, settings.preset)
+        least[shorter_sides(xyxy) < tiny_px(frame_bgr, settings.preset)] = max(
             tiny, least_face_score(pipeline, settings)
         )
     return least

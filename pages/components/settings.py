@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.registry.active import in_use
 from core.registry.store import list_models
-from core.vision.detector import SPEEDS
+from core.vision.detector import PRESETS
 from core.vision.haar import CASCADE_FILES, HaarSettings
 from core.vision.pipeline import PIPELINES, DetectionSettings, Method
 from pages.components.messages import plain
@@ -44,15 +44,15 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, Detec
             model = st.selectbox("Model", models, **kept(f"settings_{spec.model_kind}_model", model, models))
         if Method(name, model) == now.method:
             st.caption(":material/check: Active on this server.")
-        speed = defaults.speed
-        if spec.uses_speed:
-            speed = st.selectbox(
+        preset = defaults.preset
+        if spec.uses_preset:
+            preset = st.selectbox(
                 "Preset",
-                list(SPEEDS),
-                format_func=lambda key: SPEEDS[key].title,
-                **kept(f"settings_{page}_speed", defaults.speed, SPEEDS),
+                list(PRESETS),
+                format_func=lambda key: PRESETS[key].title,
+                **kept(f"settings_{page}_preset", defaults.preset, PRESETS),
             )
-            st.caption(SPEEDS[speed].help)
+            st.caption(PRESETS[preset].help)
         confidence = st.slider(
             "Minimum confidence",
             *(50, 99),
@@ -68,7 +68,7 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, Detec
             **kept(f"settings_{page}_min_face", round(defaults.min_face_px)),
         )
         haar = _haar_form(page, defaults.haar) if spec.uses_haar else defaults.haar
-    settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, speed=speed)
+    settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, preset=preset)
     return Method(name, model), settings
 
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.datasets.duplicates import difference_hash, near_copy_groups, sample_groups
+from core.datasets.duplicates import difference_hash, group_near_duplicates, sample_groups
 from core.datasets.faces import DataError, Sample, plain_view, read_list, read_photos, read_samples
 from core.vision.crops import crop_faces
 from tests.helpers import noise_picture, write_class_folders, write_voc
@@ -119,14 +119,14 @@ def test_near_copies_are_grouped_and_others_are_not():
     compressed = cv2.imdecode(cv2.imencode(".jpg", first, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], cv2.IMREAD_COLOR)
     brighter = cv2.convertScaleAbs(first, alpha=0.9, beta=20)
     mirrored = np.ascontiguousarray(first[:, ::-1])
-    groups = near_copy_groups([first, second, small, compressed, brighter, mirrored])
+    groups = group_near_duplicates([first, second, small, compressed, brighter, mirrored])
     assert len(set(groups[[0, 2, 3, 4, 5]])) == 1
     assert groups[1] != groups[0]
 
 
 def test_difference_hash_has_256_bits():
     assert difference_hash(noise_picture(3)).shape == (256,)
-    assert near_copy_groups([]).shape == (0,)
+    assert group_near_duplicates([]).shape == (0,)
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from PIL import Image
 from core.config import cache_dir
 from core.datasets import index as module
 from core.datasets import index_db
-from core.datasets.duplicates import leak_of_random_split, near_copy_places, photo_groups
+from core.datasets.duplicates import leak_of_random_split, near_duplicate_groups, photo_groups
 from core.datasets.edits import Repairs
 from core.datasets.faces import read_samples
 from core.datasets.formats import DataError
-from core.datasets.index import THUMBNAIL_SIDE, build_catalogue, catalogue_stamp, open_catalogue
-from core.datasets.label_issues import judge, open_opinion, opinion_stamp, suspicious
+from core.datasets.index import THUMBNAIL_SIDE, build_index, index_fingerprint, open_index
+from core.datasets.label_issues import judge, label_issues_fingerprint, open_label_issues, suspicious
 from core.datasets.query import Filter, face_sample, facts, matching
 from core.datasets.store import find_dataset
 from core.jobs import Cancelled
@@ -81,28 +81,28 @@ def annotated(data_folder):
     return find_dataset("boxes")
 
 
-def keys(catalogue, places) -> list[str]:
-    return [catalogue.pictures[place].key.rpartition("/")[2].split(".")[0] for place in places]
+def keys(index, places) -> list[str]:
+    return [index.pictures[place].key.rpartition("/")[2].split(".")[0] for place in places]
 
 
 def test_everything_is_known_without_decoding_again(class_folders, monkeypatch):
-    assert open_catalogue(class_folders) is None
-    build_catalogue(class_folders)
+    assert open_index(class_folders) is None
+    build_index(class_folders)
     monkeypatch.setattr(module, "small_picture", None)
-    catalogue = open_catalogue(class_folders)
-    assert len(catalogue) == 8 and catalogue.classes == ("with_mask", "without_mask", "helmet")
-    row = catalogue.rows[catalogue.place_of["test/without_mask/6 large.jpg"]]
+    index = open_index(class_folders)
+    assert len(index) == 8 and index.classes == ("with_mask", "without_mask", "helmet")
+    row = index.rows[index.place_of["test/without_mask/6 large.jpg"]]
     assert (row["width"], row["height"]) == (1400, 900)
-    dark = catalogue.place_of["train/without_mask/4 dark.png"]
-    assert catalogue.rows["brightness"].argmin() == dark and 0 < catalogue.rows["brightness"][dark] < 0.2
+    dark = index.place_of["train/without_mask/4 dark.png"]
+    assert index.rows["brightness"].argmin() == dark and 0 < index.rows["brightness"][dark] < 0.2
     for (width, height), jpeg in zip(
-        catalogue.rows[["width", "height"]].tolist(), catalogue.thumbnails(np.arange(8)), strict=True
+        index.rows[["width", "height"]].tolist(), index.thumbnails(np.arange(8)), strict=True
     ):
         shape = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape
         assert max(shape) <= THUMBNAIL_SIDE and shape[1] / shape[0] == pytest.approx(width / height, rel=0.1)
-    assert list(catalogue.problems) == ["with_mask/9 broken.jpg"]
-    assert "image" in catalogue.problems["with_mask/9 broken.jpg"]
-    assert catalogue.faces.size_px[catalogue.place_of["train/without_mask/5.png"]] == 30
+    assert list(index.problems) == ["with_mask/9 broken.jpg"]
+    assert "image" in index.problems["with_mask/9 broken.jpg"]
+    assert index.faces.size_px[index.place_of["train/without_mask/5.png"]] == 30
 
 
 def test_a_photo_taken_with_a_turned_camera_is_upright(data_folder):
@@ -111,18 +111,18 @@ def test_a_photo_taken_with_a_turned_camera_is_upright(data_folder):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(photo(1, (600, 400))[..., ::-1]).save(path, exif=exif)
-    catalogue = build_catalogue(find_dataset("set"))
-    assert (catalogue.rows["width"][0], catalogue.rows["height"][0]) == (400, 600)
-    shape = cv2.imdecode(np.frombuffer(catalogue.thumbnails([0])[0], np.uint8), cv2.IMREAD_COLOR).shape
+    index = build_index(find_dataset("set"))
+    assert (index.rows["width"][0], index.rows["height"][0]) == (400, 600)
+    shape = cv2.imdecode(np.frombuffer(index.thumbnails([0])[0], np.uint8), cv2.IMREAD_COLOR).shape
     assert shape[0] > shape[1]
 
 
 def test_groups_are_those_of_the_split(class_folders):
-    catalogue = build_catalogue(class_folders)
-    expected = photo_groups([picture.path for picture in catalogue.pictures])
-    same = catalogue.groups[:, None] == catalogue.groups
+    index = build_index(class_folders)
+    expected = photo_groups([picture.path for picture in index.pictures])
+    same = index.groups[:, None] == index.groups
     assert (same == (expected[:, None] == expected)).all()
-    groups = {frozenset(keys(catalogue, group)) for group in near_copy_places(catalogue)}
+    groups = {frozenset(keys(index, group)) for group in near_duplicate_groups(index)}
     assert groups == {frozenset({"1", "2 small"}), frozenset({"3", "7"})}
 
 
@@ -141,20 +141,20 @@ def decoded(monkeypatch):
 
 
 def test_only_new_and_changed_files_are_decoded(class_folders, decoded):
-    build_catalogue(class_folders)
+    build_index(class_folders)
     assert len(decoded) == 9
-    before = open_catalogue(class_folders).thumbnails([2])
+    before = open_index(class_folders).thumbnails([2])
     decoded.clear()
-    build_catalogue(class_folders)
+    build_index(class_folders)
     assert decoded == []
     write(class_folders.folder / "with_mask/1.jpg", photo(11, (64, 48)))
     write(class_folders.folder / "with_mask/new.jpg", photo(12))
     (class_folders.folder / "train/without_mask/5.png").unlink()
-    assert open_catalogue(class_folders) is None
-    catalogue = build_catalogue(class_folders)
+    assert open_index(class_folders) is None
+    index = build_index(class_folders)
     assert sorted(decoded) == ["with_mask/1.jpg", "with_mask/new.jpg"]
-    assert len(catalogue) == 8 and catalogue.sizes_px[catalogue.place_of["with_mask/1.jpg"]] == 64
-    assert catalogue.thumbnails([catalogue.place_of["with_mask/2 small.png"]]) != [b""] and before != [b""]
+    assert len(index) == 8 and index.sizes_px[index.place_of["with_mask/1.jpg"]] == 64
+    assert index.thumbnails([index.place_of["with_mask/2 small.png"]]) != [b""] and before != [b""]
     kept = {
         table: index_db.select("set", f"SELECT key FROM {table} ORDER BY key") for table in ("images", "thumbnails")
     }
@@ -171,10 +171,10 @@ def test_what_was_seen_before_a_stop_is_kept(class_folders, decoded, monkeypatch
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        build_catalogue(class_folders, stop_soon)
-    assert calls[-1] == (4, 9) and open_catalogue(class_folders) is None
+        build_index(class_folders, stop_soon)
+    assert calls[-1] == (4, 9) and open_index(class_folders) is None
     decoded.clear()
-    assert len(build_catalogue(class_folders)) == 8
+    assert len(build_index(class_folders)) == 8
     assert len(decoded) == 5
 
 
@@ -202,20 +202,20 @@ def file_of_version(path, version: int) -> None:
     ],
 )
 def test_a_damaged_or_foreign_index_is_made_anew(class_folders, damage, decoded):
-    catalogue = build_catalogue(class_folders)
+    index = build_index(class_folders)
     damage(index_db.index_path("set"))
-    assert open_catalogue(class_folders) is None
-    assert catalogue.thumbnails(np.arange(8)) == [b""] * 8
+    assert open_index(class_folders) is None
+    assert index.thumbnails(np.arange(8)) == [b""] * 8
     decoded.clear()
-    assert len(build_catalogue(class_folders)) == 8 and len(decoded) == 9
-    assert len(open_catalogue(class_folders)) == 8 and all(catalogue.thumbnails(np.arange(8)))
+    assert len(build_index(class_folders)) == 8 and len(decoded) == 9
+    assert len(open_index(class_folders)) == 8 and all(index.thumbnails(np.arange(8)))
     classifier = StubClassifier()
-    judge(catalogue, classifier)
-    assert open_opinion(catalogue, classifier.card) is not None
+    judge(index, classifier)
+    assert open_label_issues(index, classifier.card) is not None
 
 
 def test_damage_where_only_thumbnails_are_makes_the_index_anew_too(class_folders):
-    catalogue = build_catalogue(class_folders)
+    index = build_index(class_folders)
     path = index_db.index_path("set")
     with closing(sqlite3.connect(path)) as connection:
         page_size = connection.execute("PRAGMA page_size").fetchone()[0]
@@ -223,53 +223,53 @@ def test_damage_where_only_thumbnails_are_makes_the_index_anew_too(class_folders
     with path.open("r+b") as file:
         file.seek((page - 1) * page_size)
         file.write(b"x" * page_size)
-    assert len(open_catalogue(class_folders)) == 8
-    assert catalogue.thumbnails(np.arange(8)) == [b""] * 8
-    assert open_catalogue(class_folders) is None and catalogue_stamp(class_folders)[0] == 0
-    assert all(build_catalogue(class_folders).thumbnails(np.arange(8)))
+    assert len(open_index(class_folders)) == 8
+    assert index.thumbnails(np.arange(8)) == [b""] * 8
+    assert open_index(class_folders) is None and index_fingerprint(class_folders)[0] == 0
+    assert all(build_index(class_folders).thumbnails(np.arange(8)))
 
 
 def test_files_of_versions_before_sqlite_are_removed(class_folders):
     cache_dir("set").mkdir(parents=True)
     for name in ("index.npz", "thumbnails-0a1b2c3d.jpgs", "opinion-0123456789abcdef.npz"):
         (cache_dir("set") / name).write_bytes(b"old")
-    build_catalogue(class_folders)
+    build_index(class_folders)
     assert [path.name for path in cache_dir("set").iterdir()] == ["index.sqlite"]
 
 
 def test_an_index_that_cannot_be_written_is_said_in_a_sentence(class_folders):
     index_db.index_path("set").mkdir(parents=True)
-    assert open_catalogue(class_folders) is None
+    assert open_index(class_folders) is None
     with pytest.raises(DataError, match="The index of set cannot be written: "):
-        build_catalogue(class_folders)
+        build_index(class_folders)
 
 
 def test_a_set_without_a_readable_picture_has_an_index_too(data_folder):
     for i in range(3):
         (data_folder / "set/with_mask").mkdir(parents=True, exist_ok=True)
         (data_folder / f"set/with_mask/{i}.jpg").write_bytes(b"no picture")
-    assert len(build_catalogue(find_dataset("set")).problems) == 3
-    catalogue = open_catalogue(find_dataset("set"))
-    assert len(catalogue) == 0 and len(catalogue.problems) == 3 and catalogue.thumbnails(np.arange(0)) == []
+    assert len(build_index(find_dataset("set")).problems) == 3
+    index = open_index(find_dataset("set"))
+    assert len(index) == 0 and len(index.problems) == 3 and index.thumbnails(np.arange(0)) == []
 
 
 def test_thumbnails_are_read_when_they_are_shown(class_folders):
-    build_catalogue(class_folders)
+    build_index(class_folders)
     with closing(sqlite3.connect(index_db.index_path("set"))) as connection, connection:
         connection.execute("DELETE FROM thumbnails WHERE key = 'with_mask/3.jpg'")
-    catalogue = open_catalogue(class_folders)
-    shown = catalogue.thumbnails(np.array([catalogue.place_of[f"with_mask/{name}"] for name in ("3.jpg", "1.jpg")]))
+    index = open_index(class_folders)
+    shown = index.thumbnails(np.array([index.place_of[f"with_mask/{name}"] for name in ("3.jpg", "1.jpg")]))
     assert shown[0] == b"" and shown[1].startswith(b"\xff\xd8")
 
 
 def test_an_index_is_read_while_another_connection_writes(class_folders):
-    build_catalogue(class_folders)
+    build_index(class_folders)
     with closing(sqlite3.connect(index_db.index_path("set"), isolation_level=None)) as connection:
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             pytest.skip("this file system cannot have a writer beside readers")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM images")
-        assert len(open_catalogue(class_folders)) == 8
+        assert len(open_index(class_folders)) == 8
         connection.execute("ROLLBACK")
 
 
@@ -285,7 +285,7 @@ ready, go = map(Path, sys.argv[1:])
 ready.touch()
 while not go.exists():
     time.sleep(0.001)
-print(len(index.build_catalogue(dataset)))
+print(len(index.build_index(dataset)))
 """
 
 
@@ -320,9 +320,9 @@ def test_two_processes_build_at_once(data_folder, before):
             builder.kill()
     assert answers == [("40\n", ""), ("40\n", "")]
     assert index_db.select("set", "PRAGMA integrity_check") == [("ok",)]
-    catalogue = open_catalogue(find_dataset("set"))
-    assert sorted(map(len, near_copy_places(catalogue))) == [2] * 20
-    assert all(catalogue.thumbnails(np.arange(40)))
+    index = open_index(find_dataset("set"))
+    assert sorted(map(len, near_duplicate_groups(index))) == [2] * 20
+    assert all(index.thumbnails(np.arange(40)))
 
 
 @pytest.mark.parametrize(
@@ -348,8 +348,8 @@ def test_two_processes_build_at_once(data_folder, before):
 )
 def test_filters(class_folders, wanted, found):
     Repairs.load(class_folders.folder).set_aside("test/helmet/8.png")
-    catalogue = build_catalogue(class_folders)
-    assert sorted(keys(catalogue, matching(catalogue, wanted))) == found
+    index = build_index(class_folders)
+    assert sorted(keys(index, matching(index, wanted))) == found
 
 
 def test_conditions_in_words():
@@ -362,7 +362,7 @@ def test_conditions_in_words():
 
 def test_facts_leave_out_what_is_set_aside(class_folders):
     Repairs.load(class_folders.folder).set_aside("test/helmet/8.png")
-    numbers = facts(build_catalogue(class_folders))
+    numbers = facts(build_index(class_folders))
     assert numbers.totals == {
         "Images": 8, "Classes": 3, "With a near-duplicate": 4, "Excluded": 1, "Unreadable": 1,
     }  # fmt: skip
@@ -376,25 +376,25 @@ def test_the_leak_is_the_one_that_training_would_have(data_folder):
         for copy in range(1 + i % 3):
             label = ("with_mask", "without_mask")[i % 2]
             write(data_folder / f"set/{label}/{i}-{copy}.png", photo(i, (40 + 10 * copy, 30)))
-    catalogue = build_catalogue(find_dataset("set"))
-    leak = leak_of_random_split(catalogue)
+    index = build_index(find_dataset("set"))
+    leak = leak_of_random_split(index)
     report = split_samples(read_samples(data_folder / "set", 0), "random", 0.2, 0, 42).facts
     assert 0 < leak.leaked == report["test_with_near_copy_in_training"]
     assert leak.tested == sum(report["counts"]["test"].values())
 
 
 def test_a_set_too_small_to_be_divided_leaks_nothing(annotated):
-    assert leak_of_random_split(build_catalogue(annotated)).tested == 0
+    assert leak_of_random_split(build_index(annotated)).tested == 0
 
 
 def test_a_repaired_label_shows_at_once(class_folders, decoded):
-    build_catalogue(class_folders)
-    before = catalogue_stamp(class_folders)
+    build_index(class_folders)
+    before = index_fingerprint(class_folders)
     Repairs.load(class_folders.folder).change_label("with_mask/3.jpg", "helmet")
-    assert catalogue_stamp(class_folders) != before
+    assert index_fingerprint(class_folders) != before
     decoded.clear()
-    catalogue = open_catalogue(class_folders)
-    assert sorted(keys(catalogue, matching(catalogue, Filter(classes=("helmet",))))) == ["3", "8"] and not decoded
+    index = open_index(class_folders)
+    assert sorted(keys(index, matching(index, Filter(classes=("helmet",))))) == ["3", "8"] and not decoded
 
 
 def test_the_default_split_is_kept(data_folder):
@@ -432,99 +432,99 @@ def light_and_dark(data_folder):
 
 
 def test_the_most_doubtful_label_comes_first(light_and_dark):
-    catalogue, classifier = build_catalogue(light_and_dark), StubClassifier()
-    assert open_opinion(catalogue, classifier.card) is None
-    opinion = judge(catalogue, classifier)
-    faces = suspicious(catalogue, opinion)
-    assert [catalogue.faces.items[face] for face in faces] == [
+    index, classifier = build_index(light_and_dark), StubClassifier()
+    assert open_label_issues(index, classifier.card) is None
+    opinion = judge(index, classifier)
+    faces = suspicious(index, opinion)
+    assert [index.faces.items[face] for face in faces] == [
         *("without_mask/2.png", "with_mask/1.png"),
         *("with_mask/0.png", "without_mask/3.png"),
     ]
     assert opinion.losses[faces[0]] == pytest.approx(-np.log(1 - 240 / 255), rel=0.01)
-    helmet = catalogue.faces.items.index("helmet/4.png")
+    helmet = index.faces.items.index("helmet/4.png")
     assert np.isnan(opinion.losses[helmet]) and opinion.verdict(helmet)[0] == "with_mask"
-    assert sorted(keys(catalogue, matching(catalogue, Filter(disagrees=True), opinion))) == ["1", "2"]
-    tile = face_tiles(catalogue, faces, opinion)[0]
+    assert sorted(keys(index, matching(index, Filter(disagrees=True), opinion))) == ["1", "2"]
+    tile = face_tiles(index, faces, opinion)[0]
     assert tile.notes == ("Model: ✓ Mask 94%",) and tile.marks[0][0].words == "No mask"
 
 
 def test_a_model_looks_once_and_a_new_one_looks_again(light_and_dark):
-    catalogue, classifier = build_catalogue(light_and_dark), StubClassifier()
-    judge(catalogue, classifier)
-    judge(catalogue, classifier)
+    index, classifier = build_index(light_and_dark), StubClassifier()
+    judge(index, classifier)
+    judge(index, classifier)
     assert classifier.faces == 5
     write(light_and_dark.folder / "with_mask/1.png", np.full((40, 60, 3), 200, np.uint8))
-    assert open_opinion(build_catalogue(light_and_dark), classifier.card) is None
-    opinion = judge(build_catalogue(light_and_dark), classifier)
+    assert open_label_issues(build_index(light_and_dark), classifier.card) is None
+    opinion = judge(build_index(light_and_dark), classifier)
     assert classifier.faces == 6 and opinion.disagrees.sum() == 1
-    assert open_opinion(catalogue, StubClassifier(sha256="b" * 64).card) is None
+    assert open_label_issues(index, StubClassifier(sha256="b" * 64).card) is None
 
 
 def test_only_what_can_be_shown_is_kept_of_a_model(annotated):
-    judge(build_catalogue(annotated), StubClassifier(sha256="a" * 64))
+    judge(build_index(annotated), StubClassifier(sha256="a" * 64))
     (annotated.folder / "labels/a.txt").write_text("0 0.25 0.5 0.2 0.6\n")
-    catalogue, newer = build_catalogue(annotated), StubClassifier(sha256="b" * 64)
-    judge(catalogue, newer)
+    index, newer = build_index(annotated), StubClassifier(sha256="b" * 64)
+    judge(index, newer)
     for table in ("label_issues", "crops"):
         kept = index_db.select("boxes", f"SELECT model, item FROM {table}")
         assert kept == [("b" * 64, "images/a.png#0")]
     (annotated.folder / "labels/a.txt").write_text("")
-    assert opinion_stamp(catalogue, newer.card) != 0
-    judge(build_catalogue(annotated), newer)
+    assert label_issues_fingerprint(index, newer.card) != 0
+    judge(build_index(annotated), newer)
     assert index_db.select("boxes", "SELECT item FROM label_issues UNION SELECT item FROM crops") == []
 
 
 def test_a_repair_settles_a_doubt_without_asking_again(light_and_dark):
     classifier = StubClassifier()
-    judge(build_catalogue(light_and_dark), classifier)
+    judge(build_index(light_and_dark), classifier)
     repairs = Repairs.load(light_and_dark.folder)
     repairs.change_label("without_mask/2.png", "with_mask")
     repairs.set_aside("with_mask/1.png")
-    catalogue = open_catalogue(light_and_dark)
-    opinion = open_opinion(catalogue, classifier.card)
-    assert not opinion.disagrees[suspicious(catalogue, opinion)].any() and opinion.disagrees.sum() == 1
+    index = open_index(light_and_dark)
+    opinion = open_label_issues(index, classifier.card)
+    assert not opinion.disagrees[suspicious(index, opinion)].any() and opinion.disagrees.sum() == 1
 
 
 def test_what_was_judged_before_a_stop_is_kept(light_and_dark, monkeypatch):
     monkeypatch.setattr("core.datasets.label_issues.PER_REPORT", 2)
-    catalogue, classifier = build_catalogue(light_and_dark), StubClassifier()
+    index, classifier = build_index(light_and_dark), StubClassifier()
 
     def stop_soon(done, total, text):
         if done >= 4:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        judge(catalogue, classifier, stop_soon)
-    assert open_opinion(catalogue, classifier.card) is None
-    judge(catalogue, classifier)
+        judge(index, classifier, stop_soon)
+    assert open_label_issues(index, classifier.card) is None
+    judge(index, classifier)
     assert classifier.faces == 5
 
 
 def test_faces_of_annotated_pictures(annotated):
     Repairs.load(annotated.folder).set_aside("images/a.png#1")
-    catalogue = build_catalogue(annotated)
-    assert catalogue.faces.items == ("images/a.png#0", "images/a.png#1")
-    assert catalogue.faces.label.tolist() == ["with_mask", "helmet"] and catalogue.faces.aside.tolist() == [False, True]
-    assert catalogue.faces.size_px[0] == pytest.approx(40)
-    assert catalogue.picture_and_face("images/a.png#1") == ("images/a.png", 1)
-    assert catalogue.picture_and_face("images/b.png") == ("images/b.png", 0)
-    assert keys(catalogue, matching(catalogue, Filter(face_px=(35, 45), classes=("with_mask",)))) == ["a"]
-    assert keys(catalogue, matching(catalogue, Filter(face_px=(35, 45), classes=("helmet",)))) == []
-    opinion = judge(catalogue, StubClassifier())
+    index = build_index(annotated)
+    assert index.faces.items == ("images/a.png#0", "images/a.png#1")
+    assert index.faces.label.tolist() == ["with_mask", "helmet"] and index.faces.aside.tolist() == [False, True]
+    assert index.faces.size_px[0] == pytest.approx(40)
+    assert index.picture_and_face("images/a.png#1") == ("images/a.png", 1)
+    assert index.picture_and_face("images/b.png") == ("images/b.png", 0)
+    assert keys(index, matching(index, Filter(face_px=(35, 45), classes=("with_mask",)))) == ["a"]
+    assert keys(index, matching(index, Filter(face_px=(35, 45), classes=("helmet",)))) == []
+    opinion = judge(index, StubClassifier())
     assert all(opinion.jpegs(np.arange(2))) and opinion.probabilities.shape == (2, 2)
-    first, none = image_tiles(catalogue, np.array([0, 1]), opinion)
+    first, none = image_tiles(index, np.array([0, 1]), opinion)
     assert len(first.boxes) == 2 and none.boxes == () and first.notes[-1] == "1 excluded"
     assert all(0 <= share <= 1 for box in first.boxes for share in box.xyxy)
     assert [f"{style.words}{text}" for style, text in first.marks] == ["Mask 1", "Helmet 1"]
-    details = image_details(catalogue, "images/a.png", 1, opinion)
+    details = image_details(index, "images/a.png", 1, opinion)
     assert [face.excluded for face in details.faces] == [False, True] and details.chosen == 1
     assert [box.text for box in details.tile.boxes] == ["1", "2"]
-    assert image_details(catalogue, "images/b.png", 3).faces == ()
+    assert image_details(index, "images/b.png", 3).faces == ()
 
 
 def test_views_of_a_face_follow_the_seed(annotated, class_folders):
     for dataset in (annotated, class_folders):
-        sample = face_sample(build_catalogue(dataset), 0, TrainConfig.margin)
+        sample = face_sample(build_index(dataset), 0, TrainConfig.margin)
         sheet = augmentation_sheet(sample, REPORT, 1, (2, 3), 48)
         assert sheet.shape == (96, 144, 3) and (sheet == augmentation_sheet(sample, REPORT, 1, (2, 3), 48)).all()
         assert (sheet != augmentation_sheet(sample, REPORT, 2, (2, 3), 48)).any()
@@ -536,8 +536,8 @@ def test_views_of_a_face_follow_the_seed(annotated, class_folders):
 def test_a_tile_keeps_text_as_text(class_folders):
     folder = class_folders.folder / "<b>evil</b>"
     write(folder / "x.png", photo(20))
-    catalogue = build_catalogue(class_folders)
-    tile = image_tiles(catalogue, np.array([catalogue.place_of["<b>evil</b>/x.png"]]))[0].for_browser()
+    index = build_index(class_folders)
+    tile = image_tiles(index, np.array([index.place_of["<b>evil</b>/x.png"]]))[0].for_browser()
     assert tile["name"] == "<b>evil</b>/x.png" and tile["src"].startswith("data:image/jpeg;base64,")
     json.dumps(tile)
 

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.datasets.edits import Repairs
-from core.datasets.index import Catalogue, build_catalogue, open_catalogue
+from core.datasets.index import Index, build_index, open_index
 from core.datasets.query import Filter
 from core.datasets.store import find_dataset, list_datasets
 from core.vision.images import encode_image
@@ -47,7 +47,7 @@ def fill(folder, per_class=35):
 def helmets(server):
     fill(server / "data/helmets")
     dataset = find_dataset("helmets")
-    build_catalogue(dataset)
+    build_index(dataset)
     return dataset
 
 
@@ -217,7 +217,7 @@ def test_the_active_model_disagrees_with_labels(server):
         path = server / f"data/doors/{label}/{masked}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_image(sample_photo(masked)[20:240, 140:310]))
-    build_catalogue(find_dataset("doors"))
+    build_index(find_dataset("doors"))
     app = open_page("Label issues")
     named(app.button, "Find label issues").click()
     app = finish(run(app), "data:classify:doors")
@@ -267,19 +267,19 @@ def test_the_choice_survives_a_reload(helmets, server):
 
 def test_a_first_look_leaves_what_others_have_opened(helmets, server, monkeypatch):
     fill(server / "data/another", 3)
-    build_catalogue(find_dataset("another"))
+    build_index(find_dataset("another"))
     opened, corrected = [], []
 
     def open_counted(dataset):
         opened.append(dataset.name)
-        return open_catalogue(dataset)
+        return open_index(dataset)
 
-    def repaired_counted(catalogue, repaired=Catalogue.repaired):
-        corrected.append(catalogue.dataset.name)
-        return repaired(catalogue)
+    def repaired_counted(index, repaired=Index.repaired):
+        corrected.append(index.dataset.name)
+        return repaired(index)
 
-    monkeypatch.setattr("pages.views.datasets.opened.open_catalogue", open_counted)
-    monkeypatch.setattr(Catalogue, "repaired", repaired_counted)
+    monkeypatch.setattr("pages.views.datasets.opened.open_index", open_counted)
+    monkeypatch.setattr(Index, "repaired", repaired_counted)
     first = open_page("Gallery", **{DATA_SET: "helmets"})
     open_page("Gallery", **{DATA_SET: "another"})
     before = corrected.copy()

@@ -18,7 +18,7 @@ from core.synthetic.sample import sample_photo
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.crops import resize
 from core.vision.detections import make_detections
-from core.vision.detector import DEFAULT_DETECTOR, SPEEDS
+from core.vision.detector import DEFAULT_DETECTOR, PRESETS
 from core.vision.images import encode_image
 from core.vision.model_card import file_sha256, load_card
 from core.vision.pipeline import DEFAULT_PIPELINE, PHOTO_SETTINGS, PIPELINES, Method, PipelineSpec
@@ -248,7 +248,7 @@ def test_a_picture_without_a_face_is_no_error(photo_page, data):
 def test_each_method_shows_its_own_settings(monkeypatch):
     monkeypatch.setitem(PIPELINES, "stub", stub_spec())
     page = open_page("photo")
-    assert not page.expander and labelled(page.selectbox, "Preset").value == PHOTO_SETTINGS.speed
+    assert not page.expander and labelled(page.selectbox, "Preset").value == PHOTO_SETTINGS.preset
     labelled(page.selectbox, "Method").select("classic").run()
     assert [expander.label for expander in page.expander] == ["Advanced"]
     assert "Preset" not in [box.label for box in page.selectbox]
@@ -304,7 +304,7 @@ def test_the_model_page_shows_the_card_the_figures_and_the_limits():
     card = load_card(MODELS_DIR / f"{DEFAULT_DETECTOR}.json")
     assert card.limits in texts(app) and numbers(app)["Classes"] == "3"
     own, *tables = [frame.value for frame in app.dataframe]
-    points = [f"{use}, {speed}" for use in ("photo", "live") for speed in SPEEDS]
+    points = [f"{use}, {preset}" for use in ("photo", "live") for preset in PRESETS]
     assert list(own["Tested on"]) == [f"Validation: settings for {point}" for point in points]
     boards = load_scoreboards()
     assert boards and [len(table) for table in tables][: len(boards)] == [len(board.rows) for board in boards]

@@ -21,8 +21,8 @@ FIGURES = {
 }
 
 
-def row(pipeline="classic", speed="", right=0.75):
-    return Row(pipeline, speed, "ab" * 32, "2026-01-01", FIGURES | {"found_and_right": right})
+def row(pipeline="classic", preset="", right=0.75):
+    return Row(pipeline, preset, "ab" * 32, "2026-01-01", FIGURES | {"found_and_right": right})
 
 
 def test_a_row_takes_the_place_of_its_earlier_one(tmp_path):
@@ -32,7 +32,7 @@ def test_a_row_takes_the_place_of_its_earlier_one(tmp_path):
     assert path == tmp_path / "set-test.json"
     (board,) = load_scoreboards(tmp_path)
     assert board.photos == "set, test.txt"
-    assert [(r.pipeline, r.speed, r.figures["found_and_right"]) for r in board.rows] == [
+    assert [(r.pipeline, r.preset, r.figures["found_and_right"]) for r in board.rows] == [
         ("classic", "", 0.8),
         ("neural", "fast", 0.75),
     ]
@@ -61,5 +61,5 @@ def test_the_shipped_figures_are_those_of_the_shipped_models():
         assert {row.pipeline for row in board.rows} == set(PIPELINES) and DEFAULT_PIPELINE in PIPELINES
         for each in board.rows:
             card = load_card(MODELS_DIR / f"{PIPELINES[each.pipeline].default_model}.json")
-            assert each.model_sha256 == card.sha256, f"{each.pipeline} {each.speed} on {board.photos}"
+            assert each.model_sha256 == card.sha256, f"{each.pipeline} {each.preset} on {board.photos}"
             assert json.dumps(each.figures)

@@ -74,14 +74,14 @@ PHOTO_SET = [draw_photo(number) for number in range(PHOTOS)]
 
 
 class StubDetector:
-    """Says of each frame what was drawn for its photo, less of it at lower speeds."""
+    """Says of each frame what was drawn for its photo, less of it at quicker presets."""
 
     SURE = {"fast": 0.8, "balanced": 0.9, "thorough": 1.0}  # noqa: RUF012
 
-    def find(self, frame_bgr, speed, min_score):
+    def find(self, frame_bgr, preset, min_score):
         photo = PHOTO_SET[frame_bgr[0, 0, 0]]
         xyxy, score, probabilities = photo.found
-        score = score * np.float32(self.SURE[speed])
+        score = score * np.float32(self.SURE[preset])
         kept = score >= min_score
         return xyxy[kept] * np.float32(frame_bgr.shape[1] / photo.size_wh[0]), score[kept], probabilities[kept]
 
@@ -135,8 +135,8 @@ def operating_points():
 
 
 def detector_calibration():
-    by_speed = {speed: look_at(frames(), StubDetector(), speed) for speed in StubDetector.SURE}
-    return calibrate(by_speed) | {"error": prediction_calibration_error(by_speed["balanced"])}
+    by_preset = {preset: look_at(frames(), StubDetector(), preset) for preset in StubDetector.SURE}
+    return calibrate(by_preset) | {"error": prediction_calibration_error(by_preset["balanced"])}
 
 
 def recall_over_false_alarms():

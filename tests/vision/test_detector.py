@@ -14,7 +14,7 @@ from core.vision import detector as detector_module
 from core.vision.boxes import match_boxes
 from core.vision.classes import CLASS_NAMES
 from core.vision.classifier import DEFAULT_CLASSIFIER
-from core.vision.detector import SPEEDS, MaskDetector, Speed, load_detector
+from core.vision.detector import PRESETS, MaskDetector, Preset, load_detector
 from core.vision.model_card import ModelCard, ModelError, file_sha256
 
 CARD = ModelCard(
@@ -66,10 +66,10 @@ class PaintedNetwork:
 
 
 @pytest.fixture(autouse=True)
-def speeds(monkeypatch):
+def presets(monkeypatch):
     """Sides of the tests' own: the shipped ones follow the shipped model."""
     sides = {"fast": (448, (), 0), "balanced": (640, (), 0), "thorough": (640, (), 1920)}
-    monkeypatch.setattr(detector_module, "SPEEDS", {name: Speed(name, "", *three) for name, three in sides.items()})
+    monkeypatch.setattr(detector_module, "PRESETS", {name: Preset(name, "", *three) for name, three in sides.items()})
     monkeypatch.setattr(detector_module, "ENLARGED", 1.5)
 
 
@@ -102,17 +102,17 @@ FRAMES = [
 ]
 
 
-@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(("size_wh", "faces"), FRAMES)
-def test_boxes_come_back_in_pixels_of_the_frame_with_their_class(build, size_wh, faces, speed):
+def test_boxes_come_back_in_pixels_of_the_frame_with_their_class(build, size_wh, faces, preset):
     frame = painted_frame(size_wh, faces)
     before = frame.copy()
-    xyxy, score, probabilities = build().find(frame, speed)
+    xyxy, score, probabilities = build().find(frame, preset)
     assert xyxy.shape == (len(faces), 4) and score.shape == (len(faces),) and probabilities.shape == (len(faces), 3)
     assert xyxy.dtype == score.dtype == np.float32
     assert (frame == before).all()
     # One pixel of what the network sees, or of the frame, whichever is larger.
-    tolerance = max(1.0, max(size_wh) / SPEEDS[speed].long_side)
+    tolerance = max(1.0, max(size_wh) / PRESETS[preset].long_side)
     true = np.array([box for _, box in faces], np.float32).reshape(-1, 4)
     predicted, place = match_boxes(xyxy, true, 0.5)
     assert len(predicted) == len(faces)
@@ -124,7 +124,7 @@ def test_boxes_come_back_in_pixels_of_the_frame_with_their_class(build, size_wh,
 def test_a_face_that_fills_the_frame_is_left_to_the_near_look_and_small_ones_are_not(build):
     large, small = (60, 10, 500, 470), (560, 400, 600, 450)
     detector = build()
-    xyxy, _, _ = detector.find(painted_frame((640, 480), [(0, large), (1, small)]), Speed("", "", 640, (256,)))
+    xyxy, _, _ = detector.find(painted_frame((640, 480), [(0, large), (1, small)]), Preset("", "", 640, (256,)))
     order = np.argsort(-xyxy[:, 2])  # the small one lies to the right
     assert len(xyxy) == 2, "neither is there twice"
     assert xyxy[order[0]].tolist() == list(small), "as exactly as the larger look sees it"
@@ -136,7 +136,7 @@ def test_a_face_that_fills_the_frame_is_left_to_the_near_look_and_small_ones_are
 def test_small_faces_are_seen_enlarged_and_each_face_counts_once(build):
     frame = painted_frame((640, 480), [(0, (60, 60, 74, 76)), (1, (300, 100, 420, 260))])
     detector = build()
-    everything = Speed("", "", 640, (256, 160), 2048)
+    everything = Preset("", "", 640, (256, 160), 2048)
     xyxy, _, probabilities = detector.find(frame, everything)
     assert len(xyxy) == 2 and sorted(probabilities.argmax(axis=1)) == [0, 1]
     assert [network.shapes[-1] for network in detector._networks] == [
@@ -171,7 +171,7 @@ def test_a_box_that_reaches_over_the_edge_is_clipped(build):
 
 
 @pytest.mark.parametrize(
-    ("speed", "size_wh", "expected"),
+    ("preset", "size_wh", "expected"),
     [
         # Canvases (height, width) of the first and of the second look.
         pytest.param("fast", (4000, 2000), [(224, 448)], id="fast"),
@@ -183,11 +183,11 @@ def test_a_box_that_reaches_over_the_edge_is_clipped(build):
         pytest.param("thorough", (40, 30), [(480, 640)], id="thorough, tiny photo"),
     ],
 )
-def test_a_second_look_is_for_large_photos_only(build, speed, size_wh, expected):
+def test_a_second_look_is_for_large_photos_only(build, preset, size_wh, expected):
     detector = build()
     for network in detector._networks:
         network.shapes.clear()
-    detector.find(painted_frame(size_wh, []), speed)
+    detector.find(painted_frame(size_wh, []), preset)
     looks = [[shape[1:3] for shape in network.shapes] for network in detector._networks]
     # Each look has a network of its own.
     assert looks == [expected[:1], expected[1:], [], []]
@@ -218,23 +218,23 @@ def test_the_second_look_adds_small_faces_and_loses_no_large_one(build):
     large, small = (0, (100, 200, 500, 700)), (1, (1700, 300, 1720, 324))
     frame = painted_frame((2000, 1100), [large, small])
     detector = build(Shortsighted)
-    found = {speed: detector.find(frame, speed)[2].argmax(axis=1).tolist() for speed in SPEEDS}
+    found = {preset: detector.find(frame, preset)[2].argmax(axis=1).tolist() for preset in PRESETS}
     assert found["balanced"] == [0] and sorted(found["thorough"]) == [0, 1]
 
 
 @pytest.mark.parametrize(
-    ("size_wh", "speed", "limit"),
+    ("size_wh", "preset", "limit"),
     [
-        pytest.param((640, 480), Speed("", "", 640), 16, id="small frame"),
-        pytest.param((800, 600), Speed("", "", 640), 16, id="as large as those that the score was chosen on"),
-        pytest.param((480, 1600), Speed("", "", 640), 32, id="seen at half the scale: twice the pixels"),
-        pytest.param((1280, 720), Speed("", "", 640, (), 1920), 16, id="seen enlarged as the small ones are"),
-        pytest.param((4000, 3000), Speed("", "", 640, (), 2000), 48, id="a large photo is not"),
+        pytest.param((640, 480), Preset("", "", 640), 16, id="small frame"),
+        pytest.param((800, 600), Preset("", "", 640), 16, id="as large as those that the score was chosen on"),
+        pytest.param((480, 1600), Preset("", "", 640), 32, id="seen at half the scale: twice the pixels"),
+        pytest.param((1280, 720), Preset("", "", 640, (), 1920), 16, id="seen enlarged as the small ones are"),
+        pytest.param((4000, 3000), Preset("", "", 640, (), 2000), 48, id="a large photo is not"),
     ],
 )
-def test_what_is_tiny_follows_from_how_the_network_sees_it(size_wh, speed, limit):
+def test_what_is_tiny_follows_from_how_the_network_sees_it(size_wh, preset, limit):
     frame = np.empty((*size_wh[::-1], 3), np.uint8)
-    assert detector_module.tiny_px(frame, speed) == pytest.approx(limit)
+    assert detector_module.tiny_px(frame, preset) == pytest.approx(limit)
 
 
 def test_an_unknown_speed_is_named(build):
@@ -266,15 +266,15 @@ def test_scores_are_calibrated(build):
         pytest.param({"center_scale": 0.5, "center_offset": 1.5}, 1 / (1 + np.exp(-1.8)), id="flatter, higher"),
     ],
 )
-@pytest.mark.parametrize("speed", ["fast", "thorough"])
-def test_the_least_score_is_in_calibrated_units(build, calibration, probability, speed):
+@pytest.mark.parametrize("preset", ["fast", "thorough"])
+def test_the_least_score_is_in_calibrated_units(build, calibration, probability, preset):
     class Fixed(PaintedNetwork):
         center_logit = 0.6
 
     detector = build(Fixed, **calibration)
     frame = painted_frame((800, 600), [(1, (180, 40, 240, 100))])
-    assert len(detector.find(frame, speed, min_score=probability - 0.01)[0]) == 1
-    assert len(detector.find(frame, speed, min_score=probability + 0.01)[0]) == 0
+    assert len(detector.find(frame, preset, min_score=probability - 0.01)[0]) == 1
+    assert len(detector.find(frame, preset, min_score=probability + 0.01)[0]) == 0
 
 
 def test_each_speed_has_its_own_calibration_of_centres(build):
@@ -283,10 +283,10 @@ def test_each_speed_has_its_own_calibration_of_centres(build):
 
     detector = build(Fixed, centers={"fast": [2.0, -1.0], "another app's": [9.0, 9.0]})
     frame = painted_frame((800, 600), [(1, (180, 40, 240, 100))])
-    for speed, logit in (("fast", 0.2), ("balanced", 0.6), (Speed("", "", 512), 0.6)):
-        assert detector.find(frame, speed)[1] == pytest.approx([1 / (1 + np.exp(-logit))], abs=1e-5)
-        if isinstance(speed, str):
-            assert detector.center_map(frame, speed).max() == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+    for preset, logit in (("fast", 0.2), ("balanced", 0.6), (Preset("", "", 512), 0.6)):
+        assert detector.find(frame, preset)[1] == pytest.approx([1 / (1 + np.exp(-logit))], abs=1e-5)
+        if isinstance(preset, str):
+            assert detector.center_map(frame, preset).max() == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
 
 
 @pytest.mark.parametrize(("min_score", "any_found"), [(0.0, True), (1.0, False)], ids=["0", "1"])
@@ -298,7 +298,7 @@ def test_the_ends_of_the_scale_are_allowed(build, min_score, any_found):
 
 
 @pytest.mark.parametrize(
-    ("size_wh", "speed", "shape"),
+    ("size_wh", "preset", "shape"),
     [
         pytest.param((400, 100), "fast", (28, 112), id="wide"),
         pytest.param((100, 400), "fast", (112, 28), id="tall"),
@@ -307,8 +307,8 @@ def test_the_ends_of_the_scale_are_allowed(build, min_score, any_found):
         pytest.param((1000, 2), "balanced", (1, 160), id="a line"),
     ],
 )
-def test_the_map_covers_the_frame_and_nothing_beyond(build, size_wh, speed, shape):
-    heat = build().center_map(painted_frame(size_wh, []), speed)
+def test_the_map_covers_the_frame_and_nothing_beyond(build, size_wh, preset, shape):
+    heat = build().center_map(painted_frame(size_wh, []), preset)
     assert heat.shape == shape and heat.dtype == np.float32
     assert np.allclose(heat, 1 / (1 + np.exp(-BACKGROUND)), atol=1e-5)
 
@@ -456,9 +456,9 @@ def test_a_model_is_loaded_by_its_name(tmp_path, monkeypatch):
         pytest.param({"calibration": {}}, "no number 'center_offset' in 'calibration'", id="no calibration"),
         pytest.param({"calibration__center_scale": "2"}, "center_scale", id="scale is text"),
         pytest.param({"calibration__center_offset": None}, "center_offset", id="offset is nothing"),
-        pytest.param({"calibration__centers": {"fast": [1]}}, "two numbers by speed", id="one number for a speed"),
-        pytest.param({"calibration__centers": {"fast": [1, "0"]}}, "two numbers", id="a speed's offset is text"),
-        pytest.param({"calibration__centers": 3}, "two numbers by speed", id="centers are a number"),
+        pytest.param({"calibration__centers": {"fast": [1]}}, "two numbers by preset", id="one number for a preset"),
+        pytest.param({"calibration__centers": {"fast": [1, "0"]}}, "two numbers", id="a preset's offset is text"),
+        pytest.param({"calibration__centers": 3}, "two numbers by preset", id="centers are a number"),
         pytest.param({"calibration__temperature": 0}, "temperature above 0", id="temperature 0"),
         pytest.param({"classes": ["with_mask", "without_mask"]}, "all three classes", id="two classes"),
         pytest.param({"classes": list(CLASS_NAMES[::-1])}, "all three classes", id="classes in another order"),

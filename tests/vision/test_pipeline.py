@@ -182,8 +182,8 @@ class Told:
         self.states, self.classes = states, vocabulary(classes) if classes else None
         self.table, self.batches = probabilities, []
 
-    def find(self, frame_bgr, speed, min_score):
-        assert (speed, min_score) == ("fast", 0.3)
+    def find(self, frame_bgr, preset, min_score):
+        assert (preset, min_score) == ("fast", 0.3)
         boxes = np.array([[10 * i, 5, 10 * i + 30, 45] for i in range(len(self.states))], np.float32).reshape(-1, 4)
         return boxes, np.full(len(boxes), 0.9, np.float32), np.array(self.states, np.float32).reshape(-1, 3)
 
@@ -227,7 +227,7 @@ def test_the_detector_finds_and_the_classifier_judges(classes, judged, known, na
     combined = CombinedPipeline(Told(STATES), classifier)
     assert set(combined.classes) == set(known)
     frame = np.zeros((60, 90, 3), np.uint8)
-    found = detect_masks(frame, combined, DetectionSettings(speed="fast"))
+    found = detect_masks(frame, combined, DetectionSettings(preset="fast"))
     assert found.class_id.tolist() == names and classifier.batches == [3], "all faces in one call"
     assert found.confidence == pytest.approx(confidence, abs=1e-6)
     assert found.data["class_name"].tolist() == [classes_of(found)[i] for i in names]
@@ -239,7 +239,7 @@ def test_the_detector_finds_and_the_classifier_judges(classes, judged, known, na
 def test_no_face_is_nothing_to_judge():
     classifier = Told(classes=("helmet", "cap"), probabilities=[])
     found = detect_masks(
-        np.zeros((60, 90, 3), np.uint8), CombinedPipeline(Told([]), classifier), DetectionSettings(speed="fast")
+        np.zeros((60, 90, 3), np.uint8), CombinedPipeline(Told([]), classifier), DetectionSettings(preset="fast")
     )
     assert not len(found) and not classifier.batches and classes_of(found) == ("helmet", "cap")
 

@@ -20,7 +20,7 @@ from core.vision.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK
 from core.vision.classifier import MaskClassifier, load_classifier
 from core.vision.crops import crop_faces
 from core.vision.detections import FACE_SCORE, make_detections
-from core.vision.detector import SPEEDS, MaskDetector, Speed
+from core.vision.detector import PRESETS, MaskDetector, Preset
 from core.vision.metrics import Evaluation, EvaluationResult
 from core.vision.model_card import load_card, shown_from
 from train.detector.dataset import Scene
@@ -38,12 +38,14 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes (n, 4), face scores (n,) and probabilities (n, 3), as ``MaskDetector.find`` gives them."""
 
 
-def classified_twice(detector: MaskDetector, classifier: MaskClassifier, speed: Speed, frame_bgr: np.ndarray) -> Found:
+def classified_twice(
+    detector: MaskDetector, classifier: MaskClassifier, preset: Preset, frame_bgr: np.ndarray
+) -> Found:
     """The classifier classifies every detected face too; for mask or no mask, both probabilities weigh the same.
 
     The geometric mean of the two; the probability of a mask worn incorrectly stays the detector's.
     """
-    xyxy, score, probabilities = detector.find(frame_bgr, speed, MIN_SCORE)
+    xyxy, score, probabilities = detector.find(frame_bgr, preset, MIN_SCORE)
     card = classifier.card
     second = classifier.probabilities(crop_faces(frame_bgr, xyxy, card.input_size, card.margin))
     pair = [WITH_MASK, WITHOUT_MASK]
@@ -79,15 +81,15 @@ def trials(run: Path) -> list[tuple[str, EvaluationResult]]:
     _, scenes = read_run(run)
     card = load_card(run / CARD)
     detector = MaskDetector(card, run / card.file)
-    as_given = SPEEDS["balanced"]
+    as_given = PRESETS["balanced"]
     ways: dict[str, Callable[[np.ndarray], Found]] = {}
     for side in SIDES:
-        ways[f"longer side {side} px"] = partial(detector.find, speed=Speed("", "", side), min_score=MIN_SCORE)
-    for name, speed in SPEEDS.items():
-        near = " and ".join(map(str, speed.near_sides))
-        sides = f"{speed.long_side} px, {near} px for large faces"
-        far = f", up to {speed.far_side} px for small ones" if speed.far_side else ""
-        ways[f"{name}: {sides}{far}"] = partial(detector.find, speed=name, min_score=MIN_SCORE)
+        ways[f"longer side {side} px"] = partial(detector.find, preset=Preset("", "", side), min_score=MIN_SCORE)
+    for name, preset in PRESETS.items():
+        near = " and ".join(map(str, preset.near_sides))
+        sides = f"{preset.long_side} px, {near} px for large faces"
+        far = f", up to {preset.far_side} px for small ones" if preset.far_side else ""
+        ways[f"{name}: {sides}{far}"] = partial(detector.find, preset=name, min_score=MIN_SCORE)
     ways["balanced, classifier's second look"] = partial(classified_twice, detector, load_classifier(), as_given)
     with tempfile.TemporaryDirectory() as folder:
         model = keras.models.load_model(run / KERAS_MODEL, safe_mode=True, compile=False)

@@ -4,30 +4,30 @@ import numpy as np
 
 from core.vision.calibration import best_offsets, platt_scaling
 from core.vision.detections import PROBABILITIES
-from core.vision.detector import DEFAULT_SPEED
+from core.vision.detector import DEFAULT_PRESET
 from core.vision.detector_decode import finite_logit
 from core.vision.metrics import calibration_error
 from train.detector.operating_points import Seen
 from train.detector.targets import UNKNOWN
 
 
-def calibrate(by_speed: dict[str, list[Seen]]) -> dict:
-    """A card's ``calibration``: what makes the centre's logit a probability, by speed, and what calibrates the states.
+def calibrate(by_preset: dict[str, list[Seen]]) -> dict:
+    """A card's ``calibration``: what makes the centre's logit a probability, by preset, and what calibrates the states.
 
     Args:
-        by_speed: what the detector says of the validation photos with a neutral calibration, ``DEFAULT_SPEED`` among
-            the speeds.
+        by_preset: what the detector says of the validation photos with a neutral calibration, ``DEFAULT_PRESET`` among
+            the presets.
     """
-    centers = {speed: center_calibration(seen) for speed, seen in by_speed.items()}
+    centers = {preset: center_calibration(seen) for preset, seen in by_preset.items()}
     logits, states = [], []
-    for match in (s.match for photos in by_speed.values() for s in photos):
+    for match in (s.match for photos in by_preset.values() for s in photos):
         known = match.true_class != UNKNOWN
         logits.append(np.log(np.maximum(match.detections.data[PROBABILITIES][match.detection[known]], 1e-9)))
         states.append(match.true_class[known])
     temperature, offsets = best_offsets(np.concatenate(logits), np.concatenate(states))
     return {
-        "center_scale": centers[DEFAULT_SPEED][0],
-        "center_offset": centers[DEFAULT_SPEED][1],
+        "center_scale": centers[DEFAULT_PRESET][0],
+        "center_offset": centers[DEFAULT_PRESET][1],
         "centers": centers,
         "temperature": round(temperature, 4),
         "state_offsets": [round(float(offset), 4) for offset in offsets],

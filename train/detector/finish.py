@@ -16,7 +16,7 @@ import numpy as np
 from core.datasets.faces import DataError
 from core.io import write_atomic, write_json
 from core.vision.classes import CLASS_NAMES
-from core.vision.detector import DEFAULT_SPEED, SPEEDS, MaskDetector
+from core.vision.detector import DEFAULT_PRESET, PRESETS, MaskDetector
 from core.vision.model_card import USES, ModelCard, file_sha256
 from train.config import DetectorConfig, read_config, run_settings, versions
 from train.detector.calibration import calibrate, prediction_calibration_error
@@ -87,13 +87,13 @@ def finish(out: Path) -> dict:
     validation = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
     frames = _frames(validation)
     detector = MaskDetector(card, out / MODEL)
-    calibration = calibrate({speed: look_at(frames, detector, speed) for speed in SPEEDS})
+    calibration = calibrate({preset: look_at(frames, detector, preset) for preset in PRESETS})
     card = dataclasses.replace(card, calibration=calibration)
     detector = MaskDetector(card, out / MODEL)
     face_scores, tiny_face_scores, facts = choose_scores(look_at_all(frames, detector))
     facts |= {
         "photos": len(frames),
-        "verdict_calibration_error": prediction_calibration_error(look_at(frames, detector, DEFAULT_SPEED)),
+        "verdict_calibration_error": prediction_calibration_error(look_at(frames, detector, DEFAULT_PRESET)),
     }
     report = {
         "epoch": read_state(out / LAST)["epochs_done"]
@@ -143,11 +143,11 @@ def main() -> None:
         report = finish(given.run)
     except FileNotFoundError as error:
         raise DataError(f"{given.run} is no run that can be finished: {error}") from None
-    for use, by_speed in report["face_scores"].items():
-        for speed, score in by_speed.items():
-            figures = report["validation"][use][speed]
+    for use, by_preset in report["face_scores"].items():
+        for preset, score in by_preset.items():
+            figures = report["validation"][use][preset]
             print(
-                f"{use}, {speed}, validation: faces shown from {score}, recall {figures['found']:.3f}, found and right "
+                f"{use}, {preset}, validation: faces shown from {score}, recall {figures['found']:.3f}, accuracy "
                 f"{figures['found_and_right']:.3f}, false alarms a photo {figures['false_alarms_per_photo']:.3f}"
             )
 

@@ -1,6 +1,6 @@
 """From which score on a face is shown: ``python -m train.detector.operating_points --data DIR …``.
 
-For every use and speed, the lowest score at which completed validation photos have no more than 0.05 false alarms
+For every use and preset, the lowest score at which completed validation photos have no more than 0.05 false alarms
 each: of all scores that keep to this limit, it finds the most faces. Boxes under 16 px, which are not counted there,
 get a score of their own by the same rule. ``train.detector.finish`` chooses so for a new
 model; the command prints what the choice costs and gains for a model that is there, and draws recall over false alarms.
@@ -19,7 +19,7 @@ from core.datasets.faces import DataError, read_photos
 from core.vision.boxes import shorter_sides
 from core.vision.crops import GREY, fit_within, resize
 from core.vision.detections import make_detections
-from core.vision.detector import DEFAULT_DETECTOR, SPEEDS, MaskDetector, load_detector, tiny_px
+from core.vision.detector import DEFAULT_DETECTOR, PRESETS, MaskDetector, load_detector, tiny_px
 from core.vision.images import read_image
 from core.vision.metrics import Counts, PhotoMatch, match_photo
 from core.vision.model_card import USES, ModelCard, load_card, shown_from
@@ -116,16 +116,16 @@ def in_grids(photos: list[AnnotatedFrame], columns: int, rows: int) -> list[Anno
     return grids
 
 
-def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, speed: str) -> list[Seen]:
-    """The detections of each photo at one speed, from a score of ``LEAST_SCORE`` on."""
+def look_at(photos: list[AnnotatedFrame], detector: MaskDetector, preset: str) -> list[Seen]:
+    """The detections of each photo at one preset, from a score of ``LEAST_SCORE`` on."""
     seen = []
     for photo in photos:
-        xyxy, score, probabilities = detector.find(photo.frame_bgr, speed, LEAST_SCORE)
+        xyxy, score, probabilities = detector.find(photo.frame_bgr, preset, LEAST_SCORE)
         detections = make_detections(
             xyxy, probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0), score, probabilities=probabilities
         )
         match = match_photo(detections, photo.xyxy, photo.class_id, photo.ignored_xyxy)
-        seen.append(Seen(photo, score, match, shorter_sides(xyxy) < tiny_px(photo.frame_bgr, speed)))
+        seen.append(Seen(photo, score, match, shorter_sides(xyxy) < tiny_px(photo.frame_bgr, preset)))
     return seen
 
 
@@ -164,26 +164,26 @@ def figures(seen: list[Seen], score: float, tiny_score: float = 0.0) -> dict:
 SeenByPoint = dict[tuple[str, str], list[Seen]]
 
 
-"""The detections of all photos, by use and speed."""
+"""The detections of all photos, by use and preset."""
 
 
 def look_at_all(photos: list[AnnotatedFrame], detector: MaskDetector) -> SeenByPoint:
-    """The detections of each photo in every use, at every speed."""
+    """The detections of each photo in every use, at every preset."""
     return {
-        (use, speed): look_at([as_used(photo, use) for photo in photos], detector, speed)
+        (use, preset): look_at([as_used(photo, use) for photo in photos], detector, preset)
         for use in USES
-        for speed in SPEEDS
+        for preset in PRESETS
     }
 
 
 def choose_scores(seen_by: SeenByPoint) -> tuple[dict, dict, dict]:
-    """A card's ``face_scores`` and ``tiny_face_scores``, and the figures at them, all by use and speed."""
+    """A card's ``face_scores`` and ``tiny_face_scores``, and the figures at them, all by use and preset."""
     scores: dict[str, dict[str, float]] = {use: {} for use in USES}
     tiny_scores: dict[str, dict[str, float]] = {use: {} for use in USES}
     facts: dict[str, dict[str, dict]] = {use: {} for use in USES}
-    for (use, speed), seen in seen_by.items():
-        scores[use][speed], tiny_scores[use][speed] = choose_score(seen), choose_score(seen, tiny=True)
-        facts[use][speed] = figures(seen, scores[use][speed], tiny_scores[use][speed])
+    for (use, preset), seen in seen_by.items():
+        scores[use][preset], tiny_scores[use][preset] = choose_score(seen), choose_score(seen, tiny=True)
+        facts[use][preset] = figures(seen, scores[use][preset], tiny_scores[use][preset])
     return scores, tiny_scores, facts
 
 
@@ -270,13 +270,13 @@ def main(arguments: list[str] | None = None) -> None:
     seen_by = look_at_all(photos, detector)
     card = write_scores(seen_by, MODELS_DIR / f"{given.model}.json") if given.write else detector.card
     print(f"{len(photos)} validation photos\n")
-    print("| use, speed | score | if tiny | recall | right of two | 12 to 24 px | false alarms a photo | tiny ones |")
+    print("| use, preset | score | if tiny | recall | right of two | 12 to 24 px | false alarms a photo | tiny ones |")
     print("|---|---|---|---|---|---|---|---|")
     curves, points = {}, {}
-    for (use, speed), seen in seen_by.items():
-        score = shown_from(card.face_scores, use, speed)
-        tiny_score = shown_from(card.tiny_face_scores, use, speed)
-        row, name = figures(seen, score, tiny_score), f"{use}, {speed}"
+    for (use, preset), seen in seen_by.items():
+        score = shown_from(card.face_scores, use, preset)
+        tiny_score = shown_from(card.tiny_face_scores, use, preset)
+        row, name = figures(seen, score, tiny_score), f"{use}, {preset}"
         curves[name], points[name] = curve(seen), (row["false_alarms_per_photo"], row["found"])
         print(
             f"| {name} | {score:.2f} | {tiny_score:.2f} | {row['found']:.1%} "

@@ -5,36 +5,36 @@ from typing import Any
 
 import streamlit as st
 
-from core.datasets.index import Catalogue
+from core.datasets.index import Index
 from core.datasets.query import Filter, facts
 from pages.views.datasets.filters import click_chart, show_filtered
 from pages.views.datasets.tiles import styles_by_name
 
 
-def show_overview(catalogue: Catalogue) -> None:
+def show_overview(index: Index) -> None:
     """Counts and charts; a click on a bar leads to its images."""
     from pages.components import charts
 
-    numbers = facts(catalogue)
+    numbers = facts(index)
     for column, (name, value) in zip(st.columns(len(numbers.totals)), numbers.totals.items(), strict=True):
         column.metric(name, f"{value:,}")
     st.caption("Click a bar to see its images.")
-    words = {name: style.words for name, style in styles_by_name(catalogue).items()}
+    words = {name: style.words for name, style in styles_by_name(index).items()}
     figures = {
         "classes": charts.class_counts(numbers.labels, words),
-        "group_size": charts.group_sizes(catalogue.group_sizes),
-        "size_px": charts.histogram("Image size: longer side", catalogue.sizes_px, charts.SIZE_EDGES),
-        "face_px": charts.histogram("Face size: shorter side", catalogue.faces.size_px, charts.FACE_EDGES, of="Faces"),
-        "brightness": charts.histogram("Mean brightness", catalogue.rows["brightness"], charts.BRIGHTNESS_EDGES, "%"),
+        "group_size": charts.group_sizes(index.group_sizes),
+        "size_px": charts.histogram("Image size: longer side", index.sizes_px, charts.SIZE_EDGES),
+        "face_px": charts.histogram("Face size: shorter side", index.faces.size_px, charts.FACE_EDGES, of="Faces"),
+        "brightness": charts.histogram("Mean brightness", index.rows["brightness"], charts.BRIGHTNESS_EDGES, "%"),
     }
     divided = len({split for _, split in numbers.labels}) > 1
     columns = st.columns(2)
     for i, (field, figure) in enumerate(figures.items()):
         with columns[i % 2]:
             click_chart(figure, f"data_chart_{field}", partial(filter_from_bar, field, divided))
-    if catalogue.problems:
-        with st.expander(f"Images that cannot be read: {len(catalogue.problems):,}"):
-            st.dataframe([{"Image": key, "Why": why} for key, why in catalogue.problems.items()], hide_index=True)
+    if index.problems:
+        with st.expander(f"Images that cannot be read: {len(index.problems):,}"):
+            st.dataframe([{"Image": key, "Why": why} for key, why in index.problems.items()], hide_index=True)
 
 
 def filter_from_bar(field: str, divided: bool, bar: list) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from core.datasets.index import Catalogue
+from core.datasets.index import Index
 from core.datasets.parts import PARTS
 from core.datasets.query import Filter
 from pages.components.messages import plain
@@ -36,11 +36,11 @@ def show_filtered(wanted: Filter) -> None:
     st.session_state[GALLERY_PAGE] = 0
 
 
-def filter_form(catalogue: Catalogue, wanted: Filter, can_disagree: bool) -> Filter:
+def filter_form(index: Index, wanted: Filter, can_disagree: bool) -> Filter:
     """The widgets of a filter.
 
     Args:
-        catalogue: of the data set.
+        index: of the data set.
         wanted: the filter to start from unless one was chosen.
         can_disagree: whether there are predictions for the set.
 
@@ -48,7 +48,7 @@ def filter_form(catalogue: Catalogue, wanted: Filter, can_disagree: bool) -> Fil
         The chosen filter.
     """
     wanted = st.session_state.setdefault(FILTER, wanted)
-    sizes = catalogue.sizes_px
+    sizes = index.sizes_px
     low, high = (int(sizes.min()), int(sizes.max())) if len(sizes) else (0, 1)
     values = {
         "classes": list(wanted.classes),
@@ -81,11 +81,11 @@ def filter_form(catalogue: Catalogue, wanted: Filter, can_disagree: bool) -> Fil
         return {"key": f"{FILTER}_{name}", "on_change": keep}
 
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
-    words = {name: style.words for name, style in zip(catalogue.classes, catalogue.styles, strict=True)}
+    words = {name: style.words for name, style in zip(index.classes, index.styles, strict=True)}
     columns[0].multiselect(
-        "Classes", catalogue.classes, format_func=words.__getitem__, placeholder="All", **widget("classes")
+        "Classes", index.classes, format_func=words.__getitem__, placeholder="All", **widget("classes")
     )
-    splits = [split for split in PARTS if any(picture.split == split for picture in catalogue.pictures)]
+    splits = [split for split in PARTS if any(picture.split == split for picture in index.pictures)]
     off = len(splits) < 2
     columns[1].multiselect(
         "Part", splits, format_func=PARTS.__getitem__, placeholder="All", disabled=off, **widget("splits")

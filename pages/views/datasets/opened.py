@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.datasets.index import Catalogue, catalogue_stamp, open_catalogue
-from core.datasets.label_issues import SecondOpinion, classifier_card, open_opinion, opinion_stamp
+from core.datasets.index import Index, index_fingerprint, open_index
+from core.datasets.label_issues import LabelIssues, classifier_card, label_issues_fingerprint, open_label_issues
 from core.datasets.store import DataSet
 from core.vision.model_card import ModelCard, ModelError
 from pages.components.resources import server_jobs
@@ -32,29 +32,29 @@ FRESH_S = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A catalogue and when its files were looked through."""
+    """A index and when its files were looked through."""
 
-    catalogue: Catalogue | None
+    index: Index | None
     at: float
     """Seconds on the clock of ``time.monotonic``; no two openings share it."""
 
 
 @st.cache_resource(show_spinner="Opening the data set …", max_entries=4)
 def opened(_dataset: DataSet, name: str, built_at: int) -> Opened:
-    """The catalogue as it was built at this moment, shared by all visitors."""
-    return Opened(open_catalogue(_dataset), time.monotonic())
+    """The index as it was built at this moment, shared by all visitors."""
+    return Opened(open_index(_dataset), time.monotonic())
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def corrected(_catalogue: Catalogue, name: str, stamp: tuple) -> Catalogue:
-    """The catalogue with what people had changed at this moment."""
-    return _catalogue.repaired()
+def corrected(_index: Index, name: str, stamp: tuple) -> Index:
+    """The index with what people had changed at this moment."""
+    return _index.repaired()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def predictions(_catalogue: Catalogue, _card: ModelCard, name: str, stamp: tuple) -> SecondOpinion | None:
+def predictions(_index: Index, _card: ModelCard, name: str, stamp: tuple) -> LabelIssues | None:
     """The predictions of the active model at this moment."""
-    return open_opinion(_catalogue, _card)
+    return open_label_issues(_index, _card)
 
 
 def choose_set(sets: Mapping[str, DataSet]) -> DataSet:
@@ -87,13 +87,13 @@ def scan_job(dataset: DataSet) -> str:
 
 def rescan(dataset: DataSet) -> None:
     """Look through the files of this set again when it is needed next; other sets stay as they are."""
-    opened.clear(dataset, dataset.name, catalogue_stamp(dataset)[0])
+    opened.clear(dataset, dataset.name, index_fingerprint(dataset)[0])
     server_jobs().forget(scan_job(dataset))
 
 
-def catalogue_of(dataset: DataSet) -> Catalogue | None:
-    """The catalogue, or ``None`` if it has to be built; looks for new files at a visitor's first look, if need be."""
-    stamp = catalogue_stamp(dataset)
+def index_of(dataset: DataSet) -> Index | None:
+    """The index, or ``None`` if it has to be built; looks for new files at a visitor's first look, if need be."""
+    stamp = index_fingerprint(dataset)
     scanned = st.session_state.setdefault(SCANNED, set())
     if dataset.name not in scanned:
         scanned.add(dataset.name)
@@ -102,17 +102,17 @@ def catalogue_of(dataset: DataSet) -> Catalogue | None:
             rescan(dataset)
     now = opened(dataset, dataset.name, stamp[0])
     # A changed annotation file alone does not change the stamp: what is derived from an opening belongs to it alone.
-    return now.catalogue and corrected(now.catalogue, dataset.name, (now.at, *stamp))
+    return now.index and corrected(now.index, dataset.name, (now.at, *stamp))
 
 
-def predictions_of(catalogue: Catalogue) -> SecondOpinion | None:
+def predictions_of(index: Index) -> LabelIssues | None:
     """The predictions of the active model for the set, if it was asked."""
     try:
         card = classifier_card()
     except ModelError:
         return None
-    dataset = catalogue.dataset
-    stamp = catalogue_stamp(dataset)
+    dataset = index.dataset
+    stamp = index_fingerprint(dataset)
     opened_at = opened(dataset, dataset.name, stamp[0]).at
-    key = (card.sha256, opinion_stamp(catalogue, card), opened_at, *stamp)
-    return predictions(catalogue, card, dataset.name, key)
+    key = (card.sha256, label_issues_fingerprint(index, card), opened_at, *stamp)
+    return predictions(index, card, dataset.name, key)

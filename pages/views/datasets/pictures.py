@@ -3,10 +3,10 @@
 import numpy as np
 import streamlit as st
 
-from core.datasets.duplicates import Leak, leak_of_random_split, near_copy_places
+from core.datasets.duplicates import Leak, leak_of_random_split, near_duplicate_groups
 from core.datasets.edits import Repairs
-from core.datasets.index import Catalogue, catalogue_stamp
-from core.datasets.label_issues import SecondOpinion
+from core.datasets.index import Index, index_fingerprint
+from core.datasets.label_issues import LabelIssues
 from core.datasets.query import Filter, face_sample, matching
 from core.datasets.store import DataSet
 from core.vision.images import ImageError
@@ -15,7 +15,7 @@ from pages.components.messages import plain
 from pages.components.state import DUPLICATES_PAGE, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE
 from pages.views.datasets.augmentation import recipe_form
 from pages.views.datasets.filters import filter_form, split_choice
-from pages.views.datasets.opened import catalogue_of, predictions_of
+from pages.views.datasets.opened import index_of, predictions_of
 from pages.views.datasets.picture import close_image, image_panel, open_image
 from pages.views.datasets.tiles import augmentation_sheet, image_details, image_tiles
 from train.augment import RECIPES
@@ -25,52 +25,52 @@ from train.split import default_split, set_default_split
 GROUPS_PER_PAGE = 20
 
 
-def show_gallery(catalogue: Catalogue, predictions: SecondOpinion | None) -> None:
+def show_gallery(index: Index, predictions: LabelIssues | None) -> None:
     """Pages of thumbnails under filters."""
-    wanted = filter_form(catalogue, Filter(), can_disagree=predictions is not None)
-    places = matching(catalogue, wanted, predictions)
-    st.session_state[NEIGHBOURS] = [(catalogue.pictures[place].key, 0) for place in places]
-    st.markdown(f"**{len(places):,} of {len(catalogue):,} images**")
+    wanted = filter_form(index, Filter(), can_disagree=predictions is not None)
+    places = matching(index, wanted, predictions)
+    st.session_state[NEIGHBOURS] = [(index.pictures[place].key, 0) for place in places]
+    st.markdown(f"**{len(places):,} of {len(index):,} images**")
     some = places[page_of(GALLERY_PAGE, len(places))]
-    show_tiles("data_tiles", [("", image_tiles(catalogue, some, predictions))], open_image)
+    show_tiles("data_tiles", [("", image_tiles(index, some, predictions))], open_image)
 
 
 @st.cache_data(show_spinner="Splitting the set at random …", max_entries=16)
-def leak(_catalogue: Catalogue, name: str, stamp: tuple) -> Leak:
+def leak(_index: Index, name: str, stamp: tuple) -> Leak:
     """What a random split would give away."""
-    return leak_of_random_split(_catalogue)
+    return leak_of_random_split(_index)
 
 
-def show_near_duplicates(catalogue: Catalogue, predictions: SecondOpinion | None) -> None:
+def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
     """Groups side by side, and what a random split would give away."""
-    groups = near_copy_places(catalogue)
+    groups = near_duplicate_groups(index)
     if not groups:
         st.success("No image of this set has a near-duplicate.")
         return
-    lost = leak(catalogue, catalogue.dataset.name, catalogue_stamp(catalogue.dataset))
-    copies, what = sum(map(len, groups)), "images" if catalogue.pictures[0].whole else "faces"
+    lost = leak(index, index.dataset.name, index_fingerprint(index.dataset))
+    copies, what = sum(map(len, groups)), "images" if index.pictures[0].whole else "faces"
     st.markdown(
-        f"**{copies:,} of {len(catalogue):,} images have a near-duplicate, in {len(groups):,} groups.** After a split "
+        f"**{copies:,} of {len(index):,} images have a near-duplicate, in {len(groups):,} groups.** After a split "
         f"at random, {lost.leaked:,} of {lost.tested:,} test {what} would have a near-duplicate "
         f"{'' if what == 'images' else 'of their image, or another face of it, '}in the training part, and the "
         "accuracy would look better than it is."
     )
     split_choice(default_split(), set_default_split)
     shown = groups[page_of(DUPLICATES_PAGE, len(groups), GROUPS_PER_PAGE, "groups")]
-    st.session_state[NEIGHBOURS] = [(catalogue.pictures[place].key, 0) for group in shown for place in group]
-    sections = [(f"{len(group)} near-duplicates", image_tiles(catalogue, group, predictions)) for group in shown]
+    st.session_state[NEIGHBOURS] = [(index.pictures[place].key, 0) for group in shown for place in group]
+    sections = [(f"{len(group)} near-duplicates", image_tiles(index, group, predictions)) for group in shown]
     show_tiles("data_groups", sections, open_image)
 
 
-def show_augmentations(catalogue: Catalogue) -> None:
+def show_augmentations(index: Index) -> None:
     """One face under the augmentations of a training."""
-    faces = np.flatnonzero(~catalogue.faces.aside)
+    faces = np.flatnonzero(~index.faces.aside)
     if not len(faces):
         st.info("Every image of this set is excluded.")
         return
-    how, seed, item = recipe_form(RECIPES, [catalogue.faces.items[face] for face in faces])
+    how, seed, item = recipe_form(RECIPES, [index.faces.items[face] for face in faces])
     try:
-        sample = face_sample(catalogue, catalogue.faces.items.index(item), TrainConfig.margin)
+        sample = face_sample(index, index.faces.items.index(item), TrainConfig.margin)
     except ImageError as error:
         st.error(plain(str(error)))
         return
@@ -86,20 +86,20 @@ def show_image(dataset: DataSet) -> None:
     """One image in full, what is known of it, and everything that can be done with it."""
     if not st.session_state.get(OPEN_IMAGE):
         st.rerun()  # it was left for another view
-    catalogue = catalogue_of(dataset)
+    index = index_of(dataset)
     key, face = st.session_state[OPEN_IMAGE]
-    if catalogue is None or key not in catalogue.place_of:
+    if index is None or key not in index.place_of:
         st.info("This image is no longer in the set.")
         return
-    predictions = predictions_of(catalogue)
+    predictions = predictions_of(index)
     try:
-        details = image_details(catalogue, key, face, predictions)
+        details = image_details(index, key, face, predictions)
     except ImageError as error:
         st.error(plain(str(error)))
         return
     image_panel(details, Repairs.load(dataset.folder))
-    copies = np.flatnonzero(catalogue.groups == catalogue.groups[catalogue.place_of[key]])
+    copies = np.flatnonzero(index.groups == index.groups[index.place_of[key]])
     if len(copies) > 1:
-        others = copies[copies != catalogue.place_of[key]][:PER_PAGE]
-        tiles = image_tiles(catalogue, others, predictions)
+        others = copies[copies != index.place_of[key]][:PER_PAGE]
+        tiles = image_tiles(index, others, predictions)
         show_tiles("data_copies", [(f"Near-duplicates of it: {len(copies) - 1}", tiles)], open_image)

@@ -1,4 +1,4 @@
-"""From a catalogue to what a gallery shows: images with their labels, single faces with a model's predictions."""
+"""From a index to what a gallery shows: images with their labels, single faces with a model's predictions."""
 
 from collections import Counter
 
@@ -7,8 +7,8 @@ import numpy as np
 
 from core.datasets.faces import Sample
 from core.datasets.formats import Picture
-from core.datasets.index import Catalogue
-from core.datasets.label_issues import SecondOpinion
+from core.datasets.index import Index
+from core.datasets.label_issues import LabelIssues
 from core.datasets.parts import PARTS
 from core.datasets.store import class_order
 from core.vision.annotate import percentage
@@ -24,26 +24,26 @@ LARGE_SIDE = 1400
 """Longer side of an image that is shown alone; larger than any page."""
 
 
-def styles_by_name(catalogue: Catalogue, predictions: SecondOpinion | None = None) -> dict[str, ClassStyle]:
+def styles_by_name(index: Index, predictions: LabelIssues | None = None) -> dict[str, ClassStyle]:
     """How each class looks, of the set and of the model that classifies it."""
-    names = class_order([*catalogue.classes, *(predictions.classes if predictions else ())])
+    names = class_order([*index.classes, *(predictions.classes if predictions else ())])
     return dict(zip(names, styles_of(names), strict=True))
 
 
-def image_tiles(catalogue: Catalogue, places: np.ndarray, predictions: SecondOpinion | None = None) -> list[Tile]:
+def image_tiles(index: Index, places: np.ndarray, predictions: LabelIssues | None = None) -> list[Tile]:
     """Images with their labels; the places of their faces are marked in annotated sets."""
-    styles = styles_by_name(catalogue, predictions)
-    first_face = np.searchsorted(catalogue.faces.picture, places)
-    disagrees = predictions.disagrees if predictions else np.zeros(len(catalogue.faces.items), bool)
+    styles = styles_by_name(index, predictions)
+    first_face = np.searchsorted(index.faces.picture, places)
+    disagrees = predictions.disagrees if predictions else np.zeros(len(index.faces.items), bool)
     tiles = []
-    for place, first, jpeg in zip(places, first_face, catalogue.thumbnails(places), strict=True):
-        picture = catalogue.pictures[place]
+    for place, first, jpeg in zip(places, first_face, index.thumbnails(places), strict=True):
+        picture = index.pictures[place]
         mine = slice(first, first + len(picture.labels))
-        excluded = catalogue.faces.aside[mine]
+        excluded = index.faces.aside[mine]
         notes = []
         if disagrees[mine].any():
-            notes.append(_objection(catalogue, predictions, int(first + np.flatnonzero(disagrees[mine])[0]), styles))
-        if (copies := int(catalogue.group_sizes[place]) - 1) > 0:
+            notes.append(_objection(index, predictions, int(first + np.flatnonzero(disagrees[mine])[0]), styles))
+        if (copies := int(index.group_sizes[place]) - 1) > 0:
             notes.append(f"{copies} near-duplicate{'' if copies == 1 else 's'}")
         if picture.set_aside:
             notes.append("Excluded")
@@ -54,24 +54,24 @@ def image_tiles(catalogue: Catalogue, places: np.ndarray, predictions: SecondOpi
                 id=picture.key,
                 name=picture.key,
                 jpeg=jpeg,
-                size_wh=(int(catalogue.rows["width"][place]), int(catalogue.rows["height"][place])),
+                size_wh=(int(index.rows["width"][place]), int(index.rows["height"][place])),
                 marks=_marks(picture, styles),
                 notes=tuple(notes),
-                boxes=boxes_of(catalogue, int(place), styles, numbered=False),
+                boxes=boxes_of(index, int(place), styles, numbered=False),
                 excluded=picture.set_aside or bool(excluded.size and excluded.all()),
             )
         )
     return tiles
 
 
-def face_tiles(catalogue: Catalogue, faces: np.ndarray, predictions: SecondOpinion) -> list[Tile]:
+def face_tiles(index: Index, faces: np.ndarray, predictions: LabelIssues) -> list[Tile]:
     """Single faces, each with its label and the model's prediction; ids are items."""
-    styles, table = styles_by_name(catalogue, predictions), catalogue.faces
-    thumbnails, crops = catalogue.thumbnails(table.picture[faces]), predictions.jpegs(faces)
+    styles, table = styles_by_name(index, predictions), index.faces
+    thumbnails, crops = index.thumbnails(table.picture[faces]), predictions.jpegs(faces)
     tiles = []
     for face, thumbnail, crop in zip(faces, thumbnails, crops, strict=True):
-        whole = catalogue.pictures[table.picture[face]].whole
-        row = catalogue.rows[table.picture[face]]
+        whole = index.pictures[table.picture[face]].whole
+        row = index.rows[table.picture[face]]
         tiles.append(
             Tile(
                 id=table.items[face],
@@ -79,34 +79,34 @@ def face_tiles(catalogue: Catalogue, faces: np.ndarray, predictions: SecondOpini
                 jpeg=thumbnail if whole else crop,
                 size_wh=(int(row["width"]), int(row["height"])) if whole else (1, 1),
                 marks=((styles[str(table.label[face])], ""),),
-                notes=(_objection(catalogue, predictions, int(face), styles),),
+                notes=(_objection(index, predictions, int(face), styles),),
                 excluded=bool(table.aside[face]),
             )
         )
     return tiles
 
 
-def large_tile(catalogue: Catalogue, place: int, styles: dict[str, ClassStyle]) -> Tile:
+def large_tile(index: Index, place: int, styles: dict[str, ClassStyle]) -> Tile:
     """One image in full with its faces numbered.
 
     Raises:
         ImageError: the image cannot be read any more.
     """
-    picture = catalogue.pictures[place]
+    picture = index.pictures[place]
     frame, _ = fit_within(read_image(picture.path), LARGE_SIDE)
     _, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    boxes = boxes_of(catalogue, place, styles, numbered=len(picture.labels) > 1)
+    boxes = boxes_of(index, place, styles, numbered=len(picture.labels) > 1)
     return Tile(picture.key, picture.key, jpeg.tobytes(), frame.shape[1::-1], boxes=boxes, excluded=picture.set_aside)
 
 
-def image_details(catalogue: Catalogue, key: str, face: int, predictions: SecondOpinion | None = None) -> ImageDetails:
+def image_details(index: Index, key: str, face: int, predictions: LabelIssues | None = None) -> ImageDetails:
     """Everything that is known of one image.
 
     Raises:
         ImageError: it cannot be read any more.
     """
-    place, table = catalogue.place_of[key], catalogue.faces
-    picture, row, styles = catalogue.pictures[place], catalogue.rows[place], styles_by_name(catalogue, predictions)
+    place, table = index.place_of[key], index.faces
+    picture, row, styles = index.pictures[place], index.rows[place], styles_by_name(index, predictions)
     first = int(np.searchsorted(table.picture, place))
     faces = tuple(
         FaceDetails(
@@ -126,7 +126,7 @@ def image_details(catalogue: Catalogue, key: str, face: int, predictions: Second
         "Part": PARTS[picture.split] if picture.split else "",
     }
     return ImageDetails(
-        large_tile(catalogue, place, styles),
+        large_tile(index, place, styles),
         faces,
         min(face, max(0, len(faces) - 1)),
         styles,
@@ -145,11 +145,9 @@ def augmentation_sheet(
     return np.vstack([np.hstack(views[row * columns : (row + 1) * columns]) for row in range(rows)])
 
 
-def boxes_of(
-    catalogue: Catalogue, place: int, styles: dict[str, ClassStyle], numbered: bool = True
-) -> tuple[TileBox, ...]:
+def boxes_of(index: Index, place: int, styles: dict[str, ClassStyle], numbered: bool = True) -> tuple[TileBox, ...]:
     """Where the faces of an annotated image are; none for class folders."""
-    picture, row = catalogue.pictures[place], catalogue.rows[place]
+    picture, row = index.pictures[place], index.rows[place]
     size = np.array([row["width"], row["height"]] * 2, np.float32)
     return tuple(
         TileBox(
@@ -162,7 +160,7 @@ def boxes_of(
     )
 
 
-def prediction_in_words(predictions: SecondOpinion | None, face: int, styles: dict[str, ClassStyle]) -> str:
+def prediction_in_words(predictions: LabelIssues | None, face: int, styles: dict[str, ClassStyle]) -> str:
     """The model's prediction for a face: "✓ Mask 97%"; empty if there is none."""
     prediction = predictions.verdict(face) if predictions else None
     if prediction is None:
@@ -171,9 +169,7 @@ def prediction_in_words(predictions: SecondOpinion | None, face: int, styles: di
     return f"{style.sign} {style.words} {percentage(prediction[1])}"
 
 
-def _objection(
-    catalogue: Catalogue, predictions: SecondOpinion | None, face: int, styles: dict[str, ClassStyle]
-) -> str:
+def _objection(index: Index, predictions: LabelIssues | None, face: int, styles: dict[str, ClassStyle]) -> str:
     return f"Model: {prediction_in_words(predictions, face, styles)}"
 
 

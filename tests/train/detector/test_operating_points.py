@@ -87,15 +87,15 @@ def test_live_video_is_chosen_for_on_frames_of_a_webcams_size():
     assert live.ignored_xyxy.tolist() == (FACE / 2).tolist() and as_used(photo, "photo") is photo
 
 
-def test_cards_have_one_number_for_a_use_or_one_by_speed():
+def test_cards_have_one_number_for_a_use_or_one_by_preset():
     scores = {"photo": {"fast": 0.5, "balanced": 0.3}, "live": 0.4}
     assert shown_from(scores, "photo", "balanced") == 0.3
     assert shown_from(scores, "live", "balanced") == shown_from(scores, "live", "fast") == 0.4
-    assert shown_from(scores, "photo", "thorough") == 0.5, "a speed that is missing: the highest"
+    assert shown_from(scores, "photo", "thorough") == 0.5, "a preset that is missing: the highest"
     assert shown_from({}, "photo", "fast") == 0.0
 
 
-def test_the_command_prints_a_row_for_each_use_and_speed(tmp_path, capsys):
+def test_the_command_prints_a_row_for_each_use_and_preset(tmp_path, capsys):
     folder = write_voc(tmp_path / "voc", {"a": [("with_mask", (11, 21, 60, 80))], "b": [], "c": []})
     labels = tmp_path / "labels"
     labels.mkdir()

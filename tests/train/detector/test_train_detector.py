@@ -25,7 +25,7 @@ from core.vision.boxes import match_boxes
 from core.vision.classes import CLASS_NAMES, WITHOUT_MASK, WORN_INCORRECTLY
 from core.vision.crops import letterbox
 from core.vision.detections import make_detections
-from core.vision.detector import SPEEDS, MaskDetector, load_detector
+from core.vision.detector import PRESETS, MaskDetector, load_detector
 from core.vision.detector_decode import decode
 from core.vision.images import read_image
 from core.vision.litert import Network
@@ -35,7 +35,7 @@ from tests.helpers import ROOT, noise_picture, voc_xml, write_class_folders
 
 # The first test trains for all: minutes on a slow processor.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-# As long as the default speed makes a photo, so that faces have the size they were trained at.
+# As long as the default preset makes a photo, so that faces have the size they were trained at.
 SIDE = 640
 SIZES_WH = [(SIDE, 380), (360, SIDE), (SIDE, 280)]
 # Enough for a network from random weights to know these photos by heart.
@@ -191,9 +191,9 @@ def test_the_report_says_what_the_exported_model_does_on_its_photos(finished_run
     report = json.loads((finished_run[0] / "report.json").read_text())
     assert report["epoch"] == 5
     assert report["validation"]["photos"] == 12
-    for use, speed in itertools.product(("photo", "live"), SPEEDS):
-        figures = report["validation"][use][speed]
-        assert 0.05 <= report["face_scores"][use][speed] <= 0.95
+    for use, preset in itertools.product(("photo", "live"), PRESETS):
+        figures = report["validation"][use][preset]
+        assert 0.05 <= report["face_scores"][use][preset] <= 0.95
         assert figures["found"] > 0.5 and figures["false_alarms_per_photo"] <= 0.1
     assert report["calibration"]["center_scale"] > 0 and report["calibration"]["temperature"] > 0
 
