@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-# Changes take milliseconds; whoever waits for one asks again this soon.
+# Changes take milliseconds; a waiting process asks again this soon.
 POLL_S = 0.01
 
 

@@ -74,7 +74,7 @@ def keep_picture(page, name: str) -> None:
 
 
 def noise_picture(seed, size_wh=(80, 60)):
-    """Blurred noise: every seed gives a picture that is no near copy of another's."""
+    """Blurred noise: every seed gives a picture that is no near-duplicate of another's."""
     pixels = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_CUBIC)
 

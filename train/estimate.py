@@ -20,13 +20,13 @@ PARTS = ("train", "val", "test", "held_out")
 
 
 @dataclass(frozen=True)
-class Outlook:
+class SplitEstimate:
     """What a training would work with."""
 
     counts: dict[str, dict[str, int]]
     """By class, then by part (``PARTS``)."""
     exact: bool
-    """Whether each number is right but for rounding; groups of near copies are only known once pixels are read."""
+    """Whether each number is right but for rounding; groups of near-duplicates are only known once pixels are read."""
     steps: int
     """In one pass."""
     epochs: int
@@ -53,7 +53,7 @@ def count_faces(folder: Path | str, min_face_px: float) -> Counter:
     return counts
 
 
-def outlook(counts: Iterable[Mapping[tuple[str, bool], int]], config: TrainConfig) -> Outlook:
+def estimate_split(counts: Iterable[Mapping[tuple[str, bool], int]], config: TrainConfig) -> SplitEstimate:
     """The numbers of a training on these sets.
 
     Args:
@@ -84,7 +84,7 @@ def outlook(counts: Iterable[Mapping[tuple[str, bool], int]], config: TrainConfi
     if not train:
         raise DataError("No face is left to train on; choose more data or smaller shares for test and validation.")
     faces = sum(sum(parts.values()) for parts in table.values())
-    return Outlook(
+    return SplitEstimate(
         table,
         exact=config.split == "random",
         steps=-(-train // config.batch_size),

@@ -1,4 +1,4 @@
-"""Which pictures are near copies of each other, and who goes into training, validation and test."""
+"""Which pictures are near-duplicates of each other, and who goes into training, validation and test."""
 
 import json
 from collections import Counter
@@ -46,9 +46,9 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
     """Draw training, validation and test samples.
 
     Args:
-        samples: held-out ones go to ``held_out``; under ``grouped``, near copies of them are dropped.
-        method: ``random`` (stratified by class, near copies on both sides as in most published figures) or
-            ``grouped`` (near copies and faces of one photo stay together).
+        samples: held-out ones go to ``held_out``; under ``grouped``, near-duplicates of them are dropped.
+        method: ``random`` (stratified by class, near-duplicates on both sides as in most published figures) or
+            ``grouped`` (near-duplicates and faces of one photo stay together).
         test_share: share of the samples for the test, 0..1; 0 gives none.
         val_share: the same for validation.
         seed: the same seed gives the same split.

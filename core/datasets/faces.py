@@ -2,8 +2,8 @@
 
 The pictures of class folders are one face each; from annotated pictures (Pascal VOC, YOLO, COCO) faces are cut. What a
 set keeps for testing, in a folder ``test/`` or by a list ``test.txt``, is held out: never trained or tuned on, and
-neither are near copies of it under a grouped split. Repairs are applied, and what they set aside is left out, as are
-faces that are marked difficult.
+neither are near-duplicates of it under a grouped split. Edits are applied; what they exclude is left out, as are faces
+that are marked difficult.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -49,7 +49,7 @@ class InUse:
 
     method: Method
     stamp: str
-    """Changes whenever a method is put to work, and whenever its model's files change."""
+    """Changes whenever a method is deployed, and whenever its model's files change."""
     problem: str = ""
     """Why it is not the method that was chosen, in one sentence; empty if it is."""
 

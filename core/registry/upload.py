@@ -1,4 +1,4 @@
-"""Model files that people bring: looked at from outside, tried in a process of their own, and only then put to work.
+"""Model files that people bring: looked at from outside, tried in a process of their own, and only then installed.
 
 A hostile file may make the interpreter crash or never end; that costs the process it was tried in, nothing else.
 ``python -m core.registry.upload FILE`` is that process.

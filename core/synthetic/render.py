@@ -1,4 +1,4 @@
-"""Masks of many kinds drawn onto bare faces, worn well or wrongly. They are drawings and whoever shows them says so."""
+"""Masks of many kinds drawn onto bare faces, worn well or wrongly. They are drawings, and pages say so."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

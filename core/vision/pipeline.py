@@ -204,7 +204,7 @@ def method_with_its_own_model(pipeline: str = DEFAULT_PIPELINE) -> Method:
 
 
 def method_for_model(model: str, kind: str) -> Method:
-    """How a model is put to work where only the model is named: a classifier judges what the detector finds."""
+    """The pipeline in which a model runs that is only named: a classifier gets the faces that the detector finds."""
     return Method("combined" if kind == "classifier" else "neural", model)
 
 

@@ -110,7 +110,7 @@ def test_a_bad_folder_gets_a_sentence(tmp_path, prepare, sentence):
         read_samples(tmp_path / "set", 0.15)
 
 
-# Near copies and splits
+# Near-duplicates and splits
 
 
 def test_near_copies_are_grouped_and_others_are_not():
@@ -131,7 +131,7 @@ def test_difference_hash_has_256_bits():
 
 @pytest.fixture
 def samples(tmp_path):
-    """60 pictures, every third with a near copy, two classes; ten of them held out."""
+    """60 pictures, every third with a near-duplicate, two classes; ten of them held out."""
     made = []
     for i in range(60):
         picture = noise_picture(i - i % 3 if i % 3 == 1 else i)
@@ -182,7 +182,7 @@ def test_a_face_and_what_was_drawn_on_it_stay_together_alike_or_not(tmp_path):
 
 
 def test_near_copies_of_held_out_photos_are_not_trained_on(samples):
-    # Place 57 is held out and 58 its near copy; make 54 one too, which is not held out.
+    # Place 57 is held out and 58 its near-duplicate; make 54 one too, which is not held out.
     copy = samples[54]
     samples[54] = Sample("set", samples[57].photo, copy.label, copy.patch_rgb, copy.crop_xyxy, 60)
     split = split_samples(samples, "grouped", 0.2, 0.1, seed=0)

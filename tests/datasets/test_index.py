@@ -337,7 +337,7 @@ def test_two_processes_build_at_once(data_folder, before):
         pytest.param(Filter(size_px=(200, 400)), ["1", "2 small", "5"], id="size with both ends"),
         pytest.param(Filter(face_px=(0, 30)), ["5"], id="face size"),
         pytest.param(Filter(brightness=(0, 0.25)), ["4 dark"], id="dark"),
-        pytest.param(Filter(near_copies=True), ["1", "2 small", "3", "7"], id="near copies"),
+        pytest.param(Filter(near_copies=True), ["1", "2 small", "3", "7"], id="near-duplicates"),
         pytest.param(Filter(group_size=(1, 1)), ["4 dark", "5", "6 large", "8"], id="alone"),
         pytest.param(Filter(copy_of="with_mask/3.jpg"), ["3", "7"], id="like this one"),
         pytest.param(Filter(copy_of="gone.jpg"), [], id="like one that is gone"),

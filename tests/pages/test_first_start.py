@@ -48,7 +48,7 @@ def test_the_first_start_asks_nothing_and_the_page_answers(tmp_path):
     said = output.read_text(errors="replace").lower()
     assert str(port) in said, "what a person needs to know"
     assert not [word for word in QUESTIONS if word in said], said
-    assert not (tmp_path / ".streamlit").exists(), "nothing is remembered of whoever started it"
+    assert not (tmp_path / ".streamlit").exists(), "nothing is remembered of the person who started it"
 
 
 def wait_for_page(url: str, server: subprocess.Popen, output: Path) -> None:

@@ -33,7 +33,7 @@ def server(tmp_path, monkeypatch):
 
 
 def fill(folder, per_class=35):
-    """Two class folders of pictures that are not square; each second one is a near copy of the one before."""
+    """Two class folders of pictures that are not square; each second one is a near-duplicate of the one before."""
     for i in range(per_class):
         for k, label in enumerate(("helmet", "no_helmet")):
             cells = np.random.default_rng([k, i // 2]).integers(0, 256, (6, 8, 3)).astype(np.float32)

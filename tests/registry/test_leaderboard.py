@@ -54,7 +54,7 @@ def test_no_figures_are_no_error_and_broken_ones_get_a_sentence(tmp_path):
 
 
 def test_the_shipped_figures_are_those_of_the_shipped_models():
-    """Whoever puts another model in place must measure it: ``python -m train.evaluate … --record``."""
+    """Another model in its place must be measured: ``python -m train.evaluate … --record``."""
     boards = load_scoreboards()
     assert boards
     for board in boards:

@@ -1,4 +1,4 @@
-"""Importing a module changes no environment variable: whoever imports it may have chosen otherwise."""
+"""Importing a module changes no environment variable: the importer may have chosen otherwise."""
 
 import ast
 import subprocess

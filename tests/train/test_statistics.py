@@ -9,7 +9,7 @@ from core.datasets.faces import DataError
 from core.vision.model_card import ModelCard
 from train.compare import may_have_learnt, predicted_classes, unknown_classes
 from train.config import RECIPE_PRESETS, TrainConfig, run_settings
-from train.estimate import outlook, recipe_title
+from train.estimate import estimate_split, recipe_title
 from train.statistics import (
     differing_settings,
     in_words,
@@ -204,16 +204,16 @@ def test_faces_that_the_other_model_may_know_are_counted(tmp_path, entry, own_te
 
 def test_what_a_training_would_work_with():
     counts = [{("hat", False): 60, ("no_hat", False): 30, ("hat", True): 4}, {("no_hat", False): 10, ("cap", False): 2}]
-    plan = outlook(counts, TrainConfig(data=("x",), out="", classes=("hat", "no_hat"), epochs=3))
+    plan = estimate_split(counts, TrainConfig(data=("x",), out="", classes=("hat", "no_hat"), epochs=3))
     assert plan.counts == {
         "hat": {"train": 42, "val": 6, "test": 12, "held_out": 4},
         "no_hat": {"train": 28, "val": 4, "test": 8, "held_out": 0},
     }
     assert (plan.faces, plan.steps, plan.epochs, plan.exact) == (104, 3, 3, True) and plan.minutes > 0
-    assert not outlook(counts, TrainConfig(data=("x",), out="", split="grouped")).exact
+    assert not estimate_split(counts, TrainConfig(data=("x",), out="", split="grouped")).exact
     for config, sentence in (({"classes": ("hat",)}, "two classes"), ({"test_share": 0.95}, "nothing to train on")):
         with pytest.raises(DataError, match=sentence):
-            outlook(counts, TrainConfig(data=("x",), out="", **config))
+            estimate_split(counts, TrainConfig(data=("x",), out="", **config))
 
 
 @pytest.mark.parametrize("name", list(RECIPE_PRESETS))

@@ -59,7 +59,7 @@ def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -
     for part, counts in faces.split.facts["counts"].items():
         print(f"{part}: " + (", ".join(f"{n} {label}" for label, n in counts.items()) or "none"))
     print(
-        f"{faces.split.facts['near_copies']} pictures have a near copy; "
+        f"{faces.split.facts['near_copies']} pictures have a near-duplicate; "
         f"{faces.split.facts['test_with_near_copy_in_training']} test faces have one in training."
     )
     steps = -(-len(faces.split.train) // config.batch_size)

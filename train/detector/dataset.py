@@ -84,7 +84,7 @@ def load_scenes(
     unannotated_counts: float = UNANNOTATED_COUNTS,
     labels: str | None = None,
 ) -> SceneSplit:
-    """Read all data sets; photos held out for a test and near copies of them are left out.
+    """Read all data sets; photos held out for a test and near-duplicates of them are left out.
 
     What a person set aside is left out too; the place of such a face, or of a difficult one, does not count.
 
@@ -93,7 +93,7 @@ def load_scenes(
         boxes_file: what ``train.detector.pseudo_boxes`` wrote.
         redraw: names of folders whose boxes follow another habit; where a face was found, its box replaces
             the annotated one.
-        val_share: share of the photos with boxes that go into validation, near copies together.
+        val_share: share of the photos with boxes that go into validation, near-duplicates together.
         seed: the same seed gives the same split.
         unannotated_counts: how much the place of a face that was found but not annotated counts as background, 0..1.
         labels: folder with extra faces and lists of validation photos (``core.datasets.extra``); a set with such a
@@ -131,7 +131,7 @@ def load_scenes(
         scenes = list(pool.map(_load, drafts))
     is_val = np.isin(groups[~left_out], in_val)
     unlisted = np.array([named is False for named in listed_for_val], bool)
-    # A near copy of a validation photo that is none itself helps neither side.
+    # A near-duplicate of a validation photo that is none itself helps neither side.
     train = [scene for scene, val in zip(scenes, is_val, strict=True) if not val]
     val = [scene for scene, val, other in zip(scenes, is_val, unlisted, strict=True) if val and not other]
     facts: dict[str, Any] = {
@@ -208,7 +208,7 @@ def _merge(xyxy: np.ndarray, found: np.ndarray, trust: float, counts: float) -> 
 
 
 def _validation_groups(groups: np.ndarray, listed: list[bool | None], share: float, seed: int) -> np.ndarray:
-    """The groups of near copies that validation gets.
+    """The groups of near-duplicates that validation gets.
 
     Args:
         groups: (n,) of the photos.

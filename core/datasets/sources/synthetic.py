@@ -111,7 +111,7 @@ class Drawn:
     """Pictures of the source in which no face was found."""
     unreadable: list[str]
     apart: int
-    """Drawn pictures that a grouped split does not recognise as near copies of their originals."""
+    """Drawn pictures that a grouped split does not recognise as near-duplicates of their originals."""
 
 
 def bare_faces(pictures: list[Picture], min_face_px: float = 0) -> list[BareFace]:

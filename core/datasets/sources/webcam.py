@@ -55,7 +55,7 @@ def sample_label(text: str) -> str:
 
 
 def add_sample(dataset_name: str, frame_bgr: np.ndarray, face_xyxy: np.ndarray, label: str) -> str:
-    """Keep one face. Whoever calls this has asked the person for consent.
+    """Keep one face. The caller has asked the person for consent.
 
     Args:
         dataset_name: the set, made if it is new.

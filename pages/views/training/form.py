@@ -17,7 +17,7 @@ from pages.components.state import FOLLOWED_RUN, PROGRESS, TRAINING_VIEW, choose
 from pages.views.training.words import minutes_words
 from train import runs as run_states
 from train.config import RECIPE_PRESETS, TrainConfig
-from train.estimate import Outlook, count_faces, outlook
+from train.estimate import SplitEstimate, count_faces, estimate_split
 from train.runs import RunManager, imagenet_choices
 from train.split import default_split
 
@@ -82,11 +82,11 @@ def show(manager: RunManager) -> None:
                 )
             )
         settings["data"] = tuple(str(folder) for folder in folders)
-        plan = outlook(counts, TrainConfig(out="", **settings))
+        plan = estimate_split(counts, TrainConfig(out="", **settings))
     except (DataError, OSError) as error:
         st.error(plain(str(error)))
         return
-    show_outlook(plan)
+    show_estimate(plan)
     busy = [run for run in manager.runs() if run.state in (run_states.QUEUED, run_states.RUNNING)]
     if st.button("Queue the training" if busy else "Start the training", type="primary", icon=":material/play_arrow:"):
         try:
@@ -162,7 +162,7 @@ def _field(setting: Setting, key: str) -> str | int | float:
     return st.text_input(label, str(default), key=key)
 
 
-def show_outlook(plan: Outlook) -> None:
+def show_estimate(plan: SplitEstimate) -> None:
     """What a training would work with."""
     numbers = {
         "Faces": f"{plan.faces:,}",

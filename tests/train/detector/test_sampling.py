@@ -150,7 +150,7 @@ def test_validation_has_its_share_and_nothing_of_it_is_trained_on(pairs):
     folders, boxes = pairs
     split = load(folders, boxes, val_share=0.25, seed=3)
     val = {name[:2] for name in names(split.val)}
-    assert len(val) == 5 and len(split.val) == 10, "a quarter of the photos, near copies together"
+    assert len(val) == 5 and len(split.val) == 10, "a quarter of the photos, near-duplicates together"
     assert val.isdisjoint(name[:2] for name in names(split.train))
     # A cut-out face that copies a validation photo is on neither side.
     assert sum(not scene.whole for scene in split.train) == 15 and all(scene.whole for scene in split.val)

@@ -394,7 +394,7 @@ def test_a_run_does_not_go_on_with_other_photos(short_run, little, tmp_path):
 
 @pytest.fixture
 def detector_command(monkeypatch):
-    """The command's functions; whoever imports them chooses a backend, which must not outlive the test."""
+    """The command's functions; running them chooses a backend, which must not outlive the test."""
     monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "tensorflow"))
     from train.detector import __main__ as detector
 
