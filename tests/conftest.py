@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# Tests deploy models and remove them: in a copy, so that the real ones stay as they are. This must be set before anything of ours
-# is imported.
+# Tests deploy models and remove them: in a copy, so that the real ones stay as they are. This must be set before
+# anything of ours is imported.
 MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
 os.environ["MASK_MODELS_DIR"] = str(Path(MODELS_COPY.name) / "models")
 (Path(MODELS_COPY.name) / "models").mkdir()
