@@ -1,4 +1,4 @@
-"""Pictures on their way to a network: the one place where BGR becomes RGB."""
+"""Images on their way to a network: here BGR becomes RGB."""
 
 from collections.abc import Sequence
 
