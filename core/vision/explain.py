@@ -143,7 +143,7 @@ class FaceExplainer:
         self._interpreter = _open(model_path, (1, side, side, 3))
         (self._input,) = self._interpreter.get_input_details()
         self._tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_tensor_details()}
-        end = find_end(self._interpreter._get_ops_details(), self._interpreter.get_output_details())
+        end = find_end(read_operations(model_path), self._interpreter.get_output_details())
         if end is not None:
             self._features_place, self._logits_place = end.features, end.logits
             self._head = DenseHead(*self._dense(end.hidden), *self._dense(end.last))
@@ -227,18 +227,33 @@ class NetworkEnd:
     logits: int
 
 
+def read_operations(model_path: Path | str) -> list[dict]:
+    """The steps of a LiteRT file in their order: ``op_name``, and the places of ``inputs`` and ``outputs``."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAsModel(Path(model_path).read_bytes(), 0)
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    graph, ops = model.Subgraphs(0), []
+    for i in range(graph.OperatorsLength()):
+        op = graph.Operators(i)
+        code = model.OperatorCodes(op.OpcodeIndex())
+        # Files of old versions have their code in the other field; the larger one is it.
+        name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
+        ops.append({"op_name": name, "inputs": op.InputsAsNumpy(), "outputs": op.OutputsAsNumpy()})
+    return ops
+
+
 def find_end(ops: list[dict], outputs: list[dict]) -> NetworkEnd | None:
     """Follow a network's only output back through two dense layers and average pooling.
 
     Args:
-        ops: the interpreter's steps, each with ``op_name``, ``inputs`` and ``outputs``.
+        ops: the network's steps, as ``read_operations`` gives them.
         outputs: the interpreter's output details.
 
     Returns:
         ``None`` if the network does not end as ``train.classifier.network`` builds it.
     """
-    # XNNPACK's own steps stand beside those that they replace.
-    maker = {int(place): op for op in ops if op["op_name"] != "DELEGATE" for place in op["outputs"]}
+    maker = {int(place): op for op in ops for place in op["outputs"]}
 
     def made_by(place: int, wanted: tuple[str, ...], between: tuple[str, ...] = ()) -> dict | None:
         op = maker.get(int(place))

@@ -164,7 +164,6 @@ def test_find_end_reads_stored_weights_and_goes_without_bias():
     ops = steps("MEAN", "FULLY_CONNECTED", "FULLY_CONNECTED")
     ops[1]["inputs"][2] = -1
     ops.append({"op_name": "DEQUANTIZE", "inputs": [70], "outputs": [50]})
-    ops.append({"op_name": "DELEGATE", "inputs": [99], "outputs": [3]})
     end = find_end(ops, [{"index": 3}])
     assert end.hidden == [70]
     assert end.last == [70, 60]
