@@ -37,15 +37,9 @@ from train.statistics import (
 )
 
 AT_ONCE = 32
-
-
 PART_WORDS = {"test": "test images", "held_out": "faces of the set's own test part"}
-
-
 # More faces than this make a comparison longer and its interval hardly narrower.
 MAX_COMPARED = 1500
-
-
 # More faces of one set than this tell nothing new; a seed makes the choice the same each time.
 MAX_FACES_PER_SET = 2000
 

@@ -21,11 +21,7 @@ from train.run_folder import read_settings
 
 Value = TypeVar("Value", str, int, float)
 Config = TypeVar("Config", "TrainConfig", "DetectorConfig")
-
-
 DEFAULT_VIEWS = 3
-
-
 RECIPE_PRESETS: dict[str, dict] = {
     "report": {
         "title": "The student's report",
@@ -54,8 +50,6 @@ RECIPE_PRESETS: dict[str, dict] = {
         "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
     },
 }
-
-
 """Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people."""
 
 

@@ -105,50 +105,22 @@ def recipe_title(settings: Mapping) -> str:
 
 
 SPEEDS = "speed.json"
-
-
 # Seconds on two cores of an x86 server, November 2026; another machine's own runs correct them.
 START_S = 9.0  # TensorFlow's import, the network, its weights
-
-
 READ_S = 0.006  # a picture
-
-
 TRAIN_S = 0.013  # a face shown to the whole network, base frozen
-
-
 JUDGE_S = 0.012  # a face judged by the whole network
-
-
 CONVERT_S = 4.0  # the frozen base made into a LiteRT file
-
-
 FEATURE_S = 0.005  # a view made and put through that
-
-
 HEAD_STEP_S = 0.003  # a batch of kept features
-
-
 FIRST_STEP_S = 4.0  # of a stage on pictures, and one more for each unfrozen block
-
-
 SAVE_S = 0.5
-
-
 EXPORT_S = {"int8": 18.0, "fp16": 6.0, "float32": 6.0}
-
-
 # Before the first measurement it is better to promise too little.
 CAUTION = 1.5
-
-
 # One run alone says little where other work ran beside it.
 NEW_SHARE = 0.6
-
-
 Settings = TrainConfig | SimpleNamespace
-
-
 """A configuration, or anything with its settings."""
 
 

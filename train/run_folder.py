@@ -52,18 +52,10 @@ RUN, LOG = "run.json", "log.txt"
 """Name, note and state; what the training printed."""
 
 STAGES = ("reading", "features", "head", "fine-tune", "finishing")
-
-
 EVERY_S = 0.5
-
-
 # In stages whose steps nobody counts a reader still sees that the run is alive.
 BEAT_S = 5.0
-
-
 POINTS_PER_EPOCH = 20
-
-
 # For so long the expectation counts beside what is measured: the first step of a stage takes longer than the others.
 TRUST_AFTER_S = 10.0
 

@@ -11,14 +11,8 @@ from core.io import read_json
 from train.run_folder import PREDICTIONS
 
 ROUNDS = 4000
-
-
 CERTAINTY = 0.95
-
-
 NOT_FOUND = -1
-
-
 """Stands for a prediction where a model found no face to classify."""
 
 

@@ -33,8 +33,6 @@ GRID: dict[str, tuple[Any, ...]] = {
     "scale_factor": (1.05, 1.1, 1.2),
     "min_neighbors": (2, 3, 5),
 }
-
-
 MIN_FACE_PX = 24
 
 

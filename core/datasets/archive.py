@@ -24,18 +24,10 @@ from core.jobs import Report
 from core.vision.images import ImageError, decode_image
 
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
-
-
 JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx"}
-
-
 MAX_DEPTH = 12
-
-
 # Pictures are read ahead and checked side by side, so many bytes or pictures at a time.
 BATCH_BYTES, BATCH_PICTURES = 64 * 1024**2, 32
-
-
 CHUNK = 256 * 1024
 
 
@@ -305,8 +297,6 @@ class _MemberError(Exception):
 
 
 MAX_BYTES = 80
-
-
 # Windows opens devices under these names, whatever the extension.
 DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
 

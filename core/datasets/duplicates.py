@@ -17,8 +17,6 @@ if TYPE_CHECKING:  # both build on this module
     from core.datasets.index import Index
 
 LEAK_SEED = 42
-
-
 LEAK_TEST_SHARE = 0.2
 
 
@@ -66,8 +64,6 @@ def leak_of_random_split(index: "Index", test_share: float = LEAK_TEST_SHARE, se
 
 
 HASH_SIDE = 16
-
-
 # Two images whose 256-bit difference hashes differ in at most this many bits are near-duplicates.
 MAX_HASH_DISTANCE = 20
 

@@ -19,8 +19,6 @@ from core.vision.detections import make_detections
 
 # What was filled in for the public sets, seen from the project's folder.
 LABELS_DIR = "train/labels"
-
-
 # An entry that overlaps an annotated box by this much says something else of the same face.
 SAME_BOX_IOU = 0.6
 

@@ -36,17 +36,11 @@ __all__ = [
     "read_photos",
     "read_samples",
 ]
-
-
 # Context kept around a face beyond its crop, as a share of the crop's side, so that a shifted or wider view of it
 # shows what was really there.
 CONTEXT = 0.3
-
-
 # A patch is stored no larger than this many pixels for the crop's side: enough for every view of 224.
 MAX_PATCH_CROP = 288
-
-
 # A photo is reduced before a face is cut whose crop is larger: around a face that fills a photo of 50 megapixels, or
 # the length of a panorama, the square would be many times as large as the photo.
 MAX_CROP_CUT = 4 * MAX_PATCH_CROP

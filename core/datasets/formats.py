@@ -13,29 +13,19 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
-
-
 NOTE_SUFFIXES = {".xml", ".txt", ".json", ".yaml", ".yml", ".names"}
-
-
 HELD_OUT_LIST = "test.txt"
-
-
 LAYOUTS = {
     "class_folders": "Class folders",
     "pascal_voc": "Pascal VOC",
     "yolo": "YOLO",
     "coco": "COCO",
 }
-
-
 EXPECTED = (
     "Expected are class folders (one folder per class, images in it), or boxes around faces as Pascal VOC "
     "(images/, annotations/), YOLO (images/, labels/, data.yaml) or COCO (one .json with images, annotations, "
     "categories)."
 )
-
-
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -46,25 +36,13 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-
-
 # Where a picture's annotation lies if not beside it: the first kind of folder is taken for the second.
 IMAGE_FOLDERS = {"images", "jpegimages", "imgs"}
-
-
 NOTE_FOLDERS = {".xml": ("annotations", "xmls", "labels"), ".txt": ("labels",)}
-
-
 # These two stand beside pictures and are no picture's annotation.
 LISTS = (HELD_OUT_LIST, "classes.txt")
-
-
 MAX_LABEL = 80
-
-
 MAX_NOTE_BYTES = 16 * 1024**2
-
-
 MAX_COCO_BYTES = 256 * 1024**2
 
 

@@ -22,14 +22,8 @@ from core.datasets.store import DataSet, delete_dataset, find_dataset, free_name
 from core.jobs import Report, no_report
 
 log = logging.getLogger(__name__)
-
-
 INCOMING = ".incoming-"
-
-
 PARTIAL = ".partial-"
-
-
 # What belongs to a layout beside its pictures; everything else in an archive is passed over.
 NOTES_OF = {
     "class_folders": (),

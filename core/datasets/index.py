@@ -27,21 +27,13 @@ from core.vision.crops import fit_within
 from core.vision.images import MAX_MEGAPIXELS, ImageError, decode_image
 
 THUMBNAIL_SIDE = 160
-
-
 # A JPEG is decoded at a half, a quarter or an eighth of its size if that keeps this many pixels a side: so small that
 # ten thousand photos take minutes, so large that the hash is the one of the whole photo.
 HASH_FROM_SIDE = 272
-
-
 # Each image is shrunk to this size and then to grey cells; both hashes follow from them exactly.
 HASH_FROM_WH = (136, 128)
-
-
 PER_REPORT = 48
 """Images between two reports. They are saved together; a build that is stopped loses at most these."""
-
-
 ROW = np.dtype(
     [
         ("bytes", "i8"),

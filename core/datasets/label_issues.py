@@ -28,11 +28,7 @@ from core.vision.model_card import ModelCard, load_card
 from core.vision.pipeline import PIPELINES
 
 PER_REPORT = 32
-
-
 FACE_SIDE = 112
-
-
 SURELY = 1e-4
 """Lower bound of a probability in the loss, which is then at most 9.2."""
 

@@ -36,23 +36,13 @@ from core.datasets.formats import (
 )
 
 MAX_NAMES_BYTES = 256 * 1024
-
-
 # What the parsers raise at files that are broken, or made to break them.
 BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, SyntaxError, OverflowError, RecursionError)
-
-
 # No picture reaches this far; a larger number is no coordinate.
 MAX_COORDINATE = 1e9
-
-
 # Pictures whose own size cannot be read end here, as the largest JPEG does.
 MAX_SIDE = 65_535
-
-
 OnBroken = Callable[[PurePosixPath, str, PurePosixPath | None], None]
-
-
 """Called with a file below the folder, what is wrong with it, and its picture unless it is for many."""
 
 

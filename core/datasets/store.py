@@ -41,14 +41,8 @@ __all__ = [
     "repairs_path",
     "write_card",
 ]
-
-
 MAX_NAME = 60
-
-
 LINK, CARD, REPAIRS = ".link.json", ".card.json", ".repairs.json"
-
-
 # One change of the data folder's list at a time: names are looked at and then taken.
 names_lock = threading.RLock()
 

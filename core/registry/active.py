@@ -29,17 +29,9 @@ from core.vision.pipeline import (
 )
 
 log = logging.getLogger(__name__)
-
-
 FILE_NAME, LOCK = "in_use.json", ".lock"
-
-
 SHIPPED = (DEFAULT_DETECTOR, DEFAULT_CLASSIFIER)
-
-
 """These came with the app and are never removed."""
-
-
 MAX_HISTORY = 50
 
 
@@ -67,8 +59,6 @@ class _Kept:
 
 # Of the answers that this process keeps; changes are kept apart by a lock that other apps see too.
 _lock = threading.Lock()
-
-
 # By folder: the usual method, the state of every file that the answer depends on, and the answer.
 _answers: dict[Path, tuple[Method, dict[Path, tuple], InUse]] = {}
 

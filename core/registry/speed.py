@@ -15,8 +15,6 @@ from core.vision.pipeline import (
 )
 
 FRAME_WH = (640, 480)
-
-
 FACES = (1, 5, 20)
 
 

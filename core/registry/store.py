@@ -11,11 +11,7 @@ from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
 # What a folder with an exported model holds: its card, and usually under this name the file that the card names.
 CARD, MODEL = "card.json", "model.tflite"
-
-
 RESERVED_NAMES = ("in_use",)
-
-
 """No model can have these: other files of ``MODELS_DIR`` do."""
 
 

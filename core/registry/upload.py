@@ -23,23 +23,11 @@ from core.vision.classes import is_class_name
 from core.vision.model_card import ModelCard, ModelError, file_sha256
 
 MAX_BYTES = 50_000_000
-
-
 FLATBUFFER_ID = b"TFL3"
-
-
 SIDES = (96, 512)
-
-
 """Least and largest input in pixels."""
-
-
 MAX_OUTPUTS = 100
-
-
 TRIAL_LIMIT_S = 60.0
-
-
 MAX_MS_PER_FACE = 1000.0
 
 

@@ -16,28 +16,16 @@ import numpy as np
 from core.vision.boxes import clip_boxes
 
 EYE_FILES = ("haarcascade_eye.xml", "haarcascade_eye_tree_eyeglasses.xml")
-
-
 # Where the eyes of an upright face lie in its box (hairline to chin, cheek to cheek), in shares of its sides.
 EYES_IN_BOX = ((0.29, 0.385), (0.71, 0.385))
-
-
 # The face is looked at turned by these angles: the cascades know level eyes only.
 TURNS_DEG = (0, -18, 18, -36, 36)
-
-
 # The face is scaled to this width for the search; below the second number its eyes are guesswork.
 SEARCH_WIDTH, MIN_FACE_WIDTH = 128, 28
-
-
 # The rows of the turned face that are searched, in shares of its height from its middle.
 EYE_ROWS = (-0.42, 0.16)
-
-
 # Pairs further from where eyes should be are not believed; in units of the face's width.
 MAX_MISFIT, GOOD_FIT = 0.24, 0.08
-
-
 _searching = threading.Lock()  # an OpenCV cascade keeps its state between two calls
 
 

@@ -10,11 +10,7 @@ from core.synthetic.eyes import FacePose
 from core.vision.crops import resize
 
 SHADOW = 0.36
-
-
 """How dark the shadow is beside the mask's edge, 0..1."""
-
-
 MAX_NOISE = 9.0
 
 

@@ -13,11 +13,7 @@ from core.vision.detector import MaskDetector
 
 # Around the face, as a share of its longer side: the whole head and what hangs below the chin.
 MARGIN = 0.35
-
-
 VIEW_SIDE = 320
-
-
 MIN_FACE_SCORE = 0.3
 
 

@@ -59,8 +59,6 @@ _CLOTH = {
     "pink": (224, 160, 178),
     "grey": (128, 130, 134),
 }
-
-
 MASK_KINDS: dict[str, MaskKind] = {
     "surgical_blue": MaskKind(
         "Surgical, light blue",
@@ -113,25 +111,15 @@ MASK_KINDS: dict[str, MaskKind] = {
     ),
     "black": MaskKind("Black", "cloth", _plain(black=(26, 26, 29))),
 }
-
-
 WEARING: dict[str, Wearing] = {
     "well": Wearing("Worn well", CLASS_NAMES[WITH_MASK], 0.10, 1.03, 0.95),
     "under_nose": Wearing("Under the nose", CLASS_NAMES[WORN_INCORRECTLY], 0.53, 1.12, 0.92),
     "on_chin": Wearing("On the chin", CLASS_NAMES[WORN_INCORRECTLY], 0.81, 1.30, 0.80),
 }
-
-
 # Masks are painted on a layer, where half a face has this many pixels, and this much smaller or larger than the photo.
 LAYER_HALF, MIN_SCALE, MAX_SCALE = 150, 0.5, 4
-
-
 EARS = ((1.04, -0.06), (1.05, 0.26))
-
-
 """Where loops vanish behind the right ear, upper and lower one, as shares of the face like ``Wearing.top``."""
-
-
 Place = TypeVar("Place", float, np.ndarray)
 
 

@@ -11,12 +11,8 @@ from core.synthetic.simple import draw_mask
 from core.vision.images import read_image
 
 SAMPLE_PATH = Path(__file__).resolve().parent / "assets" / "astronaut.jpg"
-
-
 # The face in the photo, hairline to chin and cheek to cheek, in pixels of its 512 × 512; the head leans a little.
 SAMPLE_FACE_XYXY = (178, 60, 272, 190)
-
-
 SAMPLE_TILT_DEG = -5.0
 
 

@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 
 MASK_RGB = (150, 195, 225)
-
-
 # Outline of a surgical mask in units of the face: x from the middle (cheek to cheek is -1..1), y from the bridge of
 # the nose (0) to just under the chin (1).
 OUTLINE = [
@@ -22,11 +20,7 @@ OUTLINE = [
     (-0.62, 0.86),
     (-0.90, 0.55),
 ]
-
-
 FOLDS = (0.30, 0.50, 0.70)
-
-
 LOOPS = [((-0.90, 0.12), (-1.04, -0.10)), ((-0.88, 0.58), (-1.03, 0.12))]
 
 

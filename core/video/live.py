@@ -18,21 +18,13 @@ from core.vision.detections import no_detections
 from core.vision.stats import LiveStats, summarize
 
 log = logging.getLogger(__name__)
-
-
 # Boxes older than this are not drawn, the picture has moved on; with a slow model, than twice its last time.
 MAX_BOX_AGE_S = 1.0
-
-
 # Without a new frame for this long the camera is gone, and the analysis thread ends; the next frame starts a new one.
 IDLE_S = 3.0
-
-
 # After an analysis the thread rests for this share of the time it took: the picture, its encoder and other visitors
 # need the processor too.
 REST_SHARE = 0.4
-
-
 # After an error the next try waits, so that a broken model does not fill a core with failures.
 RETRY_S = 0.5
 

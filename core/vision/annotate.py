@@ -15,25 +15,13 @@ from core.vision.classes import CLASS_STYLES, NO_PREDICTION, WITH_MASK, WITHOUT_
 from core.vision.detections import face_styles
 
 Box = tuple[int, int, int, int]
-
-
 FONT = cv2.FONT_HERSHEY_DUPLEX
-
-
 # Height of FONT's capitals in pixels at scale 1.
 FONT_HEIGHT = 22
-
-
 # Text height as a share of the frame's longer side: readable when the frame fills a page, modest on a crowd.
 TEXT_SHARE = (0.014, 0.034)
-
-
 MIN_TEXT_PX = 10
-
-
 TEXT_OF_FACE = 0.17
-
-
 # Longer words are cut: class names may be sentences.
 MAX_WORDS = 24
 

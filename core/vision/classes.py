@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 CLASS_NAMES = ("with_mask", "without_mask", "mask_weared_incorrect")
-
-
 WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY = range(len(CLASS_NAMES))
-
-
 MAX_NAME_LENGTH = 60
 
 
@@ -52,20 +48,14 @@ CLASS_STYLES = (
     ClassStyle("No mask", "✗", ":material/cancel:", (200, 30, 45), (255, 255, 255), "without a mask"),
     ClassStyle("Worn incorrectly", "!", ":material/error:", (255, 190, 30), (0, 0, 0), "with a mask worn incorrectly"),
 )
-
-
 # A face whose class is not sure enough to be told. Between the light and the dark of the three above.
 NO_PREDICTION = ClassStyle("Not sure", "?", ":material/help:", (160, 160, 160), (0, 0, 0), "not clear enough to tell")
-
-
 # For all other classes: Paul Tol's "muted" (https://personal.sron.nl/~pault/), told apart with every kind of colour
 # vision, without its green and wine, which are too near to "Mask" and "No mask"; blue is Okabe and Ito's.
 PALETTE_RGB = (
     *((51, 34, 136), (136, 204, 238), (221, 204, 119), (170, 68, 153), (68, 170, 153), (204, 102, 119)),
     *((0, 114, 178), (153, 153, 51)),
 )
-
-
 # With more classes than that the colours come again, first lighter, then darker; words and signs never do.
 SHADES = (0.0, 0.55, -0.45)
 

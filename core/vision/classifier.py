@@ -13,8 +13,6 @@ from core.vision.litert import Network, checked_model
 from core.vision.model_card import ModelCard, ModelError
 
 DEFAULT_CLASSIFIER = "mask-classifier"
-
-
 # Faces per call of the network: memory grows with each, and is never given back. No ordinary frame has more.
 MAX_BATCH = 64
 

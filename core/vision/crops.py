@@ -8,8 +8,6 @@ import numpy as np
 from core.vision.boxes import square_boxes
 
 GREY = 127
-
-
 """What lies beyond the edge of a picture for the detector, in training too."""
 
 

@@ -27,20 +27,10 @@ from core.vision.classes import CLASS_NAMES, NO_PREDICTION, ClassStyle, styles_o
 from core.vision.crops import resize
 
 FACE_SCORE = "face_score"
-
-
 CLASS_NAME = "class_name"
-
-
 PROBABILITIES = "probabilities"
-
-
 PREDICTED = "predicted"
-
-
 CLASSES = "classes"
-
-
 HIDDEN = "hidden"
 
 

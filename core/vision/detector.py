@@ -39,27 +39,15 @@ PRESETS = {
     ),
     "thorough": Preset("Thorough", "More scales, for small faces and crowds.", 640, (256, 160), 2048),
 }
-
-
 DEFAULT_PRESET = "balanced"
-
-
 TINY_PX, TINY_UP_TO = 16, 800
-
-
 """Boxes with a shorter side under this, in frames of this longer side at most, have a least score of their own."""
-
-
 # Which faces each scale keeps, by their size in the network's input (docs/detector.md has the measurements). Larger
 # ones were rare in training: where there is a scale that makes them smaller, they are left to it. A near scale leaves
 # small ones out, and the far scale large ones, since they would only add poorer boxes.
 MAX_SEEN_PX, MIN_NEAR_PX, MAX_FAR_PX = 250, 72, 80
-
-
 # The far scale enlarges a frame by this: the network classifies faces of 12 to 20 px better so.
 ENLARGED = 1.6
-
-
 MAX_SCALES = 4
 
 

@@ -7,17 +7,9 @@ from scipy.special import logit
 from core.vision.boxes import overlaps
 
 STRIDE = 4
-
-
 """Pixels of the network's input per cell of its maps."""
-
-
 MAX_FACES = 500
-
-
 MAX_OVERLAP = 0.5
-
-
 """Of two boxes that overlap more than this, the less likely one is dropped."""
 
 

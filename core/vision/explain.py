@@ -27,33 +27,17 @@ if TYPE_CHECKING:
 
 # Our dense layers, in floating point, may differ by this much from the model's own in 8 bits (logits; most seen: 0.11).
 MAX_HEAD_ERROR = 0.5
-
-
 # Spread of the blur, in cells, that hides the cells' corners once their map is enlarged.
 CELL_BLUR = 0.3
-
-
 # Okabe and Ito's blue and a deeper shade of their orange: told apart with every kind of colour vision. RGB, 0..255.
 FOR_MASK_RGB = (0, 114, 178)
-
-
 AGAINST_MASK_RGB = (230, 120, 0)
-
-
 # Relevance up to the first number gets no colour, from the second on as much as there is.
 COLORED_FROM, COLORED_FULLY = 0.06, 0.9
-
-
 MAX_COLOR = 0.8
-
-
 """Share of colour where relevance is strongest; the rest is the crop."""
-
-
 # A face's centre is shown at least this large, as a share of the frame's longer side.
 LEAST_PEAK = 0.016
-
-
 # How bright the frame is under the map of centres.
 DIMMED = 0.6
 

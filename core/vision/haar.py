@@ -16,11 +16,7 @@ CASCADE_FILES = {
     "default": "haarcascade_frontalface_default.xml",
     "alt2": "haarcascade_frontalface_alt2.xml",
 }
-
-
 PROFILE_FILE = "haarcascade_profileface.xml"
-
-
 # Where the face lies in the square that the cascade draws: x1, y1, x2, y2 in units of its side. The square ends at the
 # lower lip; an annotator's box goes down to the chin. Fitted by ``train.tune_haar``.
 FACE_IN_SQUARE = {
@@ -28,13 +24,9 @@ FACE_IN_SQUARE = {
     "alt2": (0.103, 0.071, 0.898, 1.035),
     "profile": (0.091, 0.171, 0.756, 0.975),
 }
-
-
 # Centre and width of the logistic curve from the last stage's sum to the share of true faces, fitted by
 # ``train.tune_haar``.
 SCORE_CURVE = {"default": (3.43, 2.10), "alt2": (-0.02, 37.73), "profile": (0.91, 0.70)}
-
-
 # Two boxes that overlap more than this show the same face seen by the frontal and the profile cascade.
 SAME_FACE_IOU = 0.3
 

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 # The text says 50; cameras of "50 megapixels" make 8192 × 6144.
 MAX_MEGAPIXELS = 51
-
-
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "BMP", "TIFF")
-
-
 UPLOAD_TYPES = ("jpg", "jpeg", "png", "webp", "heic", "heif", "bmp", "tif", "tiff")
 
 

@@ -16,32 +16,16 @@ from core.vision.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, WORN_INCOR
 from core.vision.detections import FACE_SCORE, PREDICTED, PROBABILITIES
 
 FOUND_IOU = 0.4
-
-
 FALSE_ALARM_IOU = 0.3
-
-
 # Smaller boxes on no face are no false alarms: nobody can tell what they show, and annotators leave such faces out.
 MIN_FALSE_ALARM_PX = 16
-
-
 # Small faces are counted apart.
 SMALL_FACE_PX = (12, 24)
-
-
 AP_IOU = 0.5
-
-
 CALIBRATION_BINS = 15
-
-
 # A box under a class less likely than this could hardly change an average precision.
 LEAST_RANKED = 1e-3
-
-
 TWO_STATES = [WITH_MASK, WITHOUT_MASK]
-
-
 NO_BOXES = np.empty((0, 4), np.float32)
 
 

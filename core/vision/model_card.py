@@ -10,17 +10,9 @@ from core.io import write_json
 from core.vision.classes import CLASS_NAMES, is_class_name
 
 """Where models and what is known of them live; the variable is for servers whose copy of the app cannot be written."""
-
-
 MAX_CLASSES = 500
-
-
 OUTPUTS = {"classifier": ("logits", "probabilities"), "detector": ("centers",)}
-
-
 """What a model can give, by its kind."""
-
-
 USES = ("photo", "live")
 
 

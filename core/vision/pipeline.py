@@ -38,8 +38,6 @@ class DetectionSettings:
 
 # A photo can wait a twentieth of a second for the closest look.
 PHOTO_SETTINGS = DetectionSettings(preset="thorough")
-
-
 # For live video a box that comes soon is worth more than a far face, where looking for that takes longer.
 LIVE_SETTINGS = DetectionSettings(haar=HaarSettings(scale_factor=1.1, min_neighbors=3, min_face_px=48), use="live")
 
@@ -184,8 +182,6 @@ PIPELINES: dict[str, PipelineSpec] = {
         finds_with=DEFAULT_DETECTOR,
     ),
 }
-
-
 DEFAULT_PIPELINE = "neural"
 
 

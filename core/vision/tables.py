@@ -9,11 +9,7 @@ import supervision as sv
 from core.vision.detections import CLASS_NAME, FACE_SCORE, PREDICTED
 
 UNKNOWN = "unknown"
-
-
 """Stands in the column ``result`` of a face without a prediction; ``confidence`` is that of its likeliest class."""
-
-
 COLUMNS = ("photo", "face", "result", "confidence", "face_score", "x1", "y1", "x2", "y2", "width_px", "height_px")
 
 

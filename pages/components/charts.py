@@ -70,14 +70,8 @@ def times_by_faces(name: str, times_ms: dict[int, float]) -> go.Figure:
 
 
 SIZE_EDGES = (1, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 4000, 100_000)
-
-
 FACE_EDGES = (1, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 100_000)
-
-
 BRIGHTNESS_EDGES = tuple(i / 10 for i in range(11))
-
-
 # Of the parts of a data set; they differ in lightness too.
 PART_COLORS = {"train": "#4f5d57", "val": "#e69f00", "test": "#56b4e9", "": BAR}
 
@@ -182,18 +176,10 @@ def _range_text(low: float, high: float, unit: str) -> str:
 
 
 TRAINING, VALIDATION = "#0072b2", "#d55e00"
-
-
 # Okabe and Ito: told apart with every kind of colour vision; lines that share a colour differ in their dashes.
 RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-
-
 DASHES = ("solid", "dash", "dot", "dashdot")
-
-
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
-
-
 BINS = 10
 
 

@@ -19,19 +19,11 @@ from core.vision.stats import FrameStats, describe_hidden
 from pages.components.messages import plain
 
 CROP_SIDE = 72
-
-
 # More rows than this make a page slow and help nobody; the downloads have them all.
 MAX_ROWS_WITH_CROPS = 300
-
-
 # More counters than this make a page restless: then only those of classes that are seen are shown.
 MAX_COUNTERS = 8
-
-
 UNKNOWN_HELP = "Faces whose confidence is below the minimum in the settings."
-
-
 SHARE_HELP = "Of the faces with a result, the share with a mask over mouth and nose."
 
 

@@ -26,8 +26,6 @@ from train.run_folder import FEATURES
 
 # Views that a worker makes and judges at a time.
 BLOCK = 8
-
-
 SAVE_EVERY_S = 15.0
 
 

@@ -34,8 +34,6 @@ from train.run_folder import (
 )
 
 CALIBRATION_IMAGES = 256
-
-
 SCORES_ON_CARD = ("images", "accuracy", "balanced_accuracy", "expected_calibration_error")
 
 

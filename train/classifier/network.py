@@ -13,17 +13,9 @@ from train.classifier.features import FrozenBase
 from train.export.litert import Float32Network, litert_bytes
 
 INPUT_SIZE = 224
-
-
 BLOCKS = 16
-
-
 """Inverted residual blocks that can be unfrozen, counted from the end; the final convolution always goes with them."""
-
-
 HEAD_LAYERS = ("features", "dropout", "probabilities")
-
-
 WEIGHTS_VARIABLE = "MASK_IMAGENET_WEIGHTS"
 
 

@@ -31,12 +31,8 @@ from train.run_folder import (
 )
 
 MAX_BATCH = 64
-
-
 # An epoch on kept features takes a fraction of a second, writing the whole network takes longer.
 SAVE_EVERY_S = 10.0
-
-
 STAGE_TEXTS = {
     "features": "Looking at every face once",
     "head": "Training the last layers",

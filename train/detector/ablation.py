@@ -27,14 +27,8 @@ from train.detector.dataset import Scene
 from train.run_folder import CARD, KERAS_MODEL
 
 SIDES = (352, 448, 512, 640, 832, 1024)
-
-
 MIN_SCORE, MIN_FACE_PX = 0.02, 24
-
-
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
 """Boxes (n, 4), face scores (n,) and probabilities (n, 3), as ``MaskDetector.find`` gives them."""
 
 

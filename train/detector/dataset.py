@@ -28,22 +28,14 @@ from train.detector.targets import UNKNOWN
 
 # Photos are kept in memory no larger than this; their small faces are still 20 px and more.
 MAX_PHOTO_SIDE = 800
-
-
 # An annotated and a found box show the same face at this overlap; the annotated one is moved half way to the found one,
 # since annotators' boxes scatter by an eighth of the face's size.
 SAME_FACE_IOU, TRUST_IN_FOUND = 0.35, 0.5
-
-
 # A found box that overlaps no annotation by more than this is a face that nobody annotated, if it is sure enough.
 OTHER_FACE_IOU, SURE_SCORE = 0.2, 0.75
-
-
 # An earlier detector's own find without an annotation is taken for a face from this score on, and its class from that
 # probability on.
 SURE_OWN_SCORE, SURE_OWN_CLASS = 0.45, 0.9
-
-
 # How much the place of such a face counts as background: mostly blurred or half hidden ones are left out on purpose.
 UNANNOTATED_COUNTS = 0.25
 
@@ -281,6 +273,4 @@ def _load(draft: _Draft) -> Scene:
 
 
 Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
 """Picture (s, s, 3) uint8 BGR; faces (n, 4), class_id (n,), ignored (m, 5) as in ``Scene``, in its pixels."""

@@ -16,15 +16,9 @@ from core.vision.classes import CLASS_NAMES
 
 # Outputs of MobileNetV2 at strides 32, 16, 8 and 4, and the neck's channels there.
 TAPS = (("block_16_project_BN", 128), ("block_12_add", 96), ("block_5_add", 80), ("block_2_add", 64))
-
-
 HEADS = {"center": 1, "edges": 4, "state": len(CLASS_NAMES)}
-
-
 # Starting point of the outputs: faces are rare (1 cell in 100), and of medium size.
 CENTER_BIAS, EDGE_BIAS = -4.6, 1.6
-
-
 MAX_LOG_EDGE = 6.0
 
 

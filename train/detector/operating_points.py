@@ -25,26 +25,14 @@ from core.vision.metrics import Counts, PhotoMatch, match_photo
 from core.vision.model_card import USES, ModelCard, load_card, shown_from
 
 MAX_FALSE_ALARMS = 0.05
-
-
 """False alarms a photo that a score may cost. Half of the 0.10 that are to hold on photos of any origin: these were
 completed with the help of earlier detectors, so that few unlabelled faces are left in them."""
-
-
 MIN_FACE_PX = 24
-
-
 # Detections with a lower score are left out.
 LEAST_SCORE = 0.02
-
-
 CANDIDATES = np.round(np.arange(0.05, 0.951, 0.01), 2)
-
-
 # A webcam's longer side: live video is chosen for on photos no larger than that.
 LIVE_SIDE = 640
-
-
 CURVE_AT = (0.02, 0.05, 0.1, 0.2, 0.3)
 
 
@@ -162,8 +150,6 @@ def figures(seen: list[Seen], score: float, tiny_score: float = 0.0) -> dict:
 
 
 SeenByPoint = dict[tuple[str, str], list[Seen]]
-
-
 """The detections of all photos, by use and preset."""
 
 

@@ -25,15 +25,9 @@ from core.vision.detector import MaskDetector, load_detector
 from core.vision.images import read_image
 
 INPUT_SIDE = 640
-
-
 # What the project's own detector finds is noted from this score on: below, nearly nothing is a face.
 MIN_OWN_SCORE = 0.08
-
-
 MIN_SCORE = 0.6
-
-
 # A picture from a class folder is one face, often cut tightly: shown smaller and with room around it, the face has a
 # size that the detector knows.
 FOLDER_SIDE = 360

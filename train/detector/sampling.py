@@ -18,21 +18,13 @@ from train.detector.dataset import Scene, Window
 
 # Longer side of a photo in a natural view.
 NATURAL_SIDE = (224, 1280)
-
-
 # A view that covers less of its window is laid over another photo.
 MIN_COVER = 0.75
-
-
 LIGHT_AND_LENS = Augmentation(
     light=0.45, grey_share=0.06, blur_share=0.2, jpeg_share=0.25, noise_share=0.12, detail_px=(90, 200), lens=0.3
 )
-
-
 # How far a simple mask has slipped, as a share of the face's height: the nose is free, or the mouth too.
 SLIPPED = {"under_nose": (0.24, 0.34), "on_chin": (0.36, 0.5)}
-
-
 MASK_COLORS = np.array(
     [(150, 195, 225), (235, 240, 245), (25, 25, 30), (170, 205, 190), (60, 90, 150), (190, 150, 170), (120, 120, 125)]
 )

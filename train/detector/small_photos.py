@@ -21,14 +21,8 @@ from core.vision.images import encode_image
 from train.detector.operating_points import AnnotatedFrame, read_validation
 
 FACE_PX = (60, 150)
-
-
 MARGIN = 0.1
-
-
 """What is kept around a face on every side, as a share of the longer side of its box."""
-
-
 COUNT = 150
 
 

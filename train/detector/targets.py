@@ -7,15 +7,9 @@ from core.vision.detector_decode import STRIDE
 
 # Width (standard deviation) of the bump around a face's centre as a share of its box, and its least width in cells.
 BUMP_SHARE, MIN_BUMP = 0.11, 0.6
-
-
 # The box and the state are learnt where the bump is at least this high.
 LEARN_FROM = 0.2
-
-
 UNKNOWN = -1
-
-
 CHANNELS = 7 + len(CLASS_NAMES)
 
 

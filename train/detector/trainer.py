@@ -34,14 +34,8 @@ from train.run_folder import BEST, LAST, Interrupted, read_state, write_checkpoi
 
 # Keras' files are zip archives; this member more holds the averaged weights.
 AVERAGE_MEMBER = "mask_training_average.npz"
-
-
 VAL_SIDE = 416
-
-
 Batch = tuple[np.ndarray | keras.KerasTensor, np.ndarray | keras.KerasTensor]
-
-
 """Pixels and targets of one step."""
 
 

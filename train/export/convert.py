@@ -22,34 +22,16 @@ if TYPE_CHECKING:
     import keras
 
 PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
-
-
 """How a model wants its pixels: what 0..255 is multiplied by, and what is added."""
-
-
 LIMIT_S = 600.0
-
-
 ADDRESS_BYTES = 16_000_000_000
-
-
 MAX_CONFIG_BYTES, MAX_UNPACKED_BYTES = 5_000_000, 400_000_000
-
-
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-
-
 ONNX_PACKAGES = ("tf2onnx", "onnx")
-
-
 MODULES = ("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras")
-
-
 MODELS = {("keras.src.models.functional", "Functional"), ("keras", "Functional"), ("keras", "Model"),
           ("keras.src.models.sequential", "Sequential"), ("keras", "Sequential"),
           ("keras.models", "Functional"), ("keras.models", "Sequential"), ("keras.models", "Model")}  # fmt: skip
-
-
 LAYERS = """
     InputLayer Dense Conv2D DepthwiseConv2D SeparableConv2D Conv2DTranspose BatchNormalization LayerNormalization
     GroupNormalization UnitNormalization ReLU LeakyReLU PReLU ELU Softmax Activation Add Subtract Multiply Average
@@ -58,14 +40,10 @@ LAYERS = """
     Rescaling Normalization Resizing Identity RandomFlip RandomRotation RandomZoom RandomTranslation RandomContrast
     RandomBrightness ActivityRegularization
 """
-
-
 OTHERS = """
     DTypePolicy GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Zeros Ones Constant RandomNormal
     RandomUniform TruncatedNormal VarianceScaling Orthogonal Identity L1 L2 L1L2 MaxNorm NonNeg UnitNorm MinMaxNorm
 """
-
-
 ACTIVATIONS = """
     relu relu6 leaky_relu elu selu celu gelu silu swish mish sigmoid hard_sigmoid hard_silu hard_swish tanh softmax
     log_softmax softplus softsign exponential linear

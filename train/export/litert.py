@@ -12,8 +12,6 @@ import numpy as np
 from core.io import write_atomic
 
 PRECISIONS = ("int8", "fp16", "float32")
-
-
 # Pictures per call in 32 bits: with more of them the maps between the layers no longer fit into a core's cache.
 AT_ONCE = 2
 

@@ -21,8 +21,6 @@ from core.io import write_atomic
 from core.jobs import Report
 
 REPORT_NAME = "prajnasb"
-
-
 REPORT_CARD = {
     "title": "The report's set",
     "about": (
@@ -31,40 +29,18 @@ REPORT_CARD = {
     ),
     "drawn": True,
 }
-
-
 MANIFEST = Path(__file__).resolve().parent / "prajnasb.tsv"
-
-
 COMMIT = "cdcf450"
-
-
 REPOSITORY = "prajnasb/observations"
-
-
 FOLDER = "experiements/data"  # spelt as there
-
-
 AT_ONCE = 8
-
-
 TRIES = 3
-
-
 TIMEOUT_S = 30
-
-
 WAIT_S = 1.0
-
-
 HEADERS = {"User-Agent": "face-mask-dashboard"}
-
-
 NO_CONNECTION = (
     "There is no connection to GitHub; check the network of this server and try again. What has arrived is kept."
 )
-
-
 _one_at_a_time = threading.Lock()
 
 

@@ -35,29 +35,15 @@ from core.vision.detector import load_detector
 from core.vision.images import ImageError, encode_image, read_image
 
 BARE = CLASS_NAMES[WITHOUT_MASK]
-
-
 MAX_PER_FACE = 10
-
-
 # The rest of the picture around a face that is cut out, as a share of its longer side: room for a mask on the chin.
 MARGIN = 0.3
-
-
 MAX_SIDE = 1024
-
-
 MIN_FACE_SCORE = 0.4
-
-
 # Of several faces in one bare picture, those smaller than this share of the largest stay bare: they are background.
 SECOND_FACE = 0.5
-
-
 # A picture that is all face is looked at once more with such a margin around it, as a share of its sides.
 ROOM = 0.4
-
-
 WRONG = tuple(name for name, wearing in WEARING.items() if name != "well")
 
 

@@ -24,18 +24,10 @@ from core.vision.crops import cut, fit_within
 from core.vision.images import encode_image
 
 DEFAULT_NAME = "webcam-samples"
-
-
 # Around the face, as a share of its longer side: enough for views that are turned or shifted.
 MARGIN = 0.3
-
-
 MAX_SIDE = 640
-
-
 MAX_LABEL = 40
-
-
 # Folders of these names mean something else in a data set, and the last ones cannot exist on Windows.
 RESERVED = {*SPLITS, *IMAGE_FOLDERS, *(name for names in NOTE_FOLDERS.values() for name in names), "con", "nul", "aux"}
 

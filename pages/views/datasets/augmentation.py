@@ -21,8 +21,6 @@ RECIPE_WORDS = {
     "noise_share": ("Noise, share", 0.0, 1.0, 0.05, "percent"),
     "hide_share": ("Random erasing, share", 0.0, 1.0, 0.05, "percent"),
 }
-
-
 RECIPE_NAMES = {"report": "The report's", "street": "For street photos"}
 
 

@@ -19,8 +19,6 @@ from pages.components.gallery import FaceDetails, ImageDetails, Tile, TileBox
 from train.augment import Augmentation, varied_view
 
 LARGE_SIDE = 1400
-
-
 """Longer side of an image that is shown alone; larger than any page."""
 
 

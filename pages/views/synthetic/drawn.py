@@ -21,18 +21,10 @@ from pages.components.state import SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, made_on
 from pages.views.synthetic.face import load_finder
 
 JOB = "draw-masks"
-
-
 IMAGE_WIDTH = 180
-
-
 # Measured on two cores of an x86 server: one bare face, found and drawn on once.
 SECONDS_PER_MASK = 0.3
-
-
 ALL_KINDS = "All kinds"
-
-
 SEED = "synthetic_seed"
 """Under this key: the seed of the masks on show."""
 

@@ -8,8 +8,6 @@ from core.vision.classes import CLASS_NAMES, CLASS_STYLES
 from core.vision.detector import MaskDetector, load_detector
 
 Made = TypeVar("Made")
-
-
 WORDS = {name: style.words for name, style in zip(CLASS_NAMES, CLASS_STYLES, strict=True)}
 
 

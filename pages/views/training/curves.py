@@ -8,8 +8,6 @@ from train.run_folder import epochs_of, read_metrics, read_steps
 from train.runs import Run
 
 CHART = {"displayModeBar": False}
-
-
 LOG_LINES = 200
 
 

@@ -15,11 +15,7 @@ from pages.views.training.curves import CHART
 from train.run_folder import KERAS_MODEL, MODEL, ONNX_MODEL
 
 HEADLINES = {"better": st.success, "worse": st.warning, "unclear": st.info}
-
-
 SMALL_TEST = 50
-
-
 INTERVAL = "The true accuracy lies between From and To with 95% certainty."
 
 

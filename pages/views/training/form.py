@@ -102,8 +102,6 @@ def show(manager: RunManager) -> None:
 
 
 LABELS = {"val_share": "Validation share", "min_face": "Smallest face"}
-
-
 """Of settings whose name is no word."""
 
 

@@ -8,8 +8,6 @@ STATES = {
     "interrupted": (":material/bolt:", "interrupted"),
     "failed": (":material/error:", "failed"),
 }
-
-
 STAGES = {
     "reading": "Reading the images",
     "features": "Computing the features of every image",
