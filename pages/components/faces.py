@@ -17,6 +17,7 @@ from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, method_version
 from core.vision.stats import FrameStats, describe_hidden
 from pages.components.messages import plain
+from pages.components.state import choose_next, is_chosen_next
 
 CROP_SIDE = 72
 # More rows than this make a page slow and help nobody; the downloads have them all.
@@ -43,10 +44,11 @@ def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: 
         button = st.container(horizontal=True, vertical_alignment="center")
         button.markdown(plain(describe_hidden(stats, min_face_px)), width="content")
 
-    def show() -> None:
-        st.session_state[f"settings_{page}_min_face"] = 0
-
-    if button.button("Show them", key=f"{page}_show_hidden", disabled=not stats.hidden, on_click=show):
+    limit = f"settings_{page}_min_face"
+    button.button(
+        "Show them", key=f"{page}_show_hidden", disabled=not stats.hidden, on_click=choose_next, args=(limit, 0)
+    )
+    if is_chosen_next(limit):
         st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
 
 

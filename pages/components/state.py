@@ -47,6 +47,8 @@ def kept(key: str, default: object, options: Collection | None = None) -> dict:
         default: its value as long as nobody has changed it, or if what was chosen is no longer among the options.
         options: what can be chosen, where that may change.
     """
+    if (next := _next(key)) in st.session_state:
+        st.session_state[key] = st.session_state.pop(next)
     if key not in st.session_state or (options is not None and st.session_state[key] not in options):
         st.session_state[key] = default
     return {"key": key, "persist_state": "session"}
@@ -82,9 +84,18 @@ def remember(key: str, choice: str) -> bool:
     return changed
 
 
-def choose_next(key: str, choice: str) -> None:
-    """Choose for a widget of ``kept_in_address`` when the page runs next; it may be on the screen already."""
+def choose_next(key: str, choice: object) -> None:
+    """Choose for a widget of ``kept`` or ``kept_in_address`` when the page runs next; it may be on the screen already.
+
+    Set at once, the choice could get lost: a part of the page that runs again by itself brings the widget's old value
+    from the browser until the widget itself has run.
+    """
     st.session_state[_next(key)] = st.session_state[_copy(key)] = choice
+
+
+def is_chosen_next(key: str) -> bool:
+    """Whether a choice of ``choose_next`` still waits for its widget to run."""
+    return _next(key) in st.session_state
 
 
 def view_switch(key: str, views: Sequence[str], first: str | None = None) -> str:

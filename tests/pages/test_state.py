@@ -1,0 +1,31 @@
+"""What a visitor chose, kept."""
+
+from streamlit.testing.v1 import AppTest
+
+
+def page():
+    import streamlit as st
+
+    from pages.components.state import choose_next, kept
+
+    limit = st.slider("Limit", 0, 200, **kept("limit", 30))
+    if st.button("Show all"):
+        choose_next("limit", 0)
+        st.rerun()
+    st.write(f"The limit is {limit}.")
+
+
+def test_a_choice_for_next_time_wins_over_an_old_value_from_the_browser():
+    """As when a part of the page that runs again by itself was sent from the browser just before the click."""
+    app = AppTest.from_function(page).run()
+    app.slider[0].set_value(200).run()
+    app.button[0].click()
+    app.slider[0].set_value(200)
+    app.run()
+    assert app.slider[0].value == 0 and app.markdown[0].value == "The limit is 0."
+    app.session_state["next_limit"] = 0
+    app.slider[0].set_value(150)
+    app.run()
+    assert app.markdown[0].value == "The limit is 0."
+    app.slider[0].set_value(150).run()
+    assert app.markdown[0].value == "The limit is 150.", "once only"
