@@ -2,11 +2,7 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +18,7 @@ for each in (ROOT / "models").glob("mask-*"):
 shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
 
 from tests.helpers import CHROMIUM, FLAGS, SHARED  # noqa: E402
+from tests.server import running_app  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -64,34 +61,9 @@ def playwright():
 
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory):
-    """The app as a user starts it, on a free port, without data sets and runs, all of it shut down afterwards."""
-    home = tmp_path_factory.mktemp("home")
-    folders = {"MASK_DATA_DIR": str(home / "data"), "MASK_RUNS_DIR": str(home / "runs")}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"),
-            *("--server.port", str(port), "--server.address", "127.0.0.1"),
-        ],
-        cwd=ROOT,
-        env=os.environ | folders,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + 60
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None and time.monotonic() < end, "the app does not start"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
+    """The app as a user starts it, without data sets and runs."""
+    with running_app(tmp_path_factory.mktemp("home")) as (url, _):
+        yield url
 
 
 @pytest.fixture
