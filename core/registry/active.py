@@ -1,6 +1,6 @@
 """Which method this server uses: photo and live pages start from it and follow it at once.
 
-It stands in ``MODELS_DIR/in_use.json`` with those that were in use before. Asking costs a few looks at the dates of
+It stands in ``models_dir()/in_use.json`` with those that were in use before. Asking costs a few looks at the dates of
 files, so pages may ask twice a second.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.io import file_lock, write_json
 from core.registry.store import list_models
 from core.vision.classifier import DEFAULT_CLASSIFIER
@@ -63,9 +63,9 @@ _lock = threading.Lock()
 _answers: dict[Path, tuple[Method, dict[Path, tuple], InUse]] = {}
 
 
-def in_use(folder: Path | str = MODELS_DIR) -> InUse:
+def in_use(folder: Path | str | None = None) -> InUse:
     """The method in use. There always is one: where the chosen one cannot be used, it is the usual one."""
-    folder, usual = Path(folder), method_with_its_own_model()
+    folder, usual = Path(folder or models_dir()), method_with_its_own_model()
     with _lock:
         known, files, answer = _answers.get(folder, (None, {}, None))
         if answer is None or known != usual or any(_file_state(path) != state for path, state in files.items()):
@@ -81,16 +81,16 @@ def in_use(folder: Path | str = MODELS_DIR) -> InUse:
         return answer
 
 
-def use(method: Method, folder: Path | str = MODELS_DIR) -> InUse:
+def use(method: Method, folder: Path | str | None = None) -> InUse:
     """Put a method to work, for all visitors, at once.
 
     Raises:
         ModelError: it cannot be used, or the choice cannot be written; then nothing changes.
     """
-    folder, method = Path(folder), Method(*method)
+    folder, method = Path(folder or models_dir()), Method(*method)
     if problem := _problem(method, folder):
         raise ModelError(problem)
-    if folder == MODELS_DIR:
+    if folder == models_dir():
         build_pipeline(*method)  # whether it runs is seen before anybody's camera depends on it
     with _alone(folder):
         kept = _read(folder)
@@ -99,25 +99,25 @@ def use(method: Method, folder: Path | str = MODELS_DIR) -> InUse:
         return _write(_Kept(method, time.time(), kept.before[-MAX_HISTORY:]), folder)
 
 
-def previous(folder: Path | str = MODELS_DIR) -> Method | None:
+def previous(folder: Path | str | None = None) -> Method | None:
     """The method to which ``go_back`` goes, or ``None``."""
-    folder = Path(folder)
+    folder = Path(folder or models_dir())
     kept = _read(folder)
     return next((old for old in reversed(kept.before) if old != kept.method and not _problem(old, folder)), None)
 
 
-def can_go_back(folder: Path | str = MODELS_DIR) -> bool:
+def can_go_back(folder: Path | str | None = None) -> bool:
     """Whether another method was in use before that can still be used."""
     return previous(folder) is not None
 
 
-def go_back(folder: Path | str = MODELS_DIR) -> InUse:
+def go_back(folder: Path | str | None = None) -> InUse:
     """Put the method to work that was in use before; once more goes further back.
 
     Raises:
         ModelError: there is none.
     """
-    folder = Path(folder)
+    folder = Path(folder or models_dir())
     with _alone(folder):
         old = previous(folder)
         if old is None:
@@ -127,7 +127,7 @@ def go_back(folder: Path | str = MODELS_DIR) -> InUse:
         return _write(_Kept(old, time.time(), before[:last]), folder)
 
 
-def why_not_removable(name: str, folder: Path | str = MODELS_DIR) -> str:
+def why_not_removable(name: str, folder: Path | str | None = None) -> str:
     """Why a model cannot be removed, in one sentence; empty if it can."""
     if name not in list_models(folder):
         return f"There is no model {name}; load the list again."
@@ -138,13 +138,13 @@ def why_not_removable(name: str, folder: Path | str = MODELS_DIR) -> str:
     return ""
 
 
-def remove_model(name: str, folder: Path | str = MODELS_DIR) -> None:
+def remove_model(name: str, folder: Path | str | None = None) -> None:
     """Delete a model of ``models/``, card and file.
 
     Raises:
         ModelError: there is no such model, it came with the app, or it is in use.
     """
-    folder = Path(folder)
+    folder = Path(folder or models_dir())
     with _alone(folder):
         if problem := why_not_removable(name, folder):
             raise ModelError(problem)

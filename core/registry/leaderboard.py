@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.io import write_json
 from core.vision.detector import PRESETS
 from core.vision.pipeline import PIPELINES
 
-SCORES_DIR = MODELS_DIR / "scores"
+SCORES = "scores"
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Scoreboard:
     rows: list[Row] = field(default_factory=list)
 
 
-def load_scoreboards(folder: Path = SCORES_DIR) -> list[Scoreboard]:
+def load_scoreboards(folder: Path | None = None) -> list[Scoreboard]:
     """Every file of figures, in the order of their names; a broken one raises ``ValueError``."""
+    folder = folder or models_dir() / SCORES
     boards = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -50,8 +51,9 @@ def load_scoreboards(folder: Path = SCORES_DIR) -> list[Scoreboard]:
     return boards
 
 
-def record(photos: str, row: Row, folder: Path = SCORES_DIR) -> Path:
+def record(photos: str, row: Row, folder: Path | None = None) -> Path:
     """Put one row into the file of its photos, in the place of the same pipeline's and preset's earlier one."""
+    folder = folder or models_dir() / SCORES
     path = folder / ("-".join(photos.replace(",", " ").split()).replace(".txt", "") + ".json")
     rows = next((board.rows for board in load_scoreboards(folder) if board.photos == photos), [])
     rows = [old for old in rows if (old.pipeline, old.preset) != (row.pipeline, row.preset)] + [row]

@@ -15,7 +15,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.registry.active import in_use, use
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.metrics import classification_scores
@@ -65,8 +65,8 @@ def finished(tmp_path, heads):
     """What a finished run leaves behind: the shipped classifier under another name, with made-up predictions."""
     made = tmp_path / "made"
     made.mkdir()
-    card = load_card(MODELS_DIR / "mask-classifier.json")
-    data = bytearray((MODELS_DIR / card.file).read_bytes()) + b"\0"  # another file with the same network
+    card = load_card(models_dir() / "mask-classifier.json")
+    data = bytearray((models_dir() / card.file).read_bytes()) + b"\0"  # another file with the same network
     (made / "model.tflite").write_bytes(data)
     from core.vision.model_card import file_sha256
 
@@ -321,11 +321,11 @@ def test_an_imported_model_is_tried_and_installed_or_refused_with_a_sentence(pag
     labelled(app.text_area, "Class names, one a line, in the order of the model's outputs").set_value("a\nb").run()
     press(app, "Import")
     run_until(app, "cannot be run here")
-    card = load_card(MODELS_DIR / "mask-classifier.json")
-    data = (MODELS_DIR / card.file).read_bytes()
+    card = load_card(models_dir() / "mask-classifier.json")
+    data = (models_dir() / card.file).read_bytes()
     app.file_uploader[0].set_value([("My model.tflite", data, "application/octet-stream")]).run()
     press(app, "Import")
     run_until(app, "is installed: a, b")
-    assert load_card(MODELS_DIR / "My-model.json").classes == ("a", "b")
+    assert load_card(models_dir() / "My-model.json").classes == ("a", "b")
     press(app, "Deploy")
     assert in_use().method == Method("combined", "My-model")

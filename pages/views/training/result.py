@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.datasets.faces import DataError
 from core.datasets.parts import PARTS
 from core.datasets.store import list_datasets
@@ -44,7 +44,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     key, now = f"training_{run.id}", in_use()
     try:
         card = load_card(run.folder / CARD)
-        current = load_card(MODELS_DIR / f"{now.method.model}.json")
+        current = load_card(models_dir() / f"{now.method.model}.json")
     except ModelError as error:
         st.error(plain(str(error)))
         return
