@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from filelock import FileLock, Timeout
 
@@ -244,6 +244,6 @@ def read_lines(path: Path) -> list[dict]:
     return values
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value from a file can be calculated with: finite, and no ``true``."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
