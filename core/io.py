@@ -37,12 +37,12 @@ class DamagedFileError(ValueError):
 
 
 def disk_sentence(error: OSError) -> str:
-    """What a failed write means, in one sentence for people, without a path."""
+    """What an error of the system means, a failed write above all: one sentence for people, without a path."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "The server's disk is full; make room and try again."
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "The server's disk cannot be written to; ask who runs this server."
-    return f"The server's disk does not do what it should ({error.strerror or 'unknown error'}); try again."
+    return f"The server could not do this ({error.strerror or type(error).__name__}); try again."
 
 
 # One at a time

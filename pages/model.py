@@ -115,7 +115,12 @@ st.subheader("Metrics")
 if rows := score_rows(card):
     st.markdown(f"**{plain(card.name)}**, measured at the end of its training:")
     st.dataframe(rounded(rows), hide_index=True, column_config=metric_columns(METRICS))
-for board in load_scoreboards():
+try:
+    boards = load_scoreboards()
+except ValueError as error:
+    st.error(plain(str(error)))
+    boards = []
+for board in boards:
     table, figures = as_table(board), board.rows[0].figures
     st.markdown(
         f"**All methods** with the models that came with the app, on {figures['photos']} street and press photos that "

@@ -5,7 +5,6 @@ files, so pages may ask twice a second.
 """
 
 import contextlib
-import json
 import logging
 import threading
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config import models_dir
-from core.io import file_lock, write_json
+from core.io import DamagedFileError, disk_sentence, folder_lock, is_number, load_json, sweep, write_json
 from core.registry.store import list_models
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.detector import DEFAULT_DETECTOR
@@ -29,10 +28,11 @@ from core.vision.pipeline import (
 )
 
 log = logging.getLogger(__name__)
-FILE_NAME, LOCK = "in_use.json", ".lock"
+FILE_NAME = "in_use.json"
 SHIPPED = (DEFAULT_DETECTOR, DEFAULT_CLASSIFIER)
 """These came with the app and are never removed."""
 MAX_HISTORY = 50
+ORPHAN_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,23 @@ def remove_model(name: str, folder: Path | str | None = None) -> None:
             if mine and mine.file not in {card.file for card in cards.values() if card}:
                 (folder / mine.file).unlink(missing_ok=True)
         except OSError as error:
-            raise ModelError(f"The model {name} cannot be removed ({error.strerror}); ask who runs this.") from None
+            raise ModelError(disk_sentence(error)) from None
+
+
+def sweep_models(folder: Path | str | None = None) -> None:
+    """Remove what killed installations and removals left: half-written files, and model files that no card names."""
+    folder = Path(folder or models_dir())
+    sweep(folder)
+    with contextlib.suppress(ModelError, OSError), _alone(folder):
+        names = list_models(folder)
+        cards = [_card(name, folder) for name in names]
+        if None in cards:  # it may name any of them
+            return
+        named = {card.file for card in cards if card}
+        for path in folder.glob("*-????????.tflite"):
+            # An installation writes the file first; what is older than an hour waits for no card any more.
+            if path.name not in named and time.time() - path.stat().st_mtime > ORPHAN_S:
+                path.unlink()
 
 
 @contextlib.contextmanager
@@ -163,9 +179,9 @@ def _alone(folder: Path) -> Iterator[None]:
     """One change at a time, of all apps on this folder. Raises: ModelError, if nothing can be changed in it."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(folder / LOCK))
+            stack.enter_context(folder_lock(folder))
         except OSError as error:
-            raise ModelError(f"The choice cannot be kept: {folder} cannot be written ({error.strerror}).") from None
+            raise ModelError(disk_sentence(error)) from None
         yield
 
 
@@ -174,11 +190,12 @@ def _read(folder: Path) -> _Kept:
     path = folder / FILE_NAME
     usual = method_with_its_own_model()
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        return _Kept(_method(raw["method"]), float(raw["since"]), [_method(old) for old in raw["before"]])
+        raw = load_json(path)
+        since = raw["since"] if is_number(raw["since"]) else 0.0
+        return _Kept(_method(raw["method"]), since, [_method(old) for old in raw["before"]])
     except FileNotFoundError:
         return _Kept(usual)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, DamagedFileError, KeyError, TypeError):
         problem = f"{path.name} cannot be read, so the default method is active; deploy one on the model page."
         return _Kept(usual, problem=problem)
 
@@ -200,7 +217,7 @@ def _write(kept: _Kept, folder: Path) -> InUse:
     try:
         write_json(folder / FILE_NAME, value)
     except OSError as error:
-        raise ModelError(f"The choice cannot be kept: {folder} cannot be written ({error.strerror}).") from None
+        raise ModelError(disk_sentence(error)) from None
     return in_use(folder)
 
 
