@@ -65,13 +65,18 @@ def add_sample(dataset_name: str, frame_bgr: np.ndarray, face_xyxy: np.ndarray, 
     picture, _ = fit_within(cut(frame_bgr, np.rint(box)), MAX_SIDE)
     with names_lock():
         folder = _folder(dataset_name)
-        if not folder.exists():
-            _make(folder)
         _, last = _newest(folder)
         # The number keeps the order; the rest, which nobody can guess, keeps two pictures of one moment apart.
-        path = folder / label / f"{last + 1:06}-{secrets.token_hex(8)}.jpg"
-        write_atomic(path, lambda temporary: temporary.write_bytes(encode_image(picture)))
-    return path.relative_to(folder).as_posix()
+        key = f"{label}/{last + 1:06}-{secrets.token_hex(8)}.jpg"
+        if folder.exists():
+            _write(folder / key, picture)
+        else:
+            sweep_data()
+            # With its card at once: a folder without one would not be known as own pictures, and not be deleted here.
+            with scratch_folder(folder.parent, INCOMING, purpose=folder.name) as made:
+                _write(made / key, picture)
+                publish(made, folder.name, _card(folder.name))
+    return key
 
 
 def count_samples(dataset_name: str) -> dict[str, int]:
@@ -125,18 +130,18 @@ def _is_own(folder: Path) -> bool:
     return read_json(folder.parent / f"{folder.name}{CARD}").get("own") is True
 
 
-def _make(folder: Path) -> None:
-    card = {
-        "title": "Webcam samples" if folder.name == DEFAULT_NAME else folder.name,
+def _write(path: Path, picture_bgr: np.ndarray) -> None:
+    write_atomic(path, lambda temporary: temporary.write_bytes(encode_image(picture_bgr)))
+
+
+def _card(name: str) -> dict:
+    return {
+        "title": "Webcam samples" if name == DEFAULT_NAME else name,
         "about": "Photos taken with the camera on the page Synthetic masks, by people who agreed to it.",
         "drawn": False,
         "own": True,
         "date": date.today().isoformat(),
     }
-    sweep_data()
-    # With its card at once: a folder without one would not be known as own pictures, and could not be deleted here.
-    with scratch_folder(folder.parent, INCOMING, purpose=folder.name) as made:
-        publish(made, folder.name, card)
 
 
 def _pictures(folder: Path) -> list[Path]:
