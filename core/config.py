@@ -1,6 +1,6 @@
 """What the operator sets: folders and servers, from the environment, read when asked.
 
-``MASK_DATA_DIR``, ``MASK_RUNS_DIR``: folders, by default ``data`` and ``runs`` beside the app. ``MASK_ALLOWED_DIRS``:
+``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_ALLOWED_DIRS``:
 folders below which visitors may use images where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``:
 STUN and TURN servers for live video.
 """
@@ -62,7 +62,6 @@ def _ice_server(entry: object) -> tuple[dict | None, str]:
 
 
 HOME = Path(__file__).resolve().parent.parent
-MODELS_DIR = Path(os.environ.get("MASK_MODELS_DIR") or HOME / "models").absolute()
 
 
 def data_dir() -> Path:
@@ -73,6 +72,11 @@ def data_dir() -> Path:
 def cache_dir(name: str) -> Path:
     """What the app keeps of a data set to be fast; may be deleted at any time."""
     return data_dir() / ".cache" / name
+
+
+def models_dir() -> Path:
+    """The folder of models; the ones that came with the app must be in it."""
+    return Path(os.environ.get("MASK_MODELS_DIR") or HOME / "models").absolute()
 
 
 def runs_dir() -> Path:

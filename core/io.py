@@ -1,29 +1,73 @@
-"""Files that several processes share: written whole, read with tolerance, changed by one at a time."""
+"""Files that several processes share: written whole, read with tolerance, changed by one at a time.
+
+What a killed process leaves behind is removed by ``sweep``: half-written files and scratch folders that nobody owns.
+"""
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeGuard
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that somebody writes cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 # Changes take milliseconds; a waiting process asks again this soon.
 POLL_S = 0.01
+LOCK = ".lock"
+PARTIAL = ".partial"
+# In a scratch folder: what it is made of, for whom, and the file that its owner holds.
+CONTENT, PURPOSE, OWNER = "content", "purpose", "owner"
+MAX_JSON_BYTES = 100_000_000
+"""The files of the app are far smaller: predictions on 100,000 faces take 20 MB."""
+MAX_DEPTH = 50
+"""Lists and objects within each other; what goes through a file with recursion must not fail on it."""
+
+
+class DamagedFileError(ValueError):
+    """A file of the app says nothing that can be understood; the message is one sentence."""
+
+
+def disk_sentence(error: OSError) -> str:
+    """What an error of the system means, a failed write above all: one sentence for people, without a path."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The server's disk is full; make room and try again."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "The server's disk cannot be written to; ask who runs this server."
+    return f"The server could not do this ({error.strerror or type(error).__name__}); try again."
+
+
+# One at a time
 
 
 @contextlib.contextmanager
 def file_lock(path: Path | str) -> Iterator[None]:
     """Let nobody else in who asks for the same lock, in no thread and in no process, for the time of a ``with``.
 
-    The file is empty and stays; a process that is killed gives the lock back. Not to be taken twice by one thread.
+    The file is empty and stays; a process that is killed gives the lock back. One thread may take it within itself.
 
     Raises:
         OSError: the file cannot be written.
     """
-    with FileLock(path, poll_interval=POLL_S):
+    with FileLock(path, poll_interval=POLL_S, is_singleton=True):
         yield
+
+
+def folder_lock(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """The one lock for everything that apps change in a folder; it is made if need be. Raises: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return file_lock(folder / LOCK)
+
+
+# Whole or not at all
 
 
 def write_atomic(path: Path | str, write: Callable[[Path], object]) -> None:
@@ -33,10 +77,13 @@ def write_atomic(path: Path | str, write: Callable[[Path], object]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=f".partial{path.suffix}")
-    os.close(handle)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=f"{PARTIAL}{path.suffix}")
     temporary = Path(name)
     try:
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed it is somebody's, see sweep
+        else:
+            os.close(handle)
         write(temporary)
         # mkstemp makes files for the owner alone; the result gets what open() would have given it.
         umask = os.umask(0)
@@ -44,7 +91,82 @@ def write_atomic(path: Path | str, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
+        if fcntl:
+            os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, prefix: str, purpose: str = "") -> Iterator[Path]:
+    """An empty folder out of sight, to fill and rename into place, or to move things into that shall go.
+
+    What is left of it goes at the end; if this process is killed, the next ``sweep`` of ``parent`` removes it.
+
+    Args:
+        parent: a folder of the app, made if need be.
+        prefix: of its name, starting with a dot.
+        purpose: a word that ``sweep`` hands on.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with folder_lock(parent):  # no sweep while it has no owner yet
+        outer = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        owner = FileLock(outer / OWNER, thread_local=False)
+        try:
+            owner.acquire(timeout=0)
+            (outer / PURPOSE).write_text(purpose, encoding="utf-8")
+            (outer / CONTENT).mkdir()
+        except OSError:
+            owner.release()
+            shutil.rmtree(outer, ignore_errors=True)
+            raise
+    try:
+        yield outer / CONTENT
+    finally:
+        owner.release()
+        shutil.rmtree(outer, ignore_errors=True)
+
+
+def sweep(folder: Path, *prefixes: str, left: Callable[[str], object] = lambda purpose: None) -> None:
+    """Remove what killed processes left in a folder, and nothing that a living one, of any app, is at work on.
+
+    Args:
+        folder: of the app; need not exist.
+        prefixes: of scratch folders; half-written files go too.
+        left: called with the purpose of each scratch folder before it goes.
+    """
+    if not folder.is_dir():
+        return
+    doomed = []
+    with contextlib.suppress(OSError), folder_lock(folder):  # from a disk that is only read nothing can be removed
+        for path in list(folder.iterdir()):
+            if prefixes and path.name.startswith(prefixes) and path.is_dir() and not path.is_symlink():
+                with contextlib.suppress(Timeout, OSError), FileLock(path / OWNER, timeout=0):
+                    purpose = path / PURPOSE
+                    left(purpose.read_text(encoding="utf-8", errors="replace") if purpose.is_file() else "")
+                    doomed.append(path)
+            elif path.name.startswith(".") and PARTIAL in path.name and path.is_file():
+                _remove_unowned(path)
+    for path in doomed:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep_partial(folder: Path) -> None:
+    """Remove half-written files that nobody is writing any more."""
+    with contextlib.suppress(OSError):
+        for path in list(folder.glob(f".*{PARTIAL}*")):
+            _remove_unowned(path)
+
+
+def _remove_unowned(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+
+
+# JSON
 
 
 def write_json(path: Path | str, value: object) -> None:
@@ -53,27 +175,75 @@ def write_json(path: Path | str, value: object) -> None:
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path) -> dict:
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text (UTF-8) says.
+
+    Raises:
+        DamagedFileError: it is none, it is nested too deeply, or a text in it can be neither shown nor written.
+    """
+    try:
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        value = json.loads(text)
+        if "\\u" in text:  # half of a character, such as \\ud83d alone, would fail wherever it is shown
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError, MemoryError):
+        raise DamagedFileError("This is no JSON that can be understood.") from None
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for each in level for child in _children(each) if isinstance(child, list | dict)]
+    if level:
+        raise DamagedFileError("This JSON is nested too deeply.")
+    return value
+
+
+def _children(value: object) -> Iterable:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def load_json(path: Path | str, kind: type = dict, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """What a JSON file says: an object, or a list if ``kind`` says so.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it cannot be read.
+        DamagedFileError: it is cut off, no JSON, nested too deeply, of another kind, or far too large.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise DamagedFileError(f"{path.name} is far too large to be right.")
+    with contextlib.suppress(DamagedFileError):
+        value = parse_json(data)
+        if isinstance(value, kind):
+            return value
+    raise DamagedFileError(f"{path.name} is damaged.")
+
+
+def read_json(path: Path | str) -> dict:
     """A JSON object, or an empty one if there is none or it is damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return load_json(path)
+    except (OSError, DamagedFileError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def read_lines(path: Path) -> list[dict]:
     """The JSON objects of a file that holds one a line, such as ``metrics.jsonl``; other lines are passed over."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with path.open("rb") as file:
+            lines = file.read(MAX_JSON_BYTES).splitlines()
     except OSError:
         return []
     values = []
     for line in lines:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):  # the last line while it is being written
-            continue
-        if isinstance(value, dict) and isinstance(value.get("epoch"), int | float):
-            values.append(value)
+        with contextlib.suppress(DamagedFileError):  # the last line while it is being written
+            value = parse_json(line)
+            if isinstance(value, dict) and is_number(value.get("epoch")):
+                values.append(value)
     return values
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value from a file can be calculated with: finite, and no ``true``."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15

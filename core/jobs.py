@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from core.io import disk_sentence
+
 log = logging.getLogger(__name__)
 # Results may be large. A page that asks for one that is forgotten starts its work again.
 KEEP_S, MAX_ENDED = 3600.0, 32
@@ -87,7 +89,7 @@ class Jobs:
             self._change(key, state="cancelled")
         except (ValueError, OSError) as error:
             log.info("Job %s failed: %s", key, error)
-            sentence = str(error) if isinstance(error, ValueError) else f"{error.strerror or error}."
+            sentence = str(error) if isinstance(error, ValueError) else disk_sentence(error)
             self._change(key, state="failed", error=sentence)
         except Exception:
             log.exception("Job %s failed", key)

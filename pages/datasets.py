@@ -13,7 +13,7 @@ from functools import partial  # noqa: E402
 from core.datasets.index import build_index  # noqa: E402
 from core.datasets.store import LAYOUTS, DataError, list_datasets  # noqa: E402
 from pages.components.jobs import show_end_of_job, show_job  # noqa: E402
-from pages.components.messages import plain  # noqa: E402
+from pages.components.messages import plain, why  # noqa: E402
 from pages.components.resources import server_jobs  # noqa: E402
 from pages.components.state import (  # noqa: E402
     DATA_VIEW,
@@ -59,8 +59,8 @@ view = view_switch(DATA_VIEW, DATA_VIEWS)  # always there: a widget that comes b
 
 try:
     index = index_of(chosen)
-except DataError as error:
-    st.error(plain(str(error)))
+except (DataError, OSError) as error:
+    st.error(why(error))
     st.stop()
 if index is None:
     job = scan_job(chosen)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.datasets.parts import PARTS
 from core.registry.active import go_back, in_use, previous, remove_model, use, why_not_removable
 from core.registry.leaderboard import as_table, load_scoreboards, method_title
@@ -58,7 +58,7 @@ def show_installed_models() -> None:
     for name in list_models():
         about, facts, change, remove = st.columns([5, 3, 2, 2], vertical_alignment="center")
         try:
-            card = load_card(MODELS_DIR / f"{name}.json")
+            card = load_card(models_dir() / f"{name}.json")
         except ModelError as error:
             about.error(plain(str(error)))
         else:
@@ -96,8 +96,8 @@ st.subheader("Models on this server")
 show_installed_models()
 
 pipeline = pipeline_or_stop(method)
-card = load_card(MODELS_DIR / f"{method.model}.json")
-file = MODELS_DIR / card.file
+card = load_card(models_dir() / f"{method.model}.json")
+file = models_dir() / card.file
 st.subheader(f"About {plain(card.name)}")
 facts = {
     "Classes": str(len(card.classes)),
@@ -115,7 +115,12 @@ st.subheader("Metrics")
 if rows := score_rows(card):
     st.markdown(f"**{plain(card.name)}**, measured at the end of its training:")
     st.dataframe(rounded(rows), hide_index=True, column_config=metric_columns(METRICS))
-for board in load_scoreboards():
+try:
+    boards = load_scoreboards()
+except ValueError as error:
+    st.error(plain(str(error)))
+    boards = []
+for board in boards:
     table, figures = as_table(board), board.rows[0].figures
     st.markdown(
         f"**All methods** with the models that came with the app, on {figures['photos']} street and press photos that "

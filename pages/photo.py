@@ -19,7 +19,7 @@ from core.vision.stats import FrameStats, describe, summarize
 from core.vision.tables import detection_rows, rows_to_csv, rows_to_json
 from pages.components.compat import part_of_the_app
 from pages.components.faces import show_class_counts, show_faces_table, show_hidden_faces, show_reasons
-from pages.components.messages import plain
+from pages.components.messages import plain, told_apart
 from pages.components.resources import follow_active_method, pipeline_or_stop
 from pages.components.settings import settings_form
 from pages.components.state import PHOTO_SET
@@ -124,7 +124,8 @@ detector = getattr(pipeline, "detector", None)
 show_class_counts(total, pipeline, total.mask_share)
 key = next(iter(good))
 if len(good) > 1:
-    key = st.selectbox("Photo", list(good), format_func=lambda key: good[key].name, key="photo_chosen")
+    names = told_apart({each: photo.name for each, photo in good.items()}, by_key=False)
+    key = st.selectbox("Photo", list(good), format_func=names.__getitem__, key="photo_chosen")
 chosen, frame = good[key], photo_set.frame(good[key])
 views = [RESULTS, *([HEAT_MAP] if detector else []), METHODS]
 view = st.segmented_control(

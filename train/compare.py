@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.datasets.faces import face_view
 from core.datasets.formats import DataError
 from core.datasets.store import DataSet, read_pictures
@@ -170,7 +170,11 @@ class PartComparison:
 
 
 def compare_with_method(
-    run_folder: Path, method: Method, folder: Path = MODELS_DIR, runs: Sequence[Path] = (), report: Report = no_report
+    run_folder: Path,
+    method: Method,
+    folder: Path | None = None,
+    runs: Sequence[Path] = (),
+    report: Report = no_report,
 ) -> list[PartComparison]:
     """Compare a finished run's model with the active method, on the faces that the run kept for its test.
 
@@ -183,6 +187,7 @@ def compare_with_method(
     Raises:
         DataError, ModelError: predictions or models cannot be used.
     """
+    folder = folder or models_dir()
     predictions = read_predictions(run_folder)
     card, own = load_card(folder / f"{method.model}.json"), load_card(run_folder / CARD)
     if card.sha256 == own.sha256:

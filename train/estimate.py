@@ -12,7 +12,7 @@ from typing import Any
 from core.config import runs_dir
 from core.datasets.formats import DataError
 from core.datasets.store import class_order, read_pictures
-from core.io import read_json, write_json
+from core.io import is_number, read_json, write_json
 from core.vision.boxes import shorter_sides
 from train.config import RECIPE_PRESETS, TrainConfig
 
@@ -162,11 +162,8 @@ def stage_seconds(config: Settings, train: int, val: int, test: int) -> dict[str
 
 def read_factors() -> dict[str, float]:
     """By kind of stage, how much longer it took here than the numbers above say; empty before the first run."""
-    try:
-        found = read_json(runs_dir() / SPEEDS)
-        return {str(kind): float(factor) for kind, factor in found.items() if 0 < float(factor) < 1000}
-    except (ValueError, TypeError):
-        return {}
+    found = read_json(runs_dir() / SPEEDS)
+    return {kind: float(factor) for kind, factor in found.items() if is_number(factor) and 0 < factor < 1000}
 
 
 def record(config: Settings, out: Path | str, slowness: dict[str, float]) -> None:

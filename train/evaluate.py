@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.datasets.extra import add_extra, read_extra
 from core.datasets.faces import AnnotatedPhoto, DataError, annotated_photos, read_list
 from core.datasets.store import read_pictures
@@ -188,7 +188,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
             given.json, {"pipeline": given.pipeline, "preset": preset, "use": given.use, **dataclasses.asdict(result)}
         )
     if given.record:
-        card = load_card(MODELS_DIR / f"{given.model or spec.default_model}.json")
+        card = load_card(models_dir() / f"{given.model or spec.default_model}.json")
         figures, today = dataclasses.asdict(result), date.today().isoformat()
         record(on, Row(given.pipeline, preset if spec.uses_preset else "", card.sha256, today, figures))
     return result

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.registry.store import install_model
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     card = install_model(given.run, given.name, failures=given.failure)
-    print(f"{MODELS_DIR.name}/{card.file}: {', '.join(card.classes)}")
+    print(f"{models_dir().name}/{card.file}: {', '.join(card.classes)}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from types import FrameType
 from typing import Protocol
 
 from core.datasets.formats import DataError
-from core.io import read_json, read_lines, write_atomic, write_json
+from core.io import is_number, parse_json, read_json, read_lines, write_atomic, write_json
 from core.registry.store import CARD, MODEL
 
 __all__ = ["CARD", "MODEL"]  # the app installs a model from a folder with these two
@@ -187,7 +188,8 @@ class StepCurve:
         self._path, self._steps = Path(folder) / STEPS, steps_per_epoch
         self._means: list[float] | None = None
         if self._path.is_file():
-            kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _epoch(line) <= epochs_done]
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            kept = [line for line in lines if _epoch(line) <= epochs_done]
             write_atomic(self._path, lambda path: path.write_text("".join(line + "\n" for line in kept)))
 
     def add(self, epoch: int, step: int, loss: float, accuracy: float) -> None:
@@ -207,8 +209,8 @@ class StepCurve:
 def _epoch(line: str) -> float:
     """Where a line of ``steps.jsonl`` stands; a damaged one nowhere."""
     try:
-        return float(json.loads(line)["epoch"])
-    except (ValueError, KeyError, TypeError):
+        return float(parse_json(line)["epoch"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return float("inf")
 
 
@@ -300,8 +302,11 @@ def read_state(path: Path) -> dict:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            return json.loads(file.read(STATE_MEMBER))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            state = parse_json(file.read(STATE_MEMBER))
+            if not isinstance(state, dict):
+                raise ValueError
+            return state
+    except (OSError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         raise DataError(
             f"{path} is no checkpoint that can be gone on from; start a new run in another folder."
         ) from None
@@ -362,7 +367,7 @@ def finished(folder: Path) -> bool:
 
 def epochs_of(settings: dict) -> tuple[int, int]:
     """All epochs, and after which of them the last blocks learn too (0: never)."""
-    head = int(settings.get("epochs") or 0)
-    if not settings.get("fine_tune_blocks"):
-        return head, 0
-    return head + int(settings.get("fine_tune_epochs") or 0), head
+    head, fine_tune = (
+        int(value) if is_number(value := settings.get(name)) else 0 for name in ("epochs", "fine_tune_epochs")
+    )
+    return (head + fine_tune, head) if settings.get("fine_tune_blocks") else (head, 0)

@@ -14,7 +14,6 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 import threading
@@ -29,7 +28,18 @@ import psutil
 
 from core.config import HOME, runs_dir
 from core.datasets.formats import DataError
-from core.io import file_lock, read_json, write_json
+from core.io import (
+    DamagedFileError,
+    disk_sentence,
+    folder_lock,
+    is_number,
+    load_json,
+    read_json,
+    scratch_folder,
+    sweep,
+    sweep_partial,
+    write_json,
+)
 from train.config import TrainConfig, run_settings
 from train.run_folder import (
     CARD,
@@ -59,7 +69,9 @@ SILENCE_S = 60.0
 # A process tells when it began to the hundredth of a second, but from a clock that may be set meanwhile.
 SAME_START_S = 2.0
 MAX_NAME, MAX_NOTE = 80, 2000
-LOCK, DOOMED = ".lock", ".deleted-"
+MAX_TIME = 1e10
+"""Seconds since the epoch: in the year 2286."""
+NEW, DOOMED = ".new-", ".deleted-"
 
 
 class RunError(ValueError):
@@ -141,9 +153,7 @@ class RunManager:
         """Keep the queue moving in a thread of its own, from now on; gives itself back."""
 
         def work() -> None:
-            # Left behind by a deletion that was killed half way; another app's may be under way, which does no harm.
-            for doomed in self.folder.glob(f"{DOOMED}*"):
-                shutil.rmtree(doomed, ignore_errors=True)
+            self.sweep()
             while True:
                 try:
                     self.poll()
@@ -154,6 +164,12 @@ class RunManager:
 
         threading.Thread(target=work, name="training-queue", daemon=True).start()
         return self
+
+    def sweep(self) -> None:
+        """Remove what killed apps and trainings left half written or half deleted."""
+        sweep(self.folder, NEW, DOOMED)
+        for run in self.runs():
+            sweep_partial(run.folder)
 
     def close(self) -> None:
         """Stop watching; trainings go on."""
@@ -196,7 +212,7 @@ class RunManager:
                 if waiting and not any(run.state == RUNNING for run in runs):
                     self._start(waiting[0])
         except OSError as error:
-            why = f"The queue of trainings stands still: its folder cannot be written ({error.strerror or error})."
+            why = f"The queue of trainings stands still. {disk_sentence(error)}"
             if why != self.problem:
                 log.exception("%s", why)
             self.problem = why
@@ -221,15 +237,11 @@ class RunManager:
         name = _one_line(name) or "Training"
         now = time.time()
         run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{_slug(name)}-{secrets.token_hex(2)}"
-        with self._alone():
-            folder = self.folder / run_id
-            folder.mkdir(parents=True)
-            try:
-                write_settings(folder, settings)
-                write_json(folder / RUN, {"name": name, "note": "", "state": QUEUED, "created": now, "queued": now})
-            except OSError:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
+        sweep(self.folder, NEW, DOOMED)
+        with scratch_folder(self.folder, NEW) as made:
+            write_settings(made, settings)
+            write_json(made / RUN, {"name": name, "note": "", "state": QUEUED, "created": now, "queued": now})
+            made.rename(self.folder / run_id)
         self.poll()
         return self.find(run_id)
 
@@ -275,32 +287,30 @@ class RunManager:
             RunError: it is running, or there is no such run.
         """
         self.poll()
-        with self._alone():
+        sweep(self.folder, NEW, DOOMED)
+        # Moved first, so that no half of a run is ever listed.
+        with scratch_folder(self.folder, DOOMED) as doomed, self._alone():
             run = self.find(run_id)
             if run.state == RUNNING:
                 raise RunError(f"“{run.name}” is running; cancel it first.")
-            # Renamed first, so that no half of a run is ever listed.
-            doomed = self.folder / f"{DOOMED}{secrets.token_hex(8)}"
-            run.folder.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            run.folder.rename(doomed / "run")
 
     # How it works inside
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """No other thread, and no other app on the same folder, changes a run meanwhile."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return file_lock(self.folder / LOCK)
+        return folder_lock(self.folder)
 
     @contextlib.contextmanager
     def _changing(self, run_id: str) -> Iterator[tuple[Run, dict]]:
         with self._alone():
             run = self.find(run_id)
-            data = read_json(run.folder / RUN)
+            data = _read_note(run.folder)
             yield run, data
             write_json(run.folder / RUN, data)
 
     def _start(self, run: Run) -> None:
-        data = read_json(run.folder / RUN)
+        data = _read_note(run.folder)
         # An earlier version kept the settings with the state.
         if not (run.folder / CONFIG).is_file():
             write_settings(run.folder, run.settings)
@@ -312,7 +322,8 @@ class RunManager:
                 child = self._launch(run, output)
             except OSError as error:
                 log.exception("Training does not start")
-                data |= {"state": FAILED, "ended": time.time(), "sentence": f"The training did not start: {error}."}
+                why = f"The training did not start: {error.strerror or 'unknown error'}."
+                data |= {"state": FAILED, "ended": time.time(), "sentence": why}
                 write_json(run.folder / RUN, data)
                 return
         try:
@@ -336,8 +347,11 @@ class RunManager:
 
     def _settle(self, run: Run) -> None:
         """Look after a run that trains."""
-        data = read_json(run.folder / RUN)
+        data = _read_note(run.folder)
         child = self._children.get(run.id)
+        if "pid" not in data and not child and (process := self._started_unnoted(run)):
+            data |= {"pid": process.pid, "process": process.create_time()}
+            write_json(run.folder / RUN, data)
         code = child.poll() if child else None
         if (code is None) if child else training_process(data):
             if time.time() - _number(data.get("cancel_asked"), float("inf")) > self._grace_s:
@@ -353,6 +367,15 @@ class RunManager:
         for name in ("pid", "process", "cancel_asked"):
             data.pop(name, None)
         write_json(run.folder / RUN, data)
+
+    def _started_unnoted(self, run: Run) -> psutil.Process | None:
+        """The training of a run whose app was killed between starting it and noting its number."""
+        command = self._command(run.folder)[1:]
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cmdline()[1:] == command and process.status() != psutil.STATUS_ZOMBIE:
+                    return process
+        return None
 
     def _stop(self, data: dict, at_once: bool = False) -> None:
         process = training_process(data)
@@ -377,6 +400,18 @@ def training_process(data: Mapping) -> psutil.Process | None:
     # Of earlier versions the file has another kind of stamp; such a training counts as one of the command line.
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _read_note(folder: Path) -> dict:
+    """What ``run.json`` says, to be changed: unlike for a look, a disk that fails must not count as an empty file.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        return load_json(folder / RUN)
+    except (FileNotFoundError, DamagedFileError):
+        return {}
 
 
 def _start_of(pid: int) -> float:
@@ -481,7 +516,8 @@ def _modified(path: Path) -> float:
 
 
 def _number(value: object, otherwise: float = 0.0) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
+    """A time or a number of seconds or bytes; what cannot be one counts as missing."""
+    return float(value) if is_number(value) and 0 <= value < MAX_TIME else otherwise
 
 
 def _one_line(text: str) -> str:

@@ -1,6 +1,5 @@
 """Which pictures are near-duplicates of each other, and who goes into training, validation and test."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from math import ceil
@@ -11,16 +10,13 @@ import numpy as np
 from core.config import data_dir
 from core.datasets.duplicates import sample_groups
 from core.datasets.faces import DataError, Sample
-from core.io import write_json
+from core.io import read_json, write_json
 from train.config import TrainConfig
 
 
 def default_split() -> str:
     """How pictures are divided for training unless somebody chooses: ``random`` or ``grouped``."""
-    try:
-        split = json.loads((data_dir() / "settings.json").read_text(encoding="utf-8"))["split"]
-    except (OSError, ValueError, KeyError, TypeError):
-        split = None
+    split = read_json(data_dir() / "settings.json").get("split")
     return split if split in ("random", "grouped") else TrainConfig.split
 
 

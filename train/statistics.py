@@ -8,6 +8,7 @@ import numpy as np
 
 from core.datasets.faces import DataError
 from core.io import read_json
+from core.vision.classes import is_class_name
 from train.run_folder import PREDICTIONS
 
 ROUNDS = 4000
@@ -71,6 +72,8 @@ def read_predictions(folder: Path) -> Predictions:
     raw = read_json(folder / PREDICTIONS)
     try:
         classes = tuple(raw["classes"])
+        if not all(is_class_name(name) for name in classes):
+            raise ValueError
         faces = raw["faces"]
         probabilities = np.array([face["probabilities"] for face in faces], float).reshape(-1, len(classes))
         if len(probabilities) != len(faces) or not np.isfinite(probabilities).all():

@@ -4,25 +4,29 @@ An item is a picture's key in class folders, and ``KEY#2`` for the third face of
 a whole annotated picture aside. Changes are kept in one small file beside the set, saved at once.
 """
 
-import json
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.datasets.formats import DataError, clean_label
-from core.io import file_lock, write_json
+from core.io import folder_lock, load_json, read_json, write_json
 
 MAX_STEPS = 500
-# Beside the files of changes; one for all sets of a folder, so that none is left behind with each.
-LOCK = ".edits.lock"
 
 
 @dataclass
 class Repairs:
-    """The changes to one data set. Safe with several visitors and apps: each change starts from what the file says."""
+    """The changes to one data set. Safe with several visitors and apps: each change starts from what the file says.
+
+    They belong to the set's id: one that is deleted takes them with it, a new one of its name starts without any.
+    """
 
     path: Path
+    identity: Path | None = None
+    """The file that holds the set's id; ``None`` for folders that the app does not keep."""
+    set_id: str = ""
+    """The id when the changes were loaded."""
     labels: dict[str, str] = field(default_factory=dict)
     """Item to its new label."""
     aside: set[str] = field(default_factory=set)
@@ -37,21 +41,47 @@ class Repairs:
         Raises:
             DataError: the file is damaged.
         """
-        from core.datasets.store import repairs_path  # the library applies repairs, and knows where they are kept
+        from core.datasets.store import identity_path, repairs_path  # the store applies repairs, and knows both places
 
-        repairs = cls(repairs_path(folder))
+        repairs = cls(repairs_path(folder), identity_path(folder))
+        repairs.set_id = repairs._id()
+        if repairs.identity and not repairs.set_id:
+            with contextlib.suppress(OSError):  # a disk that is only read; then nothing can be changed either
+                repairs._give_id()
         repairs.reload()
         return repairs
+
+    def _id(self) -> str:
+        return str(read_json(self.identity).get("id") or "") if self.identity else ""
+
+    def _give_id(self) -> None:
+        """Give a set of an earlier version an id; it keeps its edits."""
+        from core.datasets.store import IDENTITY, new_id
+
+        with folder_lock(self.path.parent):
+            self.set_id = self._id()
+            if self.set_id or not self.identity:
+                return
+            if not (self.identity.parent if self.identity.name == IDENTITY else self.identity).exists():
+                return  # deleted at this moment
+            edits = read_json(self.path)
+            made = str(edits.get("set") or new_id())
+            if edits and "set" not in edits:  # first, so that they are its own at every moment
+                write_json(self.path, {"set": made} | edits)
+            write_json(self.identity, read_json(self.identity) | {"id": made})
+            self.set_id = made
 
     def reload(self) -> None:
         """Read again what the file says."""
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
+            data = load_json(self.path)
+            if self.set_id and data.get("set") != self.set_id:
+                raise FileNotFoundError  # left behind by another set of this name
             labels = {str(item): clean_label(label) for item, label in data["labels"].items()}
-            aside, history = {str(item) for item in data["aside"]}, list(data["history"])
+            aside, history = {str(item) for item in data["aside"]}, _steps(data["history"])
         except FileNotFoundError:
             labels, aside, history = {}, set(), []
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f"{self.path.name}, which holds the repairs of this set, is damaged; delete it.") from None
         self.labels, self.aside, self.history = labels, aside, history
 
@@ -78,7 +108,6 @@ class Repairs:
     def undo(self) -> str | None:
         """Take the latest step back; says which it was, or ``None`` if there is none."""
         with self._alone():
-            self.reload()
             if not self.history:
                 return None
             step = self.history.pop()
@@ -91,7 +120,6 @@ class Repairs:
         """``change`` turns an item's (label or None, aside) into the new one."""
         items = [items] if isinstance(items, str) else list(dict.fromkeys(items))
         with self._alone():
-            self.reload()
             before = {item: (self.labels.get(item), item in self.aside) for item in items}
             before = {item: old for item, old in before.items() if change(old) != old}
             if not before:
@@ -102,8 +130,18 @@ class Repairs:
             self.history.append({"what": what(name), "before": {k: list(v) for k, v in before.items()}})
             self._save()
 
-    def _alone(self) -> AbstractContextManager[None]:
-        return file_lock(self.path.parent / LOCK)
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other change meanwhile, and the newest state. Raises: DataError, if the set is another one or gone."""
+        with folder_lock(self.path.parent):
+            if self.identity and (not self.set_id or self._id() != self.set_id):
+                raise DataError("This data set is no longer there; load the page again.")
+            self.reload()
+            try:
+                yield
+            except OSError:
+                self.reload()  # what could not be written has not happened
+                raise
 
     def _put(self, item: str, label: str | None, aside: bool) -> None:
         if label is None:
@@ -114,4 +152,19 @@ class Repairs:
 
     def _save(self) -> None:
         del self.history[:-MAX_STEPS]
-        write_json(self.path, {"labels": self.labels, "aside": sorted(self.aside), "history": self.history})
+        edits = {"labels": self.labels, "aside": sorted(self.aside), "history": self.history}
+        write_json(self.path, {"set": self.set_id} | edits if self.set_id else edits)
+
+
+def _steps(raw: list) -> list[dict]:
+    """Raises ``TypeError`` or ``KeyError`` if they cannot be undone."""
+    return [
+        {
+            "what": str(step["what"]),
+            "before": {
+                str(item): [None if label is None else clean_label(label), bool(aside)]
+                for item, (label, aside) in step["before"].items()
+            },
+        }
+        for step in raw
+    ]

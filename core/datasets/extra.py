@@ -6,13 +6,13 @@ An entry on an annotated box takes its place, unless a person has changed that f
 """
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from core.datasets.faces import AnnotatedPhoto, DataError, read_list
+from core.io import load_json
 from core.vision.boxes import overlaps
 from core.vision.classes import class_index
 from core.vision.detections import make_detections
@@ -41,7 +41,7 @@ def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
     """
     rows: dict[str, list[tuple[list[float], int]]] = {}
     try:
-        for entry in json.loads(Path(path).read_text(encoding="utf-8")):
+        for entry in load_json(path, list):
             xyxy = [float(value) for value in entry["xyxy"]]
             if len(xyxy) != 4 or not np.isfinite(xyxy).all() or xyxy[2] <= xyxy[0] or xyxy[3] <= xyxy[1]:
                 raise ValueError(f"{entry['xyxy']} is no box x1, y1, x2, y2")

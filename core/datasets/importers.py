@@ -1,11 +1,6 @@
 """New data sets: from a zip, from GitHub, or made here. Each is built out of sight and appears when it is complete."""
 
-import errno
 import logging
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +13,11 @@ from core.datasets.formats import HELD_OUT_LIST, DataError, Picture, layout_of, 
 from core.datasets.readers import read_layout
 from core.datasets.sources.demo import DEMO_CARD, draw_demo_pictures
 from core.datasets.sources.prajnasb import REPORT_CARD, REPORT_NAME, fetch_files
-from core.datasets.store import DataSet, delete_dataset, find_dataset, free_name, is_taken, names_lock, write_card
+from core.datasets.store import INCOMING, DataSet, find_dataset, free_name, is_taken, publish, sweep_data
+from core.io import disk_sentence, scratch_folder
 from core.jobs import Report, no_report
 
 log = logging.getLogger(__name__)
-INCOMING = ".incoming-"
 PARTIAL = ".partial-"
 # What belongs to a layout beside its pictures; everything else in an archive is passed over.
 NOTES_OF = {
@@ -56,15 +51,15 @@ def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Li
         DataError: nothing usable in it, too much in it, the disk is full, or the name is taken; nothing is left behind.
         Cancelled: as ``report`` has it; nothing is left behind.
     """
-    with building(name) as (folder, clean):
-        unpacked = unpack(file, folder, report, limits)
+    with building(name) as new:
+        unpacked = unpack(file, new.folder, report, limits)
         try:
-            pictures = _keep_what_is_labelled(folder, unpacked)
+            pictures = _keep_what_is_labelled(new.folder, unpacked)
         except DataError as error:
-            raise DataError(str(error).replace(f"{folder}", "This archive")) from None
-    title = " ".join(name.split())[:100]
-    card = {"title": title, "about": f"{len(pictures):,} images from an uploaded archive.", "drawn": False}
-    return ImportResult(_finish(clean, card), len(pictures), unpacked.broken, unpacked.ignored)
+            raise DataError(str(error).replace(f"{new.folder}", "This archive")) from None
+        title = " ".join(name.split())[:100]
+        new.card = {"title": title, "about": f"{len(pictures):,} images from an uploaded archive.", "drawn": False}
+    return ImportResult(find_dataset(new.name), len(pictures), unpacked.broken, unpacked.ignored)
 
 
 def make_demo_set(report: Report = no_report) -> ImportResult:
@@ -72,9 +67,10 @@ def make_demo_set(report: Report = no_report) -> ImportResult:
     name, number = "demonstration", 2
     while is_taken(name):
         name, number = f"demonstration-{number}", number + 1
-    with building(name) as (folder, clean):
-        count = draw_demo_pictures(folder, report)
-    return ImportResult(_finish(clean, DEMO_CARD), count)
+    with building(name) as new:
+        count = draw_demo_pictures(new.folder, report)
+        new.card = DEMO_CARD
+    return ImportResult(find_dataset(new.name), count)
 
 
 def fetch_report_set(report: Report = no_report, base_url: str | None = None) -> ImportResult:
@@ -90,57 +86,40 @@ def fetch_report_set(report: Report = no_report, base_url: str | None = None) ->
     free_name(REPORT_NAME)
     partial = data_dir() / f"{PARTIAL}{REPORT_NAME}"
     with _disk_errors():
+        sweep_data()
         count = fetch_files(partial, report, base_url)
-        _put_in_place(partial, REPORT_NAME)
-    return ImportResult(_finish(REPORT_NAME, REPORT_CARD), count)
+        publish(partial, REPORT_NAME, REPORT_CARD)
+    return ImportResult(find_dataset(REPORT_NAME), count)
 
 
 # Building out of sight
 
 
+@dataclass
+class NewSet:
+    """A data set that is being built."""
+
+    name: str
+    folder: Path
+    """To fill, out of sight."""
+    card: dict = field(default_factory=dict)
+    """What the set is, see ``DataSet.card``."""
+
+
 @contextmanager
-def building(name: str) -> Iterator[tuple[Path, str]]:
-    """An empty folder to fill and the clean name of the data set that it becomes when the block ends well.
+def building(name: str) -> Iterator[NewSet]:
+    """A new data set, to be filled; it appears, with its card, when the block ends well.
 
     Raises:
-        DataError: the name is taken, or the disk is full.
+        DataError: the name is taken, or the disk is full; nothing is left behind.
     """
     clean = free_name(name)
     with _disk_errors():
-        data_dir().mkdir(parents=True, exist_ok=True)
-        _sweep()
-        outer = Path(tempfile.mkdtemp(prefix=f"{INCOMING}{os.getpid()}-", dir=data_dir()))
-        try:
-            folder = outer / "set"
-            folder.mkdir()
-            yield folder, clean
-            _put_in_place(folder, clean)
-        finally:
-            shutil.rmtree(outer, ignore_errors=True)
-
-
-def _put_in_place(folder: Path, name: str) -> None:
-    with names_lock:
-        folder.rename(data_dir() / free_name(name))
-
-
-def _finish(name: str, card: dict) -> DataSet:
-    try:
-        write_card(name, card)
-        return find_dataset(name)
-    except BaseException:
-        delete_dataset(name)
-        raise
-
-
-def _sweep() -> None:
-    """Remove what an app that was killed left half built."""
-    for path in data_dir().glob(f"{INCOMING}*"):
-        try:
-            if time.time() - path.stat().st_mtime > 24 * 3600:
-                shutil.rmtree(path, ignore_errors=True)
-        except OSError:
-            continue
+        sweep_data()
+        with scratch_folder(data_dir(), INCOMING, purpose=clean) as folder:
+            new = NewSet(clean, folder)
+            yield new
+            publish(folder, clean, new.card)
 
 
 @contextmanager
@@ -149,9 +128,7 @@ def _disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         log.warning("Import failed: %s", error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError("The server's disk is full; make room and try again.") from None
-        raise DataError(f"The data folder cannot be written to: {error.strerror or error}.") from None
+        raise DataError(disk_sentence(error)) from None
 
 
 def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> list[Picture]:

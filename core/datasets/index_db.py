@@ -5,6 +5,7 @@ for one piece of work; none is shared between threads.
 """
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 from core.config import cache_dir
 from core.datasets.formats import DataError
+from core.io import disk_sentence
 
 try:
     import fcntl
@@ -120,7 +122,9 @@ def change(name: str, work: Callable[[sqlite3.Connection], T]) -> T:
                 _prepare(connection, path)
                 return work(connection)
         except sqlite3.OperationalError as error:
-            raise DataError(f"The index of {name} cannot be written: {error}.") from None
+            words = str(error)
+            number = errno.ENOSPC if "full" in words else errno.EROFS if "readonly" in words else errno.EIO
+            raise DataError(f"{name} cannot be indexed. {disk_sentence(OSError(number, words))}") from None
         except sqlite3.DatabaseError as error:
             if last or type(error) is not sqlite3.DatabaseError:
                 raise

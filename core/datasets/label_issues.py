@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.datasets import index_db
 from core.datasets.faces import face_view
 from core.datasets.formats import Picture
@@ -100,7 +100,7 @@ def classifier_card() -> ModelCard:
     """
     method = in_use().method
     own = PIPELINES[method.pipeline].model_kind == "classifier"
-    return load_card(MODELS_DIR / f"{method.model if own else DEFAULT_CLASSIFIER}.json")
+    return load_card(models_dir() / f"{method.model if own else DEFAULT_CLASSIFIER}.json")
 
 
 def suspicious(index: Index, opinion: LabelIssues) -> np.ndarray:

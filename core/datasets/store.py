@@ -2,15 +2,14 @@
 
 ``data_dir()/NAME`` is a data set; ``NAME.link.json`` names one that lies elsewhere on the server, below a folder that
 the operator allowed. ``NAME.card.json`` says what the set is, ``NAME.repairs.json`` what people changed in it. The
-pictures themselves are never changed.
+pictures themselves are never changed. Each set has an id, made when it comes here: edits belong to it, not to the name.
 """
 
-import json
+import contextlib
 import os
 import re
+import secrets
 import shutil
-import tempfile
-import threading
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,15 @@ from core.config import allowed_dirs, cache_dir, data_dir
 from core.datasets.edits import Repairs
 from core.datasets.formats import LAYOUTS, DataError, Picture, layout_of, walk
 from core.datasets.readers import read_layout
-from core.io import write_json
+from core.io import (
+    folder_lock,
+    load_json,
+    read_json,
+    scratch_folder,
+    sweep,
+    sweep_partial,
+    write_json,
+)
 from core.vision.classes import CLASS_NAMES
 
 __all__ = [
@@ -35,16 +42,25 @@ __all__ = [
     "delete_dataset",
     "detect_layout",
     "find_dataset",
+    "identity_path",
     "link_folder",
     "list_datasets",
+    "publish",
     "read_pictures",
     "repairs_path",
+    "sweep_data",
     "write_card",
 ]
 MAX_NAME = 60
 LINK, CARD, REPAIRS = ".link.json", ".card.json", ".repairs.json"
-# One change of the data folder's list at a time: names are looked at and then taken.
-names_lock = threading.RLock()
+IDENTITY = ".identity.json"
+"""Within a set: its id. That of a linked one is in its link."""
+INCOMING, DELETED = ".incoming-", ".deleted-"
+
+
+def names_lock() -> contextlib.AbstractContextManager[None]:
+    """One change of the data folder at a time, of all apps: names are looked at and then taken. Raises: OSError."""
+    return folder_lock(data_dir())
 
 
 @dataclass(frozen=True)
@@ -119,9 +135,9 @@ def _places() -> dict[str, tuple[Path, bool] | None]:
 
 def _follow(link: Path) -> tuple[Path, bool] | None:
     try:
-        folder = Path(json.loads(link.read_text(encoding="utf-8"))["folder"])
+        folder = Path(load_json(link)["folder"])
         return (folder, True) if folder.is_dir() and _is_allowed(folder.resolve()) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
 
 
@@ -200,12 +216,68 @@ def _repair(picture: Picture, repairs: Repairs) -> Picture:
 def repairs_path(folder: Path | str) -> Path:
     """``NAME.repairs.json`` beside the set; in the data folder if the set is linked from there."""
     folder = Path(folder).absolute()
-    if folder.parent != data_dir():
-        real = folder.resolve()
-        for name, place in sorted(_places().items()):
-            if place and place[0].resolve() == real:
-                return data_dir() / f"{name}{REPAIRS}"
+    if name := _linked_as(folder):
+        return data_dir() / f"{name}{REPAIRS}"
     return folder.parent / f"{folder.name}{REPAIRS}"
+
+
+def _linked_as(folder: Path) -> str | None:
+    """Under which name the data folder links to this one, if it does."""
+    if folder.parent == data_dir():
+        return None
+    real = folder.resolve()
+    return next((name for name, place in sorted(_places().items()) if place and place[0].resolve() == real), None)
+
+
+def identity_path(folder: Path | str) -> Path | None:
+    """The file with the ``id`` of a set; ``None`` for folders that the app does not keep, which have none."""
+    folder = Path(folder).absolute()
+    if folder.parent == data_dir():
+        return None if folder.is_symlink() else folder / IDENTITY
+    link = data_dir() / f"{_linked_as(folder)}{LINK}"
+    return link if link.is_file() else None
+
+
+def publish(folder: Path, name: str, card: dict) -> None:
+    """Let a folder that was filled out of sight appear as a data set: with an id and its card, or not at all.
+
+    Raises:
+        DataError: the name is taken.
+        OSError: the data folder cannot be written; nothing has changed.
+    """
+    write_json(folder / IDENTITY, {"id": new_id()})
+    with names_lock():
+        name = free_name(name)
+        _forget(name)
+        try:
+            write_json(data_dir() / f"{name}{CARD}", card)
+            folder.rename(data_dir() / name)
+        except OSError:
+            _forget(name)
+            raise
+
+
+def new_id() -> str:
+    """For a data set; no other one has it."""
+    return secrets.token_hex(8)
+
+
+def _forget(name: str) -> None:
+    """Remove everything that is known of a set that is no longer there."""
+    if os.path.lexists(data_dir() / name) or (data_dir() / f"{name}{LINK}").exists():
+        return
+    for suffix in (CARD, REPAIRS):
+        (data_dir() / f"{name}{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(cache_dir(name), ignore_errors=True)
+
+
+def sweep_data() -> None:
+    """Remove what killed imports and deletions left; whatever a living app is at work on stays."""
+    sweep(data_dir(), INCOMING, DELETED, left=lambda name: _forget(name) if name else None)
+    for name, place in _places().items():
+        if place and not place[1] and _read_card(name).get("own"):
+            for folder in place[0].iterdir():
+                sweep_partial(folder)
 
 
 def write_card(name: str, card: dict) -> None:
@@ -225,11 +297,9 @@ def _known(name: str) -> str:
 
 
 def _read_card(name: str) -> dict:
-    try:
-        card = json.loads((data_dir() / f"{name}{CARD}").read_text(encoding="utf-8"))
-        return card if isinstance(card, dict) else {}
-    except (OSError, ValueError):
-        return {}
+    card = read_json(data_dir() / f"{name}{CARD}")
+    texts = {key: " ".join(str(card[key]).split()) for key in ("title", "about") if key in card}
+    return card | texts
 
 
 # New names, links, deleting
@@ -277,32 +347,32 @@ def link_folder(folder: Path | str, name: str) -> DataSet:
     if real is None or not _is_allowed(real):  # says nothing of whether it exists
         raise DataError(f"This folder is not allowed; possible are folders below {', '.join(map(str, allowed))}.")
     detect_layout(real)
-    with names_lock:
+    sweep_data()
+    with names_lock():
         name = free_name(name)
         for other, place in _places().items():
             if place and place[0].resolve() == real:
                 raise DataError(f"This folder is in the list already, as {other!r}.")
-        write_json(data_dir() / f"{name}{LINK}", {"folder": str(real)})
+        _forget(name)
+        write_json(data_dir() / f"{name}{LINK}", {"folder": str(real), "id": new_id()})
     return find_dataset(name)
 
 
 def delete_dataset(name: str) -> None:
     """Delete a data set with its small files. Of a linked one only the link goes.
 
+    Out of the list at once: a deletion that is killed half way has happened, and the next sweep ends it.
+
     Raises:
         DataError: there is none of this name.
+        OSError: the data folder cannot be written; the set stays whole.
     """
-    with names_lock:
+    sweep_data()
+    with scratch_folder(data_dir(), DELETED, purpose=name) as doomed, names_lock():
         name = _known(name)
-        folder = data_dir() / name
-        (data_dir() / f"{name}{LINK}").unlink(missing_ok=True)
-        if folder.is_symlink():
-            folder.unlink()
-        elif folder.is_dir():
-            # Out of the list at once, even if removing the files takes a while or fails half way.
-            doomed = Path(tempfile.mkdtemp(prefix=".deleted-", dir=data_dir()))
+        folder, link = data_dir() / name, data_dir() / f"{name}{LINK}"
+        if os.path.lexists(link):
+            link.rename(doomed / "link")
+        if os.path.lexists(folder):
             folder.rename(doomed / "set")
-            shutil.rmtree(doomed, ignore_errors=True)
-        for suffix in (CARD, REPAIRS):
-            (data_dir() / f"{name}{suffix}").unlink(missing_ok=True)
-        shutil.rmtree(cache_dir(name), ignore_errors=True)
+        _forget(name)

@@ -1,11 +1,10 @@
 """Which method this server uses: photo and live pages start from it and follow it at once.
 
-It stands in ``MODELS_DIR/in_use.json`` with those that were in use before. Asking costs a few looks at the dates of
+It stands in ``models_dir()/in_use.json`` with those that were in use before. Asking costs a few looks at the dates of
 files, so pages may ask twice a second.
 """
 
 import contextlib
-import json
 import logging
 import threading
 import time
@@ -13,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.config import MODELS_DIR
-from core.io import file_lock, write_json
+from core.config import models_dir
+from core.io import DamagedFileError, disk_sentence, folder_lock, is_number, load_json, sweep, write_json
 from core.registry.store import list_models
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.detector import DEFAULT_DETECTOR
@@ -29,10 +28,11 @@ from core.vision.pipeline import (
 )
 
 log = logging.getLogger(__name__)
-FILE_NAME, LOCK = "in_use.json", ".lock"
+FILE_NAME = "in_use.json"
 SHIPPED = (DEFAULT_DETECTOR, DEFAULT_CLASSIFIER)
 """These came with the app and are never removed."""
 MAX_HISTORY = 50
+ORPHAN_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ _lock = threading.Lock()
 _answers: dict[Path, tuple[Method, dict[Path, tuple], InUse]] = {}
 
 
-def in_use(folder: Path | str = MODELS_DIR) -> InUse:
+def in_use(folder: Path | str | None = None) -> InUse:
     """The method in use. There always is one: where the chosen one cannot be used, it is the usual one."""
-    folder, usual = Path(folder), method_with_its_own_model()
+    folder, usual = Path(folder or models_dir()), method_with_its_own_model()
     with _lock:
         known, files, answer = _answers.get(folder, (None, {}, None))
         if answer is None or known != usual or any(_file_state(path) != state for path, state in files.items()):
@@ -81,16 +81,16 @@ def in_use(folder: Path | str = MODELS_DIR) -> InUse:
         return answer
 
 
-def use(method: Method, folder: Path | str = MODELS_DIR) -> InUse:
+def use(method: Method, folder: Path | str | None = None) -> InUse:
     """Put a method to work, for all visitors, at once.
 
     Raises:
         ModelError: it cannot be used, or the choice cannot be written; then nothing changes.
     """
-    folder, method = Path(folder), Method(*method)
+    folder, method = Path(folder or models_dir()), Method(*method)
     if problem := _problem(method, folder):
         raise ModelError(problem)
-    if folder == MODELS_DIR:
+    if folder == models_dir():
         build_pipeline(*method)  # whether it runs is seen before anybody's camera depends on it
     with _alone(folder):
         kept = _read(folder)
@@ -99,25 +99,25 @@ def use(method: Method, folder: Path | str = MODELS_DIR) -> InUse:
         return _write(_Kept(method, time.time(), kept.before[-MAX_HISTORY:]), folder)
 
 
-def previous(folder: Path | str = MODELS_DIR) -> Method | None:
+def previous(folder: Path | str | None = None) -> Method | None:
     """The method to which ``go_back`` goes, or ``None``."""
-    folder = Path(folder)
+    folder = Path(folder or models_dir())
     kept = _read(folder)
     return next((old for old in reversed(kept.before) if old != kept.method and not _problem(old, folder)), None)
 
 
-def can_go_back(folder: Path | str = MODELS_DIR) -> bool:
+def can_go_back(folder: Path | str | None = None) -> bool:
     """Whether another method was in use before that can still be used."""
     return previous(folder) is not None
 
 
-def go_back(folder: Path | str = MODELS_DIR) -> InUse:
+def go_back(folder: Path | str | None = None) -> InUse:
     """Put the method to work that was in use before; once more goes further back.
 
     Raises:
         ModelError: there is none.
     """
-    folder = Path(folder)
+    folder = Path(folder or models_dir())
     with _alone(folder):
         old = previous(folder)
         if old is None:
@@ -127,7 +127,7 @@ def go_back(folder: Path | str = MODELS_DIR) -> InUse:
         return _write(_Kept(old, time.time(), before[:last]), folder)
 
 
-def why_not_removable(name: str, folder: Path | str = MODELS_DIR) -> str:
+def why_not_removable(name: str, folder: Path | str | None = None) -> str:
     """Why a model cannot be removed, in one sentence; empty if it can."""
     if name not in list_models(folder):
         return f"There is no model {name}; load the list again."
@@ -138,13 +138,13 @@ def why_not_removable(name: str, folder: Path | str = MODELS_DIR) -> str:
     return ""
 
 
-def remove_model(name: str, folder: Path | str = MODELS_DIR) -> None:
+def remove_model(name: str, folder: Path | str | None = None) -> None:
     """Delete a model of ``models/``, card and file.
 
     Raises:
         ModelError: there is no such model, it came with the app, or it is in use.
     """
-    folder = Path(folder)
+    folder = Path(folder or models_dir())
     with _alone(folder):
         if problem := why_not_removable(name, folder):
             raise ModelError(problem)
@@ -155,7 +155,23 @@ def remove_model(name: str, folder: Path | str = MODELS_DIR) -> None:
             if mine and mine.file not in {card.file for card in cards.values() if card}:
                 (folder / mine.file).unlink(missing_ok=True)
         except OSError as error:
-            raise ModelError(f"The model {name} cannot be removed ({error.strerror}); ask who runs this.") from None
+            raise ModelError(disk_sentence(error)) from None
+
+
+def sweep_models(folder: Path | str | None = None) -> None:
+    """Remove what killed installations and removals left: half-written files, and model files that no card names."""
+    folder = Path(folder or models_dir())
+    sweep(folder)
+    with contextlib.suppress(ModelError, OSError), _alone(folder):
+        names = list_models(folder)
+        cards = [_card(name, folder) for name in names]
+        if None in cards:  # it may name any of them
+            return
+        named = {card.file for card in cards if card}
+        for path in folder.glob("*-????????.tflite"):
+            # An installation writes the file first; what is older than an hour waits for no card any more.
+            if path.name not in named and time.time() - path.stat().st_mtime > ORPHAN_S:
+                path.unlink()
 
 
 @contextlib.contextmanager
@@ -163,9 +179,9 @@ def _alone(folder: Path) -> Iterator[None]:
     """One change at a time, of all apps on this folder. Raises: ModelError, if nothing can be changed in it."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(folder / LOCK))
+            stack.enter_context(folder_lock(folder))
         except OSError as error:
-            raise ModelError(f"The choice cannot be kept: {folder} cannot be written ({error.strerror}).") from None
+            raise ModelError(disk_sentence(error)) from None
         yield
 
 
@@ -174,11 +190,12 @@ def _read(folder: Path) -> _Kept:
     path = folder / FILE_NAME
     usual = method_with_its_own_model()
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        return _Kept(_method(raw["method"]), float(raw["since"]), [_method(old) for old in raw["before"]])
+        raw = load_json(path)
+        since = raw["since"] if is_number(raw["since"]) else 0.0
+        return _Kept(_method(raw["method"]), since, [_method(old) for old in raw["before"]])
     except FileNotFoundError:
         return _Kept(usual)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, DamagedFileError, KeyError, TypeError):
         problem = f"{path.name} cannot be read, so the default method is active; deploy one on the model page."
         return _Kept(usual, problem=problem)
 
@@ -200,7 +217,7 @@ def _write(kept: _Kept, folder: Path) -> InUse:
     try:
         write_json(folder / FILE_NAME, value)
     except OSError as error:
-        raise ModelError(f"The choice cannot be kept: {folder} cannot be written ({error.strerror}).") from None
+        raise ModelError(disk_sentence(error)) from None
     return in_use(folder)
 
 

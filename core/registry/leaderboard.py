@@ -3,16 +3,15 @@
 ``python -m train.evaluate … --record`` writes them: one file per data set, one row per pipeline and preset.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.config import MODELS_DIR
-from core.io import write_json
+from core.config import models_dir
+from core.io import is_number, load_json, write_json
 from core.vision.detector import PRESETS
 from core.vision.pipeline import PIPELINES
 
-SCORES_DIR = MODELS_DIR / "scores"
+SCORES = "scores"
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,37 @@ class Scoreboard:
     rows: list[Row] = field(default_factory=list)
 
 
-def load_scoreboards(folder: Path = SCORES_DIR) -> list[Scoreboard]:
-    """Every file of figures, in the order of their names; a broken one raises ``ValueError``."""
+def load_scoreboards(folder: Path | None = None) -> list[Scoreboard]:
+    """Every file of figures, in the order of their names.
+
+    Raises:
+        ValueError: one is damaged; a sentence says which.
+    """
+    folder = folder or models_dir() / SCORES
     boards = []
     for path in sorted(folder.glob("*.json")):
         try:
-            raw = json.loads(path.read_text())
-            boards.append(Scoreboard(raw["photos"], [Row(**row) for row in raw["rows"]]))
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} holds no figures ({error}); make them with train.evaluate --record.") from None
+            raw = load_json(path)
+            boards.append(Scoreboard(str(raw["photos"]), [_row(row) for row in raw["rows"]]))
+            if not raw["rows"]:
+                raise ValueError
+        except (OSError, KeyError, TypeError, ValueError):
+            raise ValueError(f"{path.name} holds no figures; make them with train.evaluate --record.") from None
     return boards
 
 
-def record(photos: str, row: Row, folder: Path = SCORES_DIR) -> Path:
+def _row(raw: dict) -> Row:
+    """Raises ``TypeError``, ``KeyError`` or ``ValueError`` if it cannot be shown."""
+    row = Row(**raw)
+    counts = [row.figures[name] for name in ("photos", "faces", "min_face_px")]
+    if (row.preset and row.preset not in PRESETS) or not all(is_number(count) for count in counts):
+        raise ValueError
+    return row
+
+
+def record(photos: str, row: Row, folder: Path | None = None) -> Path:
     """Put one row into the file of its photos, in the place of the same pipeline's and preset's earlier one."""
+    folder = folder or models_dir() / SCORES
     path = folder / ("-".join(photos.replace(",", " ").split()).replace(".txt", "") + ".json")
     rows = next((board.rows for board in load_scoreboards(folder) if board.photos == photos), [])
     rows = [old for old in rows if (old.pipeline, old.preset) != (row.pipeline, row.preset)] + [row]

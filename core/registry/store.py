@@ -5,17 +5,17 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.io import write_atomic
 from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
 # What a folder with an exported model holds: its card, and usually under this name the file that the card names.
 CARD, MODEL = "card.json", "model.tflite"
 RESERVED_NAMES = ("in_use",)
-"""No model can have these: other files of ``MODELS_DIR`` do."""
+"""No model can have these: other files of ``models_dir()`` do."""
 
 
-def list_models(folder: Path | str = MODELS_DIR, kind: str | None = None) -> list[str]:
+def list_models(folder: Path | str | None = None, kind: str | None = None) -> list[str]:
     """Names of the models in a folder, sorted: each has a ``NAME.json`` card; with ``kind`` only good ones of it."""
 
     def fits(path: Path) -> bool:
@@ -24,12 +24,12 @@ def list_models(folder: Path | str = MODELS_DIR, kind: str | None = None) -> lis
         except ModelError:
             return False
 
-    paths = [path for path in Path(folder).glob("*.json") if path.stem not in RESERVED_NAMES]
+    paths = [path for path in Path(folder or models_dir()).glob("*.json") if path.stem not in RESERVED_NAMES]
     return sorted(path.stem for path in paths if not path.name.startswith(".") and fits(path))
 
 
 def install_model(
-    run_dir: Path | str, name: str, folder: Path | str = MODELS_DIR, failures: Sequence[str] = ()
+    run_dir: Path | str, name: str, folder: Path | str | None = None, failures: Sequence[str] = ()
 ) -> ModelCard:
     """Put the exported model of a training run into ``models/`` under a name of its own.
 
@@ -46,7 +46,7 @@ def install_model(
         ModelError: the run has no finished model.
         ValueError: the name would not be a plain file name.
     """
-    run_dir, folder = Path(run_dir), Path(folder)
+    run_dir, folder = Path(run_dir), Path(folder or models_dir())
     if not name or not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"A model's name is made of letters, digits, '-' and '_', not {name!r}.")
     if name in RESERVED_NAMES:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.io import write_atomic
 from core.registry.sandbox import TRIAL_BYTES, limit_this_process, run_apart
 from core.registry.store import CARD, MODEL, install_model
@@ -82,7 +82,7 @@ def install_uploaded(
     name: str,
     classes: tuple[str, ...],
     margin: float = 0.15,
-    folder: Path | str = MODELS_DIR,
+    folder: Path | str | None = None,
 ) -> ModelCard:
     """Put a checked LiteRT file among the app's models, with a card that says where it is from.
 
@@ -103,7 +103,7 @@ def install_uploaded(
         raise ModelError("The class names must be short and all different; change them.")
     if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
         raise ModelError("The model's name may have letters, digits, - and _; change it.")
-    if (Path(folder) / f"{name}.json").exists():
+    if (Path(folder or models_dir()) / f"{name}.json").exists():
         raise ModelError(f"There is a model {name!r} already; choose another name.")
     with tempfile.TemporaryDirectory() as made:
         run = Path(made)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import scipy.special
 
-from core.config import MODELS_DIR
 from core.vision.classes import vocabulary
 from core.vision.crops import crop_faces
 from core.vision.litert import Network, checked_model
@@ -88,7 +87,7 @@ class MaskClassifier:
 
 
 def load_classifier(
-    name: str = DEFAULT_CLASSIFIER, folder: Path | str = MODELS_DIR, num_threads: int | None = None
+    name: str = DEFAULT_CLASSIFIER, folder: Path | str | None = None, num_threads: int | None = None
 ) -> MaskClassifier:
     """Load a model of ``models/`` by name.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, softmax
 
-from core.config import MODELS_DIR
 from core.vision.boxes import clip_boxes
 from core.vision.classes import CLASS_NAMES
 from core.vision.crops import letterbox
@@ -163,7 +162,7 @@ def tiny_px(frame_bgr: np.ndarray, preset: str | Preset) -> float:
 
 
 def load_detector(
-    name: str = DEFAULT_DETECTOR, folder: Path | str = MODELS_DIR, num_threads: int | None = None
+    name: str = DEFAULT_DETECTOR, folder: Path | str | None = None, num_threads: int | None = None
 ) -> MaskDetector:
     """Load a model of ``models/`` by name.
 

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from scipy.special import softmax
 
-from core.config import MODELS_DIR
 from core.vision.classes import CLASS_NAMES, WITH_MASK
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
 from core.vision.crops import crop_faces
@@ -280,7 +279,7 @@ def enlarge_relevance(cam: np.ndarray, side: int) -> np.ndarray:
     return large / max(float(np.abs(large).max()), 1e-9)
 
 
-def load_explainer(name: str = DEFAULT_CLASSIFIER, folder: Path | str = MODELS_DIR) -> FaceExplainer:
+def load_explainer(name: str = DEFAULT_CLASSIFIER, folder: Path | str | None = None) -> FaceExplainer:
     """Load a classifier of ``models/`` by name, to explain its verdicts.
 
     Raises:

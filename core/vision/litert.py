@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
 # More threads than this gain nothing on networks this small and starve the video threads.
@@ -48,13 +48,13 @@ class Network:
         return [self._interpreter.get_tensor(output["index"]) for output in self._outputs]
 
 
-def checked_model(name: str, kind: str, folder: Path | str = MODELS_DIR) -> tuple[ModelCard, Path]:
+def checked_model(name: str, kind: str, folder: Path | str | None = None) -> tuple[ModelCard, Path]:
     """The card of a model of ``models/`` and its file.
 
     Raises:
         ModelError: there is no such model, it is of another kind, or its file is not the one its card describes.
     """
-    folder = Path(folder)
+    folder = Path(folder or models_dir())
     card = load_card(folder / f"{name}.json")
     if card.kind != kind:
         raise ModelError(f"The model {name} is a {card.kind}, not a {kind}; choose another one.")

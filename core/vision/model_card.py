@@ -2,11 +2,10 @@
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.io import write_json
+from core.io import DamagedFileError, load_json, write_json
 from core.vision.classes import CLASS_NAMES, is_class_name
 
 """Where models and what is known of them live; the variable is for servers whose copy of the app cannot be written."""
@@ -124,14 +123,14 @@ def load_card(path: Path | str) -> ModelCard:
     """
     path = Path(path)
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = load_json(path)
         known = {f.name for f in dataclasses.fields(ModelCard)}
         card = ModelCard(**{key: value for key, value in raw.items() if key in known})
     except FileNotFoundError:
         raise ModelError(
             f"There is no model card {path}; train one with `python -m train.classifier` or restore `models/`."
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError) as error:
+    except (OSError, DamagedFileError, TypeError) as error:
         raise ModelError(f"{path} is not a model card ({error}); restore it or train the model again.") from None
     texts = (card.name, card.file, card.sha256, card.output, card.color_order, card.kind)
     if not all(isinstance(text, str) for text in texts):

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import supervision as sv
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.vision.boxes import clip_boxes, shorter_sides
 from core.vision.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
@@ -204,10 +204,11 @@ def method_for_model(model: str, kind: str) -> Method:
     return Method("combined" if kind == "classifier" else "neural", model)
 
 
-def method_version(method: Method, folder: Path | str = MODELS_DIR) -> str:
+def method_version(method: Method, folder: Path | str | None = None) -> str:
     """Changes with the models that a method works with, also where their names stay; empty if one is missing."""
+    folder = Path(folder or models_dir())
     try:  # a card holds the digest of its model
-        return " ".join(file_sha256(Path(folder) / f"{model}.json")[:16] for model in models_of(method))
+        return " ".join(file_sha256(folder / f"{model}.json")[:16] for model in models_of(method))
     except OSError:
         return ""
 

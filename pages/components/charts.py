@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.datasets.parts import PARTS
+from core.io import is_number
 from core.vision.classes import CLASS_STYLES, WITH_MASK, styles_of
 
 BAR = CLASS_STYLES[WITH_MASK].color_hex
@@ -350,11 +351,7 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: tup
 def _points(lines: Sequence[dict], name: str) -> list[tuple[float, float]]:
     """(epoch, value) of the lines that have a finite value of that name."""
     values = [(line.get("epoch"), line.get(name)) for line in lines]
-    return [
-        (float(x), float(y))
-        for x, y in values
-        if isinstance(x, int | float) and isinstance(y, int | float) and np.isfinite([x, y]).all()
-    ]
+    return [(float(x), float(y)) for x, y in values if is_number(x) and is_number(y)]
 
 
 def _text(words: str) -> str:

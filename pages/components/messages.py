@@ -1,10 +1,15 @@
 """Texts from outside, and changes that may fail, as sentences on the page."""
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
 import streamlit as st
+
+from core.io import disk_sentence
+from pages.components.state import PROBLEM
 
 P = ParamSpec("P")
 
@@ -15,9 +20,57 @@ def try_to(change: Callable[P, Any], *arguments: P.args, **named: P.kwargs) -> N
         with st.spinner("One moment …"):
             change(*arguments, **named)
     except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(why(error))
     else:
         st.rerun()
+
+
+def tried(change: Callable[P, Any]) -> Callable[P, None]:
+    """The same for callbacks of widgets, which run before the page does: ``show_problem`` says what went wrong."""
+
+    def changed(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            change(*arguments, **named)
+        except (ValueError, OSError) as error:
+            st.session_state[PROBLEM] = why(error)
+
+    return changed
+
+
+def show_problem() -> None:
+    """Why the change that was just asked for could not be made, if so."""
+    if words := st.session_state.pop(PROBLEM, None):
+        st.error(words)
+
+
+def why(error: ValueError | OSError) -> str:
+    """What went wrong, in one sentence for Markdown."""
+    return plain(disk_sentence(error) if isinstance(error, OSError) else str(error))
+
+
+def told_apart(titles: Mapping[str, str], by_key: bool = True) -> dict[str, str]:
+    """Titles for a select box, which takes options that look the same for one.
+
+    Args:
+        titles: of what can be chosen, by their keys.
+        by_key: show the keys of those that look the same; else number them.
+
+    >>> told_apart({"a": "Masks", "b": "masks ", "c": "Hats"})
+    {'a': 'Masks (a)', 'b': 'masks (b)', 'c': 'Hats'}
+    >>> told_apart({"a": "1.jpg", "b": "1.jpg"}, by_key=False)
+    {'a': '1.jpg (1)', 'b': '1.jpg (2)'}
+    """
+    titles = {key: " ".join(title.split()) for key, title in titles.items()}
+    seen = Counter(_looks(title) for title in titles.values())
+    equal = [key for key, title in titles.items() if seen[_looks(title)] > 1]
+    return {
+        key: f"{title} ({key if by_key else equal.index(key) + 1})" if key in equal else title
+        for key, title in titles.items()
+    }
+
+
+def _looks(title: str) -> str:
+    return unicodedata.normalize("NFKC", title).casefold()
 
 
 def plain(text: str) -> str:

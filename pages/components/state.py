@@ -30,6 +30,9 @@ GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE = "data_gallery_page", "data_du
 SCANNED = "data_scanned"
 """Names of the data sets whose files were looked through during this visit."""
 
+PROBLEM = "problem"
+"""Why a change could not be made, until the page says so."""
+
 # Of the training page.
 FOLLOWED_RUN = "training_followed"
 TRAINING_SPLIT = "training_split"

@@ -4,7 +4,7 @@ import pytest
 
 from core.datasets.edits import Repairs
 from core.datasets.faces import DataError, read_samples
-from core.datasets.store import apply_repairs, read_pictures, repairs_path
+from core.datasets.store import apply_repairs, delete_dataset, link_folder, publish, read_pictures, repairs_path
 from tests.helpers import run_together, write_class_folders, write_voc
 
 
@@ -114,3 +114,78 @@ for i in range(40):
     )
     repairs = Repairs.load(folder)
     assert len(repairs.labels) == len(repairs.history) == 80
+
+
+# To whom edits belong
+
+
+def test_a_set_of_an_earlier_version_gets_an_id_and_keeps_its_edits(folder):
+    old = {"labels": {"with_mask/000.jpg": "other"}, "aside": ["with_mask/001.jpg"], "history": []}
+    repairs_path(folder).write_text(json.dumps(old))
+    assert Repairs.load(folder).labels == old["labels"]
+    kept = json.loads(repairs_path(folder).read_text())
+    assert kept.pop("set") == json.loads((folder / ".identity.json").read_text())["id"] and kept == old
+    Repairs.load(folder).undo()
+    assert labels(folder) == ["other", "with_mask", "without_mask", "without_mask", "without_mask"]
+
+
+def test_a_new_set_of_the_same_name_inherits_nothing(folder):
+    before = Repairs.load(folder)
+    before.change_label("with_mask/000.jpg", "other")
+    stale = repairs_path(folder).read_text()
+    delete_dataset("set")
+    with pytest.raises(DataError, match="no longer there"):
+        before.set_aside("with_mask/001.jpg")
+    assert not folder.exists() and not repairs_path(folder).exists()
+    publish(write_class_folders(folder.parent / ".made", 3), "set", {})
+    repairs_path(folder).write_text(stale)  # as if the deletion had been killed
+    assert Repairs.load(folder).labels == {} and labels(folder) == ["with_mask"] * 3 + ["without_mask"] * 3
+    for change in (before.undo, lambda: before.revert("with_mask/000.jpg")):
+        with pytest.raises(DataError, match="no longer there"):
+            change()
+    Repairs.load(folder).set_aside("with_mask/002.jpg")
+    assert (Repairs.load(folder).labels, Repairs.load(folder).aside) == ({}, {"with_mask/002.jpg"})
+
+
+def test_a_linked_folder_has_its_id_in_the_link(folder, tmp_path, monkeypatch):
+    elsewhere = write_class_folders(tmp_path / "server" / "real", 1)
+    monkeypatch.setenv("MASK_ALLOWED_DIRS", str(tmp_path / "server"))
+    link_folder(elsewhere, "linked")
+    first = Repairs.load(elsewhere)
+    first.set_aside("with_mask/000.jpg")
+    link = folder.parent / "linked.link.json"
+    assert json.loads(repairs_path(elsewhere).read_text())["set"] == json.loads(link.read_text())["id"]
+    link.write_text(json.dumps({"folder": str(elsewhere)}))  # of an earlier version
+    assert Repairs.load(elsewhere).aside == {"with_mask/000.jpg"} and "id" in json.loads(link.read_text())
+    delete_dataset("linked")
+    with pytest.raises(DataError, match="no longer there"):
+        first.set_aside("without_mask/000.jpg")
+    assert not link.exists() and list(elsewhere.glob(".*")) == []
+
+
+def test_a_change_that_cannot_be_written_has_not_happened(folder, monkeypatch):
+    repairs = Repairs.load(folder)
+    repairs.set_aside("with_mask/000.jpg")
+    kept = repairs_path(folder).read_text()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as during:
+        during.setattr("pathlib.Path.write_text", full)
+        for change in (repairs.undo, lambda: repairs.change_label("with_mask/001.jpg", "x")):
+            with pytest.raises(OSError, match="No space"):
+                change()
+            assert (repairs.aside, repairs.labels, len(repairs.history)) == ({"with_mask/000.jpg"}, {}, 1)
+    assert repairs_path(folder).read_text() == kept
+    assert not [path for path in folder.parent.iterdir() if "partial" in path.name]
+
+
+def test_a_disk_that_is_only_read_still_shows_what_was_edited(folder, monkeypatch):
+    repairs_path(folder).write_text('{"labels": {"with_mask/000.jpg": "other"}, "aside": [], "history": []}')
+
+    def only_read(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkstemp", only_read)
+    assert labels(folder)[0] == "other"

@@ -3,7 +3,6 @@ import functools
 import hashlib
 import http.server
 import io
-import os
 import stat
 import struct
 import threading
@@ -13,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from core.datasets import importers as imports
 from core.datasets.archive import Limits, safe_part
 from core.datasets.faces import read_samples
 from core.datasets.importers import fetch_report_set, import_zip, make_demo_set
 from core.datasets.sources import prajnasb as report_set
 from core.datasets.store import DataError, list_datasets, read_pictures
+from core.io import scratch_folder
 from core.jobs import Cancelled
 from core.vision.images import read_image
 from tests.helpers import noise_picture, voc_xml
@@ -53,7 +52,7 @@ def keys(result):
 
 
 def nothing_left(folder):
-    return not folder.exists() or list(folder.iterdir()) == []
+    return not folder.exists() or [path.name for path in folder.iterdir() if path.name != ".lock"] == []
 
 
 def test_a_zip_of_class_folders(data_folder):
@@ -65,7 +64,7 @@ def test_a_zip_of_class_folders(data_folder):
     assert (data_folder / "My-faces" / "with_mask" / "1.jpg").read_bytes() == GOOD["with_mask/1.jpg"]
     assert list_datasets() == [result.dataset] and result.dataset.card["title"] == "My faces"
     assert reports[-1][:2] == (3, 3)
-    assert sorted(path.name for path in data_folder.iterdir()) == ["My-faces", "My-faces.card.json"]
+    assert sorted(path.name for path in data_folder.iterdir()) == [".lock", "My-faces", "My-faces.card.json"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_what_is_not_taken_is_listed(tmp_path, data_folder, name, data, reason):
     result = import_zip(zip_of([*GOOD.items(), (name, data)]), "new")
     assert keys(result) == list(GOOD) and result.broken == []
     assert len(result.ignored) == 1 and reason in result.ignored[0]
-    inside = [path.relative_to(data_folder / "new").as_posix() for path in (data_folder / "new").rglob("*.*")]
+    inside = [path.relative_to(data_folder / "new").as_posix() for path in (data_folder / "new").rglob("[!.]*.*")]
     assert sorted(inside) == sorted(GOOD)
     assert not any(path.is_symlink() for path in data_folder.rglob("*"))
     assert not [path for path in tmp_path.rglob("*evil*")]
@@ -315,13 +314,12 @@ def test_a_taken_name_gets_a_sentence():
 
 
 def test_what_a_killed_app_left_is_swept_away(data_folder):
-    old = data_folder / f"{imports.INCOMING}1-x"
-    fresh = data_folder / f"{imports.INCOMING}2-x"
-    for path in (old, fresh):
-        (path / "set").mkdir(parents=True)
-    os.utime(old, (0, 0))
-    import_zip(zip_of(GOOD), "new")
-    assert not old.exists() and fresh.exists()
+    left = data_folder / ".incoming-1-x"
+    (left / "set").mkdir(parents=True)
+    with scratch_folder(data_folder, ".incoming-") as of_a_living_app:
+        import_zip(zip_of(GOOD), "new")
+        assert not left.exists() and of_a_living_app.exists()
+    assert sorted(path.name for path in data_folder.iterdir()) == [".lock", "new", "new.card.json"]
 
 
 # The demonstration set
@@ -385,7 +383,7 @@ def test_the_reports_set_is_fetched_and_checked(github, data_folder):
     assert result.dataset.name == "prajnasb" and result.pictures == 5 and result.dataset.card["drawn"]
     assert keys(result)[0] == "with_mask/0-a b.jpg"
     assert reports[0] == (0, 5) and reports[-1] == (5, 5)
-    assert sorted(path.name for path in data_folder.iterdir()) == ["prajnasb", "prajnasb.card.json"]
+    assert sorted(path.name for path in data_folder.iterdir()) == [".lock", "prajnasb", "prajnasb.card.json"]
     with pytest.raises(DataError, match="already"):
         fetch_report_set(base_url=github.url)
 

@@ -4,6 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from core.datasets import store
 from core.datasets.duplicates import family
 from core.datasets.formats import DataError, Picture
 from core.datasets.sources.synthetic import (
@@ -55,7 +56,7 @@ def find_sample(frame_bgr):
 
 
 def files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*.*") if path.is_file())
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_picture_that_is_all_face_is_looked_at_with_room_around():
 
 
 def leftovers(data):
-    return sorted(path.name for path in data.iterdir())
+    return sorted(path.name for path in data.iterdir() if path.name != ".lock")
 
 
 def test_what_is_cancelled_leaves_nothing(data):
@@ -218,11 +219,15 @@ def test_problems_get_a_sentence_and_leave_nothing(data, source, name, words):
 
 
 def test_a_card_that_cannot_be_written_takes_the_set_with_it(data, monkeypatch):
-    def fail(*arguments):
-        raise OSError("disk full")
+    write = store.write_json
 
-    monkeypatch.setattr("core.datasets.sources.synthetic.write_card", fail)
-    with pytest.raises(OSError, match="disk full"):
+    def fail(path, value):
+        if path.name == "new.card.json":
+            raise OSError(28, "No space left on device")
+        write(path, value)
+
+    monkeypatch.setattr(store, "write_json", fail)
+    with pytest.raises(DataError, match="disk is full"):
         make_drawn_set("people", "new", DrawSettings())
     assert leftovers(data) == ["people"]
 

@@ -18,6 +18,7 @@ from core.datasets.store import (
     list_datasets,
     read_pictures,
     repairs_path,
+    sweep_data,
     write_card,
 )
 from tests.helpers import noise_picture, write_class_folders, write_voc
@@ -346,8 +347,31 @@ def test_deleting_takes_the_small_files_along(data_folder):
     write_card("beta", {"title": "Second"})
     Repairs.load(data_folder / "beta").set_aside("with_mask/000.jpg")
     (data_folder / ".cache" / "beta").mkdir(parents=True)
+    (data_folder / "gamma").symlink_to(data_folder / "not mounted now")
+    (data_folder / "gamma.repairs.json").write_text("{}")
     delete_dataset("beta")
-    assert [path for path in data_folder.rglob("*") if path.name not in (".cache", ".edits.lock")] == []
+    assert {path.name for path in data_folder.rglob("*")} == {".cache", ".lock", "gamma", "gamma.repairs.json"}
+
+
+def test_a_deletion_that_cannot_be_begun_leaves_the_set_whole(data_folder, monkeypatch):
+    write_class_folders(data_folder / "beta", 2)
+    write_card("beta", {"title": "Second"})
+
+    def only_read(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("pathlib.Path.rename", only_read)
+    with pytest.raises(OSError, match="Read-only"):
+        delete_dataset("beta")
+    assert find_dataset("beta").card == {"title": "Second"} and len(read_pictures(data_folder / "beta")) == 4
+    assert sorted(path.name for path in data_folder.iterdir()) == [".lock", "beta", "beta.card.json"]
+
+
+def test_a_half_deleted_set_of_an_earlier_version_is_swept_away(data_folder):
+    write_class_folders(data_folder / ".deleted-abc" / "set", 2)
+    write_class_folders(data_folder / "beta", 1)
+    sweep_data()
+    assert sorted(path.name for path in data_folder.iterdir()) == [".lock", "beta"]
 
 
 def test_links_only_below_allowed_folders(data_folder, tmp_path, monkeypatch):
@@ -379,7 +403,7 @@ def test_links_only_below_allowed_folders(data_folder, tmp_path, monkeypatch):
     assert repairs_path(elsewhere) == data_folder / "My-set.repairs.json"
     Repairs.load(elsewhere).change_label("with_mask/000.jpg", "without_mask")
     files = sorted(path.name for path in data_folder.iterdir())
-    assert files == [".edits.lock", "My-set.link.json", "My-set.repairs.json"]
+    assert files == [".lock", "My-set.link.json", "My-set.repairs.json"]
 
     monkeypatch.setenv("MASK_ALLOWED_DIRS", str(tmp_path / "elsewhere"))
     assert list_datasets() == []
@@ -387,7 +411,7 @@ def test_links_only_below_allowed_folders(data_folder, tmp_path, monkeypatch):
         find_dataset("My-set")
     delete_dataset("My-set")
     assert (elsewhere / "with_mask" / "000.jpg").is_file()
-    assert [path.name for path in data_folder.iterdir()] == [".edits.lock"]
+    assert [path.name for path in data_folder.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(

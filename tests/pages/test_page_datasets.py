@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.datasets.edits import Repairs
 from core.datasets.index import Index, build_index, open_index
 from core.datasets.query import Filter
-from core.datasets.store import find_dataset, list_datasets
+from core.datasets.store import delete_dataset, find_dataset, list_datasets, write_card
 from core.vision.images import encode_image
 from pages.components.resources import server_jobs
 from pages.components.state import DATA_SET, DATA_VIEW, FILTER, OPEN_IMAGE, TRAINING_SPLIT
@@ -290,3 +290,88 @@ def test_a_first_look_leaves_what_others_have_opened(helmets, server, monkeypatc
     monkeypatch.setattr("pages.views.datasets.opened.FRESH_S", -1.0)
     open_page("Gallery", **{DATA_SET: "helmets"})
     assert opened == ["helmets", "another", "helmets"], "after a while a first look sees new files, in this set alone"
+
+
+def test_two_sets_of_one_title_are_never_confused(server):
+    """What is chosen is shown, stays chosen, and is what goes."""
+    for name, count in (("demonstration", 3), ("demonstration-2", 5)):
+        fill(server / "data" / name, count)
+        write_card(name, {"title": "Demonstration"})
+        build_index(find_dataset(name))
+    app = open_page()
+    box = named(app.selectbox, "Data set")
+    assert box.options == ["Demonstration (demonstration)", "Demonstration (demonstration-2)"]
+    for name, count in (("demonstration-2", "10"), ("demonstration", "6"), ("demonstration-2", "10")):
+        named(app.selectbox, "Data set").set_value(name)
+        for _ in range(2):
+            app = run(app)
+            assert named(app.selectbox, "Data set").value == name
+            assert {metric.label: metric.value for metric in app.metric}["Images"] == count
+    named(app.button, r"Delete demonstration\-2").click()
+    assert named(run(app).selectbox, "Data set").options == ["Demonstration"]
+    assert [dataset.name for dataset in list_datasets()] == ["demonstration"]
+
+
+FULL = r"The server's disk is full; make room and try again\."
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "/srv/secret/file")
+
+    def fill_up():
+        monkeypatch.setattr("core.io.write_atomic", full)
+        monkeypatch.setattr("pathlib.Path.rename", full)
+
+    return fill_up
+
+
+def test_on_a_full_disk_every_change_of_an_image_is_refused_in_one_sentence(helmets, full_disk):
+    Repairs.load(helmets.folder).set_aside("helmet/04.jpg")
+    app = open_page("Gallery", kept_set="helmets", **{OPEN_IMAGE: ("helmet/02.jpg", 0)})
+    full_disk()
+    named(app.selectbox, "Label").set_value("no_helmet")
+    app = run(app)
+    assert [error.value for error in app.error] == [FULL] and named(app.selectbox, "Label").value == "helmet"
+    for button in ("Exclude", "Undo"):
+        named(app.button, button).click()
+        app = run(app)
+        assert [error.value for error in app.error] == [FULL]
+        assert not run(app).error, "said once"
+    repairs = Repairs.load(helmets.folder)
+    assert (repairs.labels, repairs.aside) == ({}, {"helmet/04.jpg"})
+
+
+def test_on_a_full_disk_a_set_stays_whole_and_none_is_added(helmets, full_disk):
+    app = open_page("Near-duplicates")
+    full_disk()
+    named(app.button, "Keep near-duplicates in one part when training").click()
+    assert [error.value for error in run(app).error] == [FULL] and default_split() == "random"
+    named(app.button, "Delete helmets").click()
+    assert [error.value for error in run(app).error] == [FULL]
+    named(app.button, "Make the demonstration set").click()
+    app = finish(run(app), "data:import")
+    assert FULL in app.error[0].value
+    assert [dataset.name for dataset in list_datasets()] == ["helmets"]
+    assert not [path for path in (helmets.folder.parent).iterdir() if path.name.startswith((".inc", ".del"))]
+
+
+def test_an_image_of_a_set_that_is_gone_is_refused_in_one_sentence(helmets, server):
+    app = open_page("Gallery", kept_set="helmets", **{OPEN_IMAGE: ("helmet/02.jpg", 0)})
+    delete_dataset("helmets")
+    fill(server / "data/helmets")
+    build_index(find_dataset("helmets"))
+    named(app.selectbox, "Label").set_value("no_helmet")
+    app = run(app)
+    assert "no longer there" in app.error[0].value
+    assert Repairs.load(server / "data/helmets").labels == {}
+
+
+@pytest.mark.parametrize("file", ["helmets.card.json", "settings.json", "helmets.repairs.json", "x.link.json"])
+def test_no_small_file_breaks_the_page_whatever_it_holds(helmets, server, file):
+    for text in ("[" * 100_000, '{"title": {"x": 1}, "about": [1], "labels": 1}', "[1]", "\0"):
+        (server / "data" / file).write_text(text)
+        app = open_page("Near-duplicates")
+        # Edits that are not the set's own are none; those that nobody can read might be.
+        assert bool(app.error) == (file == "helmets.repairs.json" and not text.startswith("{"))

@@ -236,3 +236,24 @@ def test_another_data_set_cannot_be_deleted_here(people):
     run(labelled(app.text_input, "Data set").set_value("people"))
     assert "does not hold webcam samples" in app.error[0].value
     assert not [button for button in app.button if "Delete" in button.label]
+
+
+def test_on_a_full_disk_samples_are_kept_as_they_were_and_a_sentence_says_so(data, monkeypatch):
+    frame, box = sample_photo(False), np.float32([178, 60, 272, 190])
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "/srv/secret")
+
+    with monkeypatch.context() as during:
+        during.setattr("core.datasets.sources.webcam.encode_image", full)
+        with pytest.raises(OSError, match="No space"):
+            add_sample("webcam-samples", frame, box, "cap")
+    assert [path.name for path in data.iterdir()] == [".lock"], "no set without a photo"
+    add_sample("webcam-samples", frame, box, "cap")
+    monkeypatch.setattr("pathlib.Path.unlink", full)
+    monkeypatch.setattr("pathlib.Path.rename", full)
+    for button in ("Delete the last sample", "Yes, delete them all"):
+        app = open_page()
+        run(labelled(app.button, button).click())
+        assert [error.value for error in app.error] == [r"The server's disk is full; make room and try again\."]
+    assert count_samples("webcam-samples") == {"cap": 1}

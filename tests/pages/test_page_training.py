@@ -15,7 +15,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.registry.active import in_use, use
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.metrics import classification_scores
@@ -65,8 +65,8 @@ def finished(tmp_path, heads):
     """What a finished run leaves behind: the shipped classifier under another name, with made-up predictions."""
     made = tmp_path / "made"
     made.mkdir()
-    card = load_card(MODELS_DIR / "mask-classifier.json")
-    data = bytearray((MODELS_DIR / card.file).read_bytes()) + b"\0"  # another file with the same network
+    card = load_card(models_dir() / "mask-classifier.json")
+    data = bytearray((models_dir() / card.file).read_bytes()) + b"\0"  # another file with the same network
     (made / "model.tflite").write_bytes(data)
     from core.vision.model_card import file_sha256
 
@@ -245,7 +245,7 @@ def test_a_queue_that_stands_still_says_why(page, monkeypatch):
     monkeypatch.setattr(runs, "write_json", full)
     app = page()
     press(app, "Start the training")
-    run_until(app, "The queue of trainings stands still: its folder cannot be written (No space left on device).")
+    run_until(app, "The queue of trainings stands still. The server's disk is full; make room and try again.")
     monkeypatch.setattr(runs, "write_json", write)
     press(app, "Remove from the queue")
     run_until(app, "Removed from the queue.")
@@ -321,11 +321,78 @@ def test_an_imported_model_is_tried_and_installed_or_refused_with_a_sentence(pag
     labelled(app.text_area, "Class names, one a line, in the order of the model's outputs").set_value("a\nb").run()
     press(app, "Import")
     run_until(app, "cannot be run here")
-    card = load_card(MODELS_DIR / "mask-classifier.json")
-    data = (MODELS_DIR / card.file).read_bytes()
+    card = load_card(models_dir() / "mask-classifier.json")
+    data = (models_dir() / card.file).read_bytes()
     app.file_uploader[0].set_value([("My model.tflite", data, "application/octet-stream")]).run()
     press(app, "Import")
     run_until(app, "is installed: a, b")
-    assert load_card(MODELS_DIR / "My-model.json").classes == ("a", "b")
+    assert load_card(models_dir() / "My-model.json").classes == ("a", "b")
     press(app, "Deploy")
     assert in_use().method == Method("combined", "My-model")
+
+
+NAMES = (
+    *("name", "note", "state", "created", "ended", "spent_s", "settings", "epochs", "fine_tune_blocks", "data"),
+    *("stage", "text", "epoch", "time", "started", "left_s", "test_exported", "classes", "faces", "sets"),
+)
+HOSTILE = {
+    "deep": "[" * 100_000,
+    "cut-off": '{"a": ',
+    "list": "[1]",
+    "null": "null",
+    "others": json.dumps({name: [{"x": None}] for name in NAMES}),
+    "numbers": json.dumps(dict.fromkeys(NAMES, 1e300)),
+}
+
+
+@pytest.mark.slow
+def test_no_file_of_a_run_breaks_the_page_whatever_it_holds(page, tmp_path, finished):
+    """Each run has one file of each kind that says what nobody wrote."""
+    files = ("run.json", "config.json", "metrics.jsonl", "steps.jsonl", "progress.json", "report.json",
+             "predictions.json", "set_scores.json")  # fmt: skip
+    names = []
+    for kind, text in HOSTILE.items():
+        for file in files:
+            folder = add_finished(tmp_path, finished, f"{file.partition('.')[0]}-{kind}")
+            (folder / "config.json").write_text(json.dumps(run_settings(TrainConfig(data=("/d/heads",), out=""))))
+            (folder / file).write_text(text)
+            names.append(folder.name)
+    (tmp_path / "runs" / "speed.json").write_text(HOSTILE["others"])
+    (tmp_path / "data" / "settings.json").write_text(HOSTILE["deep"])
+    app = page()
+    show(app, "Progress")
+    show(app, "Runs")
+    offered = labelled(app.multiselect, "Show").options
+    assert len(offered) >= len(names) - 8, "all but those whose settings or state are gone"
+    shown = [name for name in names if name.startswith(("report", "set_scores", "predictions", "metrics"))]
+    for name in shown[::3]:
+        checked(labelled(app.multiselect, "Show").set_value([name]).run())
+    labelled(app.multiselect, "Show").set_value(names[:2]).run()
+    checked(app)
+
+
+def test_runs_of_one_name_and_minute_are_told_apart(page, tmp_path, finished):
+    for name in ("one", "two"):
+        folder = add_finished(tmp_path, finished, name)
+        note = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps(note | {"name": "Same", "created": 1e9}))
+    app = page()
+    show(app, "Runs")
+    box = labelled(app.multiselect, "Show")
+    assert [option[-5:] for option in box.options] == ["(one)", "(two)"]
+    box.set_value(["two"]).run()
+    press(app, "Delete for good")
+    assert [path.name for path in (tmp_path / "runs").glob("[!.]*")] == ["one"]
+
+
+def test_a_run_that_cannot_be_written_is_one_sentence(page, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "/srv/secret")
+
+    app = page()
+    monkeypatch.setattr("core.io.write_atomic", full)
+    press(app, "Start the training")
+    assert [error.value.replace("\\", "") for error in app.error] == [
+        "The server's disk is full; make room and try again."
+    ]
+    assert not list((tmp_path / "runs").glob("[!.]*")) and not list((tmp_path / "runs").glob(".new*"))

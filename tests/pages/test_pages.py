@@ -10,7 +10,7 @@ import streamlit as st
 import streamlit_webrtc
 from streamlit.testing.v1 import AppTest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.registry.active import SHIPPED, in_use, use
 from core.registry.leaderboard import load_scoreboards
 from core.registry.store import list_models
@@ -301,7 +301,7 @@ def test_a_face_is_explained_on_request(photo_page):
 
 def test_the_model_page_shows_the_card_the_figures_and_the_limits():
     app = open_page("model")
-    card = load_card(MODELS_DIR / f"{DEFAULT_DETECTOR}.json")
+    card = load_card(models_dir() / f"{DEFAULT_DETECTOR}.json")
     assert card.limits in texts(app) and numbers(app)["Classes"] == "3"
     own, *tables = [frame.value for frame in app.dataframe]
     points = [f"{use}, {preset}" for use in ("photo", "live") for preset in PRESETS]
@@ -449,15 +449,15 @@ def install():
     """Puts copies of the shipped classifier into ``models/``, under other names and with other names of classes."""
 
     def put(name: str, classes: tuple[str, ...], ending: bytes = b"") -> Method:
-        card = load_card(MODELS_DIR / f"{DEFAULT_CLASSIFIER}.json")
-        path = MODELS_DIR / f"{name}-1.tflite"
-        path.write_bytes((MODELS_DIR / card.file).read_bytes() + ending)
+        card = load_card(models_dir() / f"{DEFAULT_CLASSIFIER}.json")
+        path = models_dir() / f"{name}-1.tflite"
+        path.write_bytes((models_dir() / card.file).read_bytes() + ending)
         sha256 = file_sha256(path)
-        replace(card, name=name, file=path.name, classes=classes, sha256=sha256).save(MODELS_DIR / f"{name}.json")
+        replace(card, name=name, file=path.name, classes=classes, sha256=sha256).save(models_dir() / f"{name}.json")
         return Method("combined", name)
 
     yield put
-    for path in MODELS_DIR.iterdir():
+    for path in models_dir().iterdir():
         if path.is_file() and not path.name.startswith(SHIPPED):
             path.unlink()
 
@@ -498,7 +498,7 @@ def test_a_model_installed_anew_under_its_name_classifies_at_once(photo_page, in
 
 def test_an_active_model_that_vanished_gets_a_sentence(photo_page, install):
     use(install("door", ("with_mask", "without_mask")))
-    (MODELS_DIR / "door.json").unlink()
+    (models_dir() / "door.json").unlink()
     upload(photo_page, ("door.jpg", BARE))
     assert "no model 'door'" in unescaped(photo_page.warning[0].value)
     assert labelled(photo_page.selectbox, "Method").value == DEFAULT_PIPELINE

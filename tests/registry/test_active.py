@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.registry import active as module
 from core.registry.active import can_go_back, go_back, in_use, previous, remove_model, use, why_not_removable
 from core.vision.model_card import ModelError, load_card
@@ -20,12 +20,12 @@ MINE, OTHER = Method("combined", "mine"), Method("classic", "other")
 @pytest.fixture
 def models(tmp_path):
     """A folder with the shipped models and two more, which are copies of the classifier under other names."""
-    for path in MODELS_DIR.iterdir():
+    for path in models_dir().iterdir():
         if path.suffix in (".json", ".tflite") and path.stem != "in_use":
             (tmp_path / path.name).symlink_to(path)
     for name in ("mine", "other"):
-        card = load_card(MODELS_DIR / "mask-classifier.json")
-        shutil.copy(MODELS_DIR / card.file, tmp_path / f"{name}-1.tflite")
+        card = load_card(models_dir() / "mask-classifier.json")
+        shutil.copy(models_dir() / card.file, tmp_path / f"{name}-1.tflite")
         replace(card, name=name, file=f"{name}-1.tflite").save(tmp_path / f"{name}.json")
     return tmp_path
 
@@ -121,17 +121,17 @@ def test_what_cannot_be_used_is_refused_and_nothing_changes(models, method, sent
 
 def test_a_model_that_does_not_run_is_never_put_to_work():
     """In the real folder, where the pipeline is built before anybody depends on it."""
-    card = load_card(MODELS_DIR / "mask-classifier.json")
+    card = load_card(models_dir() / "mask-classifier.json")
     try:
-        (MODELS_DIR / "broken-1.tflite").write_bytes(b"no model")
-        replace(card, name="broken", file="broken-1.tflite").save(MODELS_DIR / "broken.json")
+        (models_dir() / "broken-1.tflite").write_bytes(b"no model")
+        replace(card, name="broken", file="broken-1.tflite").save(models_dir() / "broken.json")
         before = in_use()
         with pytest.raises(ModelError, match=r"broken-1\.tflite"):
             use(Method("combined", "broken"))
         assert in_use() == before
     finally:
         remove_model("broken")
-    assert not (MODELS_DIR / "broken-1.tflite").exists()
+    assert not (models_dir() / "broken-1.tflite").exists()
 
 
 def test_going_back_passes_over_what_is_gone(models):

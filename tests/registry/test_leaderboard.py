@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.registry.leaderboard import Row, as_table, load_scoreboards, method_title, record
 from core.vision.model_card import load_card
 from core.vision.pipeline import DEFAULT_PIPELINE, PIPELINES
@@ -60,6 +60,6 @@ def test_the_shipped_figures_are_those_of_the_shipped_models():
     for board in boards:
         assert {row.pipeline for row in board.rows} == set(PIPELINES) and DEFAULT_PIPELINE in PIPELINES
         for each in board.rows:
-            card = load_card(MODELS_DIR / f"{PIPELINES[each.pipeline].default_model}.json")
+            card = load_card(models_dir() / f"{PIPELINES[each.pipeline].default_model}.json")
             assert each.model_sha256 == card.sha256, f"{each.pipeline} {each.preset} on {board.photos}"
             assert json.dumps(each.figures)

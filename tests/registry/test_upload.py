@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.jobs import Cancelled
 from core.registry import upload as uploaded_model
 from core.registry.sandbox import run_apart
@@ -16,8 +16,8 @@ from core.vision.model_card import ModelError, load_card
 from train.export import convert
 from train.export.convert import ConvertError, check_archive, convert_keras, convert_onnx
 
-GOOD = MODELS_DIR / load_card(MODELS_DIR / "mask-classifier.json").file
-DETECTOR = MODELS_DIR / load_card(MODELS_DIR / "mask-detector.json").file
+GOOD = models_dir() / load_card(models_dir() / "mask-classifier.json").file
+DETECTOR = models_dir() / load_card(models_dir() / "mask-detector.json").file
 FACTS = ModelFacts(input_size=224, classes=2, output="logits", ms_per_face=2.0)
 
 

@@ -398,7 +398,7 @@ def test_a_full_disk_starts_nothing_and_says_so(make_manager, monkeypatch):
     wait_until(lambda: state(manager, first) == "done")
     for _ in range(3):
         assert state(manager, second) == "queued"
-    assert not started and manager.problem.endswith("cannot be written (No space left on device).")
+    assert not started and manager.problem.endswith("stands still. The server's disk is full; make room and try again.")
     monkeypatch.setattr(runs, "write_json", write)
     assert state(manager, second) == "running" and not manager.problem, "it goes on by itself"
 
@@ -415,7 +415,7 @@ def test_a_training_whose_process_cannot_be_noted_is_stopped(make_manager, monke
 
     monkeypatch.setattr(runs, "write_json", full)
     run = manager.add("a", data=("works",))
-    assert "No space" in manager.problem and launched[0].poll() is not None
+    assert "disk is full" in manager.problem and launched[0].poll() is not None
     monkeypatch.setattr(runs, "write_json", write)
     assert state(manager, run) == "interrupted" and manager.find(run.id).can_resume
 
@@ -511,6 +511,44 @@ def test_what_a_killed_deletion_left_is_swept_at_the_next_start(make_manager, tm
     left = tmp_path / "runs" / ".deleted-0123"
     left.mkdir(parents=True)
     (left / "model.keras").touch()
-    manager = make_manager().watch(every_s=0.02)
-    wait_until(lambda: not left.exists())
+    manager = make_manager()
+    run = manager.add("a", data=("refuses",))
+    wait_until(lambda: state(manager, run) == "failed")
+    half = run.folder / ".last-abc.partial.keras"
+    half.touch()
+    left.mkdir(exist_ok=True)
+    manager.watch(every_s=0.02)
+    wait_until(lambda: not left.exists() and not half.exists())
     manager.close()
+
+
+def test_a_training_whose_app_was_killed_before_it_noted_the_process_is_known(make_manager):
+    before = make_manager()
+    run = before.add("a", data=("works",))
+    wait_until(lambda: (run.folder / "begun").exists())
+    note = json.loads((run.folder / "run.json").read_text())
+    pid = note.pop("pid")
+    del note["process"]
+    (run.folder / "run.json").write_text(json.dumps(note))
+    after = make_manager()
+    assert state(after, run) == "running" and process_of(run) == pid
+    after.cancel(run.id)
+    wait_until(lambda: state(after, run) == "cancelled")
+
+
+@pytest.mark.parametrize("number", ["1e300", "NaN", "-Infinity", "9" * 400, '"x"', "true", "[]"])
+def test_numbers_that_make_no_sense_cost_nobody_the_list(make_manager, number):
+    manager = make_manager()
+    run = manager.add("a", data=("works",))
+    manager.cancel(run.id)
+    wait_until(lambda: state(manager, run) == "cancelled")
+    names = ("created", "queued", "ended", "spent_s", "started", "cancel_asked", "log_from", "pid", "process")
+    facts = ", ".join(f'"{name}": {number}' for name in names)
+    for now in ("queued", "running", "cancelled", "lost"):
+        (run.folder / "run.json").write_text(f'{{"name": "a", "state": "{now}", {facts}}}')
+        (run.folder / "progress.json").write_text(f'{{"time": {number}, "started": {number}, "left_s": {number}}}')
+        (again,) = manager.runs()
+        assert again.created < 1e10 and again.name == "a"
+    (run.folder / "progress.json").unlink()
+    (run.folder / "run.json").write_text(f'{{"name": "a", "state": "running", {facts}}}')
+    assert state(manager, run) in ("cancelled", "interrupted")

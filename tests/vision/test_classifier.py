@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.vision.crops import resize
@@ -86,14 +86,14 @@ def test_many_threads_share_one_model(classifier):
 
 
 def test_class_ids_follow_the_card_not_the_order_of_outputs(classifier):
-    path = MODELS_DIR / classifier.card.file
+    path = models_dir() / classifier.card.file
     swapped = MaskClassifier(replace(classifier.card, classes=classifier.card.classes[::-1]), path)
     box = np.array([SAMPLE_FACE_XYXY], np.float32)
     assert swapped.classify(sample_photo(True), box)[0] != classifier.classify(sample_photo(True), box)[0]
 
 
 def test_a_classifier_may_know_any_classes(classifier):
-    path, box = MODELS_DIR / classifier.card.file, np.array([SAMPLE_FACE_XYXY], np.float32)
+    path, box = models_dir() / classifier.card.file, np.array([SAMPLE_FACE_XYXY], np.float32)
     helmets = MaskClassifier(replace(classifier.card, classes=("helmet", "no_helmet")), path)
     assert helmets.classes == ("helmet", "no_helmet")
     assert helmets.classify(sample_photo(False), box)[0].tolist() == [1]
@@ -120,15 +120,15 @@ def test_a_bad_model_file_gets_a_sentence(tmp_path, classifier, content, sentenc
 
 
 def test_a_model_that_does_not_fit_its_card_is_refused(classifier):
-    path = MODELS_DIR / classifier.card.file
+    path = models_dir() / classifier.card.file
     with pytest.raises(ModelError, match="its card says"):
         MaskClassifier(replace(classifier.card, input_size=96), path)
 
 
 def test_a_changed_model_file_is_refused(tmp_path):
-    card = load_card(MODELS_DIR / f"{DEFAULT_CLASSIFIER}.json")
-    shutil.copy(MODELS_DIR / f"{DEFAULT_CLASSIFIER}.json", tmp_path)
-    (tmp_path / card.file).write_bytes((MODELS_DIR / card.file).read_bytes()[:-1] + b"?")
+    card = load_card(models_dir() / f"{DEFAULT_CLASSIFIER}.json")
+    shutil.copy(models_dir() / f"{DEFAULT_CLASSIFIER}.json", tmp_path)
+    (tmp_path / card.file).write_bytes((models_dir() / card.file).read_bytes()[:-1] + b"?")
     with pytest.raises(ModelError, match="not the file that its card describes"):
         load_classifier(folder=tmp_path)
 

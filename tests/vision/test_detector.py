@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.vision import detector as detector_module
 from core.vision.boxes import match_boxes
 from core.vision.classes import CLASS_NAMES
@@ -403,7 +403,7 @@ def test_a_classifier_is_not_taken_for_a_detector():
     with pytest.raises(ModelError, match=f"{DEFAULT_CLASSIFIER} is a classifier, not a detector"):
         load_detector(DEFAULT_CLASSIFIER)
     # Nor if its card claims so.
-    (file,) = MODELS_DIR.glob(f"{DEFAULT_CLASSIFIER}-*.tflite")
+    (file,) = models_dir().glob(f"{DEFAULT_CLASSIFIER}-*.tflite")
     with pytest.raises(ModelError, match=r"cannot be run|gives maps"):
         MaskDetector(CARD, file)
 

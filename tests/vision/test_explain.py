@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
 from core.vision.crops import crop_faces
@@ -30,8 +30,8 @@ from core.vision.explain import (
 from core.vision.model_card import ModelError, load_card
 from tests.helpers import ROOT
 
-CARD = load_card(MODELS_DIR / f"{DEFAULT_CLASSIFIER}.json")
-MODEL = MODELS_DIR / CARD.file
+CARD = load_card(models_dir() / f"{DEFAULT_CLASSIFIER}.json")
+MODEL = models_dir() / CARD.file
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,7 @@ def test_other_models_are_refused_by_name(tmp_path):
         load_explainer("nothing")
     with pytest.raises(ModelError, match="is a detector"):
         load_explainer(DEFAULT_DETECTOR)
-    shutil.copy(MODELS_DIR / f"{DEFAULT_CLASSIFIER}.json", tmp_path)
+    shutil.copy(models_dir() / f"{DEFAULT_CLASSIFIER}.json", tmp_path)
     (tmp_path / CARD.file).write_bytes(MODEL.read_bytes()[:-1] + b"?")
     with pytest.raises(ModelError, match="not the file that its card describes"):
         load_explainer(folder=tmp_path)

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.registry.store import install_model, list_models
 from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card, score_rows
 
@@ -134,8 +134,8 @@ def test_install_model_refuses_an_unfinished_run(tmp_path):
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_shipped_model_is_whole_and_small(name):
-    card = load_card(MODELS_DIR / f"{name}.json")
-    path = MODELS_DIR / card.file
+    card = load_card(models_dir() / f"{name}.json")
+    path = models_dir() / card.file
     assert file_sha256(path) == card.sha256
     assert path.stat().st_size <= 5_000_000
     assert card.name == name
@@ -144,7 +144,7 @@ def test_every_shipped_model_is_whole_and_small(name):
 
 
 def test_the_8_bit_export_costs_less_than_0_3_points():
-    scores = load_card(MODELS_DIR / "mask-classifier.json").scores
+    scores = load_card(models_dir() / "mask-classifier.json").scores
     for part in ("test", "held_out"):
         assert scores[f"{part}_exported"]["images"] == scores[part]["images"] > 500
         assert scores[part]["accuracy"] - scores[f"{part}_exported"]["accuracy"] <= 0.003

@@ -4,7 +4,6 @@ A window is a square piece of a photo, or of four photos, in which a random face
 lens vary as in ``train.augment``.
 """
 
-import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from core.datasets.extra import Labels, add_extra, read_labels
 from core.datasets.faces import DataError, annotated_photo
 from core.datasets.formats import Picture
 from core.datasets.store import read_pictures
+from core.io import load_json
 from core.vision.boxes import match_boxes, overlaps, shorter_sides
 from core.vision.classes import CLASS_NAMES
 from core.vision.crops import fit_within
@@ -255,9 +255,7 @@ def _class_counts(scenes: list[Scene]) -> dict[str, int]:
 
 def _read_boxes(path: str) -> dict:
     try:
-        boxes = json.loads(Path(path).read_text())
-        if not isinstance(boxes, dict):
-            raise ValueError("no table of pictures")
+        boxes = load_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"The boxes {path} cannot be read: {error}") from None
     return boxes

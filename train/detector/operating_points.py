@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.datasets.extra import LABELS_DIR, add_extra, read_labels
 from core.datasets.faces import DataError, read_photos
 from core.vision.boxes import shorter_sides
@@ -254,7 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
         photos = in_grids(photos, *given.grid)
     detector = load_detector(given.model)
     seen_by = look_at_all(photos, detector)
-    card = write_scores(seen_by, MODELS_DIR / f"{given.model}.json") if given.write else detector.card
+    card = write_scores(seen_by, models_dir() / f"{given.model}.json") if given.write else detector.card
     print(f"{len(photos)} validation photos\n")
     print("| use, preset | score | if tiny | recall | right of two | 12 to 24 px | false alarms a photo | tiny ones |")
     print("|---|---|---|---|---|---|---|---|")

@@ -23,7 +23,7 @@ import numpy as np
 from core.datasets.duplicates import photo_groups
 from core.datasets.formats import DataError, Picture
 from core.datasets.importers import building
-from core.datasets.store import DataSet, delete_dataset, find_dataset, read_pictures, write_card
+from core.datasets.store import DataSet, find_dataset, read_pictures
 from core.io import write_json
 from core.jobs import Report, no_report
 from core.synthetic.eyes import find_pose
@@ -282,15 +282,11 @@ def make_drawn_set(source: str, name: str, settings: DrawSettings, report: Repor
         Cancelled: as ``report`` has it; nothing is left behind.
     """
     origin = find_dataset(source)
-    with building(name) as (folder, clean):
-        drawn = draw_pictures(origin.folder, folder, settings, report)
     title, origin_title = " ".join(name.split()), str(origin.card.get("title") or source)
-    try:
-        write_card(clean, make_card(title, origin_title, settings, drawn))
-        return find_dataset(clean)
-    except BaseException:  # a drawn set that does not say so must not stay
-        delete_dataset(clean)
-        raise
+    with building(name) as new:
+        drawn = draw_pictures(origin.folder, new.folder, settings, report)
+        new.card = make_card(title, origin_title, settings, drawn)
+    return find_dataset(new.name)
 
 
 def draw_folder(source: Path, out: Path, settings: DrawSettings, report: Report = no_report) -> Drawn:

@@ -4,7 +4,6 @@ They are an ordinary data set of class folders on this server. Nothing is stored
 and its surroundings: no name, no place, no time.
 """
 
-import json
 import re
 import secrets
 import shutil
@@ -17,8 +16,8 @@ import numpy as np
 
 from core.config import cache_dir, data_dir
 from core.datasets.formats import IMAGE_FOLDERS, NOTE_FOLDERS, SPLITS, DataError, clean_label
-from core.datasets.store import CARD, LINK, clean_name, delete_dataset, names_lock
-from core.io import write_atomic, write_json
+from core.datasets.store import CARD, INCOMING, LINK, clean_name, delete_dataset, names_lock, publish, sweep_data
+from core.io import read_json, scratch_folder, write_atomic
 from core.vision.boxes import clip_boxes, square_boxes
 from core.vision.crops import cut, fit_within
 from core.vision.images import encode_image
@@ -64,15 +63,20 @@ def add_sample(dataset_name: str, frame_bgr: np.ndarray, face_xyxy: np.ndarray, 
     label = sample_label(label)
     box = clip_boxes(square_boxes(face_xyxy, MARGIN), frame_bgr.shape[1::-1])[0]
     picture, _ = fit_within(cut(frame_bgr, np.rint(box)), MAX_SIDE)
-    with names_lock:
+    with names_lock():
         folder = _folder(dataset_name)
-        if not folder.exists():
-            _make(folder)
         _, last = _newest(folder)
         # The number keeps the order; the rest, which nobody can guess, keeps two pictures of one moment apart.
-        path = folder / label / f"{last + 1:06}-{secrets.token_hex(8)}.jpg"
-        write_atomic(path, lambda temporary: temporary.write_bytes(encode_image(picture)))
-    return path.relative_to(folder).as_posix()
+        key = f"{label}/{last + 1:06}-{secrets.token_hex(8)}.jpg"
+        if folder.exists():
+            _write(folder / key, picture)
+        else:
+            sweep_data()
+            # With its card at once: a folder without one would not be known as own pictures, and not be deleted here.
+            with scratch_folder(folder.parent, INCOMING, purpose=folder.name) as made:
+                _write(made / key, picture)
+                publish(made, folder.name, _card(folder.name))
+    return key
 
 
 def count_samples(dataset_name: str) -> dict[str, int]:
@@ -83,7 +87,7 @@ def count_samples(dataset_name: str) -> dict[str, int]:
 
 def delete_last(dataset_name: str) -> str | None:
     """Delete the picture that was taken last; its key, or ``None`` if there is none."""
-    with names_lock:
+    with names_lock():
         folder = _folder(dataset_name)
         path, _ = _newest(folder)
         if path is None:
@@ -101,7 +105,7 @@ def delete_last(dataset_name: str) -> str | None:
 
 def delete_all(dataset_name: str) -> int:
     """Delete every picture, with repairs, thumbnails and everything else known of them; how many there were."""
-    with names_lock:
+    with names_lock():
         folder = _folder(dataset_name)
         count = len(_pictures(folder))
         if folder.exists():
@@ -123,23 +127,21 @@ def _folder(dataset_name: str) -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    try:
-        return json.loads((folder.parent / f"{folder.name}{CARD}").read_text(encoding="utf-8")).get("own") is True
-    except (OSError, ValueError, AttributeError):
-        return False
+    return read_json(folder.parent / f"{folder.name}{CARD}").get("own") is True
 
 
-def _make(folder: Path) -> None:
-    card = {
-        "title": "Webcam samples" if folder.name == DEFAULT_NAME else folder.name,
+def _write(path: Path, picture_bgr: np.ndarray) -> None:
+    write_atomic(path, lambda temporary: temporary.write_bytes(encode_image(picture_bgr)))
+
+
+def _card(name: str) -> dict:
+    return {
+        "title": "Webcam samples" if name == DEFAULT_NAME else name,
         "about": "Photos taken with the camera on the page Synthetic masks, by people who agreed to it.",
         "drawn": False,
         "own": True,
         "date": date.today().isoformat(),
     }
-    # The card comes first: a folder without one would not be known as own pictures, and could not be deleted here.
-    write_json(folder.parent / f"{folder.name}{CARD}", card)
-    folder.mkdir(parents=True)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from core.datasets.importers import ImportResult, fetch_report_set, import_zip, 
 from core.datasets.store import DataSet, delete_dataset, link_folder
 from core.jobs import Jobs, JobStatus, Report
 from pages.components.jobs import show_end_of_job
-from pages.components.messages import plain
+from pages.components.messages import plain, why
 from pages.components.resources import server_jobs
 from pages.views.datasets.opened import show_set_next
 
@@ -94,8 +94,8 @@ def folder_form(allowed: Sequence[str], link: Callable[[str, str], DataSet]) -> 
     if st.button("Use this folder", icon=":material/link:", type="primary", disabled=not (folder and name)):
         try:
             dataset = link(folder.strip(), name.strip())
-        except ValueError as error:
-            st.error(plain(str(error)))
+        except (ValueError, OSError) as error:
+            st.error(why(error))
         else:
             show_set_next(dataset.name)
             st.rerun()
@@ -114,7 +114,7 @@ def delete_button(dataset: DataSet, delete: Callable[[str], None]) -> None:
             try:
                 delete(dataset.name)
             except (ValueError, OSError) as error:
-                st.error(plain(str(error)))
+                st.error(why(error))
             else:
                 st.session_state["data_told"] = f"{plain(dataset.name)} was deleted."
                 st.rerun()

@@ -10,7 +10,7 @@ import streamlit as st
 from core.datasets.index import Index
 from core.datasets.parts import PARTS
 from core.datasets.query import Filter
-from pages.components.messages import plain
+from pages.components.messages import plain, show_problem, told_apart, tried
 from pages.components.state import DATA_VIEW, FILTER, GALLERY, GALLERY_PAGE, TRAINING_SPLIT, choose_next
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def filter_form(index: Index, wanted: Filter, can_disagree: bool) -> Filter:
         return {"key": f"{FILTER}_{name}", "on_change": keep}
 
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
-    words = {name: style.words for name, style in zip(index.classes, index.styles, strict=True)}
+    words = told_apart({name: style.words for name, style in zip(index.classes, index.styles, strict=True)})
     columns[0].multiselect(
         "Classes", index.classes, format_func=words.__getitem__, placeholder="All", **widget("classes")
     )
@@ -120,10 +120,11 @@ def split_choice(now: str, keep: Callable[[str], None]) -> None:
         keep(split)
         st.session_state[TRAINING_SPLIT] = split
 
+    show_problem()
     with st.container(horizontal=True, vertical_alignment="center"):
         if now == "grouped":
             st.markdown(":material/check_circle: By default, training keeps near-duplicates in one part.")
-            st.button("Split at random again", on_click=choose, args=("random",))
+            st.button("Split at random again", on_click=tried(choose), args=("random",))
         else:
             words = "Keep near-duplicates in one part when training"
-            st.button(words, icon=":material/join:", type="primary", on_click=choose, args=("grouped",))
+            st.button(words, icon=":material/join:", type="primary", on_click=tried(choose), args=("grouped",))

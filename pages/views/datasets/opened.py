@@ -10,6 +10,7 @@ from core.datasets.index import Index, index_fingerprint, open_index
 from core.datasets.label_issues import LabelIssues, classifier_card, label_issues_fingerprint, open_label_issues
 from core.datasets.store import DataSet
 from core.vision.model_card import ModelCard, ModelError
+from pages.components.messages import told_apart
 from pages.components.resources import server_jobs
 from pages.components.state import (
     AUGMENTED_FACE,
@@ -59,7 +60,7 @@ def predictions(_index: Index, _card: ModelCard, name: str, stamp: tuple) -> Lab
 
 def choose_set(sets: Mapping[str, DataSet]) -> DataSet:
     """A select box; the choice survives a change of page and, by the address, a reload."""
-    titles = {name: dataset.card.get("title") or name for name, dataset in sets.items()}
+    titles = told_apart({name: dataset.card.get("title") or name for name, dataset in sets.items()})
     names = list(sets)
     choice = st.selectbox("Data set", names, format_func=titles.__getitem__, **kept_in_address(DATA_SET, names))
     if remember(DATA_SET, choice):

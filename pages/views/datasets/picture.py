@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.datasets.edits import Repairs
 from pages.components.gallery import ImageDetails, show_tiles
-from pages.components.messages import plain
+from pages.components.messages import plain, show_problem, tried
 from pages.components.state import AUGMENTATIONS, AUGMENTED_FACE, DATA_VIEW, NEIGHBOURS, OPEN_IMAGE, choose_next
 
 
@@ -31,6 +31,7 @@ def image_panel(details: ImageDetails, repairs: Repairs) -> None:
         show_tiles("data_large", [("", [details.tile])], large=True)
     with panel:
         _neighbours()
+        show_problem()
         if details.faces:
             _face_panel(details, repairs)
         else:
@@ -83,7 +84,7 @@ def _face_panel(details: ImageDetails, repairs: Repairs) -> None:
 
     def relabel() -> None:
         if st.session_state[field]:
-            repairs.change_label(face.item, st.session_state[field])
+            tried(repairs.change_label)(face.item, st.session_state[field])
 
     st.selectbox(
         "Label",
@@ -100,6 +101,9 @@ def _face_panel(details: ImageDetails, repairs: Repairs) -> None:
 
 
 def _exclude_buttons(details: ImageDetails, repairs: Repairs) -> None:
+    set_aside, revert = tried(repairs.set_aside), tried(repairs.revert)
+
+    @tried
     def undo() -> None:
         # Shown below: within a dialog a callback must not show anything itself.
         st.session_state["data_undone"] = repairs.undo() or "nothing"
@@ -112,20 +116,23 @@ def _exclude_buttons(details: ImageDetails, repairs: Repairs) -> None:
         for words, face in items:
             if not face.excluded:
                 st.button(
-                    f"Exclude {words}", icon=":material/person_off:", on_click=repairs.set_aside, args=(face.item,)
+                    f"Exclude {words}",
+                    icon=":material/person_off:",
+                    on_click=set_aside,
+                    args=(face.item,),
                 )
         if not details.excluded:
             st.button(
                 "Exclude" if details.whole else "Exclude image",
                 icon=":material/visibility_off:",
                 help="Training and evaluation leave it out. The file stays.",
-                on_click=repairs.set_aside,
+                on_click=set_aside,
                 args=(details.tile.id,),
             )
         mine = [details.tile.id, *(face.item for face in details.faces)]
         changed = [item for item in mine if item in repairs.labels or item in repairs.aside]
         if changed:
-            st.button("Restore", icon=":material/history:", on_click=repairs.revert, args=(changed,),
+            st.button("Restore", icon=":material/history:", on_click=revert, args=(changed,),
                       help="The label as the files have it, and not excluded.")  # fmt: skip
         if repairs.history:
             last = repairs.history[-1].get("what", "")

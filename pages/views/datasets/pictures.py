@@ -8,10 +8,10 @@ from core.datasets.edits import Repairs
 from core.datasets.index import Index, index_fingerprint
 from core.datasets.label_issues import LabelIssues
 from core.datasets.query import Filter, face_sample, matching
-from core.datasets.store import DataSet
+from core.datasets.store import DataError, DataSet
 from core.vision.images import ImageError
 from pages.components.gallery import PER_PAGE, page_of, show_tiles
-from pages.components.messages import plain
+from pages.components.messages import plain, why
 from pages.components.state import DUPLICATES_PAGE, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE
 from pages.views.datasets.augmentation import recipe_form
 from pages.views.datasets.filters import filter_form, split_choice
@@ -86,7 +86,11 @@ def show_image(dataset: DataSet) -> None:
     """One image in full, what is known of it, and everything that can be done with it."""
     if not st.session_state.get(OPEN_IMAGE):
         st.rerun()  # it was left for another view
-    index = index_of(dataset)
+    try:
+        index, repairs = index_of(dataset), Repairs.load(dataset.folder)
+    except (DataError, OSError) as error:
+        st.error(why(error))
+        return
     key, face = st.session_state[OPEN_IMAGE]
     if index is None or key not in index.place_of:
         st.info("This image is no longer in the set.")
@@ -97,7 +101,7 @@ def show_image(dataset: DataSet) -> None:
     except ImageError as error:
         st.error(plain(str(error)))
         return
-    image_panel(details, Repairs.load(dataset.folder))
+    image_panel(details, repairs)
     copies = np.flatnonzero(index.groups == index.groups[index.place_of[key]])
     if len(copies) > 1:
         others = copies[copies != index.place_of[key]][:PER_PAGE]

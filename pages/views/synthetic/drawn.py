@@ -15,7 +15,7 @@ from core.synthetic.sample import sample_photo
 from core.vision.classes import CLASS_NAMES
 from core.vision.images import UPLOAD_TYPES, ImageError, decode_image
 from core.vision.model_card import ModelError
-from pages.components.messages import plain
+from pages.components.messages import plain, told_apart, why
 from pages.components.resources import server_jobs
 from pages.components.state import SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, made_once
 from pages.views.synthetic.face import load_finder
@@ -113,15 +113,17 @@ def show_making() -> None:
         return
     if job:
         show_end(job)
-    sets = [each.name for each in list_datasets() if not each.card.get("drawn")]
+    sets = {each.name: each.card.get("title") or each.name for each in list_datasets() if not each.card.get("drawn")}
     if not sets:
         st.info("There is no data set yet to draw on. The page **Data sets** offers several ways to get one.")
         return
-    source = st.selectbox("Bare faces from", sets, key="synthetic_source")
+    source = st.selectbox(
+        "Bare faces from", list(sets), format_func=told_apart(sets).__getitem__, key="synthetic_source"
+    )
     try:
         bare = count_bare(source)
-    except DataError as error:
-        st.error(plain(str(error)))
+    except (DataError, OSError) as error:
+        st.error(why(error))
         return
     if not bare:
         st.info(f"Nothing in this data set is labelled {plain(CLASS_NAMES[1])}, so there is nothing to draw on.")

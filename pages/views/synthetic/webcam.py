@@ -16,7 +16,7 @@ from core.vision.classes import CLASS_NAMES
 from core.vision.images import ImageError, decode_image
 from core.vision.model_card import ModelError
 from pages.components.camera import camera_problem
-from pages.components.messages import plain
+from pages.components.messages import plain, why
 from pages.components.state import WEBCAM_SHOT, made_once
 from pages.views.synthetic.face import WORDS, load_finder
 
@@ -44,8 +44,8 @@ def show() -> None:
         else:
             st.info("Without your consent the camera stays off and nothing is stored.")
         show_counts(name)
-    except (DataError, ImageError, ModelError) as error:
-        st.error(plain(str(error)))
+    except (DataError, ImageError, ModelError, OSError) as error:
+        st.error(why(error))
 
 
 def show_camera(name: str) -> None:

@@ -7,9 +7,8 @@ import numpy as np
 import streamlit as st
 
 from core.vision.classes import styles_of
-from core.vision.model_card import ModelError
 from pages.components.gallery import Tile, show_tiles
-from pages.components.messages import plain
+from pages.components.messages import plain, why
 from pages.components.terms import METRICS, metric_columns
 from pages.views.training.curves import CHART
 from train.run_folder import KERAS_MODEL, MODEL, ONNX_MODEL
@@ -156,8 +155,8 @@ def _change(change: Callable[[], object]) -> None:
     try:
         with st.spinner("One moment …"):
             change()
-    except (ModelError, ValueError, OSError) as error:
-        st.error(plain(str(error)))
+    except (ValueError, OSError) as error:
+        st.error(why(error))
     else:
         st.toast("Photo and live pages follow at once.", icon=":material/swap_horiz:")
         st.rerun()

@@ -12,7 +12,7 @@ from core.datasets.faces import DataError
 from core.datasets.parts import PARTS
 from core.datasets.store import LAYOUTS, list_datasets, repairs_path
 from core.vision.classes import styles_of
-from pages.components.messages import plain
+from pages.components.messages import plain, told_apart, why
 from pages.components.state import FOLLOWED_RUN, PROGRESS, TRAINING_VIEW, choose_next
 from pages.views.training.words import minutes_words
 from train import runs as run_states
@@ -40,11 +40,14 @@ def show(manager: RunManager) -> None:
     if not sets:
         st.info("There are no data sets on this server yet. Get one on the page *Data sets*.")
         return
+    titles = told_apart(
+        {name: f"{each.card.get('title') or name} ({LAYOUTS[each.layout]})" for name, each in sets.items()}
+    )
     chosen = st.multiselect(
         "Data sets",
         list(sets),
         default=list(sets)[:1] if len(sets) == 1 else [],
-        format_func=lambda name: f"{sets[name].card.get('title') or name} ({LAYOUTS[sets[name].layout]})",
+        format_func=titles.__getitem__,
         key="training_data",
         placeholder="Choose one or more",
     )
@@ -84,7 +87,7 @@ def show(manager: RunManager) -> None:
         settings["data"] = tuple(str(folder) for folder in folders)
         plan = estimate_split(counts, TrainConfig(out="", **settings))
     except (DataError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(why(error))
         return
     show_estimate(plan)
     busy = [run for run in manager.runs() if run.state in (run_states.QUEUED, run_states.RUNNING)]
@@ -92,7 +95,7 @@ def show(manager: RunManager) -> None:
         try:
             run = manager.add(name, **settings)
         except (DataError, OSError) as error:
-            st.error(plain(str(error)))
+            st.error(why(error))
             return
         st.session_state[FOLLOWED_RUN] = run.id
         choose_next(TRAINING_VIEW, PROGRESS)

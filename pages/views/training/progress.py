@@ -6,6 +6,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from core.io import is_number
 from pages.components.messages import plain, try_to
 from pages.components.state import FOLLOWED_RUN
 from pages.views.training.curves import show_log, show_run_curves
@@ -84,7 +85,7 @@ def stage_words(progress: Mapping) -> str:
     stage = progress.get("stage")
     words = str(progress.get("text") or STAGES.get(str(stage), "Starting"))
     epoch, epochs = progress.get("epoch"), progress.get("epochs")
-    if stage in ("head", "fine-tune") and epoch and epochs and "epoch" not in words.lower():
+    if stage in ("head", "fine-tune") and is_number(epoch) and is_number(epochs) and "epoch" not in words.lower():
         words += f", epoch {min(int(epoch), int(epochs))} of {int(epochs)}"
     return words
 
@@ -92,7 +93,7 @@ def stage_words(progress: Mapping) -> str:
 def share_done(progress: Mapping, now: float) -> float | None:
     """Part of the whole run that is done, 0..1, ``None`` if nobody knows."""
     left, started = progress.get("left_s"), progress.get("started")
-    if isinstance(left, int | float) and isinstance(started, int | float) and now > started:
+    if is_number(left) and is_number(started) and now > started and now - started + left > 0:
         return max(0.0, min(1.0, (now - started) / (now - started + left)))
     return None
 
@@ -102,11 +103,11 @@ def show_progress(name: str, progress: Mapping, stopping: bool) -> None:
     now = time.time()
     words = stage_words(progress)
     left = progress.get("left_s")
-    if isinstance(left, int | float):
+    if is_number(left):
         words += f" · about {minutes_words(left)} left" if left >= 5 else " · nearly done"
     if stopping:
         words = "Stopping after this step …"
     st.progress(share_done(progress, now) or 0.0, f"**{plain(name)}.** {plain(words)}")
-    silent = now - progress["time"] if isinstance(progress.get("time"), int | float) else 0
+    silent = now - last if is_number(last := progress.get("time")) else 0
     if silent > SILENT_AFTER_S and not stopping:
         st.caption(f"No news for {minutes_words(silent)}; some steps take long.")

@@ -1,10 +1,12 @@
 """A training that is done: is it better, where is it wrong, and what can be done with its model."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import streamlit as st
 
-from core.config import MODELS_DIR
+from core.config import models_dir
 from core.datasets.faces import DataError
 from core.datasets.parts import PARTS
 from core.datasets.store import list_datasets
@@ -44,7 +46,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     key, now = f"training_{run.id}", in_use()
     try:
         card = load_card(run.folder / CARD)
-        current = load_card(MODELS_DIR / f"{now.method.model}.json")
+        current = load_card(models_dir() / f"{now.method.model}.json")
     except ModelError as error:
         st.error(plain(str(error)))
         return
@@ -61,12 +63,13 @@ def show_result(manager: RunManager, run: Run) -> None:
                           key)  # fmt: skip
 
     report = read_report(run.folder)
-    for part in ("test", "held_out"):
-        scores = report.get(f"{part}_exported") or {}
-        if scores.get("images") or part == "test":
-            show_figures(scores, PARTS[part])
-        if scores.get("images"):
-            show_report(scores, card.classes, f"{key}_{part}")
+    with damaged("The figures of this run"):
+        for part in ("test", "held_out"):
+            scores = report.get(f"{part}_exported") or {}
+            if scores.get("images") or part == "test":
+                show_figures(scores, PARTS[part])
+            if scores.get("images"):
+                show_report(scores, card.classes, f"{key}_{part}")
     try:
         predictions = read_predictions(run.folder)
     except DataError as error:
@@ -92,6 +95,15 @@ def show_result(manager: RunManager, run: Run) -> None:
         st.json({name: value for name, value in run.settings.items() if name not in ("data", "imagenet_weights")},
                 expanded=False)  # fmt: skip
     show_log(read_log(run.folder))
+
+
+@contextlib.contextmanager
+def damaged(what: str) -> Iterator[None]:
+    """Show what a file says, or one sentence if it says something else than the app wrote."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError):
+        st.caption(f"{what} are damaged; make them anew.")
 
 
 def deploy(run: Run) -> None:
@@ -124,8 +136,9 @@ def evaluate_on_all_sets(run: Run) -> None:
     """How the run's model does on every data set, evaluated on request and kept in its folder."""
     key = f"training:sets:{run.id}"
     rows = read_json(run.folder / SET_SCORES).get("sets") or []
-    if rows:
-        show_set_scores(rows)
+    with damaged("The figures on every data set"):
+        if rows:
+            show_set_scores(rows)
     status = show_job(server_jobs(), key)
     show_end_of_job(status)
     if (status is None or status.state != "running") and st.button(

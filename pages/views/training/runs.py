@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.messages import plain, try_to
+from core.io import is_number
+from pages.components.messages import plain, told_apart, try_to
 from pages.components.terms import metric_columns
 from pages.views.training.curves import CHART, show_log, show_run_curves
 from pages.views.training.result import show_result
@@ -34,12 +35,13 @@ def show(manager: RunManager) -> None:
     show_runs(kept)
     ids = [run_id for run_id, row in rows.items() if row in kept]
     by_id = {run.id: run for run in runs}
+    titles = told_apart({each: f"{by_id[each].name} ({rows[each]['Started']:%Y-%m-%d %H:%M})" for each in ids})
     if st.session_state.get("training_chosen"):
         st.session_state["training_chosen"] = [each for each in st.session_state["training_chosen"] if each in ids]
     chosen = st.multiselect(
         "Show",
         ids,
-        format_func=lambda run_id: f"{by_id[run_id].name} ({rows[run_id]['Started']:%Y-%m-%d %H:%M})",
+        format_func=titles.__getitem__,
         key="training_chosen",
         placeholder="One run, or several to compare",
     )
@@ -68,14 +70,15 @@ def show(manager: RunManager) -> None:
 
 def row_of(run: Run) -> dict:
     """A run as the table shows it."""
-    scores = (read_report(run.folder).get("test_exported") or {}) if run.state == run_states.DONE else {}
+    scores = read_report(run.folder).get("test_exported") if run.state == run_states.DONE else {}
+    known = {name: value for name, value in scores.items() if is_number(value)} if isinstance(scores, dict) else {}
     return {
         "Run": run.name,
         "State": STATES[run.state][1],
         "Data": ", ".join(run.data_names),
         "Recipe": recipe_title(run.settings),
-        "Accuracy": scores.get("accuracy"),
-        "Test faces": scores.get("images"),
+        "Accuracy": known.get("accuracy"),
+        "Test faces": known.get("images"),
         "Started": datetime.fromtimestamp(run.created),
         "Minutes": run.spent_s / 60 if run.spent_s else None,
         "Note": run.note,
