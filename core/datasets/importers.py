@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from core.access import for_operators
 from core.config import data_dir
 from core.datasets.archive import LIMITS, Limits, Unpacked, unpack
 from core.datasets.formats import HELD_OUT_LIST, DataError, Picture, layout_of, walk
@@ -20,6 +21,7 @@ from core.datasets.sources.demo import DEMO_CARD, draw_demo_pictures
 from core.datasets.sources.prajnasb import REPORT_CARD, REPORT_NAME, fetch_files
 from core.datasets.store import DataSet, delete_dataset, find_dataset, free_name, is_taken, names_lock, write_card
 from core.jobs import Report, no_report
+from core.quota import check_disk
 
 log = logging.getLogger(__name__)
 INCOMING = ".incoming-"
@@ -45,6 +47,7 @@ class ImportResult:
     """Files that were passed over, each with the reason."""
 
 
+@for_operators
 def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Limits = LIMITS) -> ImportResult:
     """A data set from an uploaded archive of any layout, however hostile.
 
@@ -67,6 +70,7 @@ def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Li
     return ImportResult(_finish(clean, card), len(pictures), unpacked.broken, unpacked.ignored)
 
 
+@for_operators
 def make_demo_set(report: Report = no_report) -> ImportResult:
     """A small set for a first try, made from the sample portrait with drawn masks: always the same pictures."""
     name, number = "demonstration", 2
@@ -77,6 +81,7 @@ def make_demo_set(report: Report = no_report) -> ImportResult:
     return ImportResult(_finish(clean, DEMO_CARD), count)
 
 
+@for_operators
 def fetch_report_set(report: Report = no_report, base_url: str | None = None) -> ImportResult:
     """The set of the student's report, from GitHub, each file checked. What has arrived is kept for the next try.
 
@@ -88,6 +93,7 @@ def fetch_report_set(report: Report = no_report, base_url: str | None = None) ->
         Cancelled: as ``report`` has it.
     """
     free_name(REPORT_NAME)
+    check_disk("data_gb")
     partial = data_dir() / f"{PARTIAL}{REPORT_NAME}"
     with _disk_errors():
         count = fetch_files(partial, report, base_url)
@@ -106,6 +112,7 @@ def building(name: str) -> Iterator[tuple[Path, str]]:
         DataError: the name is taken, or the disk is full.
     """
     clean = free_name(name)
+    check_disk("data_gb")
     with _disk_errors():
         data_dir().mkdir(parents=True, exist_ok=True)
         _sweep()
@@ -114,6 +121,7 @@ def building(name: str) -> Iterator[tuple[Path, str]]:
             folder = outer / "set"
             folder.mkdir()
             yield folder, clean
+            check_disk("data_gb")
             _put_in_place(folder, clean)
         finally:
             shutil.rmtree(outer, ignore_errors=True)

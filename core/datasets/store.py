@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from core.access import for_operators
 from core.config import allowed_dirs, cache_dir, data_dir
 from core.datasets.edits import Repairs
 from core.datasets.formats import LAYOUTS, DataError, Picture, layout_of, walk
@@ -208,6 +209,7 @@ def repairs_path(folder: Path | str) -> Path:
     return folder.parent / f"{folder.name}{REPAIRS}"
 
 
+@for_operators
 def write_card(name: str, card: dict) -> None:
     """Say what a data set is: ``title``, ``about``, ``drawn`` and more."""
     write_json(data_dir() / f"{_known(name)}{CARD}", card)
@@ -261,6 +263,7 @@ def free_name(text: str) -> str:
     return name
 
 
+@for_operators
 def link_folder(folder: Path | str, name: str) -> DataSet:
     """Use pictures where they lie on the server. Nothing is copied or changed.
 
@@ -286,6 +289,7 @@ def link_folder(folder: Path | str, name: str) -> DataSet:
     return find_dataset(name)
 
 
+@for_operators
 def delete_dataset(name: str) -> None:
     """Delete a data set with its small files. Of a linked one only the link goes.
 
