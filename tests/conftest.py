@@ -2,11 +2,7 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +17,7 @@ for each in (ROOT / "models").glob("mask-*"):
     shutil.copy(each, os.environ["MASK_MODELS_DIR"])
 shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
 
-from tests.helpers import CHROMIUM, FLAGS, SHARED  # noqa: E402
+from tests.helpers import CHROMIUM, FLAGS, SHARED, app_server  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -66,46 +62,24 @@ def playwright():
 def server_url(tmp_path_factory):
     """The app as a user starts it, on a free port, without data sets and runs, all of it shut down afterwards."""
     home = tmp_path_factory.mktemp("home")
-    folders = {"MASK_DATA_DIR": str(home / "data"), "MASK_RUNS_DIR": str(home / "runs")}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"),
-            *("--server.port", str(port), "--server.address", "127.0.0.1"),
-        ],
-        cwd=ROOT,
-        env=os.environ | folders,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + 60
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None and time.monotonic() < end, "the app does not start"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
+    with app_server({"MASK_DATA_DIR": str(home / "data"), "MASK_RUNS_DIR": str(home / "runs")}) as url:
+        yield url
 
 
 @pytest.fixture
 def open_page(playwright, server_url):
-    browsers = []
+    browsers, refused = [], []
 
     def go(path: str, flags: list[str] = FLAGS):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         browsers.append(browser)
         page = browser.new_page(viewport={"width": 1300, "height": 900})
         page.set_default_timeout(45_000)
+        page.on("console", lambda message: "Content Security Policy" in message.text and refused.append(message.text))
         page.goto(f"{server_url}/{path}")
         return page
 
     yield go
     for browser in browsers:
         browser.close()
+    assert not refused, "the headers of pages.components.server forbid what the app needs"
