@@ -4,32 +4,47 @@ import logging
 
 import streamlit as st
 
-from pages.components.state import PHOTO_SET, SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, WEBCAM_SHOT
+from pages.components import access
+from pages.components.server import MIDDLEWARE
+from pages.components.state import IMAGES
+from pages.components.uploads import watch_uploads
 
 # The video libraries tell of every connection attempt; what matters is shown on the page.
 for name in ("aioice", "aiortc", "libav"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
-st.set_page_config(page_title="Face masks", page_icon="😷", layout="wide")
-page = st.navigation(
-    {
-        "": [
-            st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
-            st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
-            st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
-        ],
-        "Data and training": [
+
+def main() -> None:
+    """One run of whatever page the visitor is on."""
+    st.set_page_config(page_title="Face masks", page_icon="😷", layout="wide")
+    model = st.Page("pages/model.py", title="Model", icon=":material/neurology:")
+    pages = [
+        st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
+        st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
+        st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
+    ]
+    if access.is_operator():
+        more = [
             st.Page("pages/datasets.py", title="Data sets", icon=":material/photo_library:"),
             st.Page("pages/synthetic.py", title="Synthetic masks", icon=":material/draw:"),
             st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
-            st.Page("pages/model.py", title="Model", icon=":material/neurology:"),
-        ],
-    }
-)
-# Images of people go from the server's memory when their page is left.
-IMAGES = {"photo": (PHOTO_SET,), "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT)}
-for url_path, keys in IMAGES.items():
-    if page.url_path != url_path:
-        for key in keys:
-            st.session_state.pop(key, None)
-page.run()
+            model,
+        ]
+        page = st.navigation({"": pages, "Data and training": more})
+    else:
+        page = st.navigation([*pages, model])
+    # Images of people go from the server's memory when their page is left.
+    for url_path, keys in IMAGES.items():
+        if page.url_path != url_path:
+            for key in keys:
+                st.session_state.pop(key, None)
+    access.show_login()
+    watch_uploads()
+    page.run()
+
+
+access.start()
+if __name__ == "__main__":  # as Streamlit runs a page
+    main()
+else:  # as its server loads this file
+    app = st.App(__file__, middleware=MIDDLEWARE)

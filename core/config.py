@@ -1,14 +1,184 @@
-"""What the operator sets: folders and servers, from the environment, read when asked.
+"""What the operator sets, from the environment and ``.streamlit/secrets.toml``, read when asked.
 
 ``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_ALLOWED_DIRS``:
 folders below which visitors may use images where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``:
-STUN and TURN servers for live video.
+STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS`` and a variable per limit: see ``Settings``.
 """
 
+import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+OPEN, PUBLIC = "open", "public"
+"""Who may do what: everybody everything (your own computer), or visitors look and operators log in."""
+SECRETS = ".streamlit/secrets.toml"
+
+
+def _limit(usual: float, bounds: tuple[float, float], unit: str, about: str, reached: str) -> Any:
+    return field(default=usual, metadata={"bounds": bounds, "unit": unit, "about": about, "reached": reached})
+
+
+GB, MINUTES, COUNT = "GB", "minutes", ""
+DISK_FULL = "The room for {} on this server is used up ({{limit}} GB); delete some, or ask who runs it for more."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of this server there is for its visitors; the usual values suit two cores and a disk of 50 GB.
+
+    ``MASK_`` and a field's name in capitals is its environment variable; in the secrets they form the table ``limits``.
+    """
+
+    data_gb: float = _limit(
+        20,
+        (0.001, 100_000),
+        GB,
+        "Disk for the data sets, with what is kept to show them",
+        DISK_FULL.format("data sets"),
+    )
+    runs_gb: float = _limit(10, (0.001, 100_000), GB, "Disk for the training runs", DISK_FULL.format("training runs"))
+    models_gb: float = _limit(2, (0.001, 100_000), GB, "Disk for the models", DISK_FULL.format("models"))
+    upload_mb: float = _limit(
+        600, (1, 100_000), "MB", "Uploads that one visitor has in the server's memory",
+        "Your uploads together are larger than the {limit} MB that this server keeps for a visitor; remove some first.",
+    )  # fmt: skip
+    upload_files: int = _limit(
+        200, (1, 10_000), COUNT, "Files that one visitor has in the server's memory",
+        "You have uploaded the {limit} files that this server keeps for a visitor; remove some first.",
+    )  # fmt: skip
+    idle_minutes: float = _limit(
+        30, (0.01, 10_000), MINUTES, "Idle time after which a visitor's uploads are dropped",
+        "Your uploads were removed from the server after {limit} minutes without use; upload them again.",
+    )  # fmt: skip
+    queued_trainings: int = _limit(
+        10, (1, 1000), COUNT, "Trainings that wait in the queue",
+        "{limit} trainings are waiting already; try again when one of them has started.",
+    )  # fmt: skip
+    training_minutes: float = _limit(
+        720, (1, 100_000), MINUTES, "Time of one training, all attempts together",
+        "It was stopped after {limit} minutes, which is as long as a training may take on this server.",
+    )  # fmt: skip
+    live_viewers: int = _limit(
+        4, (0, 1000), COUNT, "Live videos at the same time",
+        "All {limit} places for live video are taken; this page starts as soon as one is free.",
+    )  # fmt: skip
+    photos_at_once: int = _limit(
+        2, (1, 64), COUNT, "Photos in which faces are looked for at the same time",
+        "Other visitors' photos come first; yours are looked at in a moment.",
+    )  # fmt: skip
+
+    def reached(self, name: str) -> str:
+        """The sentence for a person who meets the limit of this name."""
+        return LIMITS[name].metadata["reached"].format(limit=f"{getattr(self, name):g}")
+
+
+LIMITS = {each.name: each for each in dataclasses.fields(Limits)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator decided for all visitors."""
+
+    access: str = OPEN
+    """``MASK_ACCESS`` or ``access``: ``OPEN`` or ``PUBLIC``."""
+    operators: tuple[str, ...] = ()
+    """``MASK_OPERATORS`` (with commas) or ``operators``: addresses, or ``*@example.org`` for all of a domain."""
+    limits: Limits = Limits()
+    problems: tuple[str, ...] = ()
+    """A sentence for each setting that cannot be used; its usual value, or the stricter one, holds instead."""
+
+
+def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settings:
+    """The operator's settings; what the secrets name comes before the environment.
+
+    Nothing here raises for a wrong value: visitors must get a page, and the operator a sentence.
+    """
+    problems = []
+    access = str(secrets.get("access", environment.get("MASK_ACCESS") or OPEN)).strip().casefold()
+    if access not in (OPEN, PUBLIC):
+        problems.append(f"MASK_ACCESS must be {OPEN} or {PUBLIC}, not {access!r}; until then it is {PUBLIC}.")
+        access = PUBLIC  # of two guesses the one that lets nobody in
+    operators = secrets.get("operators", (environment.get("MASK_OPERATORS") or "").split(","))
+    if isinstance(operators, str) or not isinstance(operators, Sequence):
+        problems.append(f"The operators in {SECRETS} must be a list of e-mail addresses; until then there are none.")
+        operators = ()
+    addresses = tuple(address for each in operators if (address := str(each).strip().casefold()))
+    wrong = [address for address in addresses if not _is_address(address)]
+    if wrong:
+        problems.append(f"An operator is an address or *@ and a domain, not {wrong[0]!r}; that entry is left out.")
+    table = secrets.get("limits", {})
+    if not isinstance(table, Mapping):
+        problems.append(f"The limits in {SECRETS} must be a table; until then the usual ones hold.")
+        table = {}
+    problems += [f"There is no limit {name!r}; docs/deployment.md lists them." for name in table if name not in LIMITS]
+    values = {}
+    for name, limit in LIMITS.items():
+        variable = f"MASK_{name.upper()}"
+        given = table.get(name, environment.get(variable))
+        if given in (None, ""):
+            continue
+        low, high = limit.metadata["bounds"]
+        value = _number(given, whole=limit.type is int)
+        if value is None or not low <= value <= high:
+            kind = "a whole number" if limit.type is int else "a number"
+            problems.append(
+                f"{variable} must be {kind} from {low:g} to {high:,g}, not {str(given)[:40]!r}; "
+                f"until then it is {limit.default:g}."
+            )
+        else:
+            values[name] = value
+    kept = tuple(address for address in addresses if address not in wrong)
+    return Settings(access, kept, Limits(**values), tuple(problems))
+
+
+def _is_address(text: str) -> bool:
+    name, at, domain = text.rpartition("@")
+    return bool(name and at and domain) and "*" not in domain and (name == "*" or "*" not in name)
+
+
+def _number(given: object, whole: bool) -> Any:
+    """The number that somebody wrote, ``None`` if it is none."""
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        return None
+    try:
+        value = float(given)
+    except (ValueError, OverflowError):
+        return None
+    if whole:
+        return int(value) if value.is_integer() else None
+    return value
+
+
+# Command lines have no secrets; the app says where its own are.
+_secrets: Callable[[], Mapping] = dict
+
+
+def use_secrets(source: Callable[[], Mapping]) -> None:
+    """From now on ``settings`` asks this for the secrets.
+
+    Args:
+        source: gives them as a dictionary; raises ``ValueError`` with a sentence where they cannot be read.
+    """
+    global _secrets
+    _secrets = source
+
+
+def settings() -> Settings:
+    """The operator's settings as they are now."""
+    try:
+        return read_settings(_secrets())
+    except ValueError as error:
+        # They may have said that visitors must not change anything.
+        return dataclasses.replace(read_settings({}), access=PUBLIC, problems=(str(error),))
+
+
+def limits() -> Limits:
+    """The operator's limits as they are now."""
+    return settings().limits
 
 
 def ice_servers(secrets: Mapping, environment: Mapping = os.environ) -> tuple[list[dict], list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from core.access import as_now
 from core.io import disk_sentence
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Jobs:
             self._asked[key] = time.monotonic()
             stop = self._stop[key] = threading.Event()
             self._jobs[key] = JobStatus(key, title, "running", started=time.time())
-        threading.Thread(target=self._run, args=(key, work, stop), name=f"job-{key}", daemon=True).start()
+        threading.Thread(target=self._run, args=(key, as_now(work), stop), name=f"job-{key}", daemon=True).start()
         return True
 
     def _run(self, key: str, work: Callable[[Report], object], stop: threading.Event) -> None:

@@ -4,19 +4,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
-from core.config import ice_servers
+from core.config import ice_servers, limits
 from core.video.live import LiveProcessor
 from core.vision.classes import CLASS_NAMES, WITH_MASK, vocabulary
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
 from pages.components.charts import share_over_time
-from pages.components.compat import part_of_the_app, show_newest_frames
+from pages.components.compat import part_of_the_app, session_id, show_newest_frames
 from pages.components.faces import show_class_counts, show_hidden_faces
 from pages.components.messages import plain
-from pages.components.resources import NOTICE_S, method_changed, pipeline_or_stop
+from pages.components.resources import NOTICE_S, live_places, method_changed, pipeline_or_stop
 from pages.components.settings import settings_form
 
 if TYPE_CHECKING:
@@ -34,6 +35,20 @@ TEXTS: "Translations" = {
 
 part_of_the_app()
 st.title("Live webcam")
+places, viewer = live_places(), session_id()
+
+
+@st.fragment(run_every=2.0)
+def wait_for_a_place() -> None:
+    """Why there is no video, until there can be."""
+    if places.take(viewer, only_ask=True):
+        st.rerun(scope="app")
+    st.info(limits().reached("live_viewers"))
+
+
+if not places.take(viewer, only_ask=True):
+    wait_for_a_place()
+    st.stop()
 method, settings = settings_form("live", LIVE_SETTINGS)
 pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
 
@@ -50,7 +65,15 @@ processor.mirror = st.sidebar.toggle("Mirror the video", key="live_mirror")
 
 def on_frame(frame: av.VideoFrame) -> av.VideoFrame:
     """Runs in the video thread for every frame; no Streamlit here."""
+    if not places.take(viewer):  # somebody pressed Start at the same moment
+        return av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")
     return av.VideoFrame.from_ndarray(processor.recv(frame.to_ndarray(format="bgr24")), format="bgr24")
+
+
+def end_video() -> None:
+    """The place is free at once; also in a thread of the video."""
+    places.leave(viewer)
+    processor.close()
 
 
 servers, warnings = ice_servers(st.secrets)
@@ -65,7 +88,7 @@ with video:
         rtc_configuration={"iceServers": servers},
         media_stream_constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False},
         video_frame_callback=on_frame,
-        on_video_ended=processor.close,
+        on_video_ended=end_video,
         video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
         translations=TEXTS,
     )
@@ -77,6 +100,9 @@ def show_numbers() -> None:
     if method_changed():
         st.rerun(scope="app")  # the stream goes on, and the new method gets its next frame
     seen = processor.stats.snapshot()
+    if context.state.playing and not places.take(viewer, only_ask=True):
+        st.info(limits().reached("live_viewers"))
+        return
     if seen.error:
         st.error(plain(seen.error))
     if not context.state.playing:

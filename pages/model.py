@@ -14,6 +14,7 @@ from core.registry.store import list_models
 from core.vision.classes import styles_of, vocabulary
 from core.vision.model_card import ModelCard, ModelError, faces_by_part, load_card, score_rows
 from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_model
+from pages.components.access import is_operator
 from pages.components.charts import accuracy_by_method, times_by_faces
 from pages.components.compat import part_of_the_app
 from pages.components.messages import plain, try_to
@@ -40,14 +41,19 @@ def show_active_model(chosen: Method) -> None:
     with st.container(border=True):
         st.markdown(f":green-badge[:material/check: Active] **{method_words(now.method)}**")
         with st.container(horizontal=True):
-            if chosen != now.method and st.button(
-                f"Deploy {method_words(chosen)}",
-                type="primary",
-                key="model_deploy_chosen",
-                icon=":material/rocket_launch:",
+            if (
+                is_operator()
+                and chosen != now.method
+                and st.button(
+                    f"Deploy {method_words(chosen)}",
+                    type="primary",
+                    key="model_deploy_chosen",
+                    icon=":material/rocket_launch:",
+                )
             ):
                 try_to(use, chosen)
-            if before and st.button(f"Roll back to {method_words(before)}", key="model_back", icon=":material/undo:"):
+            back = f"Roll back to {method_words(before)}" if before else ""
+            if back and is_operator() and st.button(back, key="model_back", icon=":material/undo:"):
                 try_to(go_back)
         st.caption("The photo and live pages of all visitors follow at once, running cameras too.")
 
@@ -69,11 +75,13 @@ def show_installed_models() -> None:
             scores = [row["Accuracy"] for row in rows if row.get("Accuracy") is not None]
             facts.caption(" · ".join([plain(card.date), *[f"accuracy {share:.1%}" for share in scores[:1]]]))
             method = method_for_model(name, card.kind)
-            if name != now.model and change.button(
-                "Deploy", key=f"model_deploy_{name}", icon=":material/rocket_launch:"
+            if (
+                is_operator()
+                and name != now.model
+                and change.button("Deploy", key=f"model_deploy_{name}", icon=":material/rocket_launch:")
             ):
                 try_to(use, method)
-        if not why_not_removable(name):
+        if is_operator() and not why_not_removable(name):
             with remove.popover("Remove", icon=":material/delete:"):
                 st.markdown(f"Delete **{plain(name)}** from this server?")
                 if st.button("Delete for good", key=f"model_remove_{name}"):
@@ -134,7 +142,8 @@ st.caption("Point at the name of a column to see what it means. Faces that the a
 
 st.subheader("Speed on this server")
 preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
-if st.button("Measure", key="model_measure", icon=":material/timer:", help="Analyses sample images for some seconds."):
+what = "Analyses sample images for some seconds."
+if is_operator() and st.button("Measure", key="model_measure", icon=":material/timer:", help=what):
     bar, times = st.progress(0.0, "Measuring …"), {}
     for faces, ms in frame_times_ms(pipeline, settings):
         times[faces] = ms

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from pages.components.access import operators_only
 from pages.components.compat import part_of_the_app
 
 part_of_the_app()
+operators_only()
 st.title("Training")
 
 # Only now, with the title on the screen, is anything heavier imported.

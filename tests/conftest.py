@@ -17,8 +17,7 @@ for each in (ROOT / "models").glob("mask-*"):
     shutil.copy(each, os.environ["MASK_MODELS_DIR"])
 shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
 
-from tests.helpers import CHROMIUM, FLAGS, SHARED  # noqa: E402
-from tests.server import running_app  # noqa: E402
+from tests.helpers import CHROMIUM, FLAGS, SHARED, app_server  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -61,23 +60,26 @@ def playwright():
 
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory):
-    """The app as a user starts it, without data sets and runs."""
-    with running_app(tmp_path_factory.mktemp("home")) as (url, _):
+    """The app as a user starts it, on a free port, without data sets and runs, all of it shut down afterwards."""
+    home = tmp_path_factory.mktemp("home")
+    with app_server({"MASK_DATA_DIR": str(home / "data"), "MASK_RUNS_DIR": str(home / "runs")}) as url:
         yield url
 
 
 @pytest.fixture
 def open_page(playwright, server_url):
-    browsers = []
+    browsers, refused = [], []
 
     def go(path: str, flags: list[str] = FLAGS):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         browsers.append(browser)
         page = browser.new_page(viewport={"width": 1300, "height": 900})
         page.set_default_timeout(45_000)
+        page.on("console", lambda message: "Content Security Policy" in message.text and refused.append(message.text))
         page.goto(f"{server_url}/{path}")
         return page
 
     yield go
     for browser in browsers:
         browser.close()
+    assert not refused, "the headers of pages.components.server forbid what the app needs"

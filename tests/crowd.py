@@ -21,8 +21,7 @@ from playwright.async_api import TimeoutError as TooLate
 
 from core.synthetic.sample import sample_photo
 from core.vision.images import encode_image
-from tests.helpers import CHROMIUM, FLAGS
-from tests.server import running_app
+from tests.helpers import CHROMIUM, FLAGS, app_server
 
 # Chromium and the app share one machine here: a result may take this long before it counts as missing.
 PATIENCE_MS = 90_000
@@ -133,8 +132,11 @@ def megabytes(server: psutil.Process) -> float:
 def run(browsers: int, minutes: float) -> Report:
     """A crowd at an app of its own."""
     report = Report(browsers, minutes)
-    with tempfile.TemporaryDirectory() as home, running_app(Path(home)) as (url, pid):
-        server = psutil.Process(pid)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        app_server({"MASK_DATA_DIR": f"{home}/data", "MASK_RUNS_DIR": f"{home}/runs"}) as url,
+    ):
+        server = next(each for each in psutil.Process().children() if "streamlit" in each.cmdline())
         # One visitor first: models are loaded once and stay, and are no part of what a crowd costs.
         warm = Report(2, 0.1)
         asyncio.run(crowd(url, server, warm))

@@ -1,14 +1,17 @@
 """Small things that many tests need. Nothing here imports TensorFlow."""
 
+import contextlib
 import io
 import os
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -143,6 +146,40 @@ JPEG = picture_bytes(format="JPEG", size_wh=(400, 300))
 def unescaped(markdown: str) -> str:
     """As a browser shows what ``pages.components.messages.plain`` made."""
     return re.sub(r"\\([^\w\s])", r"\1", markdown)
+
+
+@contextlib.contextmanager
+def app_server(environment: Mapping[str, str], *options: str, port: int = 0) -> Iterator[str]:
+    """The address of the app, started as a user starts it, with this environment and Streamlit's options."""
+    port = port or free_port()
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"),
+            *("--server.port", str(port), "--server.address", "127.0.0.1", *options),
+        ],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 60
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert server.poll() is None and time.monotonic() < end, "the app does not start"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def run_together(code: str, folder: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
+from core.access import for_operators
 from core.config import models_dir
 from core.datasets.faces import face_view
 from core.datasets.formats import DataError
@@ -298,6 +299,7 @@ class SetScore:
         return share_interval(self.right, self.faces)
 
 
+@for_operators
 def score_run(
     run_folder: Path, datasets: list[DataSet], learnt_from: list[str], min_face_px: float, report: Report = no_report
 ) -> None:

@@ -26,7 +26,8 @@ from typing import IO, Any
 
 import psutil
 
-from core.config import HOME, runs_dir
+from core.access import for_operators
+from core.config import HOME, limits, runs_dir
 from core.datasets.formats import DataError
 from core.io import (
     DamagedFileError,
@@ -40,6 +41,7 @@ from core.io import (
     sweep_partial,
     write_json,
 )
+from core.quota import check_count, check_disk
 from train.config import TrainConfig, run_settings
 from train.run_folder import (
     CARD,
@@ -219,6 +221,7 @@ class RunManager:
         else:
             self.problem = ""
 
+    @for_operators
     def add(self, name: str, **settings: Any) -> Run:
         """Put a new run in the queue.
 
@@ -234,6 +237,7 @@ class RunManager:
             settings = run_settings(TrainConfig(out="", **settings))
         except TypeError as error:
             raise DataError(f"These settings cannot be used ({error}).") from None
+        self._check_room()
         name = _one_line(name) or "Training"
         now = time.time()
         run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{_slug(name)}-{secrets.token_hex(2)}"
@@ -245,9 +249,11 @@ class RunManager:
         self.poll()
         return self.find(run_id)
 
+    @for_operators
     def resume(self, run_id: str) -> None:
         """Queue a run that did not come to its end: the same settings, on from its last finished epoch."""
         self.poll()  # it may have ended at this very moment
+        self._check_room()
         with self._changing(run_id) as (run, data):
             if not run.can_resume:
                 raise RunError(f"“{run.name}” is {run.state}; only a run that has stopped can go on.")
@@ -256,6 +262,7 @@ class RunManager:
             data.pop("cancel_asked", None)
         self.poll()
 
+    @for_operators
     def cancel(self, run_id: str) -> None:
         """Stop a run that trains, or take it out of the queue. What it has learnt up to its last epoch is kept."""
         with self._changing(run_id) as (run, data):
@@ -267,6 +274,7 @@ class RunManager:
             elif run.state == RUNNING:
                 raise RunError(f"“{run.name}” was started on a command line; stop it there.")
 
+    @for_operators
     def rename(self, run_id: str, name: str) -> None:
         """Give a run another name. Raises: RunError, if the name is empty."""
         name = _one_line(name)
@@ -275,11 +283,13 @@ class RunManager:
         with self._changing(run_id) as (_, data):
             data["name"] = name
 
+    @for_operators
     def set_note(self, run_id: str, note: str) -> None:
         """Keep a few words with a run."""
         with self._changing(run_id) as (_, data):
             data["note"] = note.strip()[:MAX_NOTE]
 
+    @for_operators
     def delete(self, run_id: str) -> None:
         """Remove a run's folder with all that is in it, for good; what a link in it points to stays.
 
@@ -296,6 +306,11 @@ class RunManager:
             run.folder.rename(doomed / "run")
 
     # How it works inside
+
+    def _check_room(self) -> None:
+        """Raises: QuotaError, if no more trainings may wait, or the disk for them is full."""
+        check_count("queued_trainings", sum(run.state == QUEUED for run in self.runs()))
+        check_disk("runs_gb")
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """No other thread, and no other app on the same folder, changes a run meanwhile."""
@@ -354,6 +369,10 @@ class RunManager:
             write_json(run.folder / RUN, data)
         code = child.poll() if child else None
         if (code is None) if child else training_process(data):
+            if "cancel_asked" not in data and _overdue(data):
+                data["cancel_asked"], data["overdue"] = time.time(), limits().reached("training_minutes")
+                write_json(run.folder / RUN, data)
+                self._stop(data)
             if time.time() - _number(data.get("cancel_asked"), float("inf")) > self._grace_s:
                 self._stop(data, at_once=True)
             return
@@ -364,7 +383,7 @@ class RunManager:
         state, sentence = what_happened(run.folder, data, code)
         spent_s = _number(data.get("spent_s")) + max(0.0, ended - _number(data.get("started"), ended))
         data |= {"state": state, "sentence": sentence, "ended": ended, "spent_s": round(spent_s, 3)}
-        for name in ("pid", "process", "cancel_asked"):
+        for name in ("pid", "process", "cancel_asked", "overdue"):
             data.pop(name, None)
         write_json(run.folder / RUN, data)
 
@@ -412,6 +431,13 @@ def _read_note(folder: Path) -> dict:
         return load_json(folder / RUN)
     except (FileNotFoundError, DamagedFileError):
         return {}
+
+
+def _overdue(data: Mapping) -> bool:
+    """Whether a training has taken longer, all attempts together, than the operator allows."""
+    now = time.time()
+    spent_s = _number(data.get("spent_s")) + now - _number(data.get("started"), now)
+    return spent_s > 60 * limits().training_minutes
 
 
 def _start_of(pid: int) -> float:
@@ -477,7 +503,7 @@ def what_happened(folder: Path, data: dict, code: int | None) -> tuple[str, str]
     epochs = [line["epoch"] for line in read_metrics(folder)]
     where = f"after epoch {epochs[-1]:g}" if epochs else "before its first epoch was done"
     if "cancel_asked" in data:
-        return CANCELLED, f"Cancelled {where}."
+        return CANCELLED, f"Cancelled {where}. {data.get('overdue') or ''}".strip()
     lines = read_log(folder, int(_number(data.get("log_from"))))
     last = lines[-1] if lines else ""
     refused = re.match(r"(?:python -m )?train\.classifier: (?:error: )?(.+)", last)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.access import for_operators
 from core.config import data_dir
 from core.datasets.duplicates import sample_groups
 from core.datasets.faces import DataError, Sample
@@ -20,6 +21,7 @@ def default_split() -> str:
     return split if split in ("random", "grouped") else TrainConfig.split
 
 
+@for_operators
 def set_default_split(split: str) -> None:
     """Keep the way of dividing pictures for everybody who trains here."""
     if split not in ("random", "grouped"):

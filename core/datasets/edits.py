@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.access import for_operators
 from core.datasets.formats import DataError, clean_label
 from core.io import folder_lock, load_json, read_json, write_json
 
@@ -85,6 +86,7 @@ class Repairs:
             raise DataError(f"{self.path.name}, which holds the repairs of this set, is damaged; delete it.") from None
         self.labels, self.aside, self.history = labels, aside, history
 
+    @for_operators
     def change_label(self, items: str | Iterable[str], label: str) -> None:
         """Give one or several items another label, as one step.
 
@@ -97,14 +99,17 @@ class Repairs:
             raise DataError("Type a class name.") from None
         self._step(lambda name: f"{name} is now {label}", items, lambda old: (label, old[1]))
 
+    @for_operators
     def set_aside(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
         self._step(lambda name: f"{name} excluded", items, lambda old: (old[0], True))
 
+    @for_operators
     def revert(self, items: str | Iterable[str]) -> None:
         """One or several items as they were in the files, as one step."""
         self._step(lambda name: f"{name} as it was", items, lambda old: (None, False))
 
+    @for_operators
     def undo(self) -> str | None:
         """Take the latest step back; says which it was, or ``None`` if there is none."""
         with self._alone():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from core.access import for_operators
 from core.config import data_dir
 from core.datasets.archive import LIMITS, Limits, Unpacked, unpack
 from core.datasets.formats import HELD_OUT_LIST, DataError, Picture, layout_of, walk
@@ -16,6 +17,7 @@ from core.datasets.sources.prajnasb import REPORT_CARD, REPORT_NAME, fetch_files
 from core.datasets.store import INCOMING, DataSet, find_dataset, free_name, is_taken, publish, sweep_data
 from core.io import disk_sentence, scratch_folder
 from core.jobs import Report, no_report
+from core.quota import check_disk
 
 log = logging.getLogger(__name__)
 PARTIAL = ".partial-"
@@ -40,6 +42,7 @@ class ImportResult:
     """Files that were passed over, each with the reason."""
 
 
+@for_operators
 def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Limits = LIMITS) -> ImportResult:
     """A data set from an uploaded archive of any layout, however hostile.
 
@@ -62,6 +65,7 @@ def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Li
     return ImportResult(find_dataset(new.name), len(pictures), unpacked.broken, unpacked.ignored)
 
 
+@for_operators
 def make_demo_set(report: Report = no_report) -> ImportResult:
     """A small set for a first try, made from the sample portrait with drawn masks: always the same pictures."""
     name, number = "demonstration", 2
@@ -73,6 +77,7 @@ def make_demo_set(report: Report = no_report) -> ImportResult:
     return ImportResult(find_dataset(new.name), count)
 
 
+@for_operators
 def fetch_report_set(report: Report = no_report, base_url: str | None = None) -> ImportResult:
     """The set of the student's report, from GitHub, each file checked. What has arrived is kept for the next try.
 
@@ -84,6 +89,7 @@ def fetch_report_set(report: Report = no_report, base_url: str | None = None) ->
         Cancelled: as ``report`` has it.
     """
     free_name(REPORT_NAME)
+    check_disk("data_gb")
     partial = data_dir() / f"{PARTIAL}{REPORT_NAME}"
     with _disk_errors():
         sweep_data()
@@ -114,11 +120,13 @@ def building(name: str) -> Iterator[NewSet]:
         DataError: the name is taken, or the disk is full; nothing is left behind.
     """
     clean = free_name(name)
+    check_disk("data_gb")
     with _disk_errors():
         sweep_data()
         with scratch_folder(data_dir(), INCOMING, purpose=clean) as folder:
             new = NewSet(clean, folder)
             yield new
+            check_disk("data_gb")
             publish(folder, clean, new.card)
 
 

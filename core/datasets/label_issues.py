@@ -14,6 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from core.access import for_operators
 from core.config import models_dir
 from core.datasets import index_db
 from core.datasets.faces import face_view
@@ -113,6 +114,7 @@ def suspicious(index: Index, opinion: LabelIssues) -> np.ndarray:
     return places[np.argsort(-losses[places], kind="stable")]
 
 
+@for_operators
 def judge(index: Index, classifier: MaskClassifier, report: Report = no_report) -> LabelIssues:
     """Classify every face that this model has not classified yet; what was done is kept also when asked to stop.
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from core.access import for_operators
 from core.config import allowed_dirs, cache_dir, data_dir
 from core.datasets.edits import Repairs
 from core.datasets.formats import LAYOUTS, DataError, Picture, layout_of, walk
@@ -280,6 +281,7 @@ def sweep_data() -> None:
                 sweep_partial(folder)
 
 
+@for_operators
 def write_card(name: str, card: dict) -> None:
     """Say what a data set is: ``title``, ``about``, ``drawn`` and more."""
     write_json(data_dir() / f"{_known(name)}{CARD}", card)
@@ -331,6 +333,7 @@ def free_name(text: str) -> str:
     return name
 
 
+@for_operators
 def link_folder(folder: Path | str, name: str) -> DataSet:
     """Use pictures where they lie on the server. Nothing is copied or changed.
 
@@ -358,6 +361,7 @@ def link_folder(folder: Path | str, name: str) -> DataSet:
     return find_dataset(name)
 
 
+@for_operators
 def delete_dataset(name: str) -> None:
     """Delete a data set with its small files. Of a linked one only the link goes.
 

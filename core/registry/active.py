@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.access import for_operators
 from core.config import models_dir
 from core.io import DamagedFileError, disk_sentence, folder_lock, is_number, load_json, sweep, write_json
 from core.registry.store import list_models
@@ -81,6 +82,7 @@ def in_use(folder: Path | str | None = None) -> InUse:
         return answer
 
 
+@for_operators
 def use(method: Method, folder: Path | str | None = None) -> InUse:
     """Put a method to work, for all visitors, at once.
 
@@ -111,6 +113,7 @@ def can_go_back(folder: Path | str | None = None) -> bool:
     return previous(folder) is not None
 
 
+@for_operators
 def go_back(folder: Path | str | None = None) -> InUse:
     """Put the method to work that was in use before; once more goes further back.
 
@@ -138,6 +141,7 @@ def why_not_removable(name: str, folder: Path | str | None = None) -> str:
     return ""
 
 
+@for_operators
 def remove_model(name: str, folder: Path | str | None = None) -> None:
     """Delete a model of ``models/``, card and file.
 

@@ -5,8 +5,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.access import for_operators
 from core.config import models_dir
 from core.io import write_atomic
+from core.quota import check_disk
 from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
 # What a folder with an exported model holds: its card, and usually under this name the file that the card names.
@@ -28,6 +30,7 @@ def list_models(folder: Path | str | None = None, kind: str | None = None) -> li
     return sorted(path.stem for path in paths if not path.name.startswith(".") and fits(path))
 
 
+@for_operators
 def install_model(
     run_dir: Path | str, name: str, folder: Path | str | None = None, failures: Sequence[str] = ()
 ) -> ModelCard:
@@ -55,6 +58,7 @@ def install_model(
     source = run_dir / card.file
     if not source.is_file() or file_sha256(source) != card.sha256:
         raise ModelError(f"{source} is missing or is not the file its card describes; finish the training first.")
+    check_disk("models_gb", source.stat().st_size)
     card = dataclasses.replace(card, name=name, file=f"{name}-{card.sha256[:8]}.tflite")
     if failures:
         card = dataclasses.replace(card, failures=list(failures))

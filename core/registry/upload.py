@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.access import for_operators
 from core.config import models_dir
 from core.io import write_atomic
 from core.registry.sandbox import TRIAL_BYTES, limit_this_process, run_apart
@@ -44,6 +45,7 @@ class ModelFacts:
     ms_per_face: float
 
 
+@for_operators
 def check_litert(path: Path | str, limit_s: float = TRIAL_LIMIT_S, report: Callable = lambda *_: None) -> ModelFacts:
     """Whether a LiteRT file can judge faces: size and kind, then a trial in a process of its own.
 
@@ -76,6 +78,7 @@ def check_litert(path: Path | str, limit_s: float = TRIAL_LIMIT_S, report: Calla
         raise ModelError("This model cannot be tried here; export it again.") from None
 
 
+@for_operators
 def install_uploaded(
     path: Path | str,
     facts: ModelFacts,

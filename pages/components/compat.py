@@ -28,3 +28,36 @@ def show_newest_frames() -> None:
     from aiortc.contrib.media import MediaRelay
 
     MediaRelay.subscribe.__defaults__ = (False,)  # buffered
+
+
+def session_id() -> str:
+    """The name of this visitor's session; empty outside of a page."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context else ""
+
+
+def held_uploads(session: str) -> list[int]:
+    """The sizes in bytes of the files that a session has uploaded; Streamlit tells only the sum of all sessions."""
+    from streamlit import runtime
+
+    files = getattr(runtime.get_instance().uploaded_file_mgr, "file_storage", {}) if runtime.exists() else {}
+    return [len(file.data) for file in list(files.get(session, {}).values())]
+
+
+def forget_uploads(session: str) -> None:
+    """Drop the files that a session has uploaded; Streamlit keeps them until the session ends."""
+    from streamlit import runtime
+
+    if runtime.exists():
+        runtime.get_instance().uploaded_file_mgr.remove_session_files(session)
+
+
+def rerun_session(session: str) -> None:
+    """Run the page of a session again, from outside of it; Streamlit lets only the page itself ask for that."""
+    from streamlit import runtime
+
+    info = runtime.get_instance()._session_mgr.get_active_session_info(session) if runtime.exists() else None
+    if info:
+        info.session.request_rerun(None)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.jobs import Jobs
+from core.quota import Places
 from core.registry.active import in_use
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
@@ -27,6 +28,12 @@ def load_pipeline(method: Method, version: str) -> Pipeline:
 def server_jobs() -> Jobs:
     """The long work of this server, started by any visitor."""
     return Jobs()
+
+
+@st.cache_resource(show_spinner=False)
+def live_places() -> Places:
+    """The places for live video; a viewer has one for as long as frames come."""
+    return Places("live_viewers")
 
 
 def pipeline_or_stop(method: Method) -> Pipeline:

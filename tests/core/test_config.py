@@ -1,6 +1,6 @@
 import pytest
 
-from core.config import ice_servers
+from core.config import LIMITS, OPEN, PUBLIC, Limits, Settings, ice_servers, read_settings, settings
 
 TURN = {"urls": "turn:turn.example.org:3478", "username": "door", "credential": "secret"}
 
@@ -56,3 +56,63 @@ def test_bad_settings_give_a_sentence_and_no_server(secrets, environment, senten
 def test_good_entries_survive_bad_ones():
     servers, warnings = ice_servers({"ice_servers": [{"urls": "ftp:a"}, TURN]}, {})
     assert len(servers) == len(warnings) == 1
+
+
+class TestOperatorsSettings:
+    def test_without_any_it_is_an_open_app_with_the_usual_limits(self):
+        assert read_settings({}, {}) == Settings(OPEN, (), Limits(), ())
+
+    def test_secrets_come_before_the_environment(self):
+        secrets = {"access": "Public", "operators": ["Olga@Example.org", "*@example.com"], "limits": {"data_gb": 1.5}}
+        environment = {"MASK_ACCESS": "open", "MASK_DATA_GB": "7", "MASK_LIVE_VIEWERS": "3", "MASK_RUNS_GB": ""}
+        found = read_settings(secrets, environment)
+        assert found.access == PUBLIC and found.operators == ("olga@example.org", "*@example.com")
+        assert (found.limits.data_gb, found.limits.live_viewers, found.limits.runs_gb) == (1.5, 3, Limits.runs_gb)
+        assert not found.problems
+
+    def test_the_environment_alone(self):
+        found = read_settings({}, {"MASK_ACCESS": "public", "MASK_OPERATORS": " a@example.org, *@example.com,"})
+        assert found == Settings(PUBLIC, ("a@example.org", "*@example.com"))
+
+    @pytest.mark.parametrize("name", LIMITS)
+    @pytest.mark.parametrize("wrong", ["much", "nan", "inf", "-1", "1e99", True, [3], {"a": 1}, float("nan")])
+    def test_a_limit_that_cannot_be_used_gives_one_sentence_and_the_usual_one(self, name, wrong):
+        for found in (read_settings({"limits": {name: wrong}}, {}), read_settings({}, {f"MASK_{name.upper()}": wrong})):
+            (problem,) = found.problems
+            assert f"MASK_{name.upper()}" in problem and "until then it is" in problem
+            assert found.limits == Limits()
+
+    @pytest.mark.parametrize(
+        ("secrets", "words"),
+        [
+            pytest.param({"access": "publik"}, "must be open or public", id="unknown mode"),
+            pytest.param({"operators": "a@example.org"}, "must be a list", id="a text for a list"),
+            pytest.param({"operators": 5}, "must be a list", id="a number for a list"),
+            pytest.param({"operators": ["*"]}, "an address or", id="everybody"),
+            pytest.param({"operators": ["*@*.org"]}, "an address or", id="a pattern in the domain"),
+            pytest.param({"limits": 5}, "must be a table", id="a number for a table"),
+            pytest.param({"limits": {"date_gb": 5}}, "no limit 'date_gb'", id="a name that is none"),
+        ],
+    )
+    def test_other_mistakes(self, secrets, words):
+        (problem,) = read_settings(secrets, {}).problems
+        assert words in problem
+
+    def test_of_two_guesses_the_stricter_one_holds(self):
+        assert read_settings({"access": "publik"}, {}).access == PUBLIC
+        assert read_settings({"operators": ["*"]}, {}).operators == ()
+
+    def test_secrets_that_cannot_be_read_let_nobody_in(self, monkeypatch):
+        def broken():
+            raise ValueError("The file cannot be read.")
+
+        monkeypatch.setattr("core.config._secrets", broken)
+        assert settings().access == PUBLIC
+        assert settings().problems == ("The file cannot be read.",)
+
+    def test_every_limit_says_what_is_meant_and_what_happens(self):
+        for name, limit in LIMITS.items():
+            low, high = limit.metadata["bounds"]
+            assert low <= limit.default <= high
+            sentence = Limits().reached(name)
+            assert sentence.endswith(".") and "{" not in sentence and len(limit.metadata["about"]) > 10

@@ -11,6 +11,7 @@ import time
 import psutil
 import pytest
 
+from core.config import Limits
 from core.datasets.faces import DataError
 from tests.helpers import run_together
 from train import runs
@@ -552,3 +553,15 @@ def test_numbers_that_make_no_sense_cost_nobody_the_list(make_manager, number):
     (run.folder / "progress.json").unlink()
     (run.folder / "run.json").write_text(f'{{"name": "a", "state": "running", {facts}}}')
     assert state(manager, run) in ("cancelled", "interrupted")
+
+
+def test_a_training_that_takes_too_long_is_stopped_and_says_so(make_manager, monkeypatch):
+    manager = make_manager()
+    run = manager.add("long", data=("works",))
+    wait_until(lambda: (run.folder / "begun").exists())
+    manager.poll()
+    assert not manager.find(run.id).stopping
+    monkeypatch.setattr("train.runs.limits", lambda: Limits(training_minutes=1e-4))
+    wait_until(lambda: manager.poll() or manager.find(run.id).state == "cancelled")
+    assert manager.find(run.id).sentence.startswith("Cancelled before its first epoch was done. It was stopped after")
+    assert "overdue" not in json.loads((run.folder / "run.json").read_text())

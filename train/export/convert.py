@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.access import for_operators
 from core.registry.sandbox import limit_this_process, run_apart
 from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
 
@@ -54,6 +55,7 @@ class ConvertError(ValueError):
     """A file cannot be converted; the message is one sentence for the person who brought it."""
 
 
+@for_operators
 def convert_keras(
     source: Path, target: Path, pixels: str = "0..255", limit_s: float = LIMIT_S, report: Callable = lambda *_: None
 ) -> None:
@@ -72,6 +74,7 @@ def convert_keras(
     _apart("litert", source, target, f"--pixels={pixels}", limit_s=limit_s, report=report)
 
 
+@for_operators
 def convert_onnx(source: Path, target: Path, limit_s: float = LIMIT_S, report: Callable = lambda *_: None) -> None:
     """A ``.keras`` file as ONNX, in a process of its own.
 

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
+from core.access import for_operators
 from core.datasets.duplicates import photo_groups
 from core.datasets.formats import DataError, Picture
 from core.datasets.importers import building
@@ -270,6 +271,7 @@ def make_card(title: str, source: str, settings: DrawSettings, drawn: Drawn) -> 
     }
 
 
+@for_operators
 def make_drawn_set(source: str, name: str, settings: DrawSettings, report: Report = no_report) -> DataSet:
     """A new data set of the data folder, from one that is there.
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from core.access import for_operators
 from core.config import cache_dir, data_dir
 from core.datasets.formats import IMAGE_FOLDERS, NOTE_FOLDERS, SPLITS, DataError, clean_label
 from core.datasets.store import CARD, INCOMING, LINK, clean_name, delete_dataset, names_lock, publish, sweep_data
 from core.io import read_json, scratch_folder, write_atomic
+from core.quota import check_disk
 from core.vision.boxes import clip_boxes, square_boxes
 from core.vision.crops import cut, fit_within
 from core.vision.images import encode_image
@@ -45,6 +47,7 @@ def sample_label(text: str) -> str:
     return clean_label(label)
 
 
+@for_operators
 def add_sample(dataset_name: str, frame_bgr: np.ndarray, face_xyxy: np.ndarray, label: str) -> str:
     """Keep one face. The caller has asked the person for consent.
 
@@ -65,6 +68,7 @@ def add_sample(dataset_name: str, frame_bgr: np.ndarray, face_xyxy: np.ndarray, 
     picture, _ = fit_within(cut(frame_bgr, np.rint(box)), MAX_SIDE)
     with names_lock():
         folder = _folder(dataset_name)
+        check_disk("data_gb")
         _, last = _newest(folder)
         # The number keeps the order; the rest, which nobody can guess, keeps two pictures of one moment apart.
         key = f"{label}/{last + 1:06}-{secrets.token_hex(8)}.jpg"
@@ -85,6 +89,7 @@ def count_samples(dataset_name: str) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+@for_operators
 def delete_last(dataset_name: str) -> str | None:
     """Delete the picture that was taken last; its key, or ``None`` if there is none."""
     with names_lock():
@@ -103,6 +108,7 @@ def delete_last(dataset_name: str) -> str | None:
         return path.relative_to(folder).as_posix()
 
 
+@for_operators
 def delete_all(dataset_name: str) -> int:
     """Delete every picture, with repairs, thumbnails and everything else known of them; how many there were."""
     with names_lock():

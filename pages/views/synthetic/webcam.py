@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.datasets.faces import DataError
 from core.datasets.sources.webcam import (
     DEFAULT_NAME,
     add_sample,
@@ -13,8 +12,7 @@ from core.datasets.sources.webcam import (
 )
 from core.synthetic.preview import make_portrait
 from core.vision.classes import CLASS_NAMES
-from core.vision.images import ImageError, decode_image
-from core.vision.model_card import ModelError
+from core.vision.images import decode_image
 from pages.components.camera import camera_problem
 from pages.components.messages import plain, why
 from pages.components.state import WEBCAM_SHOT, made_once
@@ -44,7 +42,7 @@ def show() -> None:
         else:
             st.info("Without your consent the camera stays off and nothing is stored.")
         show_counts(name)
-    except (DataError, ImageError, ModelError, OSError) as error:
+    except (ValueError, OSError) as error:
         st.error(why(error))
 
 

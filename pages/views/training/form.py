@@ -94,7 +94,7 @@ def show(manager: RunManager) -> None:
     if st.button("Queue the training" if busy else "Start the training", type="primary", icon=":material/play_arrow:"):
         try:
             run = manager.add(name, **settings)
-        except (DataError, OSError) as error:
+        except (ValueError, OSError) as error:
             st.error(why(error))
             return
         st.session_state[FOLLOWED_RUN] = run.id

@@ -1,0 +1,85 @@
+"""What stands between the network and Streamlit: headers for browsers, closed doors, and the limit of uploads."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import streamlit
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.config import PUBLIC, settings
+from pages.components.uploads import reserved
+
+UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
+# Streamlit's own page has one script in it; with its digest no other one is let in.
+INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
+
+
+def content_policy() -> str:
+    """What a browser may load for these pages, and from where: this server alone."""
+    scripts = re.findall(r"<script>(.*?)</script>", INDEX.read_text(encoding="utf-8"), re.DOTALL)
+    allowed = ["'self'"] + [
+        f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'" for each in scripts
+    ]
+    return "; ".join(
+        [
+            "default-src 'self'",
+            f"script-src {' '.join(allowed)}",
+            "style-src 'self' 'unsafe-inline'",  # Streamlit and plotly write their styles from scripts
+            "img-src 'self' data: blob:",
+            "media-src 'self' blob:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'self'",
+        ]
+    )
+
+
+HEADERS = {
+    "Content-Security-Policy": content_policy(),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
+}
+
+
+class Guard:
+    """Adds the headers to every answer, and refuses what visitors must not have."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        if scope["path"].endswith("/_stcore/metrics") and settings().access == PUBLIC:
+            await PlainTextResponse("Not found", 404)(scope, receive, send_with_headers)
+        elif scope["method"] == "PUT" and (upload := UPLOAD.search(scope["path"])):
+            length = dict(scope["headers"]).get(b"content-length", b"")
+            if not length.isdigit():
+                await PlainTextResponse("Length required", 411)(scope, receive, send_with_headers)
+                return
+            with reserved(upload[1], int(length)) as refusal:
+                answer = PlainTextResponse(refusal, 413) if refusal else self.app
+                await answer(scope, receive, send_with_headers)
+        else:
+            await self.app(scope, receive, send_with_headers)
+
+
+MIDDLEWARE = [Middleware(Guard)]

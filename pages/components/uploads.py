@@ -1,0 +1,72 @@
+"""What visitors have uploaded: how much each may have in the server's memory, and for how long."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.config import limits
+from pages.components.compat import forget_uploads, held_uploads, rerun_session, session_id
+from pages.components.messages import plain
+from pages.components.state import IMAGES
+
+LAST_USED, NOTE = "uploads_last_used", "uploads_note"
+MB = 1024 * 1024
+# An upload's request is a little longer than its file.
+ENVELOPE_BYTES = 2048
+_lock = threading.Lock()
+_on_the_way: dict[str, list[int]] = {}
+"""Session to the sizes of the uploads that have begun."""
+_refused: dict[str, str] = {}
+"""Session to what its visitor must be told."""
+
+
+@contextmanager
+def reserved(session: str, size: int) -> Iterator[str]:
+    """For the time of an upload: the sentence why it is refused, empty if it is not."""
+    with _lock:
+        sizes = [*held_uploads(session), *_on_the_way.get(session, [])]
+        refusal = _refusal(sizes, max(0, size - ENVELOPE_BYTES))
+        if not refusal:
+            _on_the_way.setdefault(session, []).append(size)
+    if refusal:
+        _refused[session] = refusal
+        rerun_session(session)  # its page tells
+    try:
+        yield refusal
+    finally:
+        if not refusal:
+            with _lock:
+                _on_the_way[session].remove(size)
+                if not _on_the_way[session]:
+                    del _on_the_way[session]
+
+
+def _refusal(sizes: list[int], size: int) -> str:
+    now = limits()
+    if len(sizes) >= now.upload_files:
+        return now.reached("upload_files")
+    return now.reached("upload_mb") if sum(sizes) + size > now.upload_mb * MB else ""
+
+
+def watch_uploads() -> None:
+    """Note that the visitor is here, tell what happened to uploads, and drop them once nobody uses them."""
+    st.session_state[LAST_USED] = time.monotonic()
+    for note in (_refused.pop(session_id(), ""), st.session_state.pop(NOTE, "")):
+        if note:
+            st.warning(plain(note))
+    _drop_when_idle()
+
+
+@st.fragment(run_every=20.0)
+def _drop_when_idle() -> None:
+    idle_s = time.monotonic() - st.session_state[LAST_USED]
+    if idle_s > 60 * limits().idle_minutes and held_uploads(session_id()):
+        forget_uploads(session_id())
+        for keys in IMAGES.values():
+            for key in keys:
+                st.session_state.pop(key, None)
+        st.session_state[NOTE] = limits().reached("idle_minutes")
+        st.rerun(scope="app")
