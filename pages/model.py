@@ -17,7 +17,7 @@ from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_m
 from pages.components.charts import accuracy_by_method, times_by_faces
 from pages.components.compat import part_of_the_app
 from pages.components.messages import plain, try_to
-from pages.components.resources import follow_active_method, method_words, pipeline_or_stop
+from pages.components.resources import follow_active_method, method_words, model_or_stop, pipeline_or_stop
 from pages.components.settings import settings_form
 from pages.components.terms import METRICS, metric_columns
 
@@ -131,9 +131,10 @@ st.subheader("Speed on this server")
 preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
 if st.button("Measure", key="model_measure", icon=":material/timer:", help="Analyses sample images for some seconds."):
     bar, times = st.progress(0.0, "Measuring …"), {}
-    for faces, ms in frame_times_ms(pipeline, settings):
-        times[faces] = ms
-        bar.progress(len(times) / len(FACES), "Measuring …")
+    with model_or_stop():
+        for faces, ms in frame_times_ms(pipeline, settings):
+            times[faces] = ms
+            bar.progress(len(times) / len(FACES), "Measuring …")
     bar.empty()
     title = f"{method_title(method.pipeline, preset)}, {method.model}"
     st.session_state["model_times"] = {**st.session_state.get("model_times", {}), title: times}
