@@ -29,7 +29,7 @@ from core.vision.images import encode_image  # noqa: E402
 from core.vision.pipeline import Method, detect_masks, method_version  # noqa: E402
 from core.vision.stats import describe, summarize  # noqa: E402
 from pages.components.messages import plain  # noqa: E402
-from pages.components.resources import pipeline_or_stop  # noqa: E402
+from pages.components.resources import model_or_stop, pipeline_or_stop  # noqa: E402
 
 
 @st.cache_data(show_spinner=False)
@@ -42,7 +42,7 @@ def annotated_sample(masked: bool, method: Method, version: str) -> tuple[bytes,
 
 method = in_use().method
 for place, masked in zip(places, (False, True), strict=True):
-    with place, st.spinner("Looking for faces …"):
+    with place, st.spinner("Looking for faces …"), model_or_stop():
         jpeg, words = annotated_sample(masked, method, method_version(method))
     place.image(jpeg, caption=plain(words), width="stretch", alt=f"A portrait with the result: {words}")
 st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn; the results are this server's own.")

@@ -18,7 +18,7 @@ from pages.components.access import is_operator
 from pages.components.charts import accuracy_by_method, times_by_faces
 from pages.components.compat import part_of_the_app
 from pages.components.messages import plain, try_to
-from pages.components.resources import follow_active_method, method_words, pipeline_or_stop
+from pages.components.resources import follow_active_method, method_words, model_or_stop, pipeline_or_stop
 from pages.components.settings import settings_form
 from pages.components.terms import METRICS, metric_columns
 
@@ -145,9 +145,10 @@ preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
 what = "Analyses sample images for some seconds."
 if is_operator() and st.button("Measure", key="model_measure", icon=":material/timer:", help=what):
     bar, times = st.progress(0.0, "Measuring …"), {}
-    for faces, ms in frame_times_ms(pipeline, settings):
-        times[faces] = ms
-        bar.progress(len(times) / len(FACES), "Measuring …")
+    with model_or_stop():
+        for faces, ms in frame_times_ms(pipeline, settings):
+            times[faces] = ms
+            bar.progress(len(times) / len(FACES), "Measuring …")
     bar.empty()
     title = f"{method_title(method.pipeline, preset)}, {method.model}"
     st.session_state["model_times"] = {**st.session_state.get("model_times", {}), title: times}

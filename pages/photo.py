@@ -20,7 +20,7 @@ from core.vision.tables import detection_rows, rows_to_csv, rows_to_json
 from pages.components.compat import part_of_the_app
 from pages.components.faces import show_class_counts, show_faces_table, show_hidden_faces, show_reasons
 from pages.components.messages import plain, told_apart
-from pages.components.resources import follow_active_method, pipeline_or_stop
+from pages.components.resources import follow_active_method, model_or_stop, pipeline_or_stop
 from pages.components.settings import settings_form
 from pages.components.state import PHOTO_SET
 
@@ -77,7 +77,7 @@ def show_methods(photo: Photo, frame_bgr: np.ndarray, settings: DetectionSetting
         with column:
             other = Method(name, method.model if spec.model_kind == chosen else spec.default_model)
             detect = partial(detect_masks, pipeline=pipeline_or_stop(other), settings=settings)
-            with st.spinner(f"{spec.title} …"):
+            with st.spinner(f"{spec.title} …"), model_or_stop():
                 found, elapsed_ms = photo_set.compare(photo, detect, (other, method_version(other), settings))
             st.subheader(spec.title)
             st.markdown(f"{plain(describe(summarize(found)))} {elapsed_ms:.0f} ms.")
@@ -104,11 +104,12 @@ photo_set: PhotoSet = st.session_state.setdefault(PHOTO_SET, PhotoSet())
 photos = photo_set.show((upload.file_id, upload.name, upload.getvalue) for upload in uploads)
 pipeline = pipeline_or_stop(method)
 bar = st.empty()  # appears only while there is something to do
-photo_set.judge(
-    partial(detect_masks, pipeline=pipeline, settings=settings),
-    (method, method_version(method), settings),
-    lambda done, total: bar.progress(done / total, f"Looking for faces: photo {done} of {total}"),
-)
+with model_or_stop():
+    photo_set.judge(
+        partial(detect_masks, pipeline=pipeline, settings=settings),
+        (method, method_version(method), settings),
+        lambda done, total: bar.progress(done / total, f"Looking for faces: photo {done} of {total}"),
+    )
 bar.empty()
 for photo in photos:
     if photo.problem:

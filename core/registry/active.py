@@ -130,6 +130,28 @@ def go_back(folder: Path | str | None = None) -> InUse:
         return _write(_Kept(old, time.time(), before[:last]), folder)
 
 
+def withdraw(method: Method, why: str, folder: Path | str | None = None) -> None:
+    """Make the method before it active again, should a method that failed at work be the active one.
+
+    Args:
+        method: the one that failed.
+        why: one sentence, which visitors see until another method is deployed.
+
+    Raises:
+        ModelError: the choice cannot be written; then nothing changes.
+    """
+    folder = Path(folder or models_dir())
+    with _alone(folder):
+        kept = _read(folder)
+        if kept.method != Method(*method):
+            return
+        old = previous(folder) or method_with_its_own_model()
+        log.warning("%s", why)
+        before = [each for each in kept.before if each != method]
+        words = f"{PIPELINES[old.pipeline].title}, {old.model}"
+        _write(_Kept(old, time.time(), before, f"{why} The method before it is active again: {words}."), folder)
+
+
 def why_not_removable(name: str, folder: Path | str | None = None) -> str:
     """Why a model cannot be removed, in one sentence; empty if it can."""
     if name not in list_models(folder):
@@ -196,7 +218,8 @@ def _read(folder: Path) -> _Kept:
     try:
         raw = load_json(path)
         since = raw["since"] if is_number(raw["since"]) else 0.0
-        return _Kept(_method(raw["method"]), since, [_method(old) for old in raw["before"]])
+        before = [_method(old) for old in raw["before"]]
+        return _Kept(_method(raw["method"]), since, before, str(raw.get("problem", "")))
     except FileNotFoundError:
         return _Kept(usual)
     except (OSError, DamagedFileError, KeyError, TypeError):
@@ -217,6 +240,7 @@ def _write(kept: _Kept, folder: Path) -> InUse:
         "method": kept.method._asdict(),
         "since": kept.since,
         "before": [old._asdict() for old in kept.before],
+        "problem": kept.problem,
     }
     try:
         write_json(folder / FILE_NAME, value)
@@ -227,8 +251,8 @@ def _write(kept: _Kept, folder: Path) -> InUse:
 
 def _answer(kept: _Kept, folder: Path) -> InUse:
     method, problem, usual = kept.method, kept.problem, method_with_its_own_model()
-    if method != usual and (problem := _problem(method, folder)):
-        method, problem = usual, f"{problem} The default method is active instead."
+    if method != usual and (why := _problem(method, folder)):
+        method, problem = usual, f"{why} The default method is active instead."
     return InUse(method, f"{kept.since} {'/'.join(method)} {method_version(method, folder)}", problem)
 
 

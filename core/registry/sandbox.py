@@ -1,8 +1,6 @@
 """Work on what a visitor brought, in a process of its own with limits on time and memory."""
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,9 +8,7 @@ import time
 from collections.abc import Callable
 
 from core.config import HOME
-
-# Address space of a trial: far more than a model of that size needs, far less than would hurt the server.
-TRIAL_BYTES = 6_000_000_000
+from core.process import end_process
 
 
 def run_apart(
@@ -40,31 +36,8 @@ def run_apart(
                     child.wait(0.5)
             code = child.poll()
         finally:
-            _end(child)
+            end_process(child)
         out.seek(0)
         errors.seek(0)
         complaint = [line.strip() for line in errors.read()[-20_000:].splitlines() if line.strip()]
         return code, out.read()[-20_000:], complaint[-1] if complaint else ""
-
-
-def _end(child: subprocess.Popen) -> None:
-    """Kill a process with all that it started."""
-    if child.poll() is None:
-        if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-        else:
-            child.kill()
-    child.wait()
-
-
-def limit_this_process(address_bytes: int, seconds: int, file_bytes: int = 200_000_000) -> None:
-    """Let this process take so much memory and computing time and no more, where the system can."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limits = ((resource.RLIMIT_AS, address_bytes), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0))
-    for kind, value in (*limits, (resource.RLIMIT_FSIZE, file_bytes)):
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (value, value))

@@ -18,7 +18,8 @@ import numpy as np
 from core.access import for_operators
 from core.config import models_dir
 from core.io import write_atomic
-from core.registry.sandbox import TRIAL_BYTES, limit_this_process, run_apart
+from core.process import MODEL_BYTES, limit_this_process
+from core.registry.sandbox import run_apart
 from core.registry.store import CARD, MODEL, install_model
 from core.vision.classes import is_class_name
 from core.vision.model_card import ModelCard, ModelError, file_sha256
@@ -191,7 +192,7 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 if __name__ == "__main__":
-    limit_this_process(TRIAL_BYTES, int(TRIAL_LIMIT_S))
+    limit_this_process(MODEL_BYTES, int(TRIAL_LIMIT_S))
     try:
         print(json.dumps(dataclasses.asdict(try_litert(Path(sys.argv[1])))))
     except ModelError as error:

@@ -1,11 +1,14 @@
 """The classifier on LiteRT: all faces of a frame in one call, whatever classes it knows; no TensorFlow."""
 
+import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import scipy.special
 
+from core.vision.brought import BroughtNetwork, ModelFailure
 from core.vision.classes import vocabulary
 from core.vision.crops import crop_faces
 from core.vision.litert import Network, checked_model
@@ -29,25 +32,34 @@ class MaskClassifier:
         self.classes = vocabulary(card.classes)
         """What ``class_id`` counts through."""
         self.class_ids = np.array([self.classes.index(name) for name in card.classes])
-        self._network = Network(model_path, num_threads)
+        self.on_failure: Callable[[str], object] = lambda sentence: None
+        """Called with one sentence when a model from elsewhere breaks down or does not answer in time."""
         side = card.input_size
+        self._lock: contextlib.AbstractContextManager = contextlib.nullcontext()
+        self._network: Network | BroughtNetwork
+        if not card.trained_here:
+            self._network = BroughtNetwork(card, model_path, num_threads)
+            self.probabilities(np.zeros((1, side, side, 3), np.uint8))  # it may not fit its card, or not run at all
+            return
+        self._network = Network(model_path, num_threads)
         shapes = self._network.input_shape[1:], *(shape[1:] for shape in self._network.output_shapes)
         if shapes != ((side, side, 3), (len(card.classes),)):
             raise ModelError(
-                f"{model_path} takes {shapes[0]} and gives {', '.join(map(str, shapes[1:]))}, "
+                f"{Path(model_path).name} takes {shapes[0]} and gives {', '.join(map(str, shapes[1:]))}, "
                 f"its card says {(side, side, 3)} and {(len(card.classes),)}."
             )
         self._lock = threading.Lock()
         try:
             self.probabilities(np.zeros((1, side, side, 3), np.uint8))  # warm up, so that the first face is fast too
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{model_path} loads but cannot be run ({error}).") from None
+            raise ModelError(f"{Path(model_path).name} loads but cannot be run ({error}).") from None
 
     def probabilities(self, crops_rgb: np.ndarray) -> np.ndarray:
         """Probability of each of the card's classes: (n, size, size, 3) uint8 in, (n, classes) float32 out.
 
         Raises:
-            ValueError: the crops have another shape or type.
+            ValueError: the crops have another shape or type; ``ModelFailure``, a kind of it, if a model from elsewhere
+                breaks down or does not answer in time.
         """
         side = self.card.input_size
         if crops_rgb.dtype != np.uint8 or crops_rgb.shape[1:] != (side, side, 3):
@@ -57,7 +69,11 @@ class MaskClassifier:
         outputs = [np.empty((0, len(self.card.classes)), np.float32)]
         with self._lock:
             for start in range(0, len(crops_rgb), MAX_BATCH):
-                outputs.extend(self._network(crops_rgb[start : start + MAX_BATCH]))
+                try:
+                    outputs.extend(self._network(crops_rgb[start : start + MAX_BATCH]))
+                except ModelFailure as error:
+                    self.on_failure(str(error))
+                    raise
         output = np.concatenate(outputs)
         return scipy.special.softmax(output, axis=-1) if self.card.output == "logits" else output
 

@@ -69,10 +69,12 @@ class MaskDetector:
         try:
             maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
         except (ValueError, RuntimeError, IndexError) as error:
-            raise ModelError(f"{model_path} loads but cannot be run ({error}).") from None
+            raise ModelError(f"{Path(model_path).name} loads but cannot be run ({error}).") from None
         wanted = [(64 // STRIDE, 96 // STRIDE, n) for n in (1, 4, len(CLASS_NAMES))]
         if [m.shape for m in maps] != wanted:
-            raise ModelError(f"{model_path} gives maps of the shapes {[m.shape for m in maps]}, expected {wanted}.")
+            raise ModelError(
+                f"{Path(model_path).name} gives maps of the shapes {[m.shape for m in maps]}, expected {wanted}."
+            )
 
     def find(
         self, frame_bgr: np.ndarray, preset: str | Preset = DEFAULT_PRESET, min_score: float = 0.3

@@ -114,10 +114,12 @@ class FaceExplainer:
         Raises:
             ModelError: the file is missing, broken, does not fit its card, or is no network that can be explained.
         """
+        if not card.trained_here:
+            raise ModelError(f"The model {card.name} was not trained here, so its results cannot be explained.")
         MaskClassifier(card, model_path, 1)  # checks all that we need too
         if CLASS_NAMES[WITH_MASK] not in card.classes or len(card.classes) < 2:
             raise ModelError(
-                f"{model_path} tells {', '.join(card.classes)} apart; "
+                f"{Path(model_path).name} tells {', '.join(card.classes)} apart; "
                 f"only a model that knows {CLASS_NAMES[WITH_MASK]} and another class can be explained."
             )
         self.card = card
@@ -134,7 +136,7 @@ class FaceExplainer:
             features, logits = self._run(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8))
         if end is None or not self._head.agrees(features, logits):
             raise ModelError(
-                f"{model_path} does not end in average pooling, a dense layer with ReLU and a dense layer, "
+                f"{Path(model_path).name} does not end in average pooling, a dense layer with ReLU and a dense layer, "
                 "so its results cannot be explained; choose another model."
             )
 

@@ -25,13 +25,13 @@ class Network:
 
         path = Path(path)
         if not path.is_file():
-            raise ModelError(f"The model file {path} is missing; restore it or train the model again.")
+            raise ModelError(f"The model file {path.name} is missing; restore it or train the model again.")
         try:
             self._interpreter = Interpreter(str(path), num_threads=num_threads or min(MAX_THREADS, os.cpu_count() or 1))
             (self._input,) = self._interpreter.get_input_details()
             self._outputs = self._interpreter.get_output_details()
         except (ValueError, RuntimeError, TypeError) as error:
-            raise ModelError(f"{path} is not a usable LiteRT model ({error}).") from None
+            raise ModelError(f"{path.name} is not a usable LiteRT model ({error}).") from None
         self.input_shape = tuple(int(n) for n in self._input["shape"])
         self.output_shapes = [tuple(int(n) for n in output["shape"]) for output in self._outputs]
         self._shape: tuple[int, ...] = ()
@@ -60,5 +60,5 @@ def checked_model(name: str, kind: str, folder: Path | str | None = None) -> tup
         raise ModelError(f"The model {name} is a {card.kind}, not a {kind}; choose another one.")
     path = folder / card.file
     if path.is_file() and file_sha256(path) != card.sha256:
-        raise ModelError(f"{path} is not the file that its card describes; restore both or train the model again.")
+        raise ModelError(f"{path.name} is not the file that its card describes; restore both or train the model again.")
     return card, path

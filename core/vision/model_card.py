@@ -13,6 +13,8 @@ MAX_CLASSES = 500
 OUTPUTS = {"classifier": ("logits", "probabilities"), "detector": ("centers",)}
 """What a model can give, by its kind."""
 USES = ("photo", "live")
+PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+"""How a model wants its pixels: what 0..255 is multiplied by, and what is added."""
 
 
 class ModelError(ValueError):
@@ -47,6 +49,8 @@ class ModelCard:
     its state logits, ``state_offsets`` are added to them. ``centers`` may hold scale and offset for a preset by its
     name: who looks more often finds more, real faces and others."""
     color_order: str = "RGB"
+    pixels: str = "0..255"
+    """A key of ``PIXELS``; other than that only for models from elsewhere, our own scale inside."""
     scaling: str = "inside the model; pixels go in as 0..255"
     precision: str = "int8"
     data: list = field(default_factory=list)
@@ -59,6 +63,11 @@ class ModelCard:
     limits: str = ""
     failures: list = field(default_factory=list)
     """What it gets wrong, in words, one sentence each."""
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether one of this project's trainings made it; other models run in a process of their own."""
+        return bool(self.training)
 
     def save(self, path: Path | str) -> None:
         """Write the card as JSON."""
@@ -122,36 +131,40 @@ def load_card(path: Path | str) -> ModelCard:
         ModelError: the file is missing, is no card, or asks for something this app cannot do.
     """
     path = Path(path)
+    file = path.name  # people see no folder of the server
     try:
         raw = load_json(path)
         known = {f.name for f in dataclasses.fields(ModelCard)}
         card = ModelCard(**{key: value for key, value in raw.items() if key in known})
     except FileNotFoundError:
         raise ModelError(
-            f"There is no model card {path}; train one with `python -m train.classifier` or restore `models/`."
+            f"There is no model card {file}; train one with `python -m train.classifier` or restore `models/`."
         ) from None
     except (OSError, DamagedFileError, TypeError) as error:
-        raise ModelError(f"{path} is not a model card ({error}); restore it or train the model again.") from None
-    texts = (card.name, card.file, card.sha256, card.output, card.color_order, card.kind)
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{file} is not a model card ({reason}); restore it or train the model again.") from None
+    texts = (card.name, card.file, card.sha256, card.output, card.color_order, card.kind, card.pixels)
     if not all(isinstance(text, str) for text in texts):
-        raise ModelError(f"{path} is not a model card (a name, file or kind is no text); restore it or train again.")
+        raise ModelError(f"{file} is not a model card (a name, file or kind is no text); restore it or train again.")
     good = isinstance(card.classes, list) and all(is_class_name(name) for name in card.classes)
     if not good or not 0 < len(set(card.classes)) == len(card.classes) <= MAX_CLASSES:
         raise ModelError(
-            f"{path} names the classes {str(card.classes)[:200]}; needed is a list of short, different names."
+            f"{file} names the classes {str(card.classes)[:200]}; needed is a list of short, different names."
         )
     if Path(card.file).name != card.file:
-        raise ModelError(f"{path} names the file {card.file!r}; it must lie in the card's own folder.")
+        raise ModelError(f"{file} names the file {card.file!r}; it must lie in the card's own folder.")
     if card.kind not in OUTPUTS:
-        raise ModelError(f"{path} describes a {card.kind!r}; this app knows {' and '.join(OUTPUTS)}.")
+        raise ModelError(f"{file} describes a {card.kind!r}; this app knows {' and '.join(OUTPUTS)}.")
     if card.output not in OUTPUTS[card.kind] or card.color_order != "RGB":
         raise ModelError(
-            f"{path} says output {card.output!r}, colour order {card.color_order!r}; "
+            f"{file} says output {card.output!r}, colour order {card.color_order!r}; "
             f"possible are {' or '.join(OUTPUTS[card.kind])}, and RGB."
         )
+    if card.pixels not in PIXELS:
+        raise ModelError(f"{file} says pixels {card.pixels!r}; possible are {', '.join(PIXELS)}.")
     numbers = isinstance(card.input_size, int) and isinstance(card.margin, int | float)
     if not (numbers and 32 <= card.input_size <= 1024 and 0 <= card.margin <= 1):
-        raise ModelError(f"{path} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
+        raise ModelError(f"{file} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
     if card.kind == "detector":
         wanted = {("face_scores", use) for use in USES}
         wanted |= {("tiny_face_scores", use) for use in USES if card.tiny_face_scores}
@@ -163,13 +176,13 @@ def load_card(path: Path | str) -> ModelCard:
                 list(number.values()) if table.endswith("face_scores") and isinstance(number, dict) else [number]
             )
             if not by_preset or not all(isinstance(n, int | float) for n in by_preset):
-                raise ModelError(f"{path} has no number {name!r} in {table!r}; restore it or train the model again.")
+                raise ModelError(f"{file} has no number {name!r} in {table!r}; restore it or train the model again.")
         centers = card.calibration.get("centers", {})
         pairs = list(centers.values()) if isinstance(centers, dict) else [None]
         if not all(isinstance(p, list) and len(p) == 2 and all(isinstance(n, int | float) for n in p) for p in pairs):
-            raise ModelError(f"{path} needs two numbers by preset in 'centers'; restore it or train the model again.")
+            raise ModelError(f"{file} needs two numbers by preset in 'centers'; restore it or train the model again.")
         if tuple(card.classes) != CLASS_NAMES or card.calibration["temperature"] <= 0:
-            raise ModelError(f"{path} is no detector's card: all three classes and a temperature above 0 are needed.")
+            raise ModelError(f"{file} is no detector's card: all three classes and a temperature above 0 are needed.")
     return dataclasses.replace(card, classes=tuple(card.classes))
 
 

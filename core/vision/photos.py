@@ -9,6 +9,7 @@ import numpy as np
 import supervision as sv
 
 from core.vision.images import DecodedImages, ImageError
+from core.vision.model_card import ModelError
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,9 @@ class PhotoSet:
             detect: BGR frame to detections.
             made_with: what the verdicts depend on.
             progress: called with photos done and photos to do.
+
+        Raises:
+            ModelError: the model broke down.
         """
         waiting = [photo for photo in self._photos.values() if not photo.problem and photo.judged_with != made_with]
         for done, photo in enumerate(waiting, start=1):
@@ -75,6 +79,8 @@ class PhotoSet:
                 photo.judged_with = made_with
             except ImageError as error:
                 photo.problem = str(error)
+            except ModelError:  # no fault of the photo's: another model may classify it
+                raise
             except Exception:  # one photo that breaks the analysis must not cost the others their results
                 log.exception("A photo could not be judged")
                 photo.problem = "This photo could not be classified; try it in another format or size."

@@ -1,10 +1,13 @@
 """What all visitors of the server share: loaded models, background jobs, the active method."""
 
+import contextlib
+from collections.abc import Iterator
+
 import streamlit as st
 
 from core.jobs import Jobs
 from core.quota import Places
-from core.registry.active import in_use
+from core.registry.active import in_use, withdraw
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.messages import plain
@@ -21,7 +24,15 @@ def load_pipeline(method: Method, version: str) -> Pipeline:
         method: pipeline and model.
         version: ``core.vision.pipeline.method_version`` of it.
     """
-    return build_pipeline(*method)
+    pipeline = build_pipeline(*method)
+
+    def make_way(why: str) -> None:
+        with contextlib.suppress(ModelError):  # where nothing can be written, each use of the model says why it fails
+            withdraw(method, why)
+
+    if classifier := getattr(pipeline, "classifier", None):
+        classifier.on_failure = make_way
+    return pipeline
 
 
 @st.cache_resource(show_spinner=False)
@@ -36,13 +47,20 @@ def live_places() -> Places:
     return Places("live_viewers")
 
 
-def pipeline_or_stop(method: Method) -> Pipeline:
-    """The pipeline, or one sentence that says why there is none, and the end of the page."""
+@contextlib.contextmanager
+def model_or_stop() -> Iterator[None]:
+    """Work with a model; where it cannot be loaded, or breaks down, one sentence says why, and the page ends."""
     try:
-        return load_pipeline(method, method_version(method))
+        yield
     except ModelError as error:
         st.error(plain(str(error)))
         st.stop()
+
+
+def pipeline_or_stop(method: Method) -> Pipeline:
+    """The pipeline, or one sentence that says why there is none, and the end of the page."""
+    with model_or_stop():
+        return load_pipeline(method, method_version(method))
 
 
 def method_words(method: Method) -> str:

@@ -15,6 +15,7 @@ from core.registry.active import SHIPPED, in_use, use
 from core.registry.leaderboard import load_scoreboards
 from core.registry.store import list_models
 from core.synthetic.sample import sample_photo
+from core.vision.brought import BroughtNetwork, ModelFailure
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.crops import resize
 from core.vision.detections import make_detections
@@ -448,12 +449,12 @@ def test_live_page_tells_of_a_bad_ice_server(live_page, monkeypatch):
 def install():
     """Puts copies of the shipped classifier into ``models/``, under other names and with other names of classes."""
 
-    def put(name: str, classes: tuple[str, ...], ending: bytes = b"") -> Method:
+    def put(name: str, classes: tuple[str, ...], ending: bytes = b"", **more) -> Method:
         card = load_card(models_dir() / f"{DEFAULT_CLASSIFIER}.json")
         path = models_dir() / f"{name}-1.tflite"
         path.write_bytes((models_dir() / card.file).read_bytes() + ending)
-        sha256 = file_sha256(path)
-        replace(card, name=name, file=path.name, classes=classes, sha256=sha256).save(models_dir() / f"{name}.json")
+        made = replace(card, name=name, file=path.name, classes=classes, sha256=file_sha256(path), **more)
+        made.save(models_dir() / f"{name}.json")
         return Method("combined", name)
 
     yield put
@@ -503,6 +504,25 @@ def test_an_active_model_that_vanished_gets_a_sentence(photo_page, install):
     assert "no model 'door'" in unescaped(photo_page.warning[0].value)
     assert labelled(photo_page.selectbox, "Method").value == DEFAULT_PIPELINE
     assert numbers(photo_page)["No mask"] == "1"
+
+
+def test_a_model_from_elsewhere_that_breaks_down_makes_way_and_no_photo_is_lost(photo_page, install, monkeypatch):
+    use(install("door", ("with_mask", "without_mask"), training={}))
+    upload(photo_page, ("door.jpg", BARE))
+    assert numbers(photo_page)["No mask"] == "1"
+
+    def loop(self, crops_rgb):
+        raise ModelFailure("The model door did not answer within 6 seconds and was stopped.")
+
+    monkeypatch.setattr(BroughtNetwork, "_ask", loop)
+    upload(photo_page, ("door.jpg", BARE), ("other.jpg", MASKED))
+    assert [unescaped(error.value) for error in photo_page.error] == [
+        "The model door did not answer within 6 seconds and was stopped."
+    ]
+    photo_page.run()  # as the page does by itself, a moment later
+    assert not photo_page.error and numbers(photo_page)["No mask"] == numbers(photo_page)["Mask"] == "1"
+    assert labelled(photo_page.selectbox, "Method").value == DEFAULT_PIPELINE
+    assert "The method before it is active again: Neural, mask-detector." in unescaped(photo_page.warning[0].value)
 
 
 def test_the_sample_of_the_start_page_is_classified_by_the_active_method(install):

@@ -8,7 +8,7 @@ import pytest
 
 from core.config import models_dir
 from core.registry import active as module
-from core.registry.active import can_go_back, go_back, in_use, previous, remove_model, use, why_not_removable
+from core.registry.active import can_go_back, go_back, in_use, previous, remove_model, use, why_not_removable, withdraw
 from core.vision.model_card import ModelError, load_card
 from core.vision.pipeline import Method, method_with_its_own_model
 from tests.helpers import run_together
@@ -48,6 +48,28 @@ def test_what_is_put_to_work_is_kept_and_taken_back_step_by_step(models):
     assert in_use(models) == third
     assert previous(models) == MINE and go_back(models).method == MINE
     assert go_back(models).method == USUAL and not can_go_back(models)
+
+
+def test_a_method_that_fails_at_work_makes_way_for_the_one_before_and_everybody_reads_why(models):
+    use(OTHER, models)
+    failed = use(MINE, models)
+    withdraw(OTHER, "It is slow.", models)
+    assert in_use(models) is failed, "only the active method is withdrawn"
+    withdraw(MINE, "The model mine did not answer.", models)
+    now = in_use(models)
+    assert now.method == OTHER and now.stamp != failed.stamp
+    assert now.problem == "The model mine did not answer. The method before it is active again: Classic, other."
+    module._answers.clear()  # as after a new start of the server
+    assert in_use(models) == now
+    assert go_back(models).method == USUAL and not in_use(models).problem
+
+
+def test_where_no_other_method_was_active_the_usual_one_is_again(models):
+    use(MINE, models)
+    kept = json.loads((models / module.FILE_NAME).read_text())
+    (models / module.FILE_NAME).write_text(json.dumps(kept | {"before": []}))
+    withdraw(MINE, "It broke down.", models)
+    assert in_use(models).method == USUAL and in_use(models).problem.startswith("It broke down.")
 
 
 def test_the_same_method_again_is_no_step_but_everybody_follows(models):

@@ -35,6 +35,7 @@ def test_what_is_saved_is_read_back(tmp_path):
         pytest.param({"color_order": "BGR"}, "BGR", id="other colour order"),
         pytest.param({"input_size": "large"}, "input size", id="size is no number"),
         pytest.param({"input_size": 100000}, "input size", id="size is absurd"),
+        pytest.param({"pixels": "0..2"}, "pixels", id="unknown scale of pixels"),
         pytest.param({"margin": 7}, "margin", id="margin is absurd"),
         pytest.param({"margin": "0.1"}, "margin", id="margin is text"),
         pytest.param({"margin": None}, "margin", id="margin is nothing"),
@@ -48,6 +49,15 @@ def test_a_card_that_asks_for_the_impossible_is_refused(tmp_path, change, senten
     (tmp_path / "a.json").write_text(json.dumps(raw))
     with pytest.raises(ModelError, match=sentence):
         load_card(tmp_path / "a.json")
+
+
+def test_no_message_names_a_folder_of_the_server(tmp_path):
+    for text in (None, "{", "[" * 100_000, "[]", "{}", json.dumps({**vars(CARD), "classes": 5})):
+        if text is not None:
+            (tmp_path / "a.json").write_text(text)
+        with pytest.raises(ModelError, match=r"a\.json") as caught:
+            load_card(tmp_path / "a.json")
+        assert str(tmp_path) not in str(caught.value)
 
 
 def test_a_classifier_may_know_any_classes_and_a_detector_only_ours(tmp_path):

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.access import for_operators
-from core.registry.sandbox import limit_this_process, run_apart
+from core.process import limit_this_process
+from core.registry.sandbox import run_apart
 from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
 
 if TYPE_CHECKING:
