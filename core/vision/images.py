@@ -33,15 +33,9 @@ MAX_PASSES, MAX_PASS_MEGAPIXELS = 100, 1000
 REDUCTIONS = (8, 4, 2)
 ROWS_AT_ONCE = 256
 TILE_TAGS = 322, 323  # of a TIFF: width and height
-TURNS = {  # EXIF's orientation: how the stored picture must be turned, and then mirrored
-    2: (None, 1),
-    3: (cv2.ROTATE_180, None),
-    4: (None, 0),
-    5: (cv2.ROTATE_90_CLOCKWISE, 1),
-    6: (cv2.ROTATE_90_CLOCKWISE, None),
-    7: (cv2.ROTATE_90_CLOCKWISE, 0),
-    8: (cv2.ROTATE_90_COUNTERCLOCKWISE, None),
-}
+ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
+# By EXIF's orientation: how many quarters the stored picture must be turned clockwise, and along which axis mirrored.
+TURNS = {2: (0, 1), 3: (2, None), 4: (0, 0), 5: (1, 1), 6: (1, None), 7: (1, 0), 8: (3, None)}
 NOT_READABLE = "This file is not an image that can be read; use JPEG, PNG, WebP or HEIC."
 
 
@@ -123,17 +117,24 @@ def load_image(
             image.load()
             note, orientation = _note(image), _orientation(image)
             frame = cv2.cvtColor(_to_rgb(image, factor), cv2.COLOR_RGB2BGR)
-            image.close()
     except MemoryError:
         raise ImageError("This image needs more memory than this server has; make it smaller.") from None
     except Exception:  # a damaged file makes decoders fail in every way
         raise ImageError("This image is damaged or incomplete; save or download it again.") from None
-    turn, mirror = TURNS.get(orientation, (None, None))
-    if turn is not None:
-        frame = cv2.rotate(frame, turn)
-    if mirror is not None:
-        frame = cv2.flip(frame, mirror)
-    return LoadedImage(frame, size_wh[::-1] if 5 <= orientation <= 8 else size_wh, note)
+    turn, mirror = TURNS.get(orientation, (0, None))
+    upright = turn_image(LoadedImage(frame, size_wh, note), turn)
+    return upright if mirror is None else upright._replace(frame_bgr=cv2.flip(upright.frame_bgr, mirror))
+
+
+def turn_image(image: LoadedImage, quarters: int) -> LoadedImage:
+    """The picture turned clockwise by so many quarters."""
+    size_wh = image.size_wh[::-1] if quarters % 2 else image.size_wh
+    return LoadedImage(turn_frame(image.frame_bgr, quarters), size_wh, image.note)
+
+
+def turn_frame(frame_bgr: np.ndarray, quarters: int) -> np.ndarray:
+    """A frame (h, w, 3) turned clockwise by so many quarters."""
+    return cv2.rotate(frame_bgr, ROTATIONS[quarters % 4]) if quarters % 4 else frame_bgr
 
 
 def _open(data: bytes, max_megapixels: float) -> "PIL.Image.Image":

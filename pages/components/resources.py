@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.jobs import Jobs
 from core.registry.active import in_use
+from core.turns import Turns
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.messages import plain
@@ -27,6 +28,12 @@ def load_pipeline(method: Method, version: str) -> Pipeline:
 def server_jobs() -> Jobs:
     """The long work of this server, started by any visitor."""
     return Jobs()
+
+
+@st.cache_resource(show_spinner=False)
+def photo_turns() -> Turns:
+    """In which order the photos of all visitors are judged: while one is decoded, another is in the network."""
+    return Turns(at_once=2)
 
 
 def pipeline_or_stop(method: Method) -> Pipeline:
