@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
+from core.vision.images import SUFFIXES as PICTURE_SUFFIXES
+
 NOTE_SUFFIXES = {".xml", ".txt", ".json", ".yaml", ".yml", ".names"}
 HELD_OUT_LIST = "test.txt"
 LAYOUTS = {

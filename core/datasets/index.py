@@ -4,7 +4,6 @@ It is kept in one SQLite file, see ``core.datasets.index_db``. Opening it decode
 that ten thousand images are open in a moment. Building it again decodes only files that are new or changed.
 """
 
-import io
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +23,10 @@ from core.datasets.store import DataSet, apply_repairs, class_order, read_pictur
 from core.jobs import Report, no_report
 from core.vision.classes import ClassStyle, styles_of
 from core.vision.crops import fit_within
-from core.vision.images import MAX_MEGAPIXELS, ImageError, decode_image
+from core.vision.images import ImageError, load_image
 
 THUMBNAIL_SIDE = 160
-# A JPEG is decoded at a half, a quarter or an eighth of its size if that keeps this many pixels a side: so small that
+# An image is decoded at a half, a quarter or an eighth of its size if that keeps this many pixels a side: so small that
 # ten thousand photos take minutes, so large that the hash is the one of the whole photo.
 HASH_FROM_SIDE = 272
 # Each image is shrunk to this size and then to grey cells; both hashes follow from them exactly.
@@ -273,35 +272,10 @@ def index_fingerprint(dataset: DataSet) -> tuple[int, int]:
     return built[0][0] if built else 0, _fingerprint(repairs_path(dataset.folder))[1]
 
 
-def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-    """An image file decoded at the lowest resolution that a thumbnail and the hash need.
-
-    Returns:
-        (h, w, 3) uint8 BGR, upright, and the width and height of the full image.
-
-    Raises:
-        ImageError: as ``core.vision.images.decode_image``.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG",))
-        width, height = image.size
-        if image.mode in ("RGB", "L") and width * height <= MAX_MEGAPIXELS * 1e6:
-            upright = image.getexif().get(0x0112, 1) < 5
-            image.draft("RGB", (HASH_FROM_SIDE, HASH_FROM_SIDE))
-            rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-            return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), (width, height) if upright else (height, width)
-    except Exception:  # decode_image says in words what is wrong
-        pass
-    frame = decode_image(data)
-    return frame, (frame.shape[1], frame.shape[0])
-
-
 def _decode(picture: Picture) -> Decoded:
     """What the index holds of one image, or why it cannot be read."""
     try:
-        frame, (width, height) = small_picture(picture.path.read_bytes())
+        frame, (width, height), _ = load_image(picture.path.read_bytes(), (HASH_FROM_SIDE, HASH_FROM_SIDE))
     except ImageError as error:
         return Decoded(error=str(error))
     except OSError as error:

@@ -112,15 +112,19 @@ def face_styles(detections: sv.Detections) -> list[ClassStyle]:
     ]
 
 
-def resized(
-    frame_bgr: np.ndarray, detections: sv.Detections, size_wh: tuple[int, int]
-) -> tuple[np.ndarray, sv.Detections]:
-    """A frame and its detections at another size; the given ones are not changed."""
-    ratio = np.array([size_wh[0] / frame_bgr.shape[1], size_wh[1] / frame_bgr.shape[0]] * 2, np.float32)
-    boxes = replace(
+def fitted(detections: sv.Detections, from_wh: tuple[int, int], to_wh: tuple[int, int]) -> sv.Detections:
+    """Detections in a frame of one size as those of the same frame in another; the given ones are not changed."""
+    ratio = np.array([to_wh[0] / from_wh[0], to_wh[1] / from_wh[1]] * 2, np.float32)
+    return replace(
         detections,
         xyxy=detections.xyxy * ratio,
         data=dict(detections.data),
         metadata=dict(detections.metadata),
     )
-    return resize(frame_bgr, size_wh), boxes
+
+
+def resized(
+    frame_bgr: np.ndarray, detections: sv.Detections, size_wh: tuple[int, int]
+) -> tuple[np.ndarray, sv.Detections]:
+    """A frame and its detections at another size; the given ones are not changed."""
+    return resize(frame_bgr, size_wh), fitted(detections, frame_bgr.shape[1::-1], size_wh)

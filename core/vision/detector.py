@@ -48,6 +48,10 @@ MAX_SEEN_PX, MIN_NEAR_PX, MAX_FAR_PX = 250, 72, 80
 # The far scale enlarges a frame by this: the network classifies faces of 12 to 20 px better so.
 ENLARGED = 1.6
 MAX_SCALES = 4
+# A frame longer than this times its shorter side is seen part by part; as a whole, its faces would be tiny.
+MAX_ASPECT = 3
+# Of such a frame: how long a part is, and how much two of them share, in shorter sides; and how many there are at most.
+PART, SHARED, MAX_PARTS = 2.0, 0.5, 16
 
 
 class MaskDetector:
@@ -94,6 +98,13 @@ class MaskDetector:
             ValueError: there is no such preset.
         """
         how = _preset(preset)
+        if parts := _parts(frame_bgr.shape[1::-1]):
+            return self._find_in_parts(frame_bgr, parts, how, min_score)
+        return self._find_whole(frame_bgr, how, min_score)
+
+    def _find_whole(
+        self, frame_bgr: np.ndarray, how: Preset, min_score: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scale, offset = self._center_calibration(how)
         # decode wants the network's own score.
         own_min = float(expit((finite_logit(min_score) - offset) / scale))
@@ -115,6 +126,22 @@ class MaskDetector:
             xyxy, logit, states = xyxy[kept], logit[kept], states[kept]
         states = states / self.card.calibration["temperature"] + self._state_offsets
         return clip_boxes(xyxy, frame_bgr.shape[1::-1]), expit(scale * logit + offset), softmax(states, axis=-1)
+
+    def _find_in_parts(
+        self, frame_bgr: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]], how: Preset, min_score: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As ``find``: each part gives the faces whose centres are its own, so that none is cut at its edge."""
+        found = []
+        for (x1, y1, x2, y2), own in parts:
+            xyxy, score, states = self._find_whole(frame_bgr[y1:y2, x1:x2], how, min_score)
+            xyxy = xyxy + np.array([x1, y1, x1, y1], np.float32)
+            centers = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+            kept = ((centers >= own[:2]) & (centers < own[2:])).all(axis=1)
+            found.append((xyxy[kept], score[kept], states[kept]))
+        xyxy, score, states = (np.concatenate(each) for each in zip(*found, strict=True))
+        order = np.argsort(-score, kind="stable")
+        kept = order[suppress(xyxy[order], MAX_OVERLAP)]
+        return xyxy[kept], score[kept], states[kept]
 
     def center_map(self, frame_bgr: np.ndarray, preset: str = DEFAULT_PRESET) -> np.ndarray:
         """How likely each place of a frame is the centre of a face.
@@ -147,6 +174,28 @@ def _preset(preset: str | Preset) -> Preset:
     return preset if isinstance(preset, Preset) else PRESETS[preset]
 
 
+def _parts(size_wh: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """How a very wide or very high frame is cut: each part, and where the centres of its faces lie, (4,) int xyxy.
+
+    Both are in pixels of the frame; none for a usual one.
+    """
+    longer, shorter = max(size_wh), min(size_wh)
+    if longer <= MAX_ASPECT * shorter:
+        return []
+    count = min(MAX_PARTS, int(np.ceil((longer / shorter - SHARED) / (PART - SHARED))))
+    length = min(longer, round(longer / count + SHARED * shorter))
+    starts = np.linspace(0, longer - length, count).round().astype(int)
+    middles = (starts[1:] + starts[:-1] + length) // 2
+    along = zip(starts, starts + length, [0, *middles], [*middles, longer], strict=True)
+    parts = []
+    for start, stop, own_start, own_stop in along:
+        part, own = np.array([start, 0, stop, shorter]), np.array([own_start, 0, own_stop, shorter])
+        if size_wh[0] < size_wh[1]:
+            part, own = part[[1, 0, 3, 2]], own[[1, 0, 3, 2]]
+        parts.append((part, own))
+    return parts
+
+
 def _sides(longer_side: int, how: Preset) -> list[int]:
     """The longer sides, in pixels, to which a frame of such a longer side is scaled; the first is the main one."""
     far = min(how.far_side, round(ENLARGED * longer_side))
@@ -160,7 +209,10 @@ def tiny_px(frame_bgr: np.ndarray, preset: str | Preset) -> float:
     def zoom(longer_side: int) -> float:
         return max(_sides(longer_side, how)) / longer_side
 
-    return TINY_PX * max(1.0, zoom(TINY_UP_TO) / zoom(max(frame_bgr.shape[:2])))
+    longer_side = max(frame_bgr.shape[:2])
+    for part, _ in _parts(frame_bgr.shape[1::-1])[:1]:
+        longer_side = max(part[2:] - part[:2])
+    return TINY_PX * max(1.0, zoom(TINY_UP_TO) / zoom(longer_side))
 
 
 def load_detector(

@@ -8,10 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import supervision as sv
 
-from core.vision.images import DecodedImages, ImageError
+from core.turns import Turns
+from core.vision.images import DecodedImages, ImageError, LoadedImage, load_image, turn_image
 from core.vision.model_card import ModelError
 
 log = logging.getLogger(__name__)
+# A photo is decoded no larger than a pipeline looks at it: 2,048 px, or the nearest that costs no second scaling.
+LEAST_SIDES = 1900, 950
+FAILED = "This photo could not be classified; try it in another format or size."
+
+Detect = Callable[[LoadedImage], sv.Detections]
+"""Finds the faces of a picture that may be smaller than its file's; boxes are in pixels of the whole picture."""
+OtherTurn = Callable[[LoadedImage, sv.Detections], int]
+"""By how many quarters a picture, in which this was found, must be turned clockwise for its faces to be upright."""
 
 
 @dataclass(eq=False)
@@ -25,18 +34,36 @@ class Photo:
     read: Callable[[], bytes]
     problem: str = ""
     """Why it cannot be judged, in one sentence; empty if it can."""
+    note: str = ""
+    """What of the file is left out, in one sentence; empty if nothing is."""
+    turned: int | None = None
+    """How many quarters it is turned clockwise; ``None`` as long as nobody has tried another way up."""
+    found_turned: bool = False
+    """Whether it is turned because its faces are upright that way, without a person who said so."""
     judged_with: Hashable = None
     detections: sv.Detections | None = None
     compared: dict[Hashable, tuple[sv.Detections, float]] = field(default_factory=dict)
     """What other ways of judging it gave, and the milliseconds they took, by what they depend on."""
 
+    def turn(self, quarters: int = 1) -> None:
+        """Turn it clockwise; it must be judged anew."""
+        self.turned = ((self.turned or 0) + quarters) % 4
+        self.judged_with, self.detections, self.found_turned = None, None, False
+        self.compared.clear()
+
+    def whole(self) -> np.ndarray:
+        """All its pixels, decoded anew: (h, w, 3) uint8 BGR. Raises: ImageError."""
+        return turn_image(load_image(self.read()), self.turned or 0).frame_bgr
+
 
 class PhotoSet:
     """The photos on a page. One object per visitor; it knows nothing of Streamlit."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns | None = None) -> None:
+        """Args: what the visitors of a server share; without it, nobody waits."""
         self._photos: dict[str, Photo] = {}
         self._decoded = DecodedImages()
+        self._turns = turns or Turns()
 
     def show(self, files: Iterable[tuple[str, str, Callable[[], bytes]]]) -> list[Photo]:
         """Take in the files (key, name, read) that are on the page now; forget all others.
@@ -48,46 +75,67 @@ class PhotoSet:
         self._decoded.keep_only(self._photos)
         return list(self._photos.values())
 
-    def frame(self, photo: Photo) -> np.ndarray:
-        """The photo's pixels, (h, w, 3) uint8 BGR, decoded anew if they were not kept.
+    def image(self, photo: Photo, whole: bool = False) -> LoadedImage:
+        """The photo's pixels, decoded anew if they were not kept, turned as it is.
+
+        Args:
+            photo: one of those on the page.
+            whole: with all its pixels, instead of as many as the detector looks at.
 
         Raises:
             ImageError: the file cannot be decoded.
         """
-        return self._decoded.get(photo.key, photo.read)
+        image = self._decoded.get(photo.key, photo.read, None if whole else LEAST_SIDES)
+        return turn_image(image, photo.turned or 0)
 
     def judge(
         self,
-        detect: Callable[[np.ndarray], sv.Detections],
+        detect: Detect,
         made_with: Hashable,
         progress: Callable[[int, int], object] = lambda done, total: None,
+        waiting: Callable[[int], object] = lambda before: None,
+        whole: bool = False,
+        other_turn: OtherTurn = lambda image, found: 0,
     ) -> None:
         """Judge every photo that was not judged with exactly these settings yet; a failure costs that photo alone.
 
         Args:
-            detect: BGR frame to detections.
+            detect: what judges a picture.
             made_with: what the verdicts depend on.
             progress: called with photos done and photos to do.
+            waiting: called with the number of photos that are before the next one, as by ``core.turns``.
+            whole: as for ``image``.
+            other_turn: asked once for a photo that nobody has turned.
 
         Raises:
             ModelError: the model broke down.
         """
-        waiting = [photo for photo in self._photos.values() if not photo.problem and photo.judged_with != made_with]
-        for done, photo in enumerate(waiting, start=1):
-            try:
-                photo.detections = detect(self.frame(photo))
-                photo.judged_with = made_with
-            except ImageError as error:
-                photo.problem = str(error)
-            except ModelError:  # no fault of the photo's: another model may classify it
-                raise
-            except Exception:  # one photo that breaks the analysis must not cost the others their results
-                log.exception("A photo could not be judged")
-                photo.problem = "This photo could not be classified; try it in another format or size."
-            progress(done, len(waiting))
+        todo = [photo for photo in self._photos.values() if not photo.problem and photo.judged_with != made_with]
+        for done, photo in enumerate(todo, start=1):
+            with self._turns.turn(waiting):
+                self._judge(photo, detect, whole, other_turn)
+            photo.judged_with = made_with
+            progress(done, len(todo))
+
+    def _judge(self, photo: Photo, detect: Detect, whole: bool, other_turn: OtherTurn) -> None:
+        try:
+            image = self.image(photo, whole)
+            photo.note, photo.detections = image.note, detect(image)
+            if photo.turned is None:
+                photo.turned = other_turn(image, photo.detections)
+                photo.found_turned = photo.turned > 0
+                if photo.found_turned:
+                    photo.detections = detect(self.image(photo, whole))
+        except ImageError as error:
+            photo.problem = str(error)
+        except ModelError:  # no fault of the photo's: another model may classify it
+            raise
+        except Exception:  # one photo that breaks the analysis must not cost the others their results
+            log.exception("A photo could not be judged")
+            photo.problem = FAILED
 
     def compare(
-        self, photo: Photo, detect: Callable[[np.ndarray], sv.Detections], made_with: Hashable
+        self, photo: Photo, detect: Detect, made_with: Hashable, whole: bool = False
     ) -> tuple[sv.Detections, float]:
         """Judge a photo another way, beside its own verdicts, once for each ``made_with``.
 
@@ -95,8 +143,9 @@ class PhotoSet:
             The detections and the milliseconds that they took.
         """
         if made_with not in photo.compared:
-            frame = self.frame(photo)
-            started = time.perf_counter()
-            found = detect(frame)
-            photo.compared[made_with] = found, (time.perf_counter() - started) * 1000
+            with self._turns.turn():
+                image = self.image(photo, whole)
+                started = time.perf_counter()
+                found = detect(image)
+                photo.compared[made_with] = found, (time.perf_counter() - started) * 1000
         return photo.compared[made_with]

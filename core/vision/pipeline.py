@@ -12,7 +12,7 @@ from core.config import models_dir
 from core.vision.boxes import clip_boxes, shorter_sides
 from core.vision.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
-from core.vision.detections import FACE_SCORE, HIDDEN, PREDICTED, make_detections, no_detections
+from core.vision.detections import FACE_SCORE, HIDDEN, PREDICTED, fitted, make_detections, no_detections
 from core.vision.detector import DEFAULT_DETECTOR, DEFAULT_PRESET, MaskDetector, load_detector, tiny_px
 from core.vision.haar import HaarFaceFinder, HaarSettings
 from core.vision.model_card import file_sha256, shown_from
@@ -256,16 +256,22 @@ def least_face_scores(
     return least
 
 
-def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionSettings | None = None) -> sv.Detections:
+def detect_masks(
+    frame_bgr: np.ndarray,
+    pipeline: Pipeline,
+    settings: DetectionSettings | None = None,
+    size_wh: tuple[int, int] | None = None,
+) -> sv.Detections:
     """Find the faces of a frame and say how each wears a mask. The one way in, for photo, video, webcam and scores.
 
     Args:
         frame_bgr: (h, w, 3) uint8 of any size; it is not changed.
         pipeline: from ``build_pipeline``.
         settings: limits; the defaults if left out.
+        size_wh: of the whole picture, where the frame is a smaller copy of it.
 
     Returns:
-        Detections as described in ``core.vision.detections``, largest face first.
+        Detections as described in ``core.vision.detections``, largest face first, in pixels of the whole picture.
 
     Raises:
         ValueError: the frame has another shape or type.
@@ -277,6 +283,8 @@ def detect_masks(frame_bgr: np.ndarray, pipeline: Pipeline, settings: DetectionS
     settings = settings or DetectionSettings()
     found = pipeline(frame_bgr, settings)
     found = found[found.data[FACE_SCORE] >= least_face_scores(pipeline, settings, frame_bgr, found.xyxy)]
+    if size_wh:
+        found = fitted(found, frame_bgr.shape[1::-1], size_wh)
     large = shorter_sides(found.xyxy) >= settings.min_face_px
     found = found[large]
     found = found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]

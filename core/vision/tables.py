@@ -10,6 +10,7 @@ from core.vision.detections import CLASS_NAME, FACE_SCORE, PREDICTED
 
 UNKNOWN = "unknown"
 """Stands in the column ``result`` of a face without a prediction; ``confidence`` is that of its likeliest class."""
+BYTE_ORDER_MARK = "\ufeff"
 COLUMNS = ("photo", "face", "result", "confidence", "face_score", "x1", "y1", "x2", "y2", "width_px", "height_px")
 
 
@@ -36,8 +37,12 @@ def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
 
 
 def rows_to_csv(rows: list[dict]) -> str:
-    """The rows as CSV with a header line; no name of a photo or a class can start a formula in a spreadsheet."""
+    """The rows as CSV with a header line; no name of a photo or a class can start a formula in a spreadsheet.
+
+    It begins with the mark by which Excel knows UTF-8.
+    """
     text = io.StringIO()
+    text.write(BYTE_ORDER_MARK)
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:

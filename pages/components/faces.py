@@ -10,9 +10,9 @@ from core.vision.annotate import percentage
 from core.vision.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, style_of, vocabulary
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.crops import crop_faces
-from core.vision.detections import classes_of, face_styles
+from core.vision.detections import classes_of, face_styles, fitted
 from core.vision.explain import FaceExplainer, load_explainer, overlay_relevance
-from core.vision.images import encode_image
+from core.vision.images import LoadedImage, encode_image
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, method_version
 from core.vision.stats import FrameStats, describe_hidden
@@ -81,10 +81,11 @@ def show_class_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float |
             column.metric(label, value, help=help)
 
 
-def show_faces_table(frame_bgr: np.ndarray, detections: sv.Detections) -> None:
+def show_faces_table(image: LoadedImage, detections: sv.Detections) -> None:
     """A row per face: crop, result, confidence, size."""
     shown = detections[:MAX_ROWS_WITH_CROPS]
-    crops = crop_faces(frame_bgr, shown.xyxy, CROP_SIDE, 0.1)
+    in_frame = fitted(shown, image.size_wh, image.frame_bgr.shape[1::-1])
+    crops = crop_faces(image.frame_bgr, in_frame.xyxy, CROP_SIDE, 0.1)
     rows, styles = [], face_styles(shown)
     for i, (crop, style) in enumerate(zip(crops, styles, strict=True)):
         width, height = shown.xyxy[i, 2:] - shown.xyxy[i, :2]

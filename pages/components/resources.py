@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import streamlit as st
 
+from core.config import limits
 from core.jobs import Jobs
 from core.quota import Places
 from core.registry.active import in_use, withdraw
+from core.turns import Turns
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.messages import plain
@@ -45,6 +47,12 @@ def server_jobs() -> Jobs:
 def live_places() -> Places:
     """The places for live video; a viewer has one for as long as frames come."""
     return Places("live_viewers")
+
+
+@st.cache_resource(show_spinner=False)
+def photo_turns() -> Turns:
+    """In which order the photos of all visitors are judged: while one is decoded, another is in the network."""
+    return Turns(limits().photos_at_once)
 
 
 @contextlib.contextmanager

@@ -149,7 +149,7 @@ def special(name, mode):
         pytest.param(special("with_mask/f.jpg", stat.S_IFIFO | 0o666), b"", "a link or device", id="pipe"),
         pytest.param("more.zip", zip_of(GOOD).getvalue(), "archive within", id="nested zip"),
         pytest.param("with_mask/run.py", b"print()", "neither an image", id="a program"),
-        pytest.param("with_mask/x.gif", b"GIF89a", "neither an image", id="a picture of another kind"),
+        pytest.param("with_mask/x.psd", b"8BPS", "neither an image", id="a picture of another kind"),
         pytest.param("a/" * 20 + "x.jpg", picture(), "deep", id="deep folders"),
         pytest.param("loose.jpg", picture(), "nothing says", id="a picture without a class"),
         pytest.param("readme.txt", b"hello", "not needed", id="a note"),

@@ -88,7 +88,7 @@ def keys(index, places) -> list[str]:
 def test_everything_is_known_without_decoding_again(class_folders, monkeypatch):
     assert open_index(class_folders) is None
     build_index(class_folders)
-    monkeypatch.setattr(module, "small_picture", None)
+    monkeypatch.setattr(module, "load_image", None)
     index = open_index(class_folders)
     assert len(index) == 8 and index.classes == ("with_mask", "without_mask", "helmet")
     row = index.rows[index.place_of["test/without_mask/6 large.jpg"]]

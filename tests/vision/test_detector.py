@@ -163,8 +163,37 @@ def test_a_box_that_reaches_over_the_edge_is_clipped(build):
             state, center, log_edges = super().__call__(pixels_rgb)
             return [state, center, log_edges + 2]
 
-    xyxy, _, _ = build(TooLarge).find(painted_frame((400, 120), [(1, (180, 40, 240, 100))]))
-    assert xyxy.tolist() == [[0, 0, 400, 120]]
+    xyxy, _, _ = build(TooLarge).find(painted_frame((360, 120), [(1, (180, 40, 240, 100))]))
+    assert xyxy.tolist() == [[0, 0, 360, 120]]
+
+
+@pytest.mark.parametrize("high", [False, True], ids=["wide", "high"])
+def test_in_a_panorama_every_face_is_found_once_and_at_its_place(build, high):
+    boxes = [(x, 30 + x % 40, x + 40, 80 + x % 40) for x in range(20, 1400, 97)]
+    frame = painted_frame((1440, 120), [(k % 3, box) for k, box in enumerate(boxes)])
+    detector = build()
+    xyxy, score, probabilities = detector.find(cv2.transpose(frame) if high else frame, "thorough")
+    xyxy = xyxy[:, [1, 0, 3, 2]] if high else xyxy
+    order = xyxy[:, 0].argsort()
+    assert len(xyxy) == len(boxes) and np.abs(xyxy[order] - boxes).max() < 4
+    assert probabilities[order].argmax(axis=1).tolist() == [k % 3 for k in range(len(boxes))]
+    assert (np.diff(score) <= 0).all()
+
+
+@pytest.mark.parametrize(("size_wh", "count"), [((300, 100), 0), ((100, 299), 0), ((301, 100), 2), ((3, 3000), 16)])
+def test_parts_cover_a_frame_and_every_place_is_one_part_s_own(size_wh, count):
+    parts = detector_module._parts(size_wh)
+    assert len(parts) == count
+    owned = np.zeros(size_wh[::-1], int)
+    for part, own in parts:
+        assert (part[:2] <= own[:2]).all() and (own[2:] <= part[2:]).all() and (part[2:] <= size_wh).all()
+        owned[own[1] : own[3], own[0] : own[2]] += 1
+    assert not parts or (owned == 1).all()
+
+
+def test_a_box_is_as_tiny_in_a_panorama_as_in_its_parts():
+    wide, part = np.zeros((100, 2000, 3), np.uint8), np.zeros((100, 200, 3), np.uint8)
+    assert detector_module.tiny_px(wide, "thorough") == detector_module.tiny_px(part, "thorough")
 
 
 # How closely it looks
@@ -227,7 +256,7 @@ def test_the_second_look_adds_small_faces_and_loses_no_large_one(build):
     [
         pytest.param((640, 480), Preset("", "", 640), 16, id="small frame"),
         pytest.param((800, 600), Preset("", "", 640), 16, id="as large as those that the score was chosen on"),
-        pytest.param((480, 1600), Preset("", "", 640), 32, id="seen at half the scale: twice the pixels"),
+        pytest.param((680, 1600), Preset("", "", 640), 32, id="seen at half the scale: twice the pixels"),
         pytest.param((1280, 720), Preset("", "", 640, (), 1920), 16, id="seen enlarged as the small ones are"),
         pytest.param((4000, 3000), Preset("", "", 640, (), 2000), 48, id="a large photo is not"),
     ],

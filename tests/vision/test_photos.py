@@ -1,7 +1,10 @@
 import pytest
 
+from core.synthetic.sample import SAMPLE_FACE_XYXY
+from core.turns import Turns
 from core.vision.images import ImageError
 from core.vision.photos import PhotoSet
+from core.vision.pipeline import DetectionSettings, detect_masks
 from tests.helpers import StubPipeline, picture_bytes
 
 
@@ -35,10 +38,10 @@ def test_photos_are_judged_once_per_setting_and_forgotten_when_removed():
 
 
 def test_a_failure_costs_one_photo_alone(caplog):
-    def detect(frame):
-        if frame.shape[0] == 77:
+    def detect(image):
+        if image.frame_bgr.shape[0] == 77:
             raise RuntimeError("out of luck")
-        return StubPipeline()(frame)
+        return StubPipeline()(image)
 
     photos = PhotoSet()
     shown = photos.show(
@@ -52,7 +55,68 @@ def test_a_failure_costs_one_photo_alone(caplog):
     photos.judge(detect, 1)  # what is broken is not tried again and again
     assert caplog.text.count("could not be judged") == 1
     with pytest.raises(ImageError):
-        photos.frame(shown[0])
+        photos.image(shown[0])
+
+
+def test_a_large_photo_is_reduced_and_its_boxes_are_those_of_the_whole():
+    photos, seen = PhotoSet(), []
+    (photo,) = photos.show([file("large", picture_bytes("L", (4000, 3000), "JPEG"))])
+
+    def detect(image):
+        seen.append(image.frame_bgr.shape[1::-1])
+        return detect_masks(image.frame_bgr, StubPipeline(), DetectionSettings(min_face_px=100), image.size_wh)
+
+    photos.judge(detect, 1)
+    (box,) = photo.detections.xyxy.tolist()
+    assert seen == [(2000, 1500)] and box == [2 * side for side in SAMPLE_FACE_XYXY]
+    photos.judge(detect, 2, whole=True)
+    assert seen[1:] == [(4000, 3000)]
+    assert photo.whole().shape == (3000, 4000, 3)
+
+
+def test_a_photo_is_turned_by_a_person_or_where_its_faces_are_upright():
+    photos, asked = PhotoSet(), []
+    (photo,) = photos.show([file("a", picture_bytes(size_wh=(400, 300)))])
+    shapes = []
+
+    def detect(image):
+        shapes.append((image.frame_bgr.shape[1::-1], image.size_wh))
+        return StubPipeline()(image)
+
+    def other_turn(image, found):
+        asked.append(len(found))
+        return 3
+
+    photos.judge(detect, 1, other_turn=other_turn)
+    assert asked == [1] and photo.turned == 3 and photo.found_turned
+    assert shapes == [((400, 300), (400, 300)), ((300, 400), (300, 400))]
+    photos.judge(detect, 2, other_turn=other_turn)
+    assert asked == [1], "once"
+    photo.turn()
+    photos.judge(detect, 2, other_turn=other_turn)
+    assert photo.turned == 0 and not photo.found_turned and asked == [1]
+    assert shapes[3:] == [((400, 300), (400, 300))]
+    photo.turn()
+    assert photo.whole().shape == (400, 300, 3)
+
+
+def test_whoever_waits_for_a_turn_hears_of_it():
+    turns, places = Turns(1), []
+    photos = PhotoSet(turns)
+    (photo,) = photos.show([file("a")])
+
+    class LeftError(BaseException):
+        pass
+
+    def leave(before):
+        places.append(before)
+        raise LeftError
+
+    with turns.turn(), pytest.raises(LeftError):
+        photos.judge(StubPipeline(), 1, waiting=leave)
+    assert places == [1] and photo.judged_with is None
+    photos.judge(StubPipeline(), 1, waiting=leave)
+    assert photo.judged_with == 1
 
 
 def test_another_way_of_judging_is_kept_beside_the_verdicts():

@@ -13,7 +13,7 @@ from core.synthetic.preview import Portrait, draw_variants, make_portrait
 from core.synthetic.render import MASK_KINDS, WEARING
 from core.synthetic.sample import sample_photo
 from core.vision.classes import CLASS_NAMES
-from core.vision.images import UPLOAD_TYPES, ImageError, decode_image
+from core.vision.images import ImageError, decode_image
 from core.vision.model_card import ModelError
 from pages.components.messages import plain, told_apart, why
 from pages.components.resources import server_jobs
@@ -51,9 +51,7 @@ def other_colors() -> None:
 
 def show_preview() -> None:
     """Masks of every kind on one face."""
-    upload = st.file_uploader(
-        "A photo of a bare face (without one, the sample is shown)", UPLOAD_TYPES, key="synthetic_file"
-    )
+    upload = st.file_uploader("A photo of a bare face (without one, the sample is shown)", key="synthetic_file")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         wearing = st.segmented_control(
             *("How it is worn", list(WEARING)),
