@@ -200,7 +200,7 @@ def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> Account:
 
     pictures = read_layout(tree, layout, findings)
     findings.left_out = [(PurePosixPath(original(path)), reason) for path, reason in findings.left_out]
-    left_out = [tuple(line.split(": ", 1)) for line in unpacked.broken]
+    left_out = [(file, reason) for file, _, reason in (line.partition(": ") for line in unpacked.broken)]
     odd_notes = [
         path
         for suffix, paths in tree.notes.items()

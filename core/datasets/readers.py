@@ -149,8 +149,8 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
     raw_boxes = np.array([_finite(face.xyxy) for face in faces.values()], float).reshape(-1, 4)
     boxes = raw_boxes * (2 * size_wh if labelled.in_shares else (1, 1, 1, 1))
     clipped = np.clip(boxes.astype(np.float32), 0, np.array(2 * size_wh, np.float32))
-    good = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)  # what is not finite is not larger
-    has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    good: np.ndarray = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)  # what is not finite is not larger
+    has_area: np.ndarray = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     findings.boxes += len(boxes)
     findings.outside += int((has_area & ~good).sum())
     findings.empty += int((~has_area).sum())

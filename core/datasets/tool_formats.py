@@ -241,7 +241,8 @@ def _datumaro_face(pair: tuple) -> Face:
 
 def _label_studio_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
     for task in _each(data):
-        values = task.get("data") if isinstance(task.get("data"), Mapping) else task
+        data = task.get("data")
+        values = data if isinstance(data, Mapping) else task
         name = next((v for k, v in values.items() if isinstance(v, str) and k not in ("created_at", "updated_at")), "")
         name = next((values[key] for key in ("image", "img", "photo") if isinstance(values.get(key), str)), name)
         if "annotations" in task:
