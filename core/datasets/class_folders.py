@@ -69,6 +69,11 @@ def class_of_each(paths: Iterable[PurePosixPath], splits: Iterable[str]) -> dict
     return {path: name for path, parts in levels.items() if (name := class_of(parts))}
 
 
+def names_known_class(names: Iterable[str]) -> bool:
+    """Whether one of these plainly means a class of this project."""
+    return bool(_plain(names))
+
+
 def _class_level(names: list[Counter]) -> int:
     """Which level is the class; ``names`` has the number of pictures by folder for each."""
     known = [_known(level) for level in names]

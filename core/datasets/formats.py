@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from core.datasets.class_folders import TwoReadings, class_of_each
+from core.datasets.class_folders import TwoReadings, class_of_each, names_known_class
 from core.datasets.notes import NoteError, mentions, read_text
 from core.datasets.tool_formats import REFUSED, TOOLS
 from core.vision.images import UPLOAD_TYPES
@@ -164,43 +164,58 @@ def layout_of(tree: Tree) -> str:
     folder = tree.folder
     if not tree.pictures:
         raise DataError(f"{folder} holds no images. {EXPECTED}")
+    try:
+        classes, doubt = class_of_each(tree.pictures, SPLITS), None
+    except TwoReadings as error:
+        classes, doubt = {}, error
+    # Some notes beside folders that name this project's classes make no annotated set of them.
+    needed = len(tree.pictures) / 2 if names_known_class(classes.values()) else 1
     tool = _tool(tree)
-    if tool != "cvat" and any(pair_notes(tree, ".xml").values()):
+    if tool != "cvat" and _paired(tree, ".xml") >= needed:
         return "pascal_voc"
-    labelled = any(pair_notes(tree, ".txt").values())
+    labelled = _paired(tree, ".txt") >= needed
     if labelled and names_files(tree):
         return "yolo"
     if any(looks_like_coco(folder / path) for path in tree.notes[".json"]):
         return "coco"
     if tool:
         return tool
-    for refused in REFUSED:
-        for path in (path for suffix in refused.suffixes for path in tree.notes[suffix]):
-            if refused.fits(folder / path):
-                raise DataError(f"{folder} holds {refused.title} ({path}), which cannot be read. {refused.advice}")
+    _refuse_known(tree, perhaps_odd=False)
     if labelled and any(part.casefold() == "labels" for path in tree.notes[".txt"] for part in path.parts[:-1]):
         raise DataError(f"{folder} looks like YOLO but has no data.yaml (or classes.txt) that names the classes.")
-    return _class_folders(tree)
-
-
-def _class_folders(tree: Tree) -> str:
-    try:
-        if class_of_each(tree.pictures, SPLITS):
-            return "class_folders"
-    except TwoReadings as error:
+    if classes:
+        return "class_folders"
+    if doubt:
         raise DataError(
-            f"{tree.folder} cannot be read, for {error}. Keep one level of class folders and put the rest of their "
-            "names into the files' names."
-        ) from None
+            f"{folder} cannot be read, for {doubt}. Keep one level of class folders and put the rest of their names "
+            "into the files' names."
+        )
+    _refuse_known(tree, perhaps_odd=True)
+    raise _no_classes(tree)
+
+
+def _paired(tree: Tree, suffix: str) -> int:
+    return sum(note is not None for note in pair_notes(tree, suffix).values())
+
+
+def _refuse_known(tree: Tree, perhaps_odd: bool) -> None:
+    for refused in (each for each in REFUSED if each.perhaps_odd == perhaps_odd):
+        for path in (path for suffix in refused.suffixes for path in tree.notes[suffix]):
+            if refused.fits(tree.folder / path):
+                raise DataError(f"{tree.folder} holds {refused.title} ({path}), which cannot be read. {refused.advice}")
+
+
+def _no_classes(tree: Tree) -> DataError:
+    """Why no folder names a class."""
     tops = {part for path in tree.pictures for part in path.parts[:-1]}
     if not tops:
-        raise DataError(f"The images in {tree.folder} lie loose, so nobody can know their classes. {EXPECTED}")
+        return DataError(f"The images in {tree.folder} lie loose, so nobody can know their classes. {EXPECTED}")
     if any("mask" in top.casefold() or "segmentation" in top.casefold() for top in tops):
-        raise DataError(
+        return DataError(
             f"{tree.folder} seems to hold segmentation masks, which cannot be read. Export boxes (YOLO, COCO, VOC)."
         )
     named = ", ".join(sorted(tops)[:4])
-    raise DataError(f"{tree.folder} has images in folders called {named}, which name no class. {EXPECTED}")
+    return DataError(f"{tree.folder} has images in folders called {named}, which name no class. {EXPECTED}")
 
 
 def _tool(tree: Tree) -> str | None:

@@ -4,6 +4,7 @@ No pixels are decoded, and no mask is made of a size that a file merely promises
 among the pictures that really lie in the set. What cannot be read is left out and named in ``Findings``.
 """
 
+import logging
 import math
 import re
 from collections import defaultdict
@@ -35,6 +36,7 @@ from core.datasets.pairing import PictureNames, divide
 from core.datasets.spellings import plain_meanings
 from core.datasets.tool_formats import TOOLS, Face
 
+log = logging.getLogger(__name__)
 # No picture reaches this far; a larger number is no coordinate.
 MAX_COORDINATE = 1e9
 # Pictures whose own size cannot be read end here, as the largest JPEG does.
@@ -64,12 +66,16 @@ def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> li
     """Every labelled picture of a folder, in name order. What cannot be read is left out.
 
     Args:
-        findings: filled with what was left out and what looks wrong.
+        findings: filled with what was left out and what looks wrong; without it, the log says so, once.
 
     Raises:
         DataError: nothing is left, or there are too many classes to be names of classes.
     """
-    findings = Findings() if findings is None else findings
+    if findings is None:
+        findings = Findings()
+        pictures = read_layout(tree, layout, findings)
+        _log(tree.folder, tuple(findings.warnings), len(findings.left_out), tuple(findings.left_out[:1]))
+        return pictures
     names = PictureNames(tree)
     if layout == "class_folders":
         pictures = list(_class_folders(tree, findings))
@@ -88,8 +94,17 @@ def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> li
         raise DataError(f"{tree.folder} holds no labelled images. {' '.join(reasons) or EXPECTED}")
     pictures.sort(key=lambda picture: picture.key.split("/"))
     if any(picture.split for picture in pictures):
-        findings.split_from.add("folders")
+        findings.split_from.add("folders or file names")
     return _joined(tree, divide(tree, pictures, names, findings), findings)
+
+
+# Pages read a set at every click; it is logged once.
+@lru_cache(maxsize=256)
+def _log(folder: Path, warnings: tuple[str, ...], left_out: int, first: tuple[tuple[PurePosixPath, str], ...]) -> None:
+    for warning in warnings:
+        log.warning("%s: %s", folder, warning)
+    for path, reason in first:
+        log.warning("%s: %d entries are left out, as %s: %s", folder, left_out, path, reason)
 
 
 def _joined(tree: Tree, pictures: list[Picture], findings: Findings) -> list[Picture]:
@@ -351,7 +366,7 @@ def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple
             if path is None:  # many sets come with only some of their pictures
                 findings.absent += 1
                 continue
-            faces = [face for face in faces_of.get(number, ()) if "bbox" in face]
+            faces = faces_of.get(number, ())
             yield Labelled(path, note, faces, _split_in_name(note), own_note=False), partial(_coco_face, categories)
 
 

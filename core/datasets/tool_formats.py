@@ -251,14 +251,26 @@ def _label_studio_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
         else:  # "JSON-MIN"
             results = next((v for v in task.values() if isinstance(v, list) and v and isinstance(v[0], Mapping)), [])
         if results is not None:  # else nobody has looked at it
-            yield Named(name, [each for each in _each(results) if "width" in each.get("value", each)])
+            yield Named(name, [each for each in _each(results) if _label_studio_kind(each)])
+
+
+def _label_studio_kind(result: Mapping) -> str:
+    """What a result calls its list of labels, such as ``rectanglelabels``; nothing for what is no region."""
+    value = result.get("value", result)
+    return next((key for key in value if key.endswith("labels")), "") if isinstance(value, Mapping) else ""
 
 
 def _label_studio_face(result: Any) -> Face:
     value = result.get("value", result)
-    (label,) = value["rectanglelabels"]
-    x1, y1, x2, y2 = _corner_box(value["x"], value["y"], value["width"], value["height"])
-    return Face(label, (x1 / 100, y1 / 100, x2 / 100, y2 / 100))
+    (label,) = value[_label_studio_kind(result)]
+    if "points" in value:
+        box = _around(value["points"])
+    elif "width" in value:
+        box = _corner_box(value["x"], value["y"], value["width"], value["height"])
+    else:
+        raise NoteError("a region is neither a rectangle nor a polygon.")
+    x1, y1, x2, y2 = (side / 100 for side in box)
+    return Face(label, (x1, y1, x2, y2))
 
 
 def _vott_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
@@ -334,7 +346,7 @@ TOOLS = {
         "Label Studio JSON",
         "Label Studio",
         ".json",
-        _has(b'"rectanglelabels"'),
+        lambda path: mentions(path, (b'"rectanglelabels"',)) or mentions(path, (b'"polygonlabels"',)),
         read_json,
         _label_studio_pictures,
         _label_studio_face,
@@ -395,6 +407,8 @@ class Refused:
     suffixes: tuple[str, ...]
     fits: Callable[[Path], bool]
     advice: str
+    perhaps_odd: bool = False
+    """Whether such a file may lie beside class folders without a meaning for them."""
 
 
 BOXES = "Export the set as YOLO, COCO or Pascal VOC instead."
@@ -415,13 +429,13 @@ REFUSED = (
     Refused("a VIA 3 project", (".json",), _has(b'"vid_list"', b'"metadata"'), BOXES),
     Refused("COCO panoptic", (".json",), _has(b'"segments_info"'), "Export it as COCO with boxes."),
     Refused("brush masks of Label Studio", (".json",), _has(b'"brushlabels"'), BOXES),
-    Refused("polygons of Label Studio", (".json",), _has(b'"polygonlabels"'), BOXES),
-    Refused("JSON lines", (".jsonl",), lambda path: True, BOXES),
+    Refused("JSON lines", (".jsonl",), lambda path: True, BOXES, perhaps_odd=True),
     Refused(
         "a table of classes for whole images",
         (".csv",),
         _begins(r"\A\s*\"?(filename|image|file|id)\b"),
         "Export it as folders, one for each class, or give it columns filename, class, xmin, ymin, xmax, ymax.",
+        perhaps_odd=True,
     ),
     Refused(
         "the YOLO list of Keras or PyTorch",

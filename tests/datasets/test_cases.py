@@ -150,6 +150,21 @@ def test_the_account_says_how_class_folders_were_understood():
     }
 
 
+@pytest.mark.parametrize(
+    "stray",
+    [
+        pytest.param({"metadata.csv": "filename,source\n1.jpg,web\n"}, id="a table"),
+        pytest.param({"log.jsonl": "{}\n"}, id="JSON lines"),
+        pytest.param({"with_mask/1.xml": voc("dog")}, id="one annotation"),
+        pytest.param({"with_mask/1.txt": yolo(0), "classes.txt": "dog\n"}, id="one label"),
+        pytest.param({"README.txt": "hello", "notes.json": {"images": []}}, id="notes"),
+    ],
+)
+def test_what_lies_beside_class_folders_does_not_matter(stray):
+    result = bring(pictures("with_mask/1.jpg", "with_mask/2.jpg", "without_mask/1.jpg") | stray)
+    assert sorted(labels_of(result).values()) == [M, M, B] and result.account.format == "Class folders"
+
+
 # Other tools
 
 
@@ -201,6 +216,9 @@ TOOLS = {
             }
         ]
     },
+    "Label Studio polygon": {
+        "min.json": [{"img": "a.jpg", "p": [{"points": [[12.5, 10], [62.5, 30], [30, 70]], "polygonlabels": [M]}]}]
+    },
     "Label Studio JSON-MIN": {"min.json": [{"image": "s3://x/a.jpg", "id": 1, "label": [LABEL_STUDIO_FACE]}]},
     "Datumaro": {"annotations/default.json": DATUMARO},
     "VoTT": {"export.json": {"assets": {"1": {"asset": {"name": "a.jpg"}, "regions": [VOTT_FACE]}}}},
@@ -246,7 +264,7 @@ def test_boxes_of_other_tools_are_read(tool):
 )
 def test_what_is_only_recognized_is_refused_by_its_name(name, text, sentence):
     with pytest.raises(DataError, match=sentence):
-        bring({"0--Parade/a.jpg": picture(), name: text})
+        bring({f"{'0--Parade' if 'wider' in name else 'images'}/a.jpg": picture(), name: text})
 
 
 def test_an_archive_of_one_large_file_is_refused_by_its_name():
@@ -433,12 +451,25 @@ def test_one_bad_annotation_is_left_out_and_named():
     data = coco("a.jpg", "b.jpg", "c.jpg")
     data["annotations"][1]["bbox"] = []
     data["annotations"].append({"image_id": 0, "category_id": 2, "bbox": ["x", 1, 2, 3]})
+    del data["annotations"][2]["bbox"]
     result = bring(pictures("a.jpg", "b.jpg", "c.jpg") | {"annotations.json": data})
-    assert labels_of(result) == {"a.jpg": M, "c.jpg": M}
+    assert labels_of(result) == {"a.jpg": M}
     assert result.account.left_out == [
         ["annotations.json", "a.jpg: 1 of 2 annotations are left out, as a box has something other than numbers."],
         ["annotations.json", "b.jpg: a box has 0 numbers, expected 4."],
+        ["annotations.json", "c.jpg: 'bbox' is missing."],
     ]
+
+
+def test_the_log_names_what_is_left_out_of_a_folder(tmp_path, caplog):
+    (tmp_path / "images").mkdir()
+    for name, data in (pictures("images/a.jpg", "images/b.jpg") | {"data.yaml": YAML.encode()}).items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "images/a.txt").write_text(yolo(0))
+    (tmp_path / "images/b.txt").write_text("dog")
+    for _ in range(2):
+        assert len(read_pictures(tmp_path)) == 1
+    assert caplog.text.count("images/b.txt: ") == 1
 
 
 def test_a_folder_with_a_broken_file_is_used_without_it(tmp_path):
