@@ -13,6 +13,7 @@ st.title("Data sets")
 from functools import partial  # noqa: E402
 
 from core.datasets.index import build_index  # noqa: E402
+from core.datasets.spellings import likely_meanings  # noqa: E402
 from core.datasets.store import LAYOUTS, DataError, list_datasets  # noqa: E402
 from pages.components.jobs import show_end_of_job, show_job  # noqa: E402
 from pages.components.messages import plain, why  # noqa: E402
@@ -27,6 +28,7 @@ from pages.components.state import (  # noqa: E402
     OVERVIEW,
     view_switch,
 )
+from pages.views.datasets.account import join_classes, show_kept_account  # noqa: E402
 from pages.views.datasets.add import add_forms, delete, delete_button, show_import  # noqa: E402
 from pages.views.datasets.charts import show_overview  # noqa: E402
 from pages.views.datasets.label_issues import show_label_issues  # noqa: E402
@@ -57,6 +59,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     delete_button(chosen, delete)
 where = ", used where it lies on the server" if chosen.linked else ""
 st.caption(plain(f"{LAYOUTS[chosen.layout]}{where}. {chosen.card.get('about', '')}".strip()))
+show_kept_account(chosen.card)
 view = view_switch(DATA_VIEW, DATA_VIEWS)  # always there: a widget that comes back would have forgotten its value
 
 try:
@@ -77,6 +80,7 @@ if index is None:
 predictions = predictions_of(index)
 if view == OVERVIEW:
     show_overview(index)
+    join_classes(index, likely_meanings(index.classes))
 elif view == GALLERY:
     show_gallery(index, predictions)
 elif view == DUPLICATES:

@@ -19,12 +19,27 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from core.datasets.formats import MAX_COCO_BYTES, NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
+from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
+from core.datasets.notes import MAX_NOTE_BYTES
 from core.jobs import Report
 from core.vision.images import ImageError, decode_image
 
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+# Formats that pack the images themselves into one file.
+BUNDLES = {
+    ".tfrecord": "TFRecord",
+    ".record": "TFRecord",
+    ".parquet": "Parquet",
+    ".arrow": "Arrow",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".npz": "NumPy",
+    ".npy": "NumPy",
+    ".mat": "MATLAB",
+    ".pkl": "pickle",
+}
 JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx"}
+EXPORT_INSTEAD = "export them as files, with YOLO, COCO or Pascal VOC."
 MAX_DEPTH = 12
 # Pictures are read ahead and checked side by side, so many bytes or pictures at a time.
 BATCH_BYTES, BATCH_PICTURES = 64 * 1024**2, 32
@@ -38,7 +53,7 @@ class Limits:
     members: int = 100_000
     total_bytes: int = 16 * 1024**3
     picture_bytes: int = 128 * 1024**2
-    note_bytes: int = MAX_COCO_BYTES
+    note_bytes: int = MAX_NOTE_BYTES
     ratio: int = 100
     """Unpacked to packed size; pictures hardly shrink in a zip, bombs shrink a thousandfold."""
     ratio_from_bytes: int = 256 * 1024**2
@@ -84,7 +99,7 @@ def unpack(file: BinaryIO, folder: Path, report: Report, limits: Limits = LIMITS
             raise _too_large(limits)
         if promised > shutil.disk_usage(folder).free:
             raise DataError("The server's disk is too full for what is in this archive; make room or pack less.")
-        result.original = {path.as_posix(): info.filename for info, path in plan}
+        result.original = {path.as_posix(): member_name(info) for info, path in plan}
         _write_members(archive, plan, folder, result, report, limits, size)
     return result
 
@@ -130,7 +145,8 @@ def _plan(archive: zipfile.ZipFile, result: Unpacked, limits: Limits) -> list[tu
     for info in members:
         if info.is_dir():
             continue
-        parts = tuple(part for part in info.filename.replace("\\", "/").split("/") if part not in ("", "."))
+        name = member_name(info)
+        parts = tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
         # Before it is asked what kind of file it is: a file that nobody wants may be locked without harm.
         if not parts or any(part.casefold() in JUNK or (part.startswith(".") and part != "..") for part in parts):
             continue
@@ -138,7 +154,7 @@ def _plan(archive: zipfile.ZipFile, result: Unpacked, limits: Limits) -> list[tu
         if not reason and parts in taken:
             reason = "the same name comes twice"
         if reason:
-            result.ignored.append(f"{info.filename[:200]}: {reason}")
+            result.ignored.append(f"{name[:200]}: {reason}")
             continue
         if info.flag_bits & 0x1:
             raise DataError("This archive is locked with a password; pack the images again without one.")
@@ -147,15 +163,28 @@ def _plan(archive: zipfile.ZipFile, result: Unpacked, limits: Limits) -> list[tu
             raise DataError("This archive is packed in an unusual way; pack the folder again as an ordinary .zip.")
         taken[parts] = info
     if not any(split_suffix(parts[-1])[1].lower() in PICTURE_SUFFIXES for parts in taken):
+        kinds = (split_suffix(info.filename)[1].lower() for info in members)
+        if bundle := next((BUNDLES[kind] for kind in kinds if kind in BUNDLES), None):
+            raise DataError(f"This archive holds its images as {bundle}, which cannot be read; {EXPORT_INSTEAD}")
         raise DataError("This archive holds no images (JPEG, PNG, WebP, BMP, TIFF or HEIC).")
     names = _safe_names(_unwrapped(list(taken)))
     return [(info, path) for info, path in zip(taken.values(), names, strict=True)]
 
 
+def member_name(info: zipfile.ZipInfo) -> str:
+    """The name that whoever packed the archive gave a member: macOS writes UTF-8 without saying so."""
+    if info.flag_bits & 0x800 or info.filename.isascii():
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
+
+
 def _refusal(info: zipfile.ZipInfo, parts: tuple[str, ...]) -> str:
     """Why a member is not taken, or nothing."""
     kind = stat.S_IFMT(info.external_attr >> 16)
-    name, suffix = info.filename.replace("\\", "/"), split_suffix(parts[-1])[1].lower()
+    name, suffix = member_name(info).replace("\\", "/"), split_suffix(parts[-1])[1].lower()
     if ".." in parts or name.startswith("/") or (len(parts[0]) == 2 and parts[0][1] == ":"):
         return "its path leads out of the archive"
     if kind not in (0, stat.S_IFREG):
@@ -253,12 +282,14 @@ def _write_members(
             decode_image(item[2])
         except ImageError as error:
             return str(error)
+        except Exception:  # whatever is odd about one image, the others are read
+            return "This image cannot be read; save it again."
         return ""
 
     def finish(batch: list) -> None:
         for (info, path, data), reason in zip(batch, pool.map(check, batch), strict=True):
             if reason:
-                result.broken.append(f"{info.filename[:200]}: {reason}")
+                result.broken.append(f"{member_name(info)[:200]}: {reason}")
             else:
                 target = folder / path
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -281,7 +312,7 @@ def _write_members(
             except (_MemberError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
                 (folder / path).unlink(missing_ok=True)
                 reason = str(error) if isinstance(error, _MemberError) else "damaged within the archive"
-                result.broken.append(f"{info.filename[:200]}: {reason}")
+                result.broken.append(f"{member_name(info)[:200]}: {reason}")
             done += 1
             if len(batch) >= BATCH_PICTURES or batch_bytes >= BATCH_BYTES:
                 finish(batch)

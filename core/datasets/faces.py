@@ -6,6 +6,7 @@ neither are near-duplicates of it under a grouped split. Edits are applied; what
 that are marked difficult.
 """
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,9 @@ __all__ = [
     "read_photos",
     "read_samples",
 ]
+log = logging.getLogger(__name__)
+# So many pictures are decoded side by side; a large one takes half a gigabyte meanwhile.
+DECODERS = 2
 # Context kept around a face beyond its crop, as a share of the crop's side, so that a shifted or wider view of it
 # shows what was really there.
 CONTEXT = 0.3
@@ -117,7 +121,8 @@ def annotated_photo(picture: Picture) -> AnnotatedPhoto:
 def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> list[Sample]:
     """Every labelled face of one data set, in a fixed order.
 
-    Of the parts that a set brings, only its test is kept apart; who trains draws the validation part.
+    Of the parts that a set brings, only its test is kept apart; who trains draws the validation part. A picture that
+    cannot be read is left out and named in the log.
 
     Args:
         folder: class folders, Pascal VOC, YOLO or COCO, with any class names.
@@ -125,23 +130,30 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
         min_face_px: smaller annotated faces are left out.
 
     Raises:
-        DataError: the folder is missing, empty or broken.
+        DataError: the folder is missing or empty, or none of its pictures can be read.
     """
     folder = Path(folder)
+
+    problems: list[str] = []
 
     def read(picture: Picture) -> list[Sample]:
         large = [True] if picture.whole else shorter_sides(picture.xyxy) >= min_face_px
         wanted = [i for i in picture.counted if large[i]]
         if not wanted:
             return []
-        frame = read_image(picture.path)
-        return [cut_sample(picture, i, frame, margin, str(folder)) for i in wanted]
+        try:
+            frame = read_image(picture.path)
+            return [cut_sample(picture, i, frame, margin, str(folder)) for i in wanted]
+        except Exception as error:  # whatever is odd about one picture, the others are read
+            problems.append(str(error) if isinstance(error, ImageError) else f"{picture.path} cannot be read.")
+            log.warning("%s is left out: %s", picture.key, problems[-1])
+            return []
 
-    try:
-        with ThreadPoolExecutor() as pool:
-            return [sample for samples in pool.map(read, read_pictures(folder)) for sample in samples]
-    except ImageError as error:
-        raise DataError(f"{error} Remove it or replace it.") from None
+    with ThreadPoolExecutor(DECODERS) as pool:
+        samples = [sample for samples in pool.map(read, read_pictures(folder)) for sample in samples]
+    if problems and not samples:
+        raise DataError(f"{problems[0]} Remove it or replace it.")
+    return samples
 
 
 def cut_sample(picture: Picture, face: int, frame_bgr: np.ndarray, margin: float, dataset: str = "") -> Sample:

@@ -1,31 +1,36 @@
-"""Labelled pictures as people keep them: class folders, Pascal VOC, YOLO and COCO, with any class names.
+"""Labelled pictures as people keep them: class folders, Pascal VOC, YOLO, COCO and what other tools export.
 
 A folder is walked once, and only files that really lie in it are used, whatever its annotations name. This module says
 what is there and which layout that is; ``core.datasets.readers`` reads it.
 """
 
-import mmap
 import os
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
+from urllib.parse import unquote
 
 import numpy as np
 
+from core.datasets.class_folders import TwoReadings, class_of_each, names_known_class
+from core.datasets.notes import NoteError, mentions, read_text
+from core.datasets.tool_formats import REFUSED, TOOLS
 from core.vision.images import SUFFIXES as PICTURE_SUFFIXES
 
-NOTE_SUFFIXES = {".xml", ".txt", ".json", ".yaml", ".yml", ".names"}
-HELD_OUT_LIST = "test.txt"
+# What is kept beside pictures: annotations, lists of names, and files by which a format is recognized that is refused.
+NOTE_SUFFIXES = {".xml", ".txt", ".json", ".yaml", ".yml", ".names", ".labels", ".csv", ".jsonl"}
 LAYOUTS = {
     "class_folders": "Class folders",
     "pascal_voc": "Pascal VOC",
     "yolo": "YOLO",
     "coco": "COCO",
-}
+} | {key: tool.title for key, tool in TOOLS.items()}
 EXPECTED = (
     "Expected are class folders (one folder per class, images in it), or boxes around faces as Pascal VOC "
-    "(images/, annotations/), YOLO (images/, labels/, data.yaml) or COCO (one .json with images, annotations, "
-    "categories)."
+    "(images/, annotations/), YOLO (images/, labels/, data.yaml), COCO (one .json with images, annotations, "
+    f"categories), or as exported by {', '.join(dict.fromkeys(tool.made_by for tool in TOOLS.values()))}."
 )
 SPLITS = {
     "train": "train",
@@ -37,14 +42,19 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+# Folders in which lists of a split lie, if not at the top.
+LIST_FOLDERS = {"imagesets", "main", "splits", "lists", "layout", "segmentation"}
 # Where a picture's annotation lies if not beside it: the first kind of folder is taken for the second.
 IMAGE_FOLDERS = {"images", "jpegimages", "imgs"}
-NOTE_FOLDERS = {".xml": ("annotations", "xmls", "labels"), ".txt": ("labels",)}
-# These two stand beside pictures and are no picture's annotation.
-LISTS = (HELD_OUT_LIST, "classes.txt")
+NOTE_FOLDERS = {
+    ".xml": ("annotations", "xmls", "labels", "annotation"),
+    ".txt": ("labels", "annotations"),
+    ".json": ("annotations", "labels", "ann"),
+}
+# Lists of YOLO's classes, one a line. They stand beside pictures and are no picture's annotation.
+NAME_LISTS = {"classes.txt", "_classes.txt", "class_names.txt", "predefined_classes.txt", "names.txt"}
 MAX_LABEL = 80
-MAX_NOTE_BYTES = 16 * 1024**2
-MAX_COCO_BYTES = 256 * 1024**2
+COCO_WORDS = (b'"images"', b'"annotations"', b'"categories"')
 
 
 class DataError(ValueError):
@@ -103,10 +113,10 @@ def clean_label(text: object) -> str:
         ValueError: nothing is left, or it is no text.
     """
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise ValueError(f"A class is called {type(text).__name__}, expected a name.")
+        raise NoteError("a class has something other than a name.")
     label = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:MAX_LABEL].strip()
     if not label:
-        raise ValueError("A class has an empty name.")
+        raise NoteError("a class has an empty name.")
     return label
 
 
@@ -148,93 +158,185 @@ def layout_of(tree: Tree) -> str:
     """The layout of a folder.
 
     Raises:
-        DataError: it has none of the four.
+        DataError: it has none that can be read; the sentence names the format, if it is known.
     """
     folder = tree.folder
     if not tree.pictures:
         raise DataError(f"{folder} holds no images. {EXPECTED}")
-    if any(pair_notes(tree, ".xml").values()):
+    try:
+        classes, doubt = class_of_each(tree.pictures, SPLITS), None
+    except TwoReadings as error:
+        classes, doubt = {}, error
+    # Some notes beside folders that name this project's classes make no annotated set of them.
+    needed = len(tree.pictures) / 2 if names_known_class(classes.values()) else 1
+    tool = _tool(tree)
+    if tool != "cvat" and _paired(tree, ".xml") >= needed:
         return "pascal_voc"
-    labelled = any(pair_notes(tree, ".txt").values())
-    if labelled and names_file(tree):
+    labelled = _paired(tree, ".txt") >= needed
+    if labelled and names_files(tree):
         return "yolo"
     if any(looks_like_coco(folder / path) for path in tree.notes[".json"]):
         return "coco"
-    tops = {path.parts[0] for path in tree.pictures if len(path.parts) > 1}
+    if tool:
+        return tool
+    _refuse_known(tree, perhaps_odd=False)
     if labelled and any(part.casefold() == "labels" for path in tree.notes[".txt"] for part in path.parts[:-1]):
         raise DataError(f"{folder} looks like YOLO but has no data.yaml (or classes.txt) that names the classes.")
-    if "images" in tops and (folder / "annotations").is_dir():
-        return "pascal_voc"  # photos without a single face
-    if tops:
+    if classes:
         return "class_folders"
-    raise DataError(f"The images in {folder} lie loose, so nobody can know their classes. {EXPECTED}")
-
-
-def pair_notes(tree: Tree, suffix: str) -> dict[PurePosixPath, PurePosixPath | None]:
-    """For each picture its annotation, ``.xml`` or ``.txt``: beside it, or in the folder that mirrors its own."""
-    notes = {
-        (tuple(part.casefold() for part in path.parent.parts), path.stem): path
-        for path in tree.notes[suffix]
-        if str(path) not in LISTS
-    }
-    if not notes:
-        return dict.fromkeys(tree.pictures)
-    mirrors: dict[PurePosixPath, list[tuple[str, ...]]] = {}
-    found = {}
-    for path in tree.pictures:
-        if path.parent not in mirrors:
-            parts = tuple(part.casefold() for part in path.parent.parts)
-            mirrors[path.parent] = [parts] + [
-                (*parts[:i], name, *parts[i + 1 :])
-                for i in reversed(range(len(parts)))
-                if parts[i] in IMAGE_FOLDERS
-                for name in NOTE_FOLDERS[suffix]
-            ]
-        found[path] = next(
-            (notes[place, path.stem] for place in mirrors[path.parent] if (place, path.stem) in notes), None
+    if doubt:
+        raise DataError(
+            f"{folder} cannot be read, for {doubt}. Keep one level of class folders and put the rest of their names "
+            "into the files' names."
         )
-    return found
+    _refuse_known(tree, perhaps_odd=True)
+    raise _no_classes(tree)
 
 
-@lru_cache(maxsize=256)
-def _mentions_coco(path: Path, size: int, changed_ns: int) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        return all(text.find(word) >= 0 for word in (b'"images"', b'"annotations"', b'"categories"'))
+def _paired(tree: Tree, suffix: str) -> int:
+    return sum(note is not None for note in pair_notes(tree, suffix).values())
+
+
+def _refuse_known(tree: Tree, perhaps_odd: bool) -> None:
+    for refused in (each for each in REFUSED if each.perhaps_odd == perhaps_odd):
+        for path in (path for suffix in refused.suffixes for path in tree.notes[suffix]):
+            if refused.fits(tree.folder / path):
+                raise DataError(f"{tree.folder} holds {refused.title} ({path}), which cannot be read. {refused.advice}")
+
+
+def _no_classes(tree: Tree) -> DataError:
+    """Why no folder names a class."""
+    tops = {part for path in tree.pictures for part in path.parts[:-1]}
+    if not tops:
+        return DataError(f"The images in {tree.folder} lie loose, so nobody can know their classes. {EXPECTED}")
+    if any("mask" in top.casefold() or "segmentation" in top.casefold() for top in tops):
+        return DataError(
+            f"{tree.folder} seems to hold segmentation masks, which cannot be read. Export boxes (YOLO, COCO, VOC)."
+        )
+    named = ", ".join(sorted(tops)[:4])
+    return DataError(f"{tree.folder} has images in folders called {named}, which name no class. {EXPECTED}")
+
+
+def _tool(tree: Tree) -> str | None:
+    """The tool whose file is found first."""
+    for suffix in dict.fromkeys(tool.suffix for tool in TOOLS.values()):
+        for path in tree.notes[suffix]:
+            for key, tool in TOOLS.items():
+                if tool.suffix == suffix and tool.fits(tree.folder / path):
+                    return key
+    return None
 
 
 def looks_like_coco(path: Path) -> bool:
     """Whether a JSON file speaks of images, annotations and categories; it is searched, not parsed."""
-    try:
-        stat = path.stat()
-        return 0 < stat.st_size <= MAX_COCO_BYTES and _mentions_coco(path, stat.st_size, stat.st_mtime_ns)
-    except OSError:
-        return False
+    return mentions(path, COCO_WORDS)
 
 
-def names_file(tree: Tree) -> PurePosixPath | None:
-    """The file that names YOLO's classes."""
-    at_top = {suffix: [p for p in tree.notes[suffix] if len(p.parts) <= 2] for suffix in tree.notes}
-    for path in at_top[".yaml"] + at_top[".yml"]:
-        try:
-            if b"names" in read_note(tree.folder / path):
-                return path
-        except (OSError, ValueError):
-            continue
-    lists = at_top[".names"] + [p for p in at_top[".txt"] if p.name.casefold() == "classes.txt"]
-    return lists[0] if lists else None
+def names_files(tree: Tree) -> list[PurePosixPath]:
+    """The files that name YOLO's classes, the most trustworthy first."""
+    yamls = [p for p in tree.notes[".yaml"] + tree.notes[".yml"] if _speaks_of_names(tree.folder / p)]
+    lists = [p for p in tree.notes[".txt"] if p.name.casefold() in NAME_LISTS]
+    kinds = (yamls, tree.notes[".names"] + tree.notes[".labels"], lists)
+    return [path for kind in kinds for path in sorted(kind, key=lambda p: (len(p.parts), p))]
 
 
-def read_note(path: Path, limit: int = MAX_NOTE_BYTES) -> bytes:
-    """The bytes of an annotation file; ``ValueError`` if it is larger than ``limit`` bytes."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > limit:
-            raise ValueError(f"the file is larger than {limit / 1024**2:g} MB.")
-        return file.read()
+def _speaks_of_names(path: Path) -> bool:
+    return mentions(path, (b"names",)) or mentions(path, ("names".encode("utf-16-le"),))
 
 
-# Lists of held-out pictures
+# Which file belongs to which
+
+
+def plain_name(name: str) -> str:
+    """A file's name in the one spelling by which files are paired: %C3%A9 and both Unicode forms of é are é."""
+    return normalize("NFC", unquote(name)).casefold()
+
+
+def stem_of(name: str) -> str:
+    """A picture's name without its extension; only what is one is taken off, for names have dots.
+
+    >>> stem_of("IMG_jpg.rf.0a1b"), stem_of("a.b.JPG")
+    ('IMG_jpg.rf.0a1b', 'a.b')
+    """
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122
+    return stem if suffix.lower() in PICTURE_SUFFIXES else name
+
+
+def pair_notes(tree: Tree, suffix: str) -> dict[PurePosixPath, PurePosixPath | None]:
+    """For each picture its annotation, by the name: beside it, in the folder that mirrors its own, or wherever else
+    only one file has that name."""
+    notes = [path for path in tree.notes[suffix] if path.name.casefold() not in NAME_LISTS and not list_split(path)]
+    if not notes:
+        return dict.fromkeys(tree.pictures)
+    exact = {(_place(path.parent), path.stem): path for path in notes}
+    alike: dict[tuple, PurePosixPath] = {}
+    for path in notes:
+        alike.setdefault((_place(path.parent), stem_of(plain_name(path.stem))), path)
+    mirrors: dict[PurePosixPath, list[tuple[str, ...]]] = {}
+    found: dict[PurePosixPath, PurePosixPath | None] = {}
+    taken = set()
+    for path in tree.pictures:
+        if path.parent not in mirrors:
+            mirrors[path.parent] = _mirrors(_place(path.parent), NOTE_FOLDERS[suffix])
+        places = mirrors[path.parent]
+        note = next((exact[place, path.stem] for place in places if (place, path.stem) in exact), None)
+        if note is None:
+            stem = plain_name(path.stem)
+            note = next((alike[place, stem] for place in places if (place, stem) in alike), None)
+        found[path] = note
+        taken.add(note)
+    left = _by_stem(path for path in notes if path not in taken)
+    for stem, pictures in _by_stem(path for path, note in found.items() if note is None).items():
+        if len(pictures) == len(left.get(stem, ())) == 1:
+            found[pictures[0]] = left[stem][0]
+    return found
+
+
+def _place(folder: PurePosixPath) -> tuple[str, ...]:
+    return tuple(part.casefold() for part in folder.parts)
+
+
+def _mirrors(place: tuple[str, ...], names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Folders in which the annotations of a folder's pictures may lie, the likeliest first."""
+    others = [(*place[:i], name, *place[i + 1 :]) for i in reversed(range(len(place))) for name in names]
+    usual = [other for other in others if any(a in IMAGE_FOLDERS and a != b for a, b in zip(place, other, strict=True))]
+    return [place, *usual, *others, *((*place, name) for name in names)]
+
+
+def _by_stem(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
+    found = defaultdict(list)
+    for path in paths:
+        found[stem_of(plain_name(path.stem))].append(path)
+    return found
+
+
+# Splits
+
+
+def list_split(path: PurePosixPath) -> str:
+    """The part of the split of which this file lists the pictures, or nothing."""
+    if path.suffix.lower() != ".txt" or (len(path.parts) > 1 and path.parent.name.casefold() not in LIST_FOLDERS):
+        return ""
+    return SPLITS.get(path.stem.casefold(), "")
+
+
+def folder_split(folders: Iterable[str]) -> str:
+    """The part of the split that one of these folders is called, or nothing."""
+    return next((SPLITS[name.casefold()] for name in folders if name.casefold() in SPLITS), "")
 
 
 def read_list(path: Path | str) -> set[str]:
-    """File names, one per line, without folder and extension."""
-    return {Path(line.strip()).stem for line in Path(path).read_text().splitlines() if line.strip()}
+    """File names, one per line, without folder and extension.
+
+    Raises:
+        DataError: it is no text.
+    """
+    try:
+        return {stem_of(PurePosixPath(line).name) for line in list_lines(Path(path))}
+    except NoteError as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+
+
+def list_lines(path: Path) -> list[str]:
+    """The lines of a list with "/" in their paths, without empty ones."""
+    return [line.strip().replace("\\", "/") for line in read_text(path).splitlines() if line.strip()]

@@ -9,12 +9,26 @@ from typing import BinaryIO
 
 from core.access import for_operators
 from core.config import data_dir
+from core.datasets.account import KEY, Account, account_of
 from core.datasets.archive import LIMITS, Limits, Unpacked, unpack
-from core.datasets.formats import HELD_OUT_LIST, DataError, Picture, layout_of, walk
+from core.datasets.findings import Findings
+from core.datasets.formats import DataError, layout_of, list_split, walk
 from core.datasets.readers import read_layout
 from core.datasets.sources.demo import DEMO_CARD, draw_demo_pictures
 from core.datasets.sources.prajnasb import REPORT_CARD, REPORT_NAME, fetch_files
-from core.datasets.store import INCOMING, DataSet, find_dataset, free_name, is_taken, publish, sweep_data
+from core.datasets.store import (
+    INCOMING,
+    DataSet,
+    delete_dataset,
+    find_dataset,
+    free_name,
+    is_taken,
+    link_folder,
+    publish,
+    sweep_data,
+    write_card,
+)
+from core.datasets.tool_formats import TOOLS
 from core.io import disk_sentence, scratch_folder
 from core.jobs import Report, no_report
 from core.quota import check_disk
@@ -25,9 +39,9 @@ PARTIAL = ".partial-"
 NOTES_OF = {
     "class_folders": (),
     "pascal_voc": (".xml",),
-    "yolo": (".txt", ".yaml", ".yml", ".names"),
+    "yolo": (".txt", ".yaml", ".yml", ".names", ".labels"),
     "coco": (".json",),
-}
+} | {key: (tool.suffix,) for key, tool in TOOLS.items()}
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,8 @@ class ImportResult:
     """Files that could not be read, each with the reason."""
     ignored: list[str] = field(default_factory=list)
     """Files that were passed over, each with the reason."""
+    account: Account | None = None
+    """What a person should read before training; kept in the set's card too."""
 
 
 @for_operators
@@ -57,12 +73,35 @@ def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Li
     with building(name) as new:
         unpacked = unpack(file, new.folder, report, limits)
         try:
-            pictures = _keep_what_is_labelled(new.folder, unpacked)
+            account = _keep_what_is_labelled(new.folder, unpacked)
         except DataError as error:
-            raise DataError(str(error).replace(f"{new.folder}", "This archive")) from None
+            also = f" Left out: {unpacked.broken[0]}" if unpacked.broken else ""
+            raise DataError(str(error).replace(f"{new.folder}", "This archive") + also) from None
         title = " ".join(name.split())[:100]
-        new.card = {"title": title, "about": f"{len(pictures):,} images from an uploaded archive.", "drawn": False}
-    return ImportResult(find_dataset(new.name), len(pictures), unpacked.broken, unpacked.ignored)
+        about = f"{account.pictures:,} images from an uploaded archive."
+        new.card = {"title": title, "about": about, "drawn": False, KEY: account.to_card()}
+    return ImportResult(find_dataset(new.name), account.pictures, unpacked.broken, unpacked.ignored, account)
+
+
+@for_operators
+def link_with_account(folder: Path | str, name: str) -> ImportResult:
+    """Use pictures where they lie on the server, and say what they are.
+
+    Raises:
+        DataError: as ``core.datasets.store.link_folder``, or nothing in it can be used; nothing is then linked.
+    """
+    dataset = link_folder(folder, name)
+    try:
+        findings = Findings()
+        pictures = read_layout(walk(dataset.folder), dataset.layout, findings)
+        account = account_of(dataset.layout, pictures, findings)
+        write_card(dataset.name, {**dataset.card, KEY: account.to_card()})
+        dataset = find_dataset(dataset.name)
+    except BaseException:
+        delete_dataset(dataset.name)
+        raise
+    broken = [f"{path}: {reason}" for path, reason in account.left_out]
+    return ImportResult(dataset, account.pictures, broken, account=account)
 
 
 @for_operators
@@ -139,27 +178,28 @@ def _disk_errors() -> Iterator[None]:
         raise DataError(disk_sentence(error)) from None
 
 
-def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> list[Picture]:
+def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> Account:
     """Read the new set once; what is broken, or belongs to nothing, goes and is listed."""
     tree = walk(folder)
     layout = layout_of(tree)
-    bad: list[PurePosixPath] = []
+    findings = Findings()
 
-    def on_broken(note: PurePosixPath, reason: str, picture: PurePosixPath | None) -> None:
-        if picture is None:  # the one file for many pictures
-            raise DataError(f"This archive cannot be used: {note}: {reason}")
-        bad.extend((note, picture))
-        unpacked.broken.append(f"{unpacked.original.get(str(note), note)}: {reason}")
+    def original(path: PurePosixPath) -> str:
+        return unpacked.original.get(str(path), str(path))
 
-    pictures = read_layout(tree, layout, on_broken)
+    pictures = read_layout(tree, layout, findings)
+    findings.left_out = [(PurePosixPath(original(path)), reason) for path, reason in findings.left_out]
+    left_out = [(file, reason) for file, _, reason in (line.partition(": ") for line in unpacked.broken)]
+    odd_notes = [
+        path
+        for suffix, paths in tree.notes.items()
+        for path in paths
+        if suffix not in NOTES_OF[layout] and not list_split(path)
+    ]
+    unpacked.broken += [f"{path}: {reason}" for path, reason in findings.left_out]
+    unpacked.ignored += [f"{original(path)}: nothing says what it shows" for path in findings.unlabelled]
+    unpacked.ignored += [f"{original(path)}: not needed for this layout" for path in odd_notes]
     wanted = {PurePosixPath(picture.key) for picture in pictures}
-    for path in tree.pictures:
-        if path not in wanted and path not in bad:
-            unpacked.ignored.append(f"{unpacked.original.get(str(path), path)}: nothing says what it shows")
-    notes = [path for suffix, paths in tree.notes.items() for path in paths if suffix not in NOTES_OF[layout]]
-    odd_notes = [path for path in notes if path != PurePosixPath(HELD_OUT_LIST)]
-    for path in odd_notes:
-        unpacked.ignored.append(f"{unpacked.original.get(str(path), path)}: not needed for this layout")
-    for path in {*tree.pictures} - wanted | {*bad} | {*odd_notes}:
+    for path in {*tree.pictures} - wanted | {*odd_notes} | {*findings.stray_notes}:
         (folder / path).unlink(missing_ok=True)
-    return pictures
+    return account_of(layout, pictures, findings, left_out)

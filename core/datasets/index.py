@@ -18,6 +18,7 @@ import numpy as np
 from core.datasets import index_db
 from core.datasets.duplicates import HASH_SIDE, brighter_than_left, groups_of_hashes
 from core.datasets.edits import Repairs
+from core.datasets.faces import DECODERS
 from core.datasets.formats import Picture
 from core.datasets.store import DataSet, apply_repairs, class_order, read_pictures, repairs_path
 from core.jobs import Report, no_report
@@ -194,7 +195,7 @@ def _update(
     known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
     if known and known.keys() == stamps.keys() and _is_current(known, stamps) and _is_complete(known):
         return known
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(DECODERS) as pool:
         while True:
             missing = [picture for picture in pictures if not _is_of(known.get(picture.key), stamps[picture.key])]
             for start in range(0, len(missing), PER_REPORT):
@@ -279,7 +280,9 @@ def _decode(picture: Picture) -> Decoded:
     except ImageError as error:
         return Decoded(error=str(error))
     except OSError as error:
-        return Decoded(error=f"This file cannot be read: {error.strerror or error}.")
+        return Decoded(error=f"This file cannot be read: {error.strerror or 'unknown reason'}.")
+    except Exception:  # whatever is odd about one image, the others are read
+        return Decoded(error="This image cannot be read; save it again.")
     grey = cv2.cvtColor(cv2.resize(frame, HASH_FROM_WH, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     cells = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
     thumbnail, _ = fit_within(frame, THUMBNAIL_SIDE)

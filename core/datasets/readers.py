@@ -1,301 +1,420 @@
-"""What annotation files say: Pascal VOC, YOLO and COCO, read by supervision's parsers, file by file.
+"""The labelled pictures of a folder, in any layout: each picture and each annotation by itself.
 
-So no pixels are decoded, no mask is made of a size that a file merely promises, and one broken file can be named. Paths
-in annotations only ever choose among the pictures that really lie in the set.
+No pixels are decoded, and no mask is made of a size that a file merely promises. Paths in annotations only ever choose
+among the pictures that really lie in the set. What cannot be read is left out and named in ``Findings``.
 """
 
-import json
+import logging
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
-from itertools import takewhile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from core.datasets.archive import safe_part, split_suffix
+from core.datasets.class_folders import GENERIC, class_of_each
+from core.datasets.findings import Findings, named
 from core.datasets.formats import (
     EXPECTED,
-    HELD_OUT_LIST,
-    IMAGE_FOLDERS,
-    LAYOUTS,
-    MAX_COCO_BYTES,
     SPLITS,
     DataError,
     Picture,
     Tree,
     clean_label,
+    folder_split,
+    list_split,
     looks_like_coco,
-    names_file,
+    names_files,
     pair_notes,
-    read_note,
 )
+from core.datasets.notes import NoteError, in_words, read_json, read_text, read_xml, read_yaml
+from core.datasets.pairing import PictureNames, divide
+from core.datasets.spellings import plain_meanings
+from core.datasets.tool_formats import TOOLS, Face
 
-MAX_NAMES_BYTES = 256 * 1024
-# What the parsers raise at files that are broken, or made to break them.
-BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, SyntaxError, OverflowError, RecursionError)
+log = logging.getLogger(__name__)
 # No picture reaches this far; a larger number is no coordinate.
 MAX_COORDINATE = 1e9
 # Pictures whose own size cannot be read end here, as the largest JPEG does.
 MAX_SIDE = 65_535
-OnBroken = Callable[[PurePosixPath, str, PurePosixPath | None], None]
-"""Called with a file below the folder, what is wrong with it, and its picture unless it is for many."""
+MAX_CLASSES = 1_000
+# What a folder is called whose pictures show no face, so that they need no label files.
+NO_FACES = {"background", "backgrounds", "negative", "negatives", "noface", "no_face", "no_faces", "empty"}
+OUTSIDE_HINTS = {"yolo": "YOLO wants shares of width and height, 0 to 1, not pixels"}
 
 
-class Broken(Protocol):
-    """The same for the readers of one layout."""
+@dataclass(frozen=True)
+class Labelled:
+    """A picture and its faces as the annotation file has them."""
 
-    def __call__(self, path: PurePosixPath, error: Exception | str, picture: PurePosixPath | None = None) -> None: ...
+    path: PurePosixPath
+    note: PurePosixPath | None
+    faces: Iterable[Any] = ()
+    split: str = ""
+    """Of the annotations; the picture's own folder counts more."""
+    in_shares: bool = False
+    """Whether boxes are shares of width and height."""
+    own_note: bool = True
+    """Whether the annotation file is this picture's alone."""
 
 
-def read_layout(tree: Tree, layout: str, on_broken: OnBroken | None = None) -> list[Picture]:
-    """Every labelled picture of a folder, in name order.
+def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> list[Picture]:
+    """Every labelled picture of a folder, in name order. What cannot be read is left out.
 
     Args:
-        on_broken: called for each annotation file that cannot be read, whose pictures are then left out; without it
-            the first one is an error.
+        findings: filled with what was left out and what looks wrong; without it, the log says so, once.
 
     Raises:
-        DataError: a file is broken, or nothing is left.
+        DataError: nothing is left, or there are too many classes to be names of classes.
     """
-
-    def broken(path: PurePosixPath, error: Exception | str, picture: PurePosixPath | None = None) -> None:
-        reason = _reason(error)
-        if on_broken is None:
-            raise DataError(f"{tree.folder} cannot be read as {LAYOUTS[layout]}: {path}: {reason}")
-        on_broken(path, reason, picture)
-
-    readers = {"class_folders": _read_class_folders, "pascal_voc": _read_voc, "yolo": _read_yolo, "coco": _read_coco}
-    pictures = sorted(readers[layout](tree, broken), key=lambda picture: picture.key.split("/"))
+    if findings is None:
+        findings = Findings()
+        pictures = read_layout(tree, layout, findings)
+        _log(tree.folder, tuple(findings.warnings), len(findings.left_out), tuple(findings.left_out[:1]))
+        return pictures
+    names = PictureNames(tree)
+    if layout == "class_folders":
+        pictures = list(_class_folders(tree, findings))
+    else:
+        readers = {"pascal_voc": _voc, "yolo": _yolo, "coco": _coco}
+        read = readers.get(layout) or partial(_tool, layout)
+        pictures = list(_unique(tree, read(tree, names, findings), findings))
+    read_keys = {picture.key for picture in pictures}
+    findings.unlabelled = [
+        path for path in tree.pictures if path.as_posix() not in read_keys and path not in findings.pictures_out
+    ]
+    if box_words := findings.boxes_in_words(OUTSIDE_HINTS.get(layout, "")):
+        findings.warnings.append(box_words)
     if not pictures:
-        raise DataError(f"{tree.folder} holds no labelled images. {EXPECTED}")
-    if PurePosixPath(HELD_OUT_LIST) in tree.notes[".txt"]:
-        return _hold_out(pictures, tree.folder / HELD_OUT_LIST)
-    return pictures
+        reasons = findings.warnings or [f"{path}: {reason}" for path, reason in findings.left_out[:1]]
+        raise DataError(f"{tree.folder} holds no labelled images. {' '.join(reasons) or EXPECTED}")
+    pictures.sort(key=lambda picture: picture.key.split("/"))
+    if any(picture.split for picture in pictures):
+        findings.split_from.add("folders or file names")
+    return _joined(tree, divide(tree, pictures, names, findings), findings)
 
 
-def _reason(error: Exception | str) -> str:
-    return f"{error} is missing." if isinstance(error, KeyError) else str(error)
+# Pages read a set at every click; it is logged once.
+@lru_cache(maxsize=256)
+def _log(folder: Path, warnings: tuple[str, ...], left_out: int, first: tuple[tuple[PurePosixPath, str], ...]) -> None:
+    for warning in warnings:
+        log.warning("%s: %s", folder, warning)
+    for path, reason in first:
+        log.warning("%s: %d entries are left out, as %s: %s", folder, left_out, path, reason)
 
 
-def _annotated(tree: Tree, suffix: str) -> Iterator[tuple[PurePosixPath, PurePosixPath | None]]:
-    """Pictures with their annotation; those without one only where others have one, or in a folder for pictures."""
-    note_of = pair_notes(tree, suffix)
-    homes = {path.parent for path, note in note_of.items() if note}
-    for path, note in note_of.items():
-        if note or path.parent in homes or any(part.casefold() in IMAGE_FOLDERS for part in path.parent.parts):
-            yield path, note
+def _joined(tree: Tree, pictures: list[Picture], findings: Findings) -> list[Picture]:
+    """The pictures with this project's names for the classes that plainly mean them."""
+    classes = {label for picture in pictures for label in picture.labels}
+    if len(classes) > MAX_CLASSES:
+        raise DataError(f"{tree.folder} has {len(classes):,} classes, more than the {MAX_CLASSES:,} that are read.")
+    findings.joined = plain_meanings(classes)
+    if not findings.joined:
+        return pictures
+    return [
+        replace(picture, labels=tuple(findings.joined.get(label, label) for label in picture.labels))
+        for picture in pictures
+    ]
 
 
-def _annotated_picture(
-    tree: Tree,
-    path: PurePosixPath,
-    labels: Sequence[str] = (),
-    xyxy: ArrayLike = (),
-    numbers: Sequence[int] = (),
-    difficult: Collection[int] = (),
-    size_wh: tuple[int, int] | None = None,
-) -> Picture:
-    """A picture with its boxes clipped to what it really shows; those of which nothing is left are dropped.
+# From what a file says to pictures
 
-    Args:
-        labels: n class names.
-        xyxy: (n, 4) in pixels, as the file has them.
-        numbers: of these n faces in the file.
-        difficult: numbers of those that count neither as hit nor as miss.
-        size_wh: of the picture, if it is known.
+
+def _unique(
+    tree: Tree, found: Iterable[tuple[Labelled, Callable[[Any], Face]]], findings: Findings
+) -> Iterator[Picture]:
+    seen = set()
+    for labelled, face_of in found:
+        if labelled.path in seen:
+            continue
+        try:
+            picture = _picture(tree, labelled, face_of, findings)
+        except Exception as error:  # whatever one picture's annotations hold, the others are read
+            about = "" if labelled.own_note else f"{labelled.path.name}: "
+            findings.leave_out(labelled.note or labelled.path, about + in_words(error), labelled.path)
+            continue
+        if picture is not None:
+            seen.add(labelled.path)
+            yield picture
+
+
+def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], findings: Findings) -> Picture | None:
+    """A picture with its boxes clipped to what it really shows; ``None`` if it has faces, but none can be used.
+
+    Such a picture would else pass for one without a face.
     """
-    boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
-    if len(boxes):
-        boxes = np.clip(boxes, 0, np.array(2 * (size_wh or _size_or_limit(tree.folder / path)), np.float32))
-    good = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1)).tolist()  # what is not finite is not larger
-    kept = tuple(numbers[i] for i in good)
+    path, note = labelled.path, labelled.note or labelled.path
+    faces: dict[int, Face] = {}
+    bad: list[str] = []
+    count = 0
+    for number, raw in enumerate(labelled.faces):
+        count += 1
+        try:
+            face = face_of(raw)
+            faces[number] = Face(clean_label(face.label), face.xyxy, face.difficult)
+        except Exception as error:
+            bad.append(in_words(error))
+    size_wh = (1, 1)
+    if faces:
+        size_wh = _picture_size(tree.folder / path) if labelled.in_shares else _size_or_limit(tree.folder / path)
+    raw_boxes = np.array([_finite(face.xyxy) for face in faces.values()], float).reshape(-1, 4)
+    boxes = raw_boxes * (2 * size_wh if labelled.in_shares else (1, 1, 1, 1))
+    clipped = np.clip(boxes.astype(np.float32), 0, np.array(2 * size_wh, np.float32))
+    good: np.ndarray = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)  # what is not finite is not larger
+    has_area: np.ndarray = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    findings.boxes += len(boxes)
+    findings.outside += int((has_area & ~good).sum())
+    findings.empty += int((~has_area).sum())
+    about = "" if labelled.own_note else f"{path.name}: "
+    if count and not good.any():
+        findings.leave_out(note, about + (bad[0] if bad else "its boxes lie outside the image or have no area."), path)
+        return None
+    if bad:
+        findings.left_out.append((note, f"{about}{len(bad)} of {count} annotations are left out, as {bad[0]}"))
+    numbers = tuple(number for number, keep in zip(faces, good, strict=True) if keep)
     return Picture(
         path.as_posix(),
         tree.folder / path,
-        tuple(labels[i] for i in good),
-        boxes[good],
-        _split_of(path.parts[:-1]),
-        difficult=tuple(place for place, number in enumerate(kept) if number in difficult),
-        numbers=() if kept == tuple(range(len(kept))) else kept,
+        tuple(str(faces[number].label) for number in numbers),
+        clipped[good],
+        folder_split(path.parts[:-1]) or SPLITS.get(labelled.split.casefold(), ""),
+        difficult=tuple(place for place, number in enumerate(numbers) if faces[number].difficult),
+        numbers=() if numbers == tuple(range(len(numbers))) else numbers,
     )
 
 
-def _is_box(values: Sequence[Any]) -> bool:
-    """Whether these can be coordinates. What is no number at all may be: the parser names it."""
+def _finite(xyxy: Iterable[float]) -> tuple[float, ...]:
+    """The same box; of no area if one of its numbers cannot be a coordinate."""
+    values = tuple(xyxy)
+    return values if all(math.isfinite(v) and abs(v) < MAX_COORDINATE for v in values) else (0.0,) * 4
+
+
+def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
     try:
-        return all(math.isfinite(number := float(value)) and abs(number) < MAX_COORDINATE for value in values)
-    except OverflowError:
-        return False
-    except (TypeError, ValueError):
-        return True
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        raise NoteError("a box has something other than numbers.") from None
 
 
-def _split_of(folders: Iterable[str]) -> str:
-    return next((SPLITS[name.casefold()] for name in folders if name.casefold() in SPLITS), "")
+# The layouts
 
 
-def _read_class_folders(tree: Tree, broken: Broken) -> Iterator[Picture]:
-    for path in tree.pictures:
-        if len(path.parts) > 1:  # the folder that holds a picture is its class, those above may be train/ and test/
-            try:
-                label = clean_label(path.parts[-2])
-            except ValueError as error:
-                broken(path, error, path)
-                continue
-            split = _split_of(path.parts[:-2])
-            yield Picture(path.as_posix(), tree.folder / path, (label,), np.empty((0, 4), np.float32), split, True)
-
-
-def _read_voc(tree: Tree, broken: Broken) -> Iterator[Picture]:
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-    from supervision.dataset.formats.pascal_voc import detections_from_xml_obj
-
-    for path, note in _annotated(tree, ".xml"):
-        if note is None:
-            yield _annotated_picture(tree, path)
-            continue
+def _class_folders(tree: Tree, findings: Findings) -> Iterator[Picture]:
+    classes = class_of_each(tree.pictures, SPLITS)
+    others = {part for path, name in classes.items() for part in path.parts[:-1] if part != name}
+    others = {part for part in others if part.casefold() not in GENERIC | SPLITS.keys()} - set(classes.values())
+    if others:
+        findings.remarks.append(
+            f"The classes are the folders {named(sorted(set(classes.values())))}; folders called "
+            f"{named(sorted(others))} only divide them."
+        )
+    for path, name in classes.items():
         try:
-            root = fromstring(read_note(tree.folder / note))
-            numbers, difficult = [], set()
-            for number, face in enumerate(root.findall("object")):
-                for polygon in face.findall("polygon"):  # boxes are all that is used
-                    face.remove(polygon)
-                if not _is_box([face.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]):
-                    root.remove(face)
-                    continue
-                numbers.append(number)
-                if (face.findtext("difficult") or "").strip() == "1":
-                    difficult.add(number)
-            detections, names = detections_from_xml_obj(root, [], (1, 1))
-            labels = [clean_label(names[i]) for i in detections.class_id]
-            picture = _annotated_picture(tree, path, labels, detections.xyxy, numbers, difficult)
-        except DefusedXmlException:
-            broken(note, "it defines XML entities, which are not accepted.", path)
+            label = clean_label(name)
+        except NoteError as error:
+            findings.leave_out(path, in_words(error), path)
             continue
-        except BROKEN as error:
-            broken(note, error, path)
-            continue
-        yield picture
+        folders = [part for part in path.parts[:-1] if part != name]
+        yield Picture(
+            path.as_posix(), tree.folder / path, (label,), np.empty((0, 4), np.float32), folder_split(folders), True
+        )
 
 
-def _read_yolo(tree: Tree, broken: Broken) -> Iterator[Picture]:
+def _with_notes(tree: Tree, suffix: str, findings: Findings) -> Iterator[tuple[PurePosixPath, PurePosixPath | None]]:
+    """Pictures with their annotation files. Without one, only those are taken that the set says show no face."""
+    note_of = pair_notes(tree, suffix)
+    used = set(note_of.values())
+    kept = {path for path in tree.notes[suffix] if list_split(path)} | set(names_files(tree))
+    strays = [path for path in tree.notes[suffix] if path not in used | kept]
+    findings.stray_notes = [path for path in strays if len(path.parts) > 1 or suffix != ".txt"]  # README.txt
+    without = 0
+    for path, note in note_of.items():
+        if note or NO_FACES & {part.casefold() for part in path.parts[:-1]}:
+            yield path, note
+        else:
+            without += 1
+    if without:
+        findings.warnings.append(
+            f"{without:,} images have no label file and are left out; give each an empty one if it shows no face."
+        )
+    if findings.stray_notes:
+        findings.warnings.append(
+            f"{len(findings.stray_notes):,} label files belong to no image: {named(findings.stray_notes)}."
+        )
+
+
+def _voc(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
+    for path, note in _with_notes(tree, ".xml", findings):
+        try:
+            faces = []
+            if note is not None:
+                root = read_xml(tree.folder / note)
+                if root.tag != "annotation":
+                    raise NoteError(f"it is no Pascal VOC: it begins with {root.tag[:40]!r}.")
+                faces = root.findall("object")
+        except Exception as error:
+            findings.leave_out(note or path, in_words(error), path)
+            continue
+        yield Labelled(path, note, faces), _voc_face
+
+
+def _voc_face(element: Any) -> Face:
+    """Corners are pixels counted from 1, the far ones included; either pair may come first."""
+    name, box = element.findtext("name"), element.find("bndbox")
+    if name is None:
+        raise NoteError("it has no name.")
+    if box is None:
+        raise NoteError("it has no bndbox.")
+    corners = [box.findtext(side) for side in ("xmin", "ymin", "xmax", "ymax")]
+    if None in corners:
+        raise NoteError("its box has no xmin, ymin, xmax and ymax.")
+    x1, y1, x2, y2 = _numbers(corners)
+    xyxy = min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2), max(y1, y2)
+    return Face(name, xyxy, (element.findtext("difficult") or "").strip() == "1")
+
+
+def _yolo(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
+    class_names, is_pose, source = _class_names(tree, findings)
+    face_of = partial(_yolo_face, class_names, is_pose, source)
+    for path, note in _with_notes(tree, ".txt", findings):
+        try:
+            lines = read_text(tree.folder / note).splitlines() if note else []
+        except Exception as error:
+            findings.leave_out(note or path, in_words(error), path)
+            continue
+        yield Labelled(path, note, [line for line in lines if line.strip()], in_shares=True), face_of
+
+
+def _yolo_face(names: dict[int, str], is_pose: bool, source: PurePosixPath, line: str) -> Face:
     from supervision.dataset.formats.yolo import yolo_annotations_to_detections
 
-    names_path = names_file(tree)
-    if names_path is None:
-        raise DataError(f"{tree.folder} cannot be read as YOLO: it has no list of class names.")
-    try:
-        names, is_pose = _class_names(tree.folder / names_path)
-    except BROKEN as error:
-        raise DataError(f"{tree.folder} cannot be read as YOLO: {names_path}: {error}") from None
-    for path, note in _annotated(tree, ".txt"):
+    values = line.split()
+    if is_pose:  # key points follow the box
+        values = values[:5]
+    numbers = _numbers(values)
+    if len(numbers) < 5:
+        raise NoteError("a line has a class and four numbers, or a polygon.")
+    if not numbers[0].is_integer() or int(numbers[0]) not in names:
+        raise NoteError(f"class {values[0][:20]} is not among the {len(names)} that {source} names.")
+    label = names[int(numbers[0])]
+    if len(numbers) <= 6:
+        x, y, width, height = numbers[1:5]
+        if width < 0 or height < 0:
+            raise NoteError("a box has a width or height below zero.")
+        return Face(label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2))
+    if not all(map(math.isfinite, numbers)):
+        raise NoteError("a polygon has something other than numbers.")
+    polygon = yolo_annotations_to_detections([" ".join([str(int(numbers[0])), *values[1:]])], (1, 1), with_masks=False)
+    return Face(label, tuple(polygon.xyxy[0].tolist()))
+
+
+def _class_names(tree: Tree, findings: Findings) -> tuple[dict[int, str], bool, PurePosixPath]:
+    """Class names by number, whether the labels hold key points too, and the file that says so."""
+    failed = []
+    found: list[tuple[dict[int, str], bool, PurePosixPath]] = []
+    for path in names_files(tree):
         try:
-            text = read_note(tree.folder / note).decode("utf-8-sig") if note else ""
-            every = [line.split() for line in text.splitlines() if line.strip()]
-            if is_pose:  # key points follow the box
-                every = [values[:5] for values in every]
-            usable = [number for number, values in enumerate(every) if _is_yolo_box(values)]
-            lines = [" ".join(every[number]) for number in usable]
-            size_wh = _picture_size(tree.folder / path) if lines else (1, 1)
-            detections = yolo_annotations_to_detections(lines, size_wh, with_masks=False)
-            classes = detections.class_id.tolist() if lines else []
-            unknown = [i for i in classes if not 0 <= i < len(names)]
-            if unknown:
-                raise ValueError(f"class {unknown[0]} is not among the {len(names)} that {names_path} names.")
-            labels = [names[i] for i in classes]
-            picture = _annotated_picture(tree, path, labels, detections.xyxy, usable, size_wh=size_wh)
-        except (*BROKEN, OSError) as error:
-            broken(note or path, error, path)
-            continue
-        yield picture
+            found.append((*_read_names(tree.folder / path), path))
+        except Exception as error:
+            failed.append((path, in_words(error)))
+    for path, reason in failed:
+        findings.left_out.append((path, reason))
+    if not found:
+        reasons = " ".join(f"{path}: {reason}" for path, reason in failed)
+        raise DataError(f"{tree.folder} cannot be read as YOLO: {reasons or 'it has no list of class names.'}")
+    if others := [path for names, _, path in found if names != found[0][0]]:
+        findings.warnings.append(f"{named(others)} names other classes than {found[0][2]}, which is used.")
+    return found[0]
 
 
-def _is_yolo_box(values: list[str]) -> bool:
-    if not _is_box(values[1:]):
-        return False
-    try:
-        return len(values) not in (5, 6) or min(float(values[3]), float(values[4])) >= 0
-    except ValueError:
-        return True  # the parser names it
+def _read_names(path: Path) -> tuple[dict[int, str], bool]:
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        lines = read_text(path).splitlines()  # a number is that of a line, empty ones included
+        return {number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, False
+    data = read_yaml(path)
+    names = data.get("names") if isinstance(data, dict) else None
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not names:
+        raise NoteError("it has no list of names.")
+    return {int(number): clean_label(name) for number, name in names.items()}, "kpt_shape" in data
 
 
-def _read_coco(tree: Tree, broken: Broken) -> Iterator[Picture]:
-    from supervision.dataset.formats.coco import coco_annotations_to_detections, group_coco_annotations_by_image_id
-
-    by_name: dict[str, list[PurePosixPath]] = {}
-    for each in tree.pictures:
-        by_name.setdefault(each.name.casefold(), []).append(each)
-    seen = set()
+def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
     for note in tree.notes[".json"]:
         if not looks_like_coco(tree.folder / note):
             continue
         try:
-            data = json.loads(read_note(tree.folder / note, MAX_COCO_BYTES))
-            names = {entry["id"]: clean_label(entry["name"]) for entry in data["categories"]}
-            faces_of = group_coco_annotations_by_image_id(data["annotations"])
-            entries = [(entry["file_name"], entry["id"]) for entry in data["images"]]
-        except BROKEN as error:
-            broken(note, error)
+            data = read_json(tree.folder / note)
+            categories = {entry["id"]: entry["name"] for entry in data["categories"]}
+            faces_of = defaultdict(list)
+            for entry in data["annotations"]:
+                if isinstance(entry, dict) and isinstance(entry.get("image_id"), int | str):
+                    faces_of[entry["image_id"]].append(entry)
+                else:
+                    findings.left_out.append((note, "an annotation does not say to which image it belongs."))
+            images = [(str(entry["file_name"]), entry["id"]) for entry in data["images"]]
+        except Exception as error:
+            findings.leave_out(note, in_words(error))
             continue
-        for file_name, number in entries:
-            try:
-                path = _coco_picture(by_name, note, file_name)
-                if path is None or path in seen:  # many sets come with only some of their pictures
-                    continue
-                every = [face for face in faces_of.get(number, []) if "bbox" in face]
-                usable = [i for i, face in enumerate(every) if _is_coco_box(face["bbox"])]
-                faces = [{key: every[i][key] for key in ("category_id", "bbox")} for i in usable]
-                detections = coco_annotations_to_detections(faces, (1, 1), with_masks=False, use_iscrowd=False)
-                if unknown := {face["category_id"] for face in faces} - set(names):
-                    raise ValueError(f"category {unknown.pop()} has no name.")
-                labels = [names[face["category_id"]] for face in faces]
-                picture = _annotated_picture(tree, path, labels, detections.xyxy, usable)
-            except BROKEN as error:
-                broken(note, f"{str(file_name)[:80]!r}: {_reason(error)}")
+        for file_name, number in images:
+            path = names.find(file_name, note)
+            if path is None:  # many sets come with only some of their pictures
+                findings.absent += 1
                 continue
-            seen.add(path)
-            yield picture if picture.split else replace(picture, split=_split_in_name(note))
+            faces = faces_of.get(number, ())
+            yield Labelled(path, note, faces, _split_in_name(note), own_note=False), partial(_coco_face, categories)
 
 
-def _is_coco_box(bbox: object) -> bool:
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        return True  # the parser names it
-    try:
-        return _is_box(bbox) and min(float(bbox[2]), float(bbox[3])) >= 0
-    except (TypeError, ValueError):
-        return True
+def _coco_face(categories: dict, face: dict) -> Face:
+    if face["category_id"] not in categories:
+        raise NoteError(f"category {str(face['category_id'])[:20]} has no name.")
+    box = _numbers(face["bbox"] if isinstance(face["bbox"], list) else ())
+    if len(box) != 4:
+        raise NoteError(f"a box has {len(box)} numbers, expected 4.")
+    x, y, width, height = box
+    if width < 0 or height < 0:
+        raise NoteError("a box has a width or height below zero.")
+    return Face(categories[face["category_id"]], (x, y, x + width, y + height))
 
 
-def _coco_picture(by_name: dict, note: PurePosixPath, file_name: str) -> PurePosixPath | None:
-    """The set's own picture that is meant; where it lay on the machine that wrote the file does not matter."""
-    parts = [part for part in re.split(r"[\\/]+", file_name) if part not in ("", ".", "..")]
-    if not parts:
-        return None
-    stem, suffix = split_suffix(parts[-1])  # archives are unpacked under safe names
-    found = by_name.get(parts[-1].casefold()) or by_name.get((safe_part(stem) + suffix).casefold(), [])
-
-    def agreement(path: PurePosixPath) -> tuple[int, int, bool]:
-        same_end = _same_at_start(path.parts[::-1], parts[::-1])
-        same_start = _same_at_start(path.parent.parts, note.parent.parts)
-        return same_end, same_start, any(part.casefold() in note.stem.casefold() for part in path.parent.parts)
-
-    return max(found, key=agreement, default=None)
-
-
-def _same_at_start(a: Iterable[str], b: Iterable[str]) -> int:
-    return sum(1 for _ in takewhile(lambda both: both[0].casefold() == both[1].casefold(), zip(a, b, strict=False)))
+def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
+    tool = TOOLS[key]
+    for note in tree.notes[tool.suffix]:
+        if not (tool.reads or tool.fits)(tree.folder / note):
+            continue
+        try:
+            found = list(tool.pictures(tool.read(tree.folder / note), note))
+        except Exception as error:
+            own = names.find(note.stem, note) if tool.one_each else None
+            findings.leave_out(note, in_words(error), own)
+            continue
+        for entry in found:
+            path = names.find(entry.picture, note) or (names.find(note.stem, note) if tool.one_each else None)
+            if path is not None:
+                split = entry.split if entry.split.casefold() in SPLITS else _split_in_name(note)
+                yield Labelled(path, note, entry.faces, split, tool.in_shares, tool.one_each), tool.face
+            elif tool.one_each:
+                findings.stray_notes.append(note)
+            else:
+                findings.absent += 1
+    if findings.stray_notes:
+        findings.warnings.append(
+            f"{len(findings.stray_notes):,} label files belong to no image: {named(findings.stray_notes)}."
+        )
 
 
 def _split_in_name(note: PurePosixPath) -> str:
-    """``instances_val2017.json`` holds the validation part."""
+    """``instances_val2017.json`` holds the validation part; in ``test/`` lies the test's."""
     words = re.findall(r"[a-z]+", note.stem.casefold())
-    return next((SPLITS[word] for word in words if word in SPLITS), "")
+    return next((SPLITS[word] for word in words if word in SPLITS), "") or folder_split(note.parts[:-1])
+
+
+# Sizes
 
 
 def _size_or_limit(path: Path) -> tuple[int, int]:
@@ -317,59 +436,18 @@ def _picture_size(path: Path) -> tuple[int, int]:
 def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
     from PIL import Image
 
-    from core.vision.images import FORMATS, ImageError
+    from core.vision.images import FORMATS, ImageError, read_image
 
     try:
         with Image.open(path, formats=[name for name in FORMATS if name != "HEIF"]) as image:
             width, height = image.size
-            return (height, width) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (width, height)
+            try:
+                turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
+            except Exception:  # such EXIF data turn nothing
+                turned = False
+            return (height, width) if turned else (width, height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         try:
-            from core.vision.images import read_image
-
             return read_image(path).shape[1::-1]  # HEIC, and a sentence for what is no picture
-        except ImageError as error:
-            raise ValueError(str(error)) from None
-
-
-def _class_names(path: Path) -> tuple[list[str], bool]:
-    """Class names by number, and whether the labels hold key points too."""
-    text = read_note(path, MAX_NAMES_BYTES).decode("utf-8-sig")
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        return [clean_label(line) for line in text.splitlines() if line.strip()], False
-    import yaml
-
-    try:
-        # References make a small file unfold into gigabytes; no list of names needs them.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ValueError("it uses references (*name), which are not accepted.")
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"it is no YAML: {str(error).splitlines()[0]}.") from None
-    names = data.get("names") if isinstance(data, dict) else None
-    if isinstance(names, dict):
-        if sorted(int(number) for number in names) != list(range(len(names))):
-            raise ValueError("its names are not numbered 0, 1, 2 and so on.")
-        names = [names[number] for number in sorted(names, key=int)]
-    if not isinstance(names, list) or not names:
-        raise ValueError("it has no list of names.")
-    return [clean_label(name) for name in names], "kpt_shape" in data
-
-
-def _hold_out(pictures: list[Picture], path: Path) -> list[Picture]:
-    """Mark the pictures that a list names as the test; in class folders, each of which may have a ``1.jpg``, a line
-    with a folder means that folder's."""
-    try:
-        lines = read_note(path).decode().splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
-    named = [PurePosixPath(line.strip().replace("\\", "/")) for line in lines if line.strip()]
-    stems, places = {path.stem for path in named}, {(path.parent.name, path.stem) for path in named}
-
-    def listed(picture: Picture) -> bool:
-        own = PurePosixPath(picture.key)
-        if picture.whole:
-            return bool(places & {(own.parent.name, own.stem), ("", own.stem)})
-        return own.stem in stems
-
-    return [replace(picture, split="test") if listed(picture) else picture for picture in pictures]
+        except ImageError:
+            raise NoteError("the image cannot be read.") from None

@@ -33,10 +33,10 @@ def test_pascal_voc_boxes_sizes_and_photos_without_faces(tmp_path):
         },
     )
     photos = read_photos(folder)
-    assert [photo.path.stem for photo in photos] == ["a", "b", "c", "d"]
-    assert [len(photo.truth) for photo in photos] == [2, 0, 0, 1]
+    assert [photo.path.stem for photo in photos] == ["a", "b", "d"], "nobody says that c shows no face"
+    assert [len(photo.truth) for photo in photos] == [2, 0, 1]
     assert photos[0].truth.xyxy[0].tolist() == [10, 20, 60, 80], "1-based, far edge kept"
-    assert photos[3].truth.class_id.tolist() == [2]
+    assert photos[2].truth.class_id.tolist() == [2]
     samples = read_samples(folder, 0.15, min_face_px=24)
     assert [sample.label for sample in samples] == ["with_mask", "mask_weared_incorrect"]
     assert len(read_samples(folder, 0.15, min_face_px=5)) == 3
@@ -89,7 +89,7 @@ def test_held_out_list(tmp_path):
         ),
         pytest.param(
             lambda path: (write_voc(path, {"a": []}), (path / "annotations" / "a.xml").write_text("<annotation>")),
-            "cannot be read as Pascal VOC",
+            r"no labelled images.*annotations/a\.xml: it is no complete XML",
             id="broken XML",
         ),
         pytest.param(
@@ -99,7 +99,7 @@ def test_held_out_list(tmp_path):
                     '<!DOCTYPE a [<!ENTITY b "boom">]><annotation><object><name>&b;</name></object></annotation>'
                 ),
             ),
-            "cannot be read as Pascal VOC",
+            r"no labelled images.*entities",
             id="XML with entities",
         ),
     ],
@@ -108,6 +108,17 @@ def test_a_bad_folder_gets_a_sentence(tmp_path, prepare, sentence):
     prepare(tmp_path / "set")
     with pytest.raises(DataError, match=sentence):
         read_samples(tmp_path / "set", 0.15)
+
+
+def test_a_broken_picture_is_left_out_and_the_others_are_read(tmp_path, caplog):
+    folder = write_class_folders(tmp_path / "set", 2)
+    (folder / "with_mask" / "000.jpg").write_bytes(b"no image")
+    assert [sample.key for sample in read_samples(folder, 0.15)] == [
+        "with_mask/001.jpg",
+        "without_mask/000.jpg",
+        "without_mask/001.jpg",
+    ]
+    assert "with_mask/000.jpg" in caplog.text
 
 
 # Near-duplicates and splits

@@ -247,7 +247,7 @@ SMALL = Limits(members=100, total_bytes=600_000, picture_bytes=400_000, ratio=10
         pytest.param(lambda: zip_of({"x/1.txt": b"\0" * 500_000, "x/1.jpg": b""}), "100 times", id="a bomb"),
         pytest.param(
             lambda: zip_of({"images/1.jpg": picture(), "annotations/c.json": b'{"images" "annotations" "categories"'}),
-            "cannot be used",
+            r"This archive holds no labelled images. annotations/c\.json: it is no complete JSON",
             id="broken COCO",
         ),
     ],

@@ -7,6 +7,9 @@ import supervision as sv
 
 from core.datasets.edits import Repairs
 from core.datasets.faces import read_samples
+from core.datasets.findings import Findings
+from core.datasets.formats import layout_of, walk
+from core.datasets.readers import read_layout
 from core.datasets.store import (
     DataError,
     class_order,
@@ -211,29 +214,30 @@ LAUGHS = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nnames: [*b, *b]\n"
 
 
 @pytest.mark.parametrize(
-    ("write", "sentence"),
+    ("write", "reason"),
     [
-        pytest.param(yolo_with(labels__a_txt="0 0.5 0.5 0.2"), r"labels/a\.txt", id="YOLO line too short"),
+        pytest.param(yolo_with(labels__a_txt="0 0.5 0.5 0.2"), "labels/a.txt: a line has a class", id="YOLO too short"),
         pytest.param(
             yolo_with(labels__a_txt="7 0.5 0.5 0.2 0.2"), "class 7 is not among the 2", id="YOLO class unknown"
         ),
-        pytest.param(yolo_with(labels__a_txt="\x00\x01"), r"labels/a\.txt", id="YOLO labels of bytes"),
-        pytest.param(yolo_with(data_yaml=LAUGHS), "references", id="YAML that unfolds"),
-        pytest.param(yolo_with(data_yaml="names: [[a], {b: c}]"), "called list", id="YAML names that are lists"),
-        pytest.param(yolo_with(data_yaml="names: " + "[" * 9000), "data.yaml", id="YAML that is deep"),
+        pytest.param(yolo_with(labels__a_txt="\x00\x01"), "labels/a.txt: ", id="YOLO labels of bytes"),
         pytest.param(
-            yolo_with(data_yaml="names: !!python/object/apply:os.system [ls]"), "no YAML", id="YAML that runs"
-        ),
-        pytest.param(yolo_with(data_yaml="names: {0: a, 5: b}"), "numbered", id="YAML names with a gap"),
-        pytest.param(coco_with(lambda d: d.update(images=3)), r"instances\.json", id="COCO without a list"),
-        pytest.param(
-            coco_with(lambda d: d["annotations"][0].update(bbox=[1, 2])), r"'a\.jpg'", id="COCO box of two numbers"
+            coco_with(lambda d: d["annotations"][0].update(bbox=[1, 2])), "a.jpg: 1 of 2", id="COCO box of two numbers"
         ),
         pytest.param(
             coco_with(lambda d: d["annotations"][0].update(category_id=9)), "category 9", id="COCO class unknown"
         ),
         pytest.param(
-            voc_with("<annotation><object/></annotation>"), r"annotations/a\.xml.*name", id="VOC without a name"
+            coco_with(lambda d: d["annotations"][0].pop("image_id")), "to which image", id="COCO without an image"
+        ),
+        pytest.param(
+            coco_with(lambda d: d["annotations"].append("x")), "to which image", id="COCO annotation that is a word"
+        ),
+        pytest.param(
+            voc_with("<annotation><object/></annotation>"), "annotations/a.xml: it has no name", id="VOC without a name"
+        ),
+        pytest.param(
+            voc_with("<?xml version='1.0' encoding='klingon'?><annotation/>"), "save it as UTF-8", id="VOC unknown text"
         ),
         pytest.param(
             voc_with('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation>&b;</annotation>'),
@@ -243,7 +247,31 @@ LAUGHS = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nnames: [*b, *b]\n"
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_broken_annotation_is_named(tmp_path, write, sentence):
+def test_a_broken_annotation_is_named_and_the_others_are_read(tmp_path, write, reason):
+    write(tmp_path / "set", tmp_path)
+    findings = Findings()
+    tree = walk(tmp_path / "set")
+    pictures = read_layout(tree, layout_of(tree), findings)
+    (line,) = [f"{path}: {why}" for path, why in findings.left_out]
+    assert reason in line and {"b", "c"} <= {picture.path.stem for picture in pictures}
+    assert [picture.key for picture in read_pictures(tmp_path / "set")] == [picture.key for picture in pictures]
+
+
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        pytest.param(yolo_with(data_yaml=LAUGHS), "references", id="YAML that unfolds"),
+        pytest.param(yolo_with(data_yaml="names: [[a], {b: c}]"), "other than a name", id="YAML names that are lists"),
+        pytest.param(yolo_with(data_yaml="names: " + "[" * 100_000), "nested too deeply", id="YAML that is deep"),
+        pytest.param(yolo_with(data_yaml="names:\n" + "- " * 90_000), "data.yaml: ", id="YAML that is deep without"),
+        pytest.param(
+            yolo_with(data_yaml="names: !!python/object/apply:os.system [ls]"), "no YAML", id="YAML that runs"
+        ),
+        pytest.param(yolo_with(data_yaml="names: [a\nb: {"), r"line 2, column \d", id="YAML that is none"),
+        pytest.param(coco_with(lambda d: d.update(images=3)), r"instances\.json", id="COCO without a list"),
+    ],
+)
+def test_a_file_that_all_pictures_need_is_named(tmp_path, write, sentence):
     write(tmp_path / "set", tmp_path)
     with pytest.raises(DataError, match=sentence):
         read_pictures(tmp_path / "set")

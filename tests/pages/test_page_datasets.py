@@ -1,7 +1,10 @@
 """The page of data sets, run as Streamlit runs it, without a browser."""
 
+import io
 import json
 import time
+import zipfile
+from functools import partial
 
 import cv2
 import numpy as np
@@ -10,6 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.datasets.edits import Repairs
+from core.datasets.importers import import_zip
 from core.datasets.index import Index, build_index, open_index
 from core.datasets.query import Filter
 from core.datasets.store import delete_dataset, find_dataset, list_datasets, write_card
@@ -141,6 +145,39 @@ def test_a_folder_of_the_server_is_used_where_it_lies(server, monkeypatch):
     named(app.button, "Delete hats").click()
     assert "no data set on this server yet" in texts(run(app))
     assert (server / "shelf/hats/helmet/00.jpg").is_file(), "only the link goes"
+
+
+def test_the_account_of_an_import_is_shown_with_it_and_kept(server):
+    fill(server / "made", 3)
+    (server / "made/helmet/broken.jpg").write_bytes(b"no image")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted((server / "made").rglob("*.jpg")):
+            name = (
+                path.relative_to(server / "made")
+                .as_posix()
+                .replace("no_helmet", "without")
+                .replace("helmet", "Correct")
+            )
+            archive.write(path, name)
+    server_jobs().start("data:import", "Reading", partial(import_zip, packed, "mine"))
+    app = open_page()
+    app = finish(finish(app, "data:import"), "data:scan:mine")
+    assert "**Read as Class folders**: 6 images." in texts(app) and "very few faces" in texts(app)
+    named(app.button, "Close").click()
+    app = run(app)
+    assert "is here" not in texts(app) and app.expander[0].label == "What was imported"
+    (table,) = [frame.value for frame in app.dataframe if "Why" in frame.value]
+    assert table["File"].tolist() == ["Correct/broken.jpg"] and "not an image" in table["Why"][0]
+
+    named(app.button, "Correct is Mask").click()
+    app = run(app)
+    assert {picture.labels for picture in open_index(find_dataset("mine")).pictures} == {("with_mask",), ("without",)}
+    named(app.selectbox, "Class").set_value("without")
+    named(run(app).selectbox, "is").set_value("without_mask")
+    named(run(app).button, "Change all its faces").click()
+    run(app)
+    assert open_index(find_dataset("mine")).classes == ("with_mask", "without_mask")
 
 
 def test_the_gallery_turns_pages(helmets):

@@ -8,12 +8,13 @@ from typing import BinaryIO
 import streamlit as st
 
 from core.config import allowed_dirs
-from core.datasets.importers import ImportResult, fetch_report_set, import_zip, make_demo_set
-from core.datasets.store import DataSet, delete_dataset, link_folder
+from core.datasets.importers import ImportResult, fetch_report_set, import_zip, link_with_account, make_demo_set
+from core.datasets.store import DataSet, delete_dataset
 from core.jobs import Jobs, JobStatus, Report
 from pages.components.jobs import show_end_of_job
 from pages.components.messages import plain, why
 from pages.components.resources import server_jobs
+from pages.views.datasets.account import show_account
 from pages.views.datasets.opened import show_set_next
 
 
@@ -35,7 +36,7 @@ def add_forms(heading: str) -> None:
     elif way == "Upload":
         upload_form(lambda file, name: start_import(server_jobs(), f"Reading {name}", partial(import_zip, file, name)))
     else:
-        folder_form([str(folder) for folder in allowed_dirs()], link_folder)
+        folder_form([str(folder) for folder in allowed_dirs()], link_with_account)
 
 
 def delete(name: str) -> None:
@@ -66,10 +67,11 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
             if st.session_state.pop("data_import", False):
                 show_set_next(result.dataset.name)
             st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} images.")
-            for words, files in (("Unreadable", result.broken), ("Ignored", result.ignored)):
-                if files:
-                    with st.expander(f"{words}: {len(files):,}"):
-                        st.dataframe([{"File": file} for file in files], hide_index=True)
+            if result.account:
+                show_account(result.account)
+            if result.ignored:
+                with st.expander(f"Ignored: {len(result.ignored):,}"):
+                    st.dataframe([{"File": file} for file in result.ignored], hide_index=True)
     button.button("Close", icon=":material/close:", on_click=jobs.forget, args=(status.key,))
 
 
@@ -77,8 +79,8 @@ def upload_form(start: Callable[[BinaryIO, str], None]) -> None:
     """A zip and a name for it; ``start(file, name)`` gets both."""
     file = st.file_uploader("A zip with images", "zip", key="data_zip")
     st.caption(
-        "One folder per class with images in it, or images with boxes as Pascal VOC, YOLO or COCO. They are "
-        "kept on this server until the data set is deleted."
+        "One folder per class with images in it, or images with boxes as Pascal VOC, YOLO, COCO or as annotation tools "
+        "export them. They are kept on this server until the data set is deleted."
     )
     if file:
         name = st.text_input("Name", PurePath(file.name).stem, max_chars=60, key=f"data_name_{file.file_id}")
@@ -86,18 +88,18 @@ def upload_form(start: Callable[[BinaryIO, str], None]) -> None:
             start(file, name.strip())
 
 
-def folder_form(allowed: Sequence[str], link: Callable[[str, str], DataSet]) -> None:
+def folder_form(allowed: Sequence[str], link: Callable[[str, str], ImportResult]) -> None:
     """A folder of the server that is used where it lies; ``link(folder, name)`` gets both."""
     folder = st.text_input("Folder", placeholder=f"{allowed[0]}/images", key="data_folder")
     st.caption(f"Below {plain(', '.join(allowed))}. Nothing is copied or changed.")
     name = st.text_input("Name", PurePath(folder.strip()).name, max_chars=60, key=f"data_link_{folder}")
     if st.button("Use this folder", icon=":material/link:", type="primary", disabled=not (folder and name)):
         try:
-            dataset = link(folder.strip(), name.strip())
+            result = link(folder.strip(), name.strip())
         except (ValueError, OSError) as error:
             st.error(why(error))
         else:
-            show_set_next(dataset.name)
+            show_set_next(result.dataset.name)
             st.rerun()
 
 

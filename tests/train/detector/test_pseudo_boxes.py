@@ -48,7 +48,7 @@ class StubDetector:
 @pytest.fixture
 def two_sets(tmp_path):
     """A Pascal VOC set with one upright photo, and class folders; files that are no pictures lie about."""
-    voc = write_voc(tmp_path / "street", {"a": [], "b": None, "c": None})
+    voc = write_voc(tmp_path / "street", {"a": [], "b": [], "c": []})
     cv2.imwrite(str(voc / "images" / "c.jpg"), np.zeros((50, 40, 3), np.uint8))
     (voc / "images" / "list.txt").write_text("a")
     cut = write_class_folders(tmp_path / "cut", 2)

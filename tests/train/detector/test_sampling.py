@@ -80,7 +80,7 @@ def names(scenes):
 
 
 def test_photos_with_their_boxes_and_photos_without_faces(tmp_path):
-    photos = {"a": [*FACE, ("mask_weared_incorrect", (101, 21, 159, 119))], "b": [], "c": None}
+    photos = {"a": [*FACE, ("mask_weared_incorrect", (101, 21, 159, 119))], "b": [], "c": []}
     split = load([write_voc(tmp_path / "voc", photos)])
     a, b, c = split.train
     assert names(split.train) == ["a", "b", "c"] and not split.val

@@ -1,0 +1,61 @@
+"""What reading a data set found that its pictures do not show: what was left out and why, and what looks wrong."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+NAMED = 3
+"""So many files are named in a sentence, the others counted."""
+
+
+@dataclass
+class Findings:
+    """Filled by ``core.datasets.readers.read_layout``."""
+
+    left_out: list[tuple[PurePosixPath, str]] = field(default_factory=list)
+    """Files, pictures and single annotations, each with the reason."""
+    pictures_out: set[PurePosixPath] = field(default_factory=set)
+    """Pictures that are left out because of what their annotations say."""
+    unlabelled: list[PurePosixPath] = field(default_factory=list)
+    """Pictures of which nothing says what they show."""
+    stray_notes: list[PurePosixPath] = field(default_factory=list)
+    """Label files that belong to no picture."""
+    absent: int = 0
+    """Pictures that annotation files name, but that are not in the set."""
+    boxes: int = 0
+    outside: int = 0
+    """Boxes of which nothing lies within their picture; among ``boxes``."""
+    empty: int = 0
+    """Boxes without an area, or of numbers that are none; among ``boxes``."""
+    split_from: set[str] = field(default_factory=set)
+    """What divides the set, in words."""
+    joined: dict[str, str] = field(default_factory=dict)
+    """Class names in the files that were read as one of this project's classes, and as which."""
+    remarks: list[str] = field(default_factory=list)
+    """How the files were understood where that could be done in more than one way."""
+    warnings: list[str] = field(default_factory=list)
+    """What looks wrong, a sentence each."""
+
+    def leave_out(self, path: PurePosixPath, reason: str, picture: PurePosixPath | None = None) -> None:
+        """Note why a file, or a picture for which it is the reason, is not used."""
+        self.left_out.append((path, reason))
+        if picture is not None:
+            self.pictures_out.add(picture)
+
+    def boxes_in_words(self, hint: str = "") -> str:
+        """How many boxes cannot be used, as one sentence; empty if all can."""
+        parts = [
+            f"{count:,} of {self.boxes:,} boxes {what}"
+            for count, what in (
+                (self.outside, "lie outside their pictures"),
+                (self.empty, "have no area"),
+            )
+            if count
+        ]
+        return " and ".join(parts) + (f"; {hint}" if hint and self.outside else "") + "." if parts else ""
+
+
+def named(paths: Iterable[object]) -> str:
+    """The first of some files by name, and how many more there are."""
+    names = [str(path) for path in paths]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")

@@ -1,0 +1,79 @@
+"""What an import made of a person's files, and classes that are spelt in several ways."""
+
+import streamlit as st
+
+from core.datasets.account import Account
+from core.datasets.edits import Repairs
+from core.datasets.index import Index
+from core.datasets.parts import PARTS
+from core.vision.classes import CLASS_NAMES, styles_of
+from pages.components.messages import plain, try_to
+
+
+def show_account(account: Account) -> None:
+    """What a person should read before training on a new set."""
+    words = dict(zip(account.faces, (style.words for style in styles_of(tuple(account.faces))), strict=True))
+    faces = ", ".join(f"{plain(words[name])} {count:,}" for name, count in account.faces.items())
+    lines = [f"**Read as {plain(account.format)}**: {account.pictures:,} images.", f"**Faces:** {faces or 'none'}."]
+    if account.without_faces:
+        lines.append(f"**Without a face:** {account.without_faces:,} images.")
+    if account.split_from:
+        parts = ", ".join(f"{PARTS[part or '']} {count:,}" for part, count in account.splits.items())
+        lines.append(f"**Split** by {plain(account.split_from)}: {parts}.")
+    else:
+        lines.append("**Split:** the set names none.")
+    for spelling, name in account.joined.items():
+        lines.append(f"{plain(spelling)} is read as {_words(name)}.")
+    st.markdown("  \n".join([*lines, *map(plain, account.remarks)]))
+    for warning in account.warnings:
+        st.warning(plain(warning))
+    if account.left_out_count:
+        st.markdown(f"**Left out:** {account.left_out_count:,}")
+        st.dataframe([{"File": file, "Why": why} for file, why in account.left_out], hide_index=True)
+
+
+def show_kept_account(card: dict) -> None:
+    """The same again, folded, for a set that keeps it."""
+    if account := Account.from_card(card):
+        icon = ":material/warning:" if account.warnings or account.left_out_count else ":material/fact_check:"
+        with st.expander("What was imported", icon=icon):
+            show_account(account)
+
+
+def join_classes(index: Index, offered: dict[str, str]) -> None:
+    """Rename a class, or join it with another: an edit of all its faces, which can be undone as one.
+
+    Args:
+        index: of the set.
+        offered: classes that may mean one of this project's, and which.
+    """
+    words = dict(zip(index.classes, (style.words for style in index.styles), strict=True))
+    with st.expander("Rename or join classes", icon=":material/merge:"):
+        for name, meaning in offered.items():
+            if name in words:
+                icon = ":material/merge:"
+                if st.button(f"{plain(name)} is {_words(meaning)}", icon=icon, key=f"data_join_{name}"):
+                    try_to(_rename, index, name, meaning)
+        old = st.selectbox("Class", index.classes, format_func=words.__getitem__, key="data_rename_class")
+        targets = [name for name in dict.fromkeys((*CLASS_NAMES, *index.classes)) if name != old]
+        new = st.selectbox(
+            "is",
+            targets,
+            index=None,
+            format_func=lambda name: words.get(name) or _words(name),
+            accept_new_options=True,
+            key="data_rename_to",
+            help="Choose another class to join both, or type a new name. The files stay as they are.",
+        )
+        if st.button("Change all its faces", disabled=not (old and new)):
+            try_to(_rename, index, old, new)
+
+
+def _rename(index: Index, old: str, new: str) -> None:
+    faces = index.faces
+    items = [item for item, label in zip(faces.items, faces.label, strict=True) if label == old]
+    Repairs.load(index.dataset.folder).change_label(items, new)
+
+
+def _words(name: str) -> str:
+    return plain(styles_of((name,))[0].words)
