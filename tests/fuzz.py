@@ -143,7 +143,7 @@ EDITS = {
 
 
 # What the folder of data sets may keep when it holds none any more.
-DATA_FILES = (".*.lock", ".cache")
+DATA_FILES = ("*.lock", ".cache")
 
 
 def import_of(note: str, others: dict[str, bytes] | None = None) -> Callable[[bytes, Path], object]:
