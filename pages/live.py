@@ -12,6 +12,7 @@ from core.config import ice_servers, limits
 from core.video.live import LiveProcessor
 from core.vision.classes import CLASS_NAMES, WITH_MASK, vocabulary
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
+from core.vision.stats import describe_people
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
 from pages.components.charts import share_over_time
 from pages.components.compat import part_of_the_app, session_id, show_newest_frames
@@ -32,6 +33,11 @@ TEXTS: "Translations" = {
     "device_access_denied": CAMERA_PROBLEMS["refused"],
     "media_api_not_available": CAMERA_PROBLEMS["insecure"],
 }
+
+PEOPLE_HELP = (
+    "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
+    "another person when they return."
+)
 
 part_of_the_app()
 st.title("Live webcam")
@@ -59,7 +65,7 @@ processor: LiveProcessor = st.session_state.setdefault("live_processor", LivePro
 if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
     st.session_state["live_classes"] = vocabulary(pipeline.classes)
     processor.stats.reset()  # what was counted before were other things
-processor.detect = partial(detect_masks, pipeline=pipeline, settings=settings)
+processor.use(partial(detect_masks, pipeline=pipeline, settings=settings), (method, settings.min_confidence))
 processor.mirror = st.sidebar.toggle("Mirror the video", key="live_mirror")
 
 
@@ -112,6 +118,7 @@ def show_numbers() -> None:
         st.info("Waiting for the first frame …")
         return
     show_class_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
+    st.markdown(plain(describe_people(seen.people)), help=PEOPLE_HELP)
     if settings.min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
         show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
     if seen.analysis_ms is not None:

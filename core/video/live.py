@@ -1,20 +1,22 @@
-"""Live video: the newest frame is shown at once, with the newest boxes there are; analysis runs beside it.
+"""Live video: the newest frame is shown at once, with boxes that move with their people; analysis runs beside it.
 
 ``recv`` runs in the video thread for every frame and only draws. A second thread analyses the newest frame, again and
-again; frames that arrive meanwhile are shown but not analysed. A slow model therefore makes boxes lag, never the
-picture.
+again; frames that arrive meanwhile are shown but not analysed. A slow model therefore makes boxes less exact, and never
+holds the picture up.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import supervision as sv
 
+from core.video.tracker import PersonTracker
 from core.vision.annotate import annotate
-from core.vision.detections import no_detections
+from core.vision.boxes import mirror_boxes
 from core.vision.stats import LiveStats, summarize
 
 log = logging.getLogger(__name__)
@@ -35,42 +37,57 @@ class LiveProcessor:
     def __init__(self, detect: Callable[[np.ndarray], sv.Detections] | None = None, stats: LiveStats | None = None):
         """``detect`` maps a BGR frame to detections; without it the picture is shown as it comes."""
         self.detect = detect
-        """May be replaced while the stream runs."""
         self.mirror = False
         """Turn the picture round, as a mirror does. May be changed while the stream runs."""
         self.stats = stats or LiveStats()
         self._condition = threading.Condition()
-        self._newest: np.ndarray | None = None
-        self._detections, self._detected_at, self._analysis_s = no_detections(), 0.0, 0.0
+        self._newest: tuple[np.ndarray, float] | None = None
+        self._tracker = PersonTracker()
+        self._depends_on: object = None
+        self._seen_at, self._analysis_s = 0.0, 0.0
         self._worker: threading.Thread | None = None
         self._closed = False
         self._last_error = ""
 
+    def use(self, detect: Callable[[np.ndarray], sv.Detections], depends_on: object) -> None:
+        """Analyse with this from now on, also while the stream runs.
+
+        Args:
+            detect: as above.
+            depends_on: where this is another one than before, what people wear is told anew.
+        """
+        with self._condition:
+            if depends_on != self._depends_on:
+                self._depends_on = depends_on
+                self._tracker.judge_anew()
+            self.detect = detect
+
     def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
         """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
-        if self.mirror:
-            frame_bgr = np.ascontiguousarray(frame_bgr[:, ::-1])
+        mirror, now = self.mirror, time.monotonic()
+        shown = np.ascontiguousarray(frame_bgr[:, ::-1]) if mirror else frame_bgr
         if self.detect is None:
-            return frame_bgr
+            return shown
         with self._condition:
-            self._newest = frame_bgr
+            self._newest = frame_bgr, now
             if self._worker is None or not self._worker.is_alive():
                 self._closed = False
                 self._worker = threading.Thread(target=self._analyse, name="mask-analysis", daemon=True)
                 self._worker.start()
             self._condition.notify()
-            detections, age_s = self._detections, time.monotonic() - self._detected_at
-            max_age_s = max(MAX_BOX_AGE_S, 2 * self._analysis_s)
-        if age_s > max_age_s:
-            return frame_bgr
-        return annotate(frame_bgr, detections)
+            if now - self._seen_at > max(MAX_BOX_AGE_S, 2 * self._analysis_s):
+                return shown
+            detections = self._tracker.shown(now)
+        if mirror:
+            detections = replace(detections, xyxy=mirror_boxes(detections.xyxy, frame_bgr.shape[1]))
+        return annotate(shown, detections)
 
     def close(self) -> None:
         """The stream has ended: stop analysing and forget the last frame and its boxes."""
         with self._condition:
             self._closed = True
             self._newest = None
-            self._detections, self._detected_at = no_detections(), 0.0
+            self._tracker, self._seen_at = PersonTracker(), 0.0
             self.stats.reset()
             self._condition.notify()
 
@@ -84,12 +101,16 @@ class LiveProcessor:
                 if self._closed:
                     self._worker = None
                     return
-                detect, frame, self._newest = self.detect, self._newest, None
-            if detect is None or frame is None:  # switched off since the frame came
+                detect, newest, self._newest = self.detect, self._newest, None
+            if detect is None or newest is None:  # switched off since the frame came
                 continue
-            started = time.monotonic()
+            (frame, taken_at), started = newest, time.monotonic()
             try:
                 detections = detect(frame)
+                with self._condition:
+                    if not self._closed:
+                        detections = self._tracker.update(detections, taken_at)
+                    people = self._tracker.people()
                 seen = summarize(detections)
             except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
                 self._fail(error)
@@ -99,8 +120,8 @@ class LiveProcessor:
                 if self._closed:
                     self._worker = None
                     return
-                self._detections, self._detected_at, self._analysis_s = detections, now, now - started
-                self.stats.update(seen, (now - started) * 1000)
+                self._seen_at, self._analysis_s = now, now - started
+                self.stats.update(seen, (now - started) * 1000, people)
                 self._last_error = ""
             time.sleep(min(REST_SHARE * (now - started), 0.2))
 

@@ -82,6 +82,12 @@ class Person:
         self.center, self.size, self.seen_s = center, size, at_s
         self.views += 1
 
+    def judge_anew(self) -> None:
+        """Forget what they wear."""
+        self.evidence = np.zeros_like(self.evidence)
+        self.class_id = None
+        self.likeliest.clear()
+
     def weigh(self, probabilities: np.ndarray, weight: float) -> None:
         """Add what one look says: (k,) probabilities, and how good a look it was, 0..1."""
         self.evidence += weight * np.log(np.clip(probabilities, FLOOR, 1.0))
@@ -110,7 +116,7 @@ class PersonTracker:
         self._people: list[Person] = []
         self._left: Counter[int | None] = Counter()
         self._newest = no_detections()
-        self._newest_of: list[Person] = []
+        self._newest_of: list[Person | None] = []
 
     def update(self, detections: sv.Detections, at_s: float) -> sv.Detections:
         """The faces of the next frame, each with its person.
@@ -129,15 +135,15 @@ class PersonTracker:
         self._part_with(at_s)
         scores = detections.data[FACE_SCORE]
         people = self._assign(detections, at_s)
-        for i in np.flatnonzero([person is None for person in people]):
-            if scores[i] >= START_SCORE:
-                people[i] = self._begin(at_s)
         for i, person in enumerate(people):
+            if person is None and scores[i] >= START_SCORE:
+                person = people[i] = self._begin(at_s)
             if person is None:
                 continue
             person.see(detections.xyxy[i].astype(float), at_s)
-            quality = min(1.0, float(person.size.mean()) / FULL_VIEW_PX) * float(scores[i])
-            person.weigh(detections.data[PROBABILITIES][i].astype(float), quality)
+            if detections.data[PREDICTED][i]:  # what is not sure enough to be told is no evidence
+                quality = min(1.0, float(person.size.mean()) / FULL_VIEW_PX) * float(scores[i])
+                person.weigh(detections.data[PROBABILITIES][i].astype(float), quality)
             if person.number == NO_NUMBER and person.views >= MIN_VIEWS:
                 self._numbers += 1
                 person.number = self._numbers
@@ -152,6 +158,11 @@ class PersonTracker:
             return self._newest
         xyxy = self._newest.xyxy + np.tile(np.array(moved, np.float32), 2)
         return replace(self._newest, xyxy=xyxy, data=dict(self._newest.data), metadata=dict(self._newest.metadata))
+
+    def judge_anew(self) -> None:
+        """Forget what those in the picture wear: from now on something else tells, or must be surer."""
+        for person in self._people:
+            person.judge_anew()
 
     def people(self) -> FrameStats:
         """Everybody so far, each once, by what they wore when last seen."""

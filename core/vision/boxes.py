@@ -29,6 +29,16 @@ def square_boxes(xyxy: np.ndarray, margin: float) -> np.ndarray:
     return np.hstack([centers - half, centers + half])
 
 
+def mirror_boxes(xyxy: np.ndarray, width: int) -> np.ndarray:
+    """The same boxes in the mirror image of a frame of that width; (n, 4) float32.
+
+    >>> mirror_boxes([[10, 20, 30, 60]], 100).tolist()
+    [[70.0, 20.0, 90.0, 60.0]]
+    """
+    x1, y1, x2, y2 = np.asarray(xyxy, np.float32).reshape(-1, 4).T
+    return np.stack([width - x2, y1, width - x1, y2], axis=1)
+
+
 def match_boxes(predicted_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of a predicted and a true box, best overlap first, each box in at most one pair.
 

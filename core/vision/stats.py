@@ -16,7 +16,7 @@ HISTORY_S = 120
 
 @dataclass(frozen=True)
 class FrameStats:
-    """What was seen in one frame. Faces are counted, not people: nobody is followed from frame to frame."""
+    """What was seen in one frame, or everybody who was seen in a video, each once."""
 
     counts: tuple[int, ...] = (0,) * len(CLASS_NAMES)
     """Faces per class, in the order of ``classes``."""
@@ -76,10 +76,25 @@ def describe(stats: FrameStats) -> str:
     """
     if not stats.faces:
         return describe_hidden(stats) if stats.hidden else "No face found."
-    counts, styles = (*stats.counts, stats.unknown), (*styles_of(stats.classes), NO_PREDICTION)
-    parts = [f"{n} {style.sentence or style.words}" for n, style in zip(counts, styles, strict=True) if n]
     hidden = f" {describe_hidden(stats)}" if stats.hidden else ""
-    return f"{_faces(stats.faces)}: {', '.join(parts)}.{hidden}"
+    return f"{_faces(stats.faces)}: {_states(stats)}.{hidden}"
+
+
+def describe_people(stats: FrameStats) -> str:
+    """Everybody since the start of a video, in words.
+
+    >>> describe_people(FrameStats((2, 1, 0)))
+    'Since the start: 3 people, 2 with a mask, 1 without a mask.'
+    """
+    if not stats.faces:
+        return "Since the start: nobody yet."
+    who = "1 person" if stats.faces == 1 else f"{stats.faces:,} people"
+    return f"Since the start: {who}, {_states(stats)}."
+
+
+def _states(stats: FrameStats) -> str:
+    counts, styles = (*stats.counts, stats.unknown), (*styles_of(stats.classes), NO_PREDICTION)
+    return ", ".join(f"{n} {style.sentence or style.words}" for n, style in zip(counts, styles, strict=True) if n)
 
 
 def describe_hidden(stats: FrameStats, limit_px: float | None = None) -> str:
@@ -106,6 +121,8 @@ class LiveSnapshot:
 
     now: FrameStats = FrameStats()
     """The newest analysed frame."""
+    people: FrameStats = FrameStats()
+    """Everybody since the start of the video, each counted once."""
     recent: FrameStats = FrameStats()
     """All analysed frames of the last seconds added up, so that one flicker does not move the share much."""
     share_by_second: tuple[tuple[float, float | None], ...] = ()
@@ -132,14 +149,14 @@ class LiveStats:
         with self._lock:
             self._history: deque[tuple[float, FrameStats]] = deque()
             self._seconds: deque[tuple[int, FrameStats]] = deque(maxlen=HISTORY_S)
-            self._frames = 0
+            self._frames, self._people = 0, FrameStats()
             self._analysis_ms: float | None = None
             self._error: str | None = None
 
-    def update(self, stats: FrameStats, analysis_ms: float) -> None:
-        """Add one analysed frame."""
+    def update(self, stats: FrameStats, analysis_ms: float, people: FrameStats = FrameStats()) -> None:
+        """Add one analysed frame, and say who has been seen until then."""
         with self._lock:
-            now = self._clock()
+            now, self._people = self._clock(), people
             self._history.append((now, stats))
             if self._seconds and self._seconds[-1][0] == int(now):
                 stats = self._seconds.pop()[1] + stats
@@ -158,11 +175,12 @@ class LiveStats:
         with self._lock:
             self._forget_old()
             if not self._history:
-                return LiveSnapshot(analysed_frames=self._frames, error=self._error)
+                return LiveSnapshot(people=self._people, analysed_frames=self._frames, error=self._error)
             span = max(self._clock() - self._history[0][0], 1e-3)
             rate = len(self._history) / span if len(self._history) > 1 else 0.0
             return LiveSnapshot(
                 now=self._history[-1][1],
+                people=self._people,
                 recent=sum((stats for _, stats in self._history), FrameStats()),
                 share_by_second=tuple((self._clock() - second, stats.mask_share) for second, stats in self._seconds),
                 analysed_frames=self._frames,

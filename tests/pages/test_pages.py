@@ -422,8 +422,10 @@ def test_live_page_counts_what_the_camera_shows(live_page):
     wait_until(lambda: processor.stats.snapshot().now.faces == 1)
     _, shown = send(streamer, masked=True)
     assert (shown != frame).any(), "the box is drawn"
+    wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.counts == (1, 0, 0))
     app.run()
     assert numbers(app)["Mask"] == "1"
+    assert "Since the start: 1 person, 1 with a mask." in texts(app)
     assert "ms each" in texts(app)
     # A setting changes while the stream runs: the same processor follows.
     labelled(app.slider, "Smallest face").set_value(200).run()

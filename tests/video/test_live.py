@@ -22,7 +22,7 @@ def test_boxes_appear_and_counters_move(processor):
     assert (processor.recv(FRAME) == FRAME).all(), "the first frame is shown at once, without boxes"
     wait_until(lambda: processor.stats.snapshot().analysed_frames)
     assert (processor.recv(FRAME) != FRAME).any()
-    assert processor.stats.snapshot().now.counts == (1, 0, 0)
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().now.counts == (1, 0, 0))
 
 
 def test_the_picture_does_not_wait_for_a_slow_model_and_old_frames_are_dropped():
@@ -72,8 +72,7 @@ def test_an_error_leaves_the_picture_running_and_is_shown_until_it_is_over(monke
 
 
 def test_a_new_detector_takes_effect_while_the_stream_runs(processor):
-    processor.recv(FRAME)
-    wait_until(lambda: processor.stats.snapshot().now.counts == (1, 0, 0))
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().now.counts == (1, 0, 0))
     processor.detect = StubPipeline(class_id=1)
 
     def bare():
@@ -86,7 +85,7 @@ def test_a_new_detector_takes_effect_while_the_stream_runs(processor):
 def test_old_boxes_are_not_drawn(processor):
     processor.recv(FRAME)
     wait_until(lambda: processor.stats.snapshot().analysed_frames)
-    processor._detected_at -= 100
+    processor._seen_at -= 100
     assert (processor.recv(FRAME) == FRAME).all()
 
 
@@ -128,3 +127,29 @@ def test_the_thread_ends_when_frames_stop_coming(monkeypatch):
     assert not worker.is_alive()
     processor.recv(FRAME)
     wait_until(lambda: processor.stats.snapshot().analysed_frames >= 2)
+
+
+def test_a_person_is_counted_once_and_what_they_wear_is_told_when_looks_agree(processor):
+    processor.recv(FRAME)
+    wait_until(lambda: processor.stats.snapshot().analysed_frames == 1)
+    assert processor.stats.snapshot().now.unknown == 1, "one look is not enough"
+
+    def seen():
+        processor.recv(FRAME)
+        return processor.stats.snapshot().analysed_frames >= 6
+
+    wait_until(seen)
+    snapshot = processor.stats.snapshot()
+    assert snapshot.now.counts == snapshot.people.counts == (1, 0, 0)
+    processor.use(lambda frame: StubPipeline(confidence=0.5)(frame), "another model")
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().now.unknown == 1)
+    processor.close()
+    assert processor.stats.snapshot().people.faces == 0
+
+
+def test_boxes_lie_on_the_faces_in_the_mirror_too(processor, monkeypatch):
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().now.counts == (1, 0, 0))
+    monkeypatch.setattr(live, "annotate", lambda frame, found: found.xyxy)
+    (x1, y1, x2, y2), width = processor.recv(FRAME)[0], FRAME.shape[1]
+    processor.mirror = True
+    assert processor.recv(FRAME)[0].tolist() == pytest.approx([width - x2, y1, width - x1, y2], abs=1)
