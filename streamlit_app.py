@@ -4,6 +4,7 @@ import logging
 
 import streamlit as st
 
+from pages.components.start import sweep_once
 from pages.components.state import PHOTO_SET, SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, WEBCAM_SHOT
 
 # The video libraries tell of every connection attempt; what matters is shown on the page.
@@ -26,6 +27,7 @@ page = st.navigation(
         ],
     }
 )
+sweep_once()
 # Images of people go from the server's memory when their page is left.
 IMAGES = {"photo": (PHOTO_SET,), "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT)}
 for url_path, keys in IMAGES.items():
