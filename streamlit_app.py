@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.components import access
 from pages.components.server import MIDDLEWARE
+from pages.components.start import sweep_once
 from pages.components.state import IMAGES
 from pages.components.uploads import watch_uploads
 
@@ -33,6 +34,7 @@ def main() -> None:
         page = st.navigation({"": pages, "Data and training": more})
     else:
         page = st.navigation([*pages, model])
+    sweep_once()
     # Images of people go from the server's memory when their page is left.
     for url_path, keys in IMAGES.items():
         if page.url_path != url_path:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -24,8 +25,8 @@ except ImportError:  # Windows, where a file that somebody writes cannot be remo
 POLL_S = 0.01
 LOCK = ".lock"
 PARTIAL = ".partial"
-# In a scratch folder: what it is made of, for whom, and the file that its owner holds.
-CONTENT, PURPOSE, OWNER = "content", "purpose", "owner"
+# In a scratch folder: what is being made, and the file that its owner holds.
+CONTENT, OWNER = "content", "owner"
 MAX_JSON_BYTES = 100_000_000
 """The files of the app are far smaller: predictions on 100,000 faces take 20 MB."""
 MAX_DEPTH = 50
@@ -63,7 +64,8 @@ def file_lock(path: Path | str) -> Iterator[None]:
 
 def folder_lock(folder: Path) -> contextlib.AbstractContextManager[None]:
     """The one lock for everything that apps change in a folder; it is made if need be. Raises: OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
     return file_lock(folder / LOCK)
 
 
@@ -98,24 +100,23 @@ def write_atomic(path: Path | str, write: Callable[[Path], object]) -> None:
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path, prefix: str, purpose: str = "") -> Iterator[Path]:
-    """An empty folder out of sight, to fill and rename into place, or to move things into that shall go.
+    """An empty folder out of sight, to be filled and renamed into place.
 
     What is left of it goes at the end; if this process is killed, the next ``sweep`` of ``parent`` removes it.
 
     Args:
         parent: a folder of the app, made if need be.
         prefix: of its name, starting with a dot.
-        purpose: a word that ``sweep`` hands on.
+        purpose: what it shall become; ``sweep`` hands it on.
 
     Raises:
         OSError: it cannot be made.
     """
     with folder_lock(parent):  # no sweep while it has no owner yet
-        outer = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        outer = Path(tempfile.mkdtemp(prefix=_hidden(prefix, purpose), dir=parent))
         owner = FileLock(outer / OWNER, thread_local=False)
         try:
             owner.acquire(timeout=0)
-            (outer / PURPOSE).write_text(purpose, encoding="utf-8")
             (outer / CONTENT).mkdir()
         except OSError:
             owner.release()
@@ -128,28 +129,65 @@ def scratch_folder(parent: Path, prefix: str, purpose: str = "") -> Iterator[Pat
         shutil.rmtree(outer, ignore_errors=True)
 
 
+def put_out_of_sight(path: Path, prefix: str, purpose: str = "") -> Path:
+    """Rename a file or folder that shall go, beside itself: gone at once and whole, even where the disk is full.
+
+    ``remove`` does the rest; if this process is killed before, ``sweep`` does.
+
+    Args:
+        path: of what shall go.
+        prefix: of its new name, starting with a dot.
+        purpose: what it was; ``sweep`` hands it on.
+
+    Returns:
+        Its new path.
+
+    Raises:
+        OSError: nothing has changed.
+    """
+    return path.rename(path.parent / f"{_hidden(prefix, purpose)}{secrets.token_hex(6)}")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, as far as that goes."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _hidden(prefix: str, purpose: str) -> str:
+    return f"{prefix}{purpose if len(os.fsencode(purpose)) < 200 else ''}."  # file names have 255 bytes at most
+
+
 def sweep(folder: Path, *prefixes: str, left: Callable[[str], object] = lambda purpose: None) -> None:
     """Remove what killed processes left in a folder, and nothing that a living one, of any app, is at work on.
 
     Args:
         folder: of the app; need not exist.
-        prefixes: of scratch folders; half-written files go too.
-        left: called with the purpose of each scratch folder before it goes.
+        prefixes: of what ``scratch_folder`` and ``put_out_of_sight`` made; half-written files go too.
+        left: called with the purpose of each before it goes.
     """
     if not folder.is_dir():
         return
     doomed = []
     with contextlib.suppress(OSError), folder_lock(folder):  # from a disk that is only read nothing can be removed
         for path in list(folder.iterdir()):
-            if prefixes and path.name.startswith(prefixes) and path.is_dir() and not path.is_symlink():
-                with contextlib.suppress(Timeout, OSError), FileLock(path / OWNER, timeout=0):
-                    purpose = path / PURPOSE
-                    left(purpose.read_text(encoding="utf-8", errors="replace") if purpose.is_file() else "")
+            prefix = next((each for each in prefixes if path.name.startswith(each)), None)
+            if prefix:
+                with contextlib.suppress(Timeout, OSError), _owner_of(path):
+                    left(path.name.removeprefix(prefix).rpartition(".")[0])
                     doomed.append(path)
             elif path.name.startswith(".") and PARTIAL in path.name and path.is_file():
                 _remove_unowned(path)
     for path in doomed:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
+
+
+def _owner_of(path: Path) -> contextlib.AbstractContextManager:
+    """Raises ``Timeout``, on entering, if a living process is at work in a scratch folder."""
+    return FileLock(path / OWNER, timeout=0) if (path / OWNER).exists() else contextlib.nullcontext()
 
 
 def sweep_partial(folder: Path) -> None:

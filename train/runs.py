@@ -35,7 +35,9 @@ from core.io import (
     folder_lock,
     is_number,
     load_json,
+    put_out_of_sight,
     read_json,
+    remove,
     scratch_folder,
     sweep,
     sweep_partial,
@@ -298,12 +300,12 @@ class RunManager:
         """
         self.poll()
         sweep(self.folder, NEW, DOOMED)
-        # Moved first, so that no half of a run is ever listed.
-        with scratch_folder(self.folder, DOOMED) as doomed, self._alone():
+        with self._alone():
             run = self.find(run_id)
             if run.state == RUNNING:
                 raise RunError(f"“{run.name}” is running; cancel it first.")
-            run.folder.rename(doomed / "run")
+            doomed = put_out_of_sight(run.folder, DOOMED)
+        remove(doomed)
 
     # How it works inside
 

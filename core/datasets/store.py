@@ -24,8 +24,9 @@ from core.datasets.readers import read_layout
 from core.io import (
     folder_lock,
     load_json,
+    put_out_of_sight,
     read_json,
-    scratch_folder,
+    remove,
     sweep,
     sweep_partial,
     write_json,
@@ -372,11 +373,10 @@ def delete_dataset(name: str) -> None:
         OSError: the data folder cannot be written; the set stays whole.
     """
     sweep_data()
-    with scratch_folder(data_dir(), DELETED, purpose=name) as doomed, names_lock():
+    with names_lock():
         name = _known(name)
-        folder, link = data_dir() / name, data_dir() / f"{name}{LINK}"
-        if os.path.lexists(link):
-            link.rename(doomed / "link")
-        if os.path.lexists(folder):
-            folder.rename(doomed / "set")
+        mine = (data_dir() / f"{name}{LINK}", data_dir() / name)
+        doomed = [put_out_of_sight(path, DELETED, name) for path in mine if os.path.lexists(path)]
         _forget(name)
+    for path in doomed:
+        remove(path)

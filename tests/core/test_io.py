@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from core.io import (
     file_lock,
     folder_lock,
     load_json,
+    put_out_of_sight,
     read_json,
     read_lines,
     scratch_folder,
@@ -168,13 +170,29 @@ with scratch_folder(folder, sys.argv[1], "for-" + sys.argv[1]) as made:
 
 
 def test_a_scratch_folder_on_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    mkdir = os.mkdir
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    def full(path, *more, **named):
+        if Path(path).name == "content":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        mkdir(path, *more, **named)
+
+    monkeypatch.setattr("os.mkdir", full)
     with pytest.raises(OSError, match="No space"), scratch_folder(tmp_path, ".new-"):
         raise AssertionError("not made")
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("name", ["plain", "with.dots", "x" * 230])
+def test_what_was_put_out_of_sight_is_swept_with_what_it_was(tmp_path, name):
+    (tmp_path / name / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "inner")
+    for path in (tmp_path / name, tmp_path / "link"):
+        assert put_out_of_sight(path, ".old-", name).parent == tmp_path and not path.exists()
+    purposes = []
+    sweep(tmp_path, ".old-", left=purposes.append)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    assert purposes == [name if len(name) < 200 else ""] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Which method the server uses: kept, followed, taken back, and never a reason for a page to fail."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -8,7 +9,18 @@ import pytest
 
 from core.config import models_dir
 from core.registry import active as module
-from core.registry.active import can_go_back, go_back, in_use, previous, remove_model, use, why_not_removable, withdraw
+from core.registry.active import (
+    can_go_back,
+    go_back,
+    in_use,
+    previous,
+    remove_model,
+    sweep_models,
+    use,
+    why_not_removable,
+    withdraw,
+)
+from core.registry.store import list_models
 from core.vision.model_card import ModelError, load_card
 from core.vision.pipeline import Method, method_with_its_own_model
 from tests.helpers import run_together
@@ -105,6 +117,7 @@ def test_a_model_that_vanished_gives_the_usual_one_and_a_sentence(models, file):
         pytest.param("[]", id="a list"),
         pytest.param("null", id="null"),
         pytest.param("\0\xff", id="bytes"),
+        pytest.param("[" * 100_000, id="nested too deeply"),
         pytest.param('{"method": "neural", "since": 1, "before": []}', id="a method that is text"),
         pytest.param('{"method": {"pipeline": ["x"], "model": 5}, "since": 1, "before": []}', id="no names"),
         pytest.param('{"method": {"pipeline": "neural", "model": "a"}, "since": 1, "before": 7}', id="no history"),
@@ -197,9 +210,25 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(models, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(module, "write_json", refuse)
-    with pytest.raises(ModelError, match="cannot be written to"):
+    with pytest.raises(ModelError, match=r"^The server's disk cannot be written to; ask who runs this server\.$"):
         use(MINE, models)
     assert in_use(models).method == USUAL
+
+
+def test_a_model_file_without_a_card_is_swept_once_no_installation_can_be_under_way(models):
+    def left():
+        return {path.name for path in models.iterdir() if "12345678" in path.name or path.name.startswith(".")}
+
+    for name in ("old-12345678.tflite", "new-12345678.tflite", ".mine-1.partial.tflite"):
+        (models / name).touch()
+    os.utime(models / "old-12345678.tflite", (0, 0))
+    before = list_models(models)
+    (models / "broken.json").write_text("{")
+    sweep_models(models)
+    assert left() == {"old-12345678.tflite", "new-12345678.tflite", ".lock"}, "the broken card may name any of them"
+    (models / "broken.json").unlink()
+    sweep_models(models)
+    assert left() == {"new-12345678.tflite", ".lock"} and list_models(models) == before
 
 
 def test_two_apps_on_one_folder_of_models_forget_no_step(models):

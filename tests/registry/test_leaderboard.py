@@ -49,8 +49,13 @@ def test_the_table_names_methods_for_people_and_drops_what_is_gone(tmp_path):
 def test_no_figures_are_no_error_and_broken_ones_get_a_sentence(tmp_path):
     assert load_scoreboards(tmp_path / "nowhere") == []
     (tmp_path / "x.json").write_text('{"photos": "x"}')
-    with pytest.raises(ValueError, match=r"x\.json holds no figures"):
-        load_scoreboards(tmp_path)
+    good = record("set", row(), tmp_path / "good").read_text()
+    bad = ['{"photos": "x"}', "[" * 100_000, '{"photos": "x", "rows": []}', "[1]"]
+    bad += [good.replace('"faces"', '"f"'), good.replace('"preset": ""', '"preset": "x"')]
+    for text in bad:
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(ValueError, match=r"^x\.json holds no figures"):
+            load_scoreboards(tmp_path)
 
 
 def test_the_shipped_figures_are_those_of_the_shipped_models():

@@ -97,14 +97,14 @@ def delete_last(dataset_name: str) -> str | None:
         path, _ = _newest(folder)
         if path is None:
             return None
-        path.unlink()
-        if not any(path.parent.iterdir()):
-            path.parent.rmdir()
-        if _pictures(folder):
-            # The thumbnail goes with its picture; the gallery makes the others again.
-            shutil.rmtree(cache_dir(folder.name), ignore_errors=True)
-        else:
+        if len(_pictures(folder)) == 1:
             delete_dataset(folder.name)
+        else:
+            # The thumbnail goes with its picture, and before it; the gallery makes the others again.
+            shutil.rmtree(cache_dir(folder.name), ignore_errors=True)
+            path.unlink()
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
         return path.relative_to(folder).as_posix()
 
 
