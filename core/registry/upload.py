@@ -4,16 +4,21 @@ A hostile file may make the interpreter crash or never end; that costs the proce
 ``python -m core.registry.upload FILE`` is that process.
 """
 
+import contextlib
 import dataclasses
+import io
 import json
+import re
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+import scipy.special
 
 from core.access import for_operators
 from core.config import models_dir
@@ -21,16 +26,39 @@ from core.io import write_atomic
 from core.process import MODEL_BYTES, limit_this_process
 from core.registry.sandbox import run_apart
 from core.registry.store import CARD, MODEL, install_model
+from core.vision.brought import FACE_S, AnyClassifier, per_class
 from core.vision.classes import is_class_name
-from core.vision.model_card import ModelCard, ModelError, file_sha256
+from core.vision.model_card import PIXELS, ModelCard, ModelError, file_sha256
 
 MAX_BYTES = 50_000_000
-FLATBUFFER_ID = b"TFL3"
-SIDES = (96, 512)
-"""Least and largest input in pixels."""
-MAX_OUTPUTS = 100
+FLATBUFFER_ID, HDF5_ID, ZIP_ID = b"TFL3", b"\x89HDF\r\n\x1a\n", b"PK\3\4"
+UPLOAD_TYPES = ("tflite", "keras", "h5", "hdf5", "zip")
 TRIAL_LIMIT_S = 60.0
-MAX_MS_PER_FACE = 1000.0
+MARGIN = 0.15
+WHOLE = "0..255"
+MAX_MEMBERS, MAX_LABELS_BYTES = 1000, 100_000
+OTHER_KINDS = {
+    "saved_model.pb": "a TensorFlow SavedModel",
+    "model.json": "a TensorFlow.js model",
+    ".onnx": "an ONNX model",
+    ".pt": "a PyTorch model",
+    ".pth": "a PyTorch model",
+    ".pkl": "a pickled model",
+    ".mlmodel": "a Core ML model",
+}
+"""Endings of files that are known and cannot be read."""
+EXPORT = "export the model as TensorFlow Lite (.tflite)"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFile:
+    """What was found in an upload."""
+
+    kind: str
+    """``tflite``, ``keras`` or ``h5``."""
+    data: bytes
+    labels: tuple[str, ...] = ()
+    """Names of its classes, where the upload has them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +68,97 @@ class ModelFacts:
     input_size: int
     """Side of its square input in pixels."""
     classes: int
-    """Number of its outputs."""
+    """Number of classes that its outputs tell apart; one output stands for two."""
     output: str
-    """``probabilities`` if its outputs look like shares of 1, else ``logits``."""
+    """``probabilities`` if its outputs lie in 0..1, else ``logits``."""
     ms_per_face: float
+    answers: dict[str, list[list[float]]] = dataclasses.field(default_factory=dict)
+    """By each scale of pixels (a key of ``PIXELS``) with which it works: the probability of each class for the sample
+    face, bare and with a mask. One scale alone where the file says which."""
+
+
+def open_upload(data: bytes) -> ModelFile:
+    """The model in an upload: the file itself, or the only one in a zip, with the class names beside it.
+
+    Raises:
+        ModelError: there is none, or more than one.
+    """
+    if len(data) > MAX_BYTES:
+        raise ModelError(f"This file has {len(data) / 1e6:.0f} MB; models may have {MAX_BYTES / 1e6:.0f} MB at most.")
+    kind = _kind(data)
+    try:
+        if kind == "tflite":  # one with metadata has a zip at its end
+            return ModelFile(kind, data, _members(data)[1] if zipfile.is_zipfile(io.BytesIO(data)) else ())
+        if kind:
+            return ModelFile(kind, data)
+        if not data.startswith(ZIP_ID):
+            raise ModelError(f"This file is no LiteRT or Keras model; {EXPORT} and try again.")
+        models, labels, names = _members(data)
+    except ModelError:
+        raise
+    except Exception:  # a damaged archive shows in many ways
+        if kind == "tflite":
+            return ModelFile(kind, data)
+        raise ModelError("This archive is damaged or locked; pack it again.") from None
+    if len(models) == 1:
+        return ModelFile(_kind(models[0]), models[0], labels)
+    if models:
+        raise ModelError(f"This archive holds {len(models)} models; pack the one that is meant.")
+    for ending, words in OTHER_KINDS.items():
+        if any(name.endswith(ending) for name in names):
+            raise ModelError(f"This archive holds {words}, which cannot be imported; {EXPORT} instead.")
+    raise ModelError(f"This archive holds no LiteRT or Keras model; {EXPORT} and try again.")
+
+
+def _kind(data: bytes) -> str:
+    if data[4:8] == FLATBUFFER_ID:
+        return "tflite"
+    if data.startswith(HDF5_ID):
+        return "h5"
+    if data.startswith(ZIP_ID):
+        with contextlib.suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as file:
+            return "keras" if "config.json" in file.namelist() and "model.weights.h5" in file.namelist() else ""
+    return ""
+
+
+def _members(data: bytes) -> tuple[list[bytes], tuple[str, ...], list[str]]:
+    """The models in an archive, the class names, and the names of all files."""
+    models: list[bytes] = []
+    labels: tuple[str, ...] = ()
+    names: list[str] = []
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        for entry in file.infolist()[:MAX_MEMBERS]:
+            path = PurePosixPath(entry.filename)
+            if "__MACOSX" in path.parts or path.name.startswith("."):
+                continue
+            names.append(path.name.lower())
+            limit = MAX_LABELS_BYTES if path.suffix.lower() == ".txt" else MAX_BYTES
+            if path.suffix.lower().lstrip(".") not in (*UPLOAD_TYPES, "txt") or entry.file_size > limit:
+                continue
+            with file.open(entry) as member:
+                found = member.read(limit + 1)
+            if limit == MAX_BYTES and _kind(found) and len(found) <= limit:
+                models.append(found)
+            elif limit == MAX_LABELS_BYTES and (not labels or "label" in path.name.lower()):
+                labels = read_labels(found.decode("utf-8-sig", "replace"))
+    return models, labels, names
+
+
+def read_labels(text: str) -> tuple[str, ...]:
+    """Class names, one a line; numbers before them, as Teachable Machine writes, give their order and are cut off.
+
+    >>> read_labels("1 Without Mask\\n0 With Mask\\n")
+    ('With Mask', 'Without Mask')
+    >>> read_labels("0\\n1")
+    ('0', '1')
+    """
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    numbered = [match for line in lines if (match := re.fullmatch(r"(\d{1,3})[ :,;.)=-]+(.*\S)", line))]
+    order = sorted(numbered, key=lambda match: int(match[1]))
+    numbers = [int(match[1]) for match in order]
+    if lines and len(numbered) == len(lines) and numbers in (list(range(len(lines))), list(range(1, len(lines) + 1))):
+        lines = [match[2] for match in order]
+    return tuple(lines)
 
 
 @for_operators
@@ -85,8 +200,9 @@ def install_uploaded(
     facts: ModelFacts,
     name: str,
     classes: tuple[str, ...],
-    margin: float = 0.15,
+    margin: float = MARGIN,
     folder: Path | str | None = None,
+    pixels: str = WHOLE,
 ) -> ModelCard:
     """Put a checked LiteRT file among the app's models, with a card that says where it is from.
 
@@ -96,13 +212,15 @@ def install_uploaded(
         name: letters, digits, - and _; no model may have it yet.
         classes: what its outputs mean, in their order.
         margin: share of a face's longer side that is added around it.
+        folder: the app's models.
+        pixels: a key of ``PIXELS``, the scale that it was trained on.
 
     Raises:
         ModelError: names do not fit.
     """
     name, classes = name.strip(), tuple(each.strip() for each in classes)
     if len(classes) != facts.classes:
-        raise ModelError(f"The model has {facts.classes} outputs and {len(classes)} class names; give one for each.")
+        raise ModelError(f"The model has {facts.classes} classes, {len(classes)} names are given; give one for each.")
     if len(set(classes)) < len(classes) or not all(map(is_class_name, classes)):
         raise ModelError("The class names must be short and all different; change them.")
     if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
@@ -121,6 +239,7 @@ def install_uploaded(
             input_size=facts.input_size,
             margin=margin,
             output=facts.output,
+            pixels=pixels,
             precision="as uploaded",
             date=date.today().isoformat(),
             limits="Uploaded: what it was trained on and how well it does is not known here.",
@@ -137,58 +256,37 @@ def try_litert(path: Path) -> ModelFacts:
     Raises:
         ModelError: it is not what the app needs.
     """
-    from ai_edge_litert.interpreter import Interpreter
+    from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
+    from core.vision.crops import crop_faces
 
-    from core.vision.litert import Network
-
-    broken = "This model cannot be run here; it is damaged, or uses operations that LiteRT does not know."
+    network = AnyClassifier(path, num_threads=1)
+    box = np.array([SAMPLE_FACE_XYXY], np.float32)
+    faces = [crop_faces(sample_photo(masked), box, network.side, MARGIN)[0] for masked in (False, True)]
+    ramp = np.linspace(0, 255, faces[0].size).reshape(faces[0].shape)
+    noise = np.random.default_rng(0).integers(0, 256, ramp.shape)
+    plain = [each.astype(np.uint8) for each in (np.zeros_like(ramp), np.full_like(ramp, 255), ramp, noise)]
+    given: dict[str, np.ndarray] = {}
     try:
-        interpreter = Interpreter(str(path), num_threads=1)
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    except (ValueError, RuntimeError, TypeError):
-        raise ModelError(broken) from None
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelError(f"This model has {len(inputs)} inputs and {len(outputs)} outputs; needed is one of each.")
-    shape, out = tuple(map(int, inputs[0]["shape"])), tuple(map(int, outputs[0]["shape"]))
-    side = shape[1] if len(shape) == 4 else 0
-    if shape != (1, side, side, 3) or not SIDES[0] <= side <= SIDES[1]:
-        raise ModelError(
-            f"This model takes {_times(shape)}; needed is one square colour image of {SIDES[0]} to {SIDES[1]} pixels."
-        )
-    if len(out) != 2 or out[0] != 1 or not 2 <= out[1] <= MAX_OUTPUTS:
-        raise ModelError(
-            f"This model gives {_times(out)}; needed is one number for each of 2 to {MAX_OUTPUTS} classes."
-        )
-    if inputs[0]["dtype"] not in (np.uint8, np.float32) or outputs[0]["dtype"] != np.float32:
-        raise ModelError("This model works with other numbers than uint8 or float32 in and float32 out; export it so.")
-    ramp = np.linspace(0, 255, side * side * 3).reshape(side, side, 3)
-    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3))
-    pictures = np.stack([np.zeros_like(ramp), np.full_like(ramp, 255), ramp, noise]).astype(np.uint8)
-    try:
-        network = Network(path, num_threads=1)
-        one = [network(picture[None])[0] for picture in pictures]
+        for pixels in PIXELS if network.takes_float else [WHOLE]:
+            rows = np.stack([network(picture, pixels) for picture in (*faces, *plain)])
+            if np.isfinite(rows).all():
+                given[pixels] = rows
         started = time.perf_counter()
-        network(pictures[:1])
+        network(faces[0], WHOLE)
         ms = (time.perf_counter() - started) * 1000
-    except (ValueError, RuntimeError, TypeError, ModelError, MemoryError):
-        raise ModelError(broken) from None
-    try:
-        together = network(pictures[1:])[0]
-    except (ValueError, RuntimeError):
-        together = np.empty(0)
-    if together.shape != (3, out[1]):
-        raise ModelError("This model takes one image at a time only; export it with a free batch size.")
-    rows = np.concatenate([*one, together])
-    if not np.isfinite(rows).all():
+    except (ValueError, RuntimeError, TypeError, MemoryError):
+        raise ModelError("This model cannot be run here; it is damaged, or uses unusual operations.") from None
+    if not given:
         raise ModelError("This model gives no numbers for plain images; it is damaged.")
-    if ms > MAX_MS_PER_FACE:
+    if ms > 1000 * FACE_S:
         raise ModelError(f"This model takes {ms / 1000:.1f} seconds for one face; that is too slow for this app.")
-    shares = (rows >= -1e-3).all() and np.abs(rows.sum(axis=1) - 1).max() < 0.02
-    return ModelFacts(side, out[1], "probabilities" if shares else "logits", round(ms, 2))
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape)) or "one number"
+    every = np.concatenate(list(given.values()))
+    output = "probabilities" if every.min() >= -1e-3 and every.max() <= 1 + 1e-3 else "logits"
+    answers = {}
+    for pixels, rows in given.items():
+        shares = per_class(rows[:2], output)
+        answers[pixels] = (scipy.special.softmax(shares, axis=1) if output == "logits" else shares).tolist()
+    return ModelFacts(network.side, max(2, network.outputs), output, round(ms, 2), answers)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class AnyClassifier:
         self.outputs = math.prod(out) // max(1, shape[0])
         if self.outputs != max(out[1:], default=1) or not 1 <= self.outputs <= MAX_OUTPUTS:
             raise ModelError(
-                f"This model gives {_times(out)}; needed is one number for each of 2 to {MAX_OUTPUTS} classes."
+                f"This model gives {_times(out)}; needed is one number for each of up to {MAX_OUTPUTS} classes."
             )
         types = {kind: details["dtype"] for kind, details in (("in", self._input), ("out", self._output))}
         if not set(types.values()) <= {np.float32, np.uint8, np.int8}:

@@ -1,12 +1,14 @@
 """The training page, run as Streamlit runs it, with a small script in the place of the real training."""
 
 import importlib.util
+import io
 import json
 import os
 import shutil
 import signal
 import sys
 import time
+import zipfile
 from dataclasses import replace
 
 import cv2
@@ -21,6 +23,7 @@ from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.metrics import classification_scores
 from core.vision.model_card import load_card
 from core.vision.pipeline import Method
+from pages.views.training.upload import likely_scale
 from tests.helpers import ROOT
 from train import runs
 from train.config import TrainConfig, run_settings
@@ -313,20 +316,28 @@ def test_a_model_with_other_classes_is_not_compared(page, tmp_path, finished):
     run_until(app, "Not comparable: the active model does not know helmet.")
 
 
-@pytest.mark.slow
+def bring(app, name, data):
+    app.file_uploader[0].set_value([(name, data, "application/octet-stream")]).run()
+    press(app, "Try the model")
+
+
 def test_an_imported_model_is_tried_and_installed_or_refused_with_a_sentence(page):
     app = page()
     show(app, "Import a model")
-    app.file_uploader[0].set_value([("My model.tflite", b"0000TFL3" + b"x" * 200, "application/octet-stream")]).run()
-    labelled(app.text_area, "Class names, one a line, in the order of the model's outputs").set_value("a\nb").run()
-    press(app, "Import")
+    bring(app, "My model.tflite", b"0000TFL3" + b"x" * 200)
     run_until(app, "cannot be run here")
     card = load_card(models_dir() / "mask-classifier.json")
-    data = (models_dir() / card.file).read_bytes()
-    app.file_uploader[0].set_value([("My model.tflite", data, "application/octet-stream")]).run()
+    bring(app, "My model.tflite", (models_dir() / card.file).read_bytes())
+    run_until(app, "tells 2 classes apart")
+    names = labelled(app.text_area, "Class names, one a line, in the order of the model's outputs")
+    names.set_value("1 a\n2 No mask").run()
+    assert labelled(app.selectbox, r"“a” means").value == "a"
+    assert labelled(app.selectbox, r"“No mask” means").value == "without_mask"
+    assert app.dataframe[0].value["Pixels"].tolist() == ["0..255"], "whole numbers: nothing to choose"
+    labelled(app.selectbox, r"“No mask” means").set_value("No mask").run()
     press(app, "Import")
-    run_until(app, "is installed: a, b")
-    assert load_card(models_dir() / "My-model.json").classes == ("a", "b")
+    assert "is installed" in texts(app)
+    assert load_card(models_dir() / "My-model.json").classes == ("a", "No mask")
     press(app, "Deploy")
     assert in_use().method == Method("combined", "My-model")
 
@@ -396,3 +407,33 @@ def test_a_run_that_cannot_be_written_is_one_sentence(page, tmp_path, monkeypatc
         "The server's disk is full; make room and try again."
     ]
     assert not list((tmp_path / "runs").glob("[!.]*")) and not list((tmp_path / "runs").glob(".new*"))
+
+
+def test_a_zip_of_teachable_machine_brings_its_class_names_and_its_scale_is_chosen(page):
+    network = (ROOT / "tests/registry/like_teachable_machine.tflite").read_bytes()
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr("model_unquant.tflite", network)
+        file.writestr("labels.txt", "0 With Mask\n1 Without Mask\n")
+    app = page()
+    show(app, "Import a model")
+    bring(app, "converted_tflite.zip", made.getvalue())
+    run_until(app, "What it says of a face")
+    assert labelled(app.selectbox, "“With Mask” means").value == "with_mask"
+    table = app.dataframe[0].value.set_index("Pixels")
+    assert table.loc["-1..1"].tolist() == ["Mask, 52%", "Mask, 61%"]
+    assert table.loc["0..1"].tolist() == ["Mask, 100%", "Mask, 100%"]
+    scale = labelled(app.segmented_control, "It was trained on pixels from")
+    assert not scale.value, "no scale is right: a person must say"
+    assert "Import" not in [button.label for button in app.button]
+    scale.set_value("-1..1").run()
+    press(app, "Import")
+    card = load_card(models_dir() / "converted_tflite.json")
+    assert (card.pixels, card.classes) == ("-1..1", ("with_mask", "without_mask")) and not card.trained_here
+
+
+def test_the_scale_that_gives_both_faces_their_names_is_proposed():
+    answers = {"0..255": [[0.9, 0.1], [0.8, 0.2]], "0..1": [[0.4, 0.6], [0.9, 0.1]], "-1..1": [[0.1, 0.9], [0.9, 0.1]]}
+    assert likely_scale(answers, ("with_mask", "without_mask")) == "-1..1"
+    assert likely_scale(answers, ("without_mask", "with_mask")) is None
+    assert likely_scale(answers, ("a", "b")) is None

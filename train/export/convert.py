@@ -1,15 +1,17 @@
 """Keras files for the app, and models for other programs: ``python -m train.export.convert litert|onnx SOURCE TARGET``.
 
-A ``.keras`` file is somebody's description of a network, and descriptions can ask for code. So it is read with care:
-every part it names must be one of the plain layers below, Keras loads it in safe mode without its training state, and
-all of that happens in a process of its own with limits on time and memory.
+A ``.keras`` or ``.h5`` file is somebody's description of a network, and descriptions can ask for code. So it is read
+with care: every part it names must be one of the plain layers below, Keras loads it in safe mode without its training
+state, and all of that happens in a process of its own with limits on time and memory.
 """
 
 import argparse
 import importlib.util
 import json
 import os
+import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,13 +20,12 @@ from typing import TYPE_CHECKING
 from core.access import for_operators
 from core.process import limit_this_process
 from core.registry.sandbox import run_apart
-from core.registry.upload import MAX_BYTES, MAX_OUTPUTS, SIDES
+from core.registry.upload import EXPORT, HDF5_ID, MAX_BYTES
+from core.vision.brought import MAX_OUTPUTS, SIDES
 
 if TYPE_CHECKING:
     import keras
 
-PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
-"""How a model wants its pixels: what 0..255 is multiplied by, and what is added."""
 LIMIT_S = 600.0
 ADDRESS_BYTES = 16_000_000_000
 MAX_CONFIG_BYTES, MAX_UNPACKED_BYTES = 5_000_000, 400_000_000
@@ -42,9 +43,20 @@ LAYERS = """
     Rescaling Normalization Resizing Identity RandomFlip RandomRotation RandomZoom RandomTranslation RandomContrast
     RandomBrightness ActivityRegularization
 """
+OPERATIONS = {
+    "keras.src.ops.numpy": """
+        Abs Absolute Add Clip Concatenate Divide ExpandDims Flip GetItem Max Maximum Mean Minimum Multiply Negative
+        Power Reshape Sqrt Square Squeeze Stack Subtract Sum Transpose TrueDivide
+    """,
+    "keras.src.ops.core": "Cast",
+    "keras.src.ops.nn": "Elu Gelu HardSigmoid HardSilu LeakyRelu Relu Relu6 Sigmoid Silu Softmax Tanh",
+}
+"""Plain arithmetic between layers, such as what ``preprocess_input`` does inside a network."""
+VALUES = "__keras_tensor__ __tuple__ __tensor__ __ellipsis__ __slice__"
 OTHERS = """
-    DTypePolicy GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Zeros Ones Constant RandomNormal
-    RandomUniform TruncatedNormal VarianceScaling Orthogonal Identity L1 L2 L1L2 MaxNorm NonNeg UnitNorm MinMaxNorm
+    DTypePolicy Policy GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Zeros Ones Constant
+    RandomNormal RandomUniform TruncatedNormal VarianceScaling Orthogonal Identity L1 L2 L1L2 MaxNorm NonNeg UnitNorm
+    MinMaxNorm
 """
 ACTIVATIONS = """
     relu relu6 leaky_relu elu selu celu gelu silu swish mish sigmoid hard_sigmoid hard_silu hard_swish tanh softmax
@@ -57,22 +69,19 @@ class ConvertError(ValueError):
 
 
 @for_operators
-def convert_keras(
-    source: Path, target: Path, pixels: str = "0..255", limit_s: float = LIMIT_S, report: Callable = lambda *_: None
-) -> None:
-    """A ``.keras`` file as a LiteRT file that takes pixels 0..255; read in a process of its own.
+def convert_keras(source: Path, target: Path, limit_s: float = LIMIT_S, report: Callable = lambda *_: None) -> None:
+    """A ``.keras`` or ``.h5`` file as a LiteRT file that takes the pixels that it takes; read in a process of its own.
 
     Args:
         source: the file, from whomever.
         target: where the ``.tflite`` file goes.
-        pixels: a key of ``PIXELS``: what the model was trained on.
         limit_s: it may take so long.
         report: called with (0, 0, words) twice a second; what it raises ends the conversion.
 
     Raises:
         ConvertError: the file is broken, hostile, or not a classifier of pictures.
     """
-    _apart("litert", source, target, f"--pixels={pixels}", limit_s=limit_s, report=report)
+    _apart("litert", source, target, limit_s=limit_s, report=report)
 
 
 @for_operators
@@ -92,17 +101,11 @@ def onnx_is_there() -> bool:
     return all(importlib.util.find_spec(name) for name in ONNX_PACKAGES)
 
 
-def _apart(kind: str, source: Path, target: Path, *more: str, limit_s: float, report: Callable) -> None:
-    check_archive(source)
+def _apart(kind: str, source: Path, target: Path, limit_s: float, report: Callable) -> None:
+    if not _is_hdf5(source):
+        check_archive(source)
     code, _, complaint = run_apart(
-        "train.export.convert",
-        kind,
-        str(source),
-        str(target),
-        *more,
-        limit_s=limit_s,
-        report=report,
-        words="Converting",
+        "train.export.convert", kind, str(source), str(target), limit_s=limit_s, report=report, words="Converting"
     )
     if code == 0 and target.is_file():
         return
@@ -114,14 +117,20 @@ def _apart(kind: str, source: Path, target: Path, *more: str, limit_s: float, re
     raise ConvertError("This model cannot be converted; it is damaged or uses something unusual.")
 
 
+def _is_hdf5(path: Path) -> bool:
+    """Whether it is a file of Keras 1 or 2 (``.h5``), by its content. Raises: ConvertError, if it is too large."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ConvertError(f"This file is larger than {MAX_BYTES / 1e6:.0f} MB; save the model without its optimizer.")
+    with path.open("rb") as file:
+        return file.read(len(HDF5_ID)) == HDF5_ID
+
+
 def check_archive(path: Path) -> dict:
     """The description in a ``.keras`` file, if it is harmless; nothing of it is loaded.
 
     Raises:
         ConvertError: it is no Keras file, too large, or names anything but plain layers.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise ConvertError(f"This file is larger than {MAX_BYTES / 1e6:.0f} MB; save the model without its optimizer.")
     try:
         with zipfile.ZipFile(path) as file:
             entries = {entry.filename: entry for entry in file.infolist()}
@@ -135,11 +144,11 @@ def check_archive(path: Path) -> dict:
             with file.open("config.json") as member:
                 config = json.loads(member.read(MAX_CONFIG_BYTES + 1))
             with file.open("model.weights.h5") as member:
-                if member.read(8) != b"\x89HDF\r\n\x1a\n":
+                if member.read(8) != HDF5_ID:
                     raise ConvertError("The weights in this file are damaged; save the model again.")
-    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, ConvertError):
-            raise
+    except ConvertError:
+        raise
+    except Exception:  # a damaged archive shows in many ways
         raise ConvertError("This is no Keras 3 model file (.keras), or it is damaged; save the model again.") from None
     if not isinstance(config, dict):
         raise ConvertError("This is no Keras 3 model file (.keras); save the model with model.save().")
@@ -164,8 +173,10 @@ def _parts(root: object) -> Iterator[dict]:
 def _check_part(part: dict) -> None:
     if "class_name" not in part:
         return
-    name, module = part.get("class_name"), part.get("module")
-    if name in ("__keras_tensor__", "__tuple__") and module is None:
+    name, module, registered = (part.get(key) for key in ("class_name", "module", "registered_name"))
+    if not isinstance(name, str) or not all(text is None or isinstance(text, str) for text in (module, registered)):
+        raise _unknown(name)
+    if name in VALUES.split() and module is None:
         return
     if name == "function" and module in ("builtins", "keras.activations") and part.get("config") in ACTIVATIONS.split():
         return
@@ -174,20 +185,27 @@ def _check_part(part: dict) -> None:
         if part.get("compile_config"):
             raise ConvertError("A part of this model carries training state; save it without.")
         return
-    known = (LAYERS if module == "keras.layers" else OTHERS).split() if module in MODULES else []
-    if name not in known or part.get("registered_name") not in (None, name):
-        shown = name if isinstance(name, str) and name.isidentifier() and len(name) < 40 else "something unknown"
-        raise ConvertError(f"This model contains {shown}, which is not accepted; only plain layers of Keras are.")
+    if module in OPERATIONS:
+        known = OPERATIONS[module].split()
+    else:
+        known = (LAYERS if module == "keras.layers" else OTHERS).split() if module in MODULES else []
+    if name not in known or registered not in (None, name):
+        raise _unknown(name)
 
 
-def _check_weights(path: Path, folder: Path) -> None:
-    """Refuse weights that point to other files or claim to be larger than they are."""
+def _unknown(name: object) -> ConvertError:
+    shown = name if isinstance(name, str) and name.isidentifier() and len(name) < 40 else "something unknown"
+    return ConvertError(
+        f"This model contains {shown}, which is not accepted; only plain layers of Keras are. Else {EXPORT} instead."
+    )
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse an HDF5 file that points to other files or claims to be larger than it is."""
     import h5py
 
-    with zipfile.ZipFile(path) as file:
-        weights = Path(file.extract("model.weights.h5", folder))
     total = 0
-    with h5py.File(weights, "r") as data:
+    with h5py.File(path, "r") as data:
         stack = [data]
         while stack:
             group = stack.pop()
@@ -201,49 +219,89 @@ def _check_weights(path: Path, folder: Path) -> None:
                 total += item.size * item.dtype.itemsize
                 if item.external or item.is_virtual or total > MAX_UNPACKED_BYTES:
                     raise ConvertError("The weights in this file point elsewhere or are too large; they are not used.")
-    weights.unlink()
+
+
+def _modernize(source: Path, target: Path) -> None:
+    """Copy an HDF5 file of Keras 1 or 2, its description checked and put as Keras 3 understands it."""
+    import h5py
+
+    shutil.copyfile(source, target)
+    with h5py.File(target, "r+") as data:
+        config = data.attrs.get("model_config")
+        if config is None:
+            raise ConvertError("This file holds weights alone, without the network; save the whole model.")
+        root = json.loads(config)
+        for part in _parts(root):
+            _modernize_part(part)
+        data.attrs["model_config"] = json.dumps(root)
+
+
+def _modernize_part(part: dict) -> None:
+    name, config = part.get("class_name"), part.get("config")
+    if name is None:
+        return
+    if name not in f"{LAYERS} {OTHERS} {VALUES} Functional Model Sequential".split():
+        raise _unknown(name)
+    # Keras 2 wrote some parts one way and some the other; without these, all are read the old way.
+    for key in ("module", "registered_name", "build_config", "compile_config"):
+        part.pop(key, None)
+    if isinstance(config, dict):
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = "float32"
+        if name != "InputLayer":
+            config.pop("batch_input_shape", None)
+        for key in ("input_layers", "output_layers"):  # else a network inside another gives a list of one
+            if isinstance(ends := config.get(key), list) and len(ends) == 1:
+                config[key] = ends[0]
+        if name == "DepthwiseConv2D":  # the only value was 1; Keras 3 does not know it
+            config.pop("groups", None)
 
 
 def load_checked(path: Path) -> "keras.Model":
     """The ``keras.Model`` of a file, if all is well with it. Only ever called in a process of its own."""
-    import tempfile
-
-    check_archive(path)
+    old = _is_hdf5(path)
+    if not old:
+        check_archive(path)
     with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "model.h5"
         try:
-            _check_weights(path, Path(folder))
-        except (OSError, RuntimeError, KeyError, zipfile.BadZipFile):
+            if old:
+                _check_weights(path)
+                _modernize(path, weights)
+            else:
+                with zipfile.ZipFile(path) as file, file.open("model.weights.h5") as member, weights.open("wb") as copy:
+                    shutil.copyfileobj(member, copy)
+                _check_weights(weights)
+        except ConvertError:
+            raise
+        except Exception as error:
+            print(error, file=sys.stderr)
             raise ConvertError("The weights in this file are damaged; save the model again.") from None
-    import keras
+        import keras
 
-    try:
-        model = keras.models.load_model(path, safe_mode=True, compile=False)
-    except Exception as error:
-        print(error, file=sys.stderr)
-        raise ConvertError("Keras cannot load this model; save it again with Keras 3.") from None
+        try:
+            model = keras.models.load_model(weights if old else path, safe_mode=True, compile=False)
+        except Exception as error:
+            print(error, file=sys.stderr)
+            raise ConvertError(f"Keras 3 cannot load this model; save it again with Keras 3, or {EXPORT}.") from None
     shape, out = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     side = shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None
     if shape != (None, side, side, 3) or not isinstance(side, int) or not SIDES[0] <= side <= SIDES[1]:
         raise ConvertError(
             f"This model takes {shape}; needed is one square colour image of {SIDES[0]} to {SIDES[1]} pixels."
         )
-    if not isinstance(out, tuple) or len(out) != 2 or not isinstance(out[1], int) or not 2 <= out[1] <= MAX_OUTPUTS:
-        raise ConvertError(f"This model gives {out}; needed is one number for each of 2 to {MAX_OUTPUTS} classes.")
+    if not isinstance(out, tuple) or len(out) != 2 or not isinstance(out[1], int) or not 1 <= out[1] <= MAX_OUTPUTS:
+        raise ConvertError(f"This model gives {out}; needed is one number for each of up to {MAX_OUTPUTS} classes.")
     return model
 
 
-def _to_litert(source: Path, target: Path, pixels: str) -> None:
+def _to_litert(source: Path, target: Path) -> None:
     model = load_checked(source)
-    import keras
     import numpy as np
 
     from train.export.litert import export_litert
 
-    factor, offset = PIXELS[pixels]
-    side = model.input_shape[1]
-    whole = keras.Input((side, side, 3), name="pixels")
-    scaled = keras.layers.Rescaling(factor, offset=offset, name="to_model")(whole)
-    export_litert(keras.Model(whole, model(scaled, training=False)), target, "fp16", np.empty((0, side, side, 3)))
+    export_litert(model, target, "fp16", np.empty((0, *model.input_shape[1:])))
 
 
 def _to_onnx(source: Path, target: Path) -> None:
@@ -262,12 +320,11 @@ def main() -> None:
     parser.add_argument("kind", choices=("litert", "onnx"))
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--pixels", choices=tuple(PIXELS), default="0..255", help="what the model was trained on")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     limit_this_process(ADDRESS_BYTES, int(LIMIT_S) * 2, 4 * MAX_UNPACKED_BYTES)
     if given.kind == "litert":
-        _to_litert(given.source, given.target, given.pixels)
+        _to_litert(given.source, given.target)
     else:
         _to_onnx(given.source, given.target)
 
