@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from core.datasets.decoding import DECODERS, room_for
 from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
 from core.datasets.notes import MAX_NOTE_BYTES
 from core.jobs import Report
@@ -279,7 +280,8 @@ def _write_members(
 
     def check(item: tuple[zipfile.ZipInfo, PurePosixPath, bytes]) -> str:
         try:
-            decode_image(item[2])
+            with room_for(item[2]):
+                decode_image(item[2])
         except ImageError as error:
             return str(error)
         except Exception:  # whatever is odd about one image, the others are read
@@ -297,7 +299,7 @@ def _write_members(
         batch.clear()
 
     batch, batch_bytes = [], 0
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(DECODERS) as pool:
         for info, path in plan:
             try:
                 if path.suffix.lower() in PICTURE_SUFFIXES:

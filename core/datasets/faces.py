@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from core.datasets.decoding import DECODERS, room_for
 from core.datasets.formats import DataError, Picture, read_list
 from core.datasets.store import read_pictures
 from core.vision.boxes import clip_boxes, shorter_sides, square_boxes
@@ -38,8 +39,6 @@ __all__ = [
     "read_samples",
 ]
 log = logging.getLogger(__name__)
-# So many pictures are decoded side by side; a large one takes half a gigabyte meanwhile.
-DECODERS = 2
 # Context kept around a face beyond its crop, as a share of the crop's side, so that a shifted or wider view of it
 # shows what was really there.
 CONTEXT = 0.3
@@ -142,7 +141,8 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
         if not wanted:
             return []
         try:
-            frame = read_image(picture.path)
+            with room_for(picture.path):
+                frame = read_image(picture.path)
             return [cut_sample(picture, i, frame, margin, str(folder)) for i in wanted]
         except Exception as error:  # whatever is odd about one picture, the others are read
             problems.append(str(error) if isinstance(error, ImageError) else f"{picture.path} cannot be read.")

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from core.datasets import index_db
+from core.datasets.decoding import DECODERS, room_for
 from core.datasets.duplicates import HASH_SIDE, brighter_than_left, groups_of_hashes
 from core.datasets.edits import Repairs
-from core.datasets.faces import DECODERS
 from core.datasets.formats import Picture
 from core.datasets.store import DataSet, apply_repairs, class_order, read_pictures, repairs_path
 from core.jobs import Report, no_report
@@ -295,7 +295,8 @@ def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
             return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), (width, height) if upright else (height, width)
     except Exception:  # decode_image says in words what is wrong
         pass
-    frame = decode_image(data)
+    with room_for(data):
+        frame = decode_image(data)
     return frame, (frame.shape[1], frame.shape[0])
 
 
