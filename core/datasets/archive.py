@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from core.datasets.decoding import DECODERS, room_for
 from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
 from core.datasets.notes import MAX_NOTE_BYTES
 from core.jobs import Report
@@ -280,8 +279,7 @@ def _write_members(
 
     def check(item: tuple[zipfile.ZipInfo, PurePosixPath, bytes]) -> str:
         try:
-            with room_for(item[2]):
-                decode_image(item[2])
+            decode_image(item[2])
         except ImageError as error:
             return str(error)
         except Exception:  # whatever is odd about one image, the others are read
@@ -299,7 +297,7 @@ def _write_members(
         batch.clear()
 
     batch, batch_bytes = [], 0
-    with ThreadPoolExecutor(DECODERS) as pool:
+    with ThreadPoolExecutor(2) as pool:
         for info, path in plan:
             try:
                 if path.suffix.lower() in PICTURE_SUFFIXES:

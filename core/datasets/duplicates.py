@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from core.datasets.decoding import DECODERS, room_for
 from core.vision.images import read_image
 
 if TYPE_CHECKING:  # both build on this module
@@ -160,12 +159,11 @@ def _joined(groups: np.ndarray, families: list) -> np.ndarray:
 
 def photo_groups(paths: list[Path]) -> np.ndarray:
     """A group number for each photo file, (n,) int: near-duplicates have the same."""
-    with ThreadPoolExecutor(DECODERS) as pool:
+    with ThreadPoolExecutor() as pool:
         # Small versions are enough for the hash and keep ten thousand photos out of memory.
         return group_near_duplicates(list(pool.map(_photo_for_hash, paths)))
 
 
 def _photo_for_hash(path: Path) -> np.ndarray:
-    with room_for(path):
-        image = read_image(path)
+    image = read_image(path)
     return cv2.cvtColor(cv2.resize(image, (136, 128), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)

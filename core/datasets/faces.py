@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from core.datasets.decoding import DECODERS, room_for
 from core.datasets.formats import DataError, Picture, read_list
 from core.datasets.store import read_pictures
 from core.vision.boxes import clip_boxes, shorter_sides, square_boxes
@@ -132,7 +131,6 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
         DataError: the folder is missing or empty, or none of its pictures can be read.
     """
     folder = Path(folder)
-
     problems: list[str] = []
 
     def read(picture: Picture) -> list[Sample]:
@@ -141,15 +139,14 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
         if not wanted:
             return []
         try:
-            with room_for(picture.path):
-                frame = read_image(picture.path)
+            frame = read_image(picture.path)
             return [cut_sample(picture, i, frame, margin, str(folder)) for i in wanted]
         except Exception as error:  # whatever is odd about one picture, the others are read
             problems.append(str(error) if isinstance(error, ImageError) else f"{picture.path} cannot be read.")
             log.warning("%s is left out: %s", picture.key, problems[-1])
             return []
 
-    with ThreadPoolExecutor(DECODERS) as pool:
+    with ThreadPoolExecutor() as pool:
         samples = [sample for samples in pool.map(read, read_pictures(folder)) for sample in samples]
     if problems and not samples:
         raise DataError(f"{problems[0]} Remove it or replace it.")

@@ -94,12 +94,12 @@ def link_with_account(folder: Path | str, name: str) -> ImportResult:
         findings = Findings()
         pictures = read_layout(walk(dataset.folder), dataset.layout, findings)
         account = account_of(dataset.layout, pictures, findings)
-        dataset = _finish(dataset.name, {**dataset.card, KEY: account.to_card()})
+        write_card(dataset.name, {**dataset.card, KEY: account.to_card()})
     except BaseException:
         delete_dataset(dataset.name)
         raise
     broken = [f"{path}: {reason}" for path, reason in account.left_out]
-    return ImportResult(dataset, account.pictures, broken, account=account)
+    return ImportResult(find_dataset(dataset.name), account.pictures, broken, account=account)
 
 
 def make_demo_set(report: Report = no_report) -> ImportResult:

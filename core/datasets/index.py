@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 
 from core.datasets import index_db
-from core.datasets.decoding import DECODERS, room_for
 from core.datasets.duplicates import HASH_SIDE, brighter_than_left, groups_of_hashes
 from core.datasets.edits import Repairs
 from core.datasets.formats import Picture
@@ -196,7 +195,7 @@ def _update(
     known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
     if known and known.keys() == stamps.keys() and _is_current(known, stamps) and _is_complete(known):
         return known
-    with ThreadPoolExecutor(DECODERS) as pool:
+    with ThreadPoolExecutor() as pool:
         while True:
             missing = [picture for picture in pictures if not _is_of(known.get(picture.key), stamps[picture.key])]
             for start in range(0, len(missing), PER_REPORT):
@@ -295,8 +294,7 @@ def small_picture(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
             return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), (width, height) if upright else (height, width)
     except Exception:  # decode_image says in words what is wrong
         pass
-    with room_for(data):
-        frame = decode_image(data)
+    frame = decode_image(data)
     return frame, (frame.shape[1], frame.shape[0])
 
 
