@@ -90,7 +90,7 @@ def account_of(
 def _warnings(faces: Counter, findings: Findings) -> list[str]:
     warnings = []
     if findings.absent:
-        warnings.append(f"{findings.absent:,} images that the annotations name are not in the set.")
+        warnings.append(f"{findings.absent:,} images named in annotations are not in the set, or share their name.")
     if len(faces) == 1:
         warnings.append(f"All faces are of one class, {next(iter(faces))}; a classifier needs two.")
     few = [name for name, n in sorted(faces.items()) if n < FEW_FACES or n < FEW_SHARE * faces.total()]

@@ -38,8 +38,6 @@ __all__ = [
     "read_samples",
 ]
 log = logging.getLogger(__name__)
-# So many pictures are decoded side by side; a large one takes half a gigabyte meanwhile.
-DECODERS = 2
 # Context kept around a face beyond its crop, as a share of the crop's side, so that a shifted or wider view of it
 # shows what was really there.
 CONTEXT = 0.3
@@ -133,7 +131,6 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
         DataError: the folder is missing or empty, or none of its pictures can be read.
     """
     folder = Path(folder)
-
     problems: list[str] = []
 
     def read(picture: Picture) -> list[Sample]:
@@ -149,7 +146,7 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
             log.warning("%s is left out: %s", picture.key, problems[-1])
             return []
 
-    with ThreadPoolExecutor(DECODERS) as pool:
+    with ThreadPoolExecutor() as pool:
         samples = [sample for samples in pool.map(read, read_pictures(folder)) for sample in samples]
     if problems and not samples:
         raise DataError(f"{problems[0]} Remove it or replace it.")

@@ -21,7 +21,7 @@ class Findings:
     stray_notes: list[PurePosixPath] = field(default_factory=list)
     """Label files that belong to no picture."""
     absent: int = 0
-    """Pictures that annotation files name, but that are not in the set."""
+    """Pictures that annotation files name, but that are not in the set or cannot be told from others."""
     boxes: int = 0
     outside: int = 0
     """Boxes of which nothing lies within their picture; among ``boxes``."""

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from core.datasets.class_folders import TwoReadings, class_of_each, names_known_class
-from core.datasets.notes import NoteError, mentions, read_text
+from core.datasets.notes import MAX_LIST_BYTES, NoteError, mentions, read_text
 from core.datasets.tool_formats import REFUSED, TOOLS
 from core.vision.images import SUFFIXES as PICTURE_SUFFIXES
 
@@ -339,4 +339,4 @@ def read_list(path: Path | str) -> set[str]:
 
 def list_lines(path: Path) -> list[str]:
     """The lines of a list with "/" in their paths, without empty ones."""
-    return [line.strip().replace("\\", "/") for line in read_text(path).splitlines() if line.strip()]
+    return [line.strip().replace("\\", "/") for line in read_text(path, MAX_LIST_BYTES).splitlines() if line.strip()]

@@ -96,12 +96,11 @@ def link_with_account(folder: Path | str, name: str) -> ImportResult:
         pictures = read_layout(walk(dataset.folder), dataset.layout, findings)
         account = account_of(dataset.layout, pictures, findings)
         write_card(dataset.name, {**dataset.card, KEY: account.to_card()})
-        dataset = find_dataset(dataset.name)
     except BaseException:
         delete_dataset(dataset.name)
         raise
     broken = [f"{path}: {reason}" for path, reason in account.left_out]
-    return ImportResult(dataset, account.pictures, broken, account=account)
+    return ImportResult(find_dataset(dataset.name), account.pictures, broken, account=account)
 
 
 @for_operators

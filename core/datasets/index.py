@@ -18,7 +18,6 @@ import numpy as np
 from core.datasets import index_db
 from core.datasets.duplicates import HASH_SIDE, brighter_than_left, groups_of_hashes
 from core.datasets.edits import Repairs
-from core.datasets.faces import DECODERS
 from core.datasets.formats import Picture
 from core.datasets.store import DataSet, apply_repairs, class_order, read_pictures, repairs_path
 from core.jobs import Report, no_report
@@ -195,7 +194,7 @@ def _update(
     known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
     if known and known.keys() == stamps.keys() and _is_current(known, stamps) and _is_complete(known):
         return known
-    with ThreadPoolExecutor(DECODERS) as pool:
+    with ThreadPoolExecutor() as pool:
         while True:
             missing = [picture for picture in pictures if not _is_of(known.get(picture.key), stamps[picture.key])]
             for start in range(0, len(missing), PER_REPORT):

@@ -17,7 +17,8 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 MAX_NOTE_BYTES = 64 * 1024**2
-MAX_YAML_BYTES = 256 * 1024
+# Of a list of class names, of one picture's labels as lines, and of a list of pictures.
+MAX_NAMES_BYTES, MAX_LINES_BYTES, MAX_LIST_BYTES = 64 * 1024, 4 * 1024**2, 8 * 1024**2
 # About what the values of a file take in memory once they are read.
 MAX_PARSED_BYTES = 700_000_000
 MAX_BRACKETS = 1_000
@@ -53,7 +54,8 @@ def read_note(path: Path, limit: int = MAX_NOTE_BYTES) -> bytes:
     """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > limit:
-            raise NoteError(f"the file is larger than {limit / 1024**2:g} MB.")
+            size = f"{limit / 1024**2:g} MB" if limit >= 1024**2 else f"{limit / 1024:g} kB"
+            raise NoteError(f"the file is larger than {size}.")
         return file.read()
 
 
@@ -73,7 +75,7 @@ def read_xml(path: Path) -> Element:
     from defusedxml.ElementTree import fromstring
 
     data = read_note(path)
-    if data.count(b"<") * 250 > MAX_PARSED_BYTES:
+    if data.count(b"<") * 250 + data.count(b"=") * 150 > MAX_PARSED_BYTES:
         raise NoteError("it holds too many entries; split it.")
     try:
         root = fromstring(_xml_text(path, data))
@@ -104,8 +106,9 @@ def _xml_text(path: Path, data: bytes) -> str:
 def read_json(path: Path) -> Any:
     """What a JSON file holds."""
     data = read_note(path)
-    # One object, one list and one value with its name, as large as Python's are at most.
-    if data.count(b"{") * 250 + data.count(b"[") * 100 + data.count(b",") * 64 > MAX_PARSED_BYTES:
+    # One object, one list, one value and one name, as large as Python's are at most.
+    parsed = data.count(b"{") * 250 + data.count(b"[") * 100 + data.count(b",") * 64 + data.count(b":") * 130
+    if parsed > MAX_PARSED_BYTES:
         raise NoteError("it holds too many entries; split it.")
     try:
         return json.loads(read_text(path))
@@ -117,7 +120,7 @@ def read_yaml(path: Path) -> Any:
     """What a YAML file holds. Paths of Windows in quotes, which YAML would take for something else, are understood."""
     import yaml
 
-    text = read_text(path, MAX_YAML_BYTES)
+    text = read_text(path, MAX_NAMES_BYTES)
     if text.count("[") + text.count("{") > MAX_BRACKETS:  # the time that it takes grows with the square of these
         raise NoteError("it is nested too deeply.")
 
@@ -142,7 +145,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a table with a heading, by the heading's words in lower case; commas, semicolons or tabs between."""
     text = read_text(path)
     first = text.partition("\n")[0]
-    if (text.count("\n") + 1) * 300 + text.count(",") * 100 > MAX_PARSED_BYTES:
+    if (text.count("\n") + 1) * 300 + sum(map(text.count, ",;\t")) * 100 > MAX_PARSED_BYTES:
         raise NoteError("it holds too many rows; split it.")
     csv.field_size_limit(MAX_CELL)
     try:

@@ -13,32 +13,44 @@ from core.datasets.findings import Findings, named
 from core.datasets.formats import Picture, Tree, list_lines, list_split, plain_name, stem_of
 from core.datasets.notes import NoteError, in_words
 
+# Among more pictures of one name and folder nobody looks for the right one.
+MANY = 200
+
 
 class PictureNames:
     """A set's pictures by the names that annotation files and lists have for them."""
 
     def __init__(self, tree: Tree):
-        self._by_name: dict[str, list[PurePosixPath]] = defaultdict(list)
-        self._by_stem: dict[str, list[PurePosixPath]] = defaultdict(list)
+        self._by_name: dict[tuple[str, ...], list[PurePosixPath]] = defaultdict(list)
         for path in tree.pictures:
-            name = plain_name(path.name)
-            self._by_name[name].append(path)
-            self._by_stem[stem_of(name)].append(path)
+            name, folder = plain_name(path.name), plain_name(path.parent.name)
+            for key in {name, stem_of(name)}:
+                self._by_name[key,].append(path)
+                self._by_name[folder, key].append(path)
 
     def all(self, name: str) -> list[PurePosixPath]:
-        """Every picture of this name, in whatever folder; with or without its extension."""
-        last = re.split(r"[\\/=]", name)[-1].strip()
+        """Every picture of this name, with or without its extension; if some lie in the folder it names, only those."""
+        *folders, last = (part.strip() for part in re.split(r"[\\/=]", name))
+        folder = plain_name(folders[-1]) if folders else ""
         # Archives are unpacked under safe names; Label Studio puts eight characters before its own copies' names.
         for spelling in (last, unquote(last), re.sub(r"^[0-9a-f]{8}-", "", last)):
             stem = stem_of(spelling)
-            for each in (spelling, safe_part(stem) + spelling[len(stem) :]):
-                found = self._by_name.get(plain_name(each)) or self._by_stem.get(stem_of(plain_name(each)))
-                if found:
-                    return found
+            for each in (plain_name(spelling), plain_name(safe_part(stem) + spelling[len(stem) :])):
+                for key in ((folder, each), (folder, stem_of(each)), (each,), (stem_of(each),)):
+                    if key in self._by_name:
+                        return self._by_name[key]
         return []
 
     def find(self, name: str, note: PurePosixPath) -> PurePosixPath | None:
-        """The one that an annotation file means; where it lay on the machine that wrote it does not matter."""
+        """The one that an annotation file means; where it lay on the machine that wrote it does not matter.
+
+        ``None`` if there is none, or if it cannot be told which of several it is.
+        """
+        found = self.all(name)
+        if len(found) == 1:
+            return found[0]
+        if len(found) > MANY:
+            return None
         parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..")]
 
         def agreement(path: PurePosixPath) -> tuple[int, int, bool]:
@@ -46,7 +58,9 @@ class PictureNames:
             same_start = same_at_start(path.parent.parts, note.parent.parts)
             return same_end, same_start, any(part.casefold() in note.stem.casefold() for part in path.parent.parts)
 
-        return max(self.all(parts[-1]) if parts else [], key=agreement, default=None)
+        ranked = sorted(found, key=agreement)
+        told = len(ranked) > 1 and agreement(ranked[-1]) > agreement(ranked[-2])
+        return ranked[-1] if told else None
 
 
 def same_at_start(a: Iterable[str], b: Iterable[str]) -> int:
@@ -70,6 +84,7 @@ def divide(tree: Tree, pictures: list[Picture], names: PictureNames, findings: F
             findings.leave_out(note, in_words(error))
             findings.warnings.append(f"The list {note} cannot be read, so its part of the split is unknown.")
             continue
+        lines = list({plain_name(line): line for line in lines}.values())
         missing = []
         for line in lines:
             found = _listed(names, line, whole)

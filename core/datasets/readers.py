@@ -31,7 +31,16 @@ from core.datasets.formats import (
     names_files,
     pair_notes,
 )
-from core.datasets.notes import NoteError, in_words, read_json, read_text, read_xml, read_yaml
+from core.datasets.notes import (
+    MAX_LINES_BYTES,
+    MAX_NAMES_BYTES,
+    NoteError,
+    in_words,
+    read_json,
+    read_text,
+    read_xml,
+    read_yaml,
+)
 from core.datasets.pairing import PictureNames, divide
 from core.datasets.spellings import plain_meanings
 from core.datasets.tool_formats import TOOLS, Face
@@ -41,7 +50,7 @@ log = logging.getLogger(__name__)
 MAX_COORDINATE = 1e9
 # Pictures whose own size cannot be read end here, as the largest JPEG does.
 MAX_SIDE = 65_535
-MAX_CLASSES = 1_000
+MAX_CLASSES, MAX_FACES, MAX_NAMES_FILES = 1_000, 1_000_000, 20
 # What a folder is called whose pictures show no face, so that they need no label files.
 NO_FACES = {"background", "backgrounds", "negative", "negatives", "noface", "no_face", "no_faces", "empty"}
 OUTSIDE_HINTS = {"yolo": "YOLO wants shares of width and height, 0 to 1, not pixels"}
@@ -137,6 +146,8 @@ def _unique(
             about = "" if labelled.own_note else f"{labelled.path.name}: "
             findings.leave_out(labelled.note or labelled.path, about + in_words(error), labelled.path)
             continue
+        if findings.boxes > MAX_FACES:
+            raise DataError(f"{tree.folder} has more than {MAX_FACES:,} faces; split it.")
         if picture is not None:
             seen.add(labelled.path)
             yield picture
@@ -164,8 +175,8 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
     raw_boxes = np.array([_finite(face.xyxy) for face in faces.values()], float).reshape(-1, 4)
     boxes = raw_boxes * (2 * size_wh if labelled.in_shares else (1, 1, 1, 1))
     clipped = np.clip(boxes.astype(np.float32), 0, np.array(2 * size_wh, np.float32))
-    good: np.ndarray = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)  # what is not finite is not larger
-    has_area: np.ndarray = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    good = np.logical_and.reduce(clipped[:, 2:] > clipped[:, :2], axis=1)  # what is not finite is not larger
+    has_area = np.logical_and.reduce(boxes[:, 2:] > boxes[:, :2], axis=1)
     findings.boxes += len(boxes)
     findings.outside += int((has_area & ~good).sum())
     findings.empty += int((~has_area).sum())
@@ -282,7 +293,7 @@ def _yolo(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple
     face_of = partial(_yolo_face, class_names, is_pose, source)
     for path, note in _with_notes(tree, ".txt", findings):
         try:
-            lines = read_text(tree.folder / note).splitlines() if note else []
+            lines = read_text(tree.folder / note, MAX_LINES_BYTES).splitlines() if note else []
         except Exception as error:
             findings.leave_out(note or path, in_words(error), path)
             continue
@@ -316,7 +327,7 @@ def _class_names(tree: Tree, findings: Findings) -> tuple[dict[int, str], bool, 
     """Class names by number, whether the labels hold key points too, and the file that says so."""
     failed = []
     found: list[tuple[dict[int, str], bool, PurePosixPath]] = []
-    for path in names_files(tree):
+    for path in names_files(tree)[:MAX_NAMES_FILES]:
         try:
             found.append((*_read_names(tree.folder / path), path))
         except Exception as error:
@@ -333,7 +344,7 @@ def _class_names(tree: Tree, findings: Findings) -> tuple[dict[int, str], bool, 
 
 def _read_names(path: Path) -> tuple[dict[int, str], bool]:
     if path.suffix.lower() not in (".yaml", ".yml"):
-        lines = read_text(path).splitlines()  # a number is that of a line, empty ones included
+        lines = read_text(path, MAX_NAMES_BYTES).splitlines()  # a number is that of a line, empty ones included
         return {number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, False
     data = read_yaml(path)
     names = data.get("names") if isinstance(data, dict) else None
@@ -350,24 +361,36 @@ def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple
             continue
         try:
             data = read_json(tree.folder / note)
-            categories = {entry["id"]: entry["name"] for entry in data["categories"]}
+            categories = _by_id(data, "categories", "name", note, findings)
             faces_of = defaultdict(list)
             for entry in data["annotations"]:
                 if isinstance(entry, dict) and isinstance(entry.get("image_id"), int | str):
                     faces_of[entry["image_id"]].append(entry)
                 else:
                     findings.left_out.append((note, "an annotation does not say to which image it belongs."))
-            images = [(str(entry["file_name"]), entry["id"]) for entry in data["images"]]
+            images = _by_id(data, "images", "file_name", note, findings)
         except Exception as error:
             findings.leave_out(note, in_words(error))
             continue
-        for file_name, number in images:
-            path = names.find(file_name, note)
+        for number, file_name in images.items():
+            path = names.find(str(file_name), note)
             if path is None:  # many sets come with only some of their pictures
                 findings.absent += 1
                 continue
             faces = faces_of.get(number, ())
             yield Labelled(path, note, faces, _split_in_name(note), own_note=False), partial(_coco_face, categories)
+
+
+def _by_id(data: dict, kind: str, field: str, note: PurePosixPath, findings: Findings) -> dict[int | str, Any]:
+    """One field of each entry by its number; of entries that share a number nobody knows which is meant."""
+    found: dict[int | str, Any] = {}
+    for entry in data[kind]:
+        number = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(number, int | str) or field not in entry:
+            findings.left_out.append((note, f"one of its {kind} has no id or no {field}."))
+        elif found.setdefault(number, entry[field]) != entry[field]:
+            raise NoteError(f"two of its {kind} have the id {str(number)[:20]}.")
+    return found
 
 
 def _coco_face(categories: dict, face: dict) -> Face:

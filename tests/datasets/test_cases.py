@@ -453,13 +453,34 @@ def test_one_bad_annotation_is_left_out_and_named():
     data["annotations"][1]["bbox"] = []
     data["annotations"].append({"image_id": 0, "category_id": 2, "bbox": ["x", 1, 2, 3]})
     del data["annotations"][2]["bbox"]
+    data["images"] += [{"id": 9}, None]
     result = bring(pictures("a.jpg", "b.jpg", "c.jpg") | {"annotations.json": data})
     assert labels_of(result) == {"a.jpg": M}
     assert result.account.left_out == [
+        *[["annotations.json", "one of its images has no id or no file_name."]] * 2,
         ["annotations.json", "a.jpg: 1 of 2 annotations are left out, as a box has something other than numbers."],
         ["annotations.json", "b.jpg: a box has 0 numbers, expected 4."],
         ["annotations.json", "c.jpg: 'bbox' is missing."],
     ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"images": [{"id": 0, "file_name": "a.jpg"}, {"id": 0, "file_name": "b.jpg"}]}, id="images"),
+        pytest.param({"categories": [{"id": 1, "name": M}, {"id": 1, "name": B}]}, id="categories"),
+    ],
+)
+def test_a_number_that_means_two_things_is_refused(change):
+    with pytest.raises(DataError, match=r"c\.json: two of its (images|categories) have the id"):
+        bring(pictures("a.jpg", "b.jpg") | {"c.json": coco("a.jpg", "b.jpg", **change)})
+
+
+def test_a_name_that_fits_two_pictures_means_none():
+    data = coco("1.jpg", "hat/2.jpg")
+    result = bring(pictures("hat/1.jpg", "cap/1.jpg", "hat/2.jpg", "cap/2.jpg") | {"c.json": data})
+    assert labels_of(result) == {"hat/2.jpg": B}
+    assert "1 images named in annotations are not in the set, or share their name." in result.account.warnings
 
 
 def test_the_log_names_what_is_left_out_of_a_folder(tmp_path, caplog):

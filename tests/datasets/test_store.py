@@ -262,8 +262,8 @@ def test_a_broken_annotation_is_named_and_the_others_are_read(tmp_path, write, r
     [
         pytest.param(yolo_with(data_yaml=LAUGHS), "references", id="YAML that unfolds"),
         pytest.param(yolo_with(data_yaml="names: [[a], {b: c}]"), "other than a name", id="YAML names that are lists"),
-        pytest.param(yolo_with(data_yaml="names: " + "[" * 100_000), "nested too deeply", id="YAML that is deep"),
-        pytest.param(yolo_with(data_yaml="names:\n" + "- " * 90_000), "data.yaml: ", id="YAML that is deep without"),
+        pytest.param(yolo_with(data_yaml="names: " + "[" * 60_000), "nested too deeply", id="YAML that is deep"),
+        pytest.param(yolo_with(data_yaml="names:\n" + "- " * 30_000), "data.yaml: ", id="YAML that is deep without"),
         pytest.param(
             yolo_with(data_yaml="names: !!python/object/apply:os.system [ls]"), "no YAML", id="YAML that runs"
         ),

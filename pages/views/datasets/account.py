@@ -65,7 +65,7 @@ def join_classes(index: Index, offered: dict[str, str]) -> None:
             key="data_rename_to",
             help="Choose another class to join both, or type a new name. The files stay as they are.",
         )
-        if st.button("Change all its faces", disabled=not (old and new)):
+        if st.button("Change all its faces", disabled=not new) and new:
             try_to(_rename, index, old, new)
 
 
