@@ -11,7 +11,6 @@ import shutil
 import stat
 import unicodedata
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from typing import BinaryIO
 
 from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
 from core.datasets.notes import MAX_NOTE_BYTES
-from core.jobs import Report
+from core.jobs import Cancelled, Report
 from core.vision.images import ImageError, decode_image
 
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
@@ -309,7 +308,9 @@ def _write_members(
                     with target.open("wb") as out:
                         for chunk in chunks(info, limits.note_bytes):
                             out.write(chunk)
-            except (_MemberError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            except (OSError, DataError, Cancelled):
+                raise
+            except Exception as error:  # a damaged archive shows in many ways
                 (folder / path).unlink(missing_ok=True)
                 reason = str(error) if isinstance(error, _MemberError) else "damaged within the archive"
                 result.broken.append(f"{member_name(info)[:200]}: {reason}")

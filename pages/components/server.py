@@ -28,7 +28,7 @@ def content_policy() -> str:
     return "; ".join(
         [
             "default-src 'self'",
-            f"script-src {' '.join(allowed)}",
+            f"script-src {' '.join(allowed)} blob:",  # the scripts of the gallery and the camera come as blobs
             "style-src 'self' 'unsafe-inline'",  # Streamlit and plotly write their styles from scripts
             "img-src 'self' data: blob:",
             "media-src 'self' blob:",

@@ -91,7 +91,7 @@ def upload_form(start: Callable[[BinaryIO, str], None]) -> None:
 def folder_form(allowed: Sequence[str], link: Callable[[str, str], ImportResult]) -> None:
     """A folder of the server that is used where it lies; ``link(folder, name)`` gets both."""
     folder = st.text_input("Folder", placeholder=f"{allowed[0]}/images", key="data_folder")
-    st.caption(f"Below {plain(', '.join(allowed))}. Nothing is copied or changed.")
+    st.caption(f"Below {plain(', '.join(allowed), hide_paths=False)}. Nothing is copied or changed.")
     name = st.text_input("Name", PurePath(folder.strip()).name, max_chars=60, key=f"data_link_{folder}")
     if st.button("Use this folder", icon=":material/link:", type="primary", disabled=not (folder and name)):
         try:
