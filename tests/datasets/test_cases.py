@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from core.datasets.account import Account
+from core.datasets.archive import class_readings
 from core.datasets.formats import DataError
 from core.datasets.importers import import_zip, link_with_account
 from core.datasets.store import find_dataset, read_pictures
@@ -38,13 +39,17 @@ def pictures(*names):
     return {name: picture(seed) for seed, name in enumerate(names)}
 
 
-def bring(members, name="new"):
-    """Import a zip of name (or ZipInfo) to bytes, text or what becomes JSON."""
+def zipped(members):
+    """A zip of name to bytes, text or what becomes JSON."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        for member, data in members.items() if isinstance(members, dict) else members:
+        for member, data in members.items():
             archive.writestr(member, data if isinstance(data, bytes | str) else json.dumps(data))
-    return import_zip(file, name)
+    return file
+
+
+def bring(members, name="new"):
+    return import_zip(zipped(members), name)
 
 
 def labels_of(result):
@@ -138,6 +143,19 @@ def test_folders_that_name_no_class_are_no_classes(data_folder, names, sentence)
     with pytest.raises(DataError, match=sentence):
         bring(pictures(*names))
     assert list(data_folder.iterdir()) == []
+
+
+def test_where_two_levels_may_be_the_classes_a_person_chooses():
+    names = [f"S/{part}/{a}/{b}/1.jpg" for part in ("train", "test") for a in ("hat", "cap") for b in ("man", "woman")]
+    packed = zipped(pictures(*names))
+    assert class_readings(packed) == [("cap", "hat"), ("man", "woman")]
+    result = import_zip(packed, "new", classes=("man", "woman"))
+    assert labels_of(result) == {
+        f"{part}/{b}/{a}-1.jpg": b for part in ("test", "train") for b in ("man", "woman") for a in ("cap", "hat")
+    }
+    assert result.account.splits == {"test": 4, "train": 4} and result.account.left_out == []
+    assert class_readings(zipped(pictures("hat/1.jpg", "cap/1.jpg"))) == []
+    assert class_readings(io.BytesIO(b"no zip")) == []
 
 
 def test_the_account_says_how_class_folders_were_understood():
