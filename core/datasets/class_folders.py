@@ -10,8 +10,8 @@ from core.vision.classes import CLASS_NAMES
 # Folders of these names say what kind of files they hold, never what the images show.
 GENERIC = {
     *("images", "image", "imgs", "img", "jpegimages", "photos", "photo", "pictures", "pics", "frames", "data"),
-    *("dataset", "datasets", "masks", "labels", "label", "annotations", "annotation", "xmls", "ann", "files"),
-    *("obj_train_data", "segmentationclass", "segmentationobject", "all", "default"),
+    *("dataset", "datasets", "masks", "labels", "label", "annotations", "annotation", "xmls", "ann"),
+    *("obj_train_data", "segmentationclass", "segmentationobject"),
 }
 # A level is one of the set's if this share of its images has it.
 USUAL_SHARE = 0.9

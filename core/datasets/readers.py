@@ -8,11 +8,11 @@ import logging
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,6 +69,18 @@ class Labelled:
     """Whether boxes are shares of width and height."""
     own_note: bool = True
     """Whether the annotation file is this picture's alone."""
+
+
+class ClassNames(NamedTuple):
+    """What a file says of YOLO's classes."""
+
+    names: dict[int, str]
+    """By number."""
+    source: PurePosixPath
+    is_pose: bool = False
+    """Whether the labels hold key points too."""
+    splits: Mapping[tuple[str, ...], str] = {}
+    """Folders of the parts of the split, in lower case."""
 
 
 def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> list[Picture]:
@@ -289,29 +301,30 @@ def _voc_face(element: Any) -> Face:
 
 
 def _yolo(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
-    class_names, is_pose, source = _class_names(tree, findings)
-    face_of = partial(_yolo_face, class_names, is_pose, source)
+    read = _class_names(tree, findings)
+    face_of = partial(_yolo_face, read)
     for path, note in _with_notes(tree, ".txt", findings):
         try:
             lines = read_text(tree.folder / note, MAX_LINES_BYTES).splitlines() if note else []
         except Exception as error:
             findings.leave_out(note or path, in_words(error), path)
             continue
-        yield Labelled(path, note, [line for line in lines if line.strip()], in_shares=True), face_of
+        faces = [line for line in lines if line.strip()]
+        yield Labelled(path, note, faces, _split_in_yaml(read.splits, path), in_shares=True), face_of
 
 
-def _yolo_face(names: dict[int, str], is_pose: bool, source: PurePosixPath, line: str) -> Face:
+def _yolo_face(read: ClassNames, line: str) -> Face:
     from supervision.dataset.formats.yolo import yolo_annotations_to_detections
 
     values = line.split()
-    if is_pose:  # key points follow the box
+    if read.is_pose:  # key points follow the box
         values = values[:5]
     numbers = _numbers(values)
     if len(numbers) < 5:
         raise NoteError("a line has a class and four numbers, or a polygon.")
-    if not numbers[0].is_integer() or int(numbers[0]) not in names:
-        raise NoteError(f"class {values[0][:20]} is not among the {len(names)} that {source} names.")
-    label = names[int(numbers[0])]
+    if not numbers[0].is_integer() or int(numbers[0]) not in read.names:
+        raise NoteError(f"class {values[0][:20]} is not among the {len(read.names)} that {read.source} names.")
+    label = read.names[int(numbers[0])]
     if len(numbers) <= 6:
         x, y, width, height = numbers[1:5]
         if width < 0 or height < 0:
@@ -323,36 +336,58 @@ def _yolo_face(names: dict[int, str], is_pose: bool, source: PurePosixPath, line
     return Face(label, tuple(polygon.xyxy[0].tolist()))
 
 
-def _class_names(tree: Tree, findings: Findings) -> tuple[dict[int, str], bool, PurePosixPath]:
-    """Class names by number, whether the labels hold key points too, and the file that says so."""
+def _class_names(tree: Tree, findings: Findings) -> ClassNames:
     failed = []
-    found: list[tuple[dict[int, str], bool, PurePosixPath]] = []
+    found = []
     for path in names_files(tree)[:MAX_NAMES_FILES]:
         try:
-            found.append((*_read_names(tree.folder / path), path))
+            found.append(_read_names(tree.folder, path))
         except Exception as error:
             failed.append((path, in_words(error)))
-    for path, reason in failed:
-        findings.left_out.append((path, reason))
+    findings.left_out += failed
     if not found:
         reasons = " ".join(f"{path}: {reason}" for path, reason in failed)
         raise DataError(f"{tree.folder} cannot be read as YOLO: {reasons or 'it has no list of class names.'}")
-    if others := [path for names, _, path in found if names != found[0][0]]:
-        findings.warnings.append(f"{named(others)} names other classes than {found[0][2]}, which is used.")
+    if others := [other.source for other in found if other.names != found[0].names]:
+        findings.warnings.append(f"Other class names than in {found[0].source}, which is used, are in {named(others)}.")
     return found[0]
 
 
-def _read_names(path: Path) -> tuple[dict[int, str], bool]:
+def _read_names(folder: Path, path: PurePosixPath) -> ClassNames:
     if path.suffix.lower() not in (".yaml", ".yml"):
-        lines = read_text(path, MAX_NAMES_BYTES).splitlines()  # a number is that of a line, empty ones included
-        return {number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, False
-    data = read_yaml(path)
+        lines = re.split(r"\r\n|\n|\r", read_text(folder / path, MAX_NAMES_BYTES))
+        # A number is that of a line, empty ones included.
+        return ClassNames({number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, path)
+    data = read_yaml(folder / path)
     names = data.get("names") if isinstance(data, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names:
         raise NoteError("it has no list of names.")
-    return {int(number): clean_label(name) for number, name in names.items()}, "kpt_shape" in data
+    splits: dict[tuple[str, ...], str] = {}
+    for part in ("train", "val", "test"):
+        for place in data[part] if isinstance(data.get(part), list) else [data.get(part)]:
+            parts = re.split(r"[\\/]+", place) if isinstance(place, str) else []
+            splits.setdefault(tuple(name.casefold() for name in parts if name not in ("", ".", "..")), part)
+    if len(set(splits.values())) == 1 or len(splits) > MAX_NAMES_FILES:  # some name the same images for all parts
+        splits = {}
+    numbered = {int(number): clean_label(name) for number, name in names.items()}
+    return ClassNames(numbered, path, "kpt_shape" in data, splits)
+
+
+def _split_in_yaml(splits: Mapping[tuple[str, ...], str], path: PurePosixPath) -> str:
+    """The part whose folder the picture lies in; where that folder lay on another machine does not matter."""
+    folders = tuple(name.casefold() for name in path.parts[:-1])
+
+    def agreement(place: tuple[str, ...]) -> int:
+        """How many parts both have in common, from the set's top or at the end of a longer path."""
+        ends = (folders[:n] for n in range(len(folders), 0, -1))
+        common = next((place[-len(end) :] for end in ends if end[-len(place) :] == place[-len(end) :]), ())
+        return len(common) if set(common) - GENERIC else 0
+
+    best = max(map(agreement, splits), default=0)
+    found = {split for place, split in splits.items() if best and agreement(place) == best}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:

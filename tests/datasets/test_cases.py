@@ -329,7 +329,8 @@ def test_lists_that_name_different_classes_are_told():
     }
     result = bring(members)
     assert labels_of(result) == {"images/a.jpg": M}
-    assert "labels/classes.txt names other classes than data.yaml, which is used." in result.account.warnings
+    sentence = "Other class names than in data.yaml, which is used, are in labels/classes.txt."
+    assert sentence in result.account.warnings
 
 
 # Boxes
@@ -407,6 +408,22 @@ def test_lists_of_test_pictures_are_read(stem, lists):
     splits = {p.path.stem[-1]: p.split for p in read_pictures(result.dataset.folder)}
     assert splits == {"0": "", "1": "test", "2": ""}
     assert result.account.splits == {"": 2, "test": 1} and "test.txt" in result.account.split_from
+
+
+@pytest.mark.parametrize(
+    ("yaml", "splits"),
+    [
+        pytest.param("train: ../set/a\nval: ./b\\images\ntest: [images/x, c]\n", ["train", "", "test"], id="folders"),
+        pytest.param("train: /me/x/images/b\ntest: D:\\me\\images\\c\n", ["", "train", "test"], id="elsewhere"),
+        pytest.param("train: ../train/images\nval: ../valid/images\n", ["", "", ""], id="of another set"),
+        pytest.param("train: images\nval: images\ntest: images\n", ["", "", ""], id="the same for all"),
+    ],
+)
+def test_the_parts_that_a_yaml_names_are_read(yaml, splits):
+    members = pictures("images/set/a/1.jpg", "images/b/2.jpg", "images/c/3.jpg") | {"data.yaml": yaml + YAML}
+    result = bring(members | {f"labels/{name}.txt": yolo() for name in ("set/a/1", "b/2", "c/3")})
+    found = {p.path.stem: p.split for p in read_pictures(result.dataset.folder)}
+    assert [found[stem] for stem in "123"] == splits
 
 
 def test_a_list_that_names_nothing_is_told():
