@@ -69,6 +69,8 @@ class Labelled:
     """Whether boxes are shares of width and height."""
     own_note: bool = True
     """Whether the annotation file is this picture's alone."""
+    size_wh: tuple[Any, Any] = (None, None)
+    """Of the picture as it was annotated, if the file states that."""
 
 
 class ClassNames(NamedTuple):
@@ -110,6 +112,11 @@ def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> li
     ]
     if box_words := findings.boxes_in_words(OUTSIDE_HINTS.get(layout, "")):
         findings.warnings.append(box_words)
+    if findings.resized:
+        findings.warnings.append(
+            f"{findings.resized:,} images have another size, or are turned otherwise, than their annotations say; look "
+            "whether the boxes fit."
+        )
     if not pictures:
         reasons = findings.warnings or [f"{path}: {reason}" for path, reason in findings.left_out[:1]]
         raise DataError(f"{tree.folder} holds no labelled images. {' '.join(reasons) or EXPECTED}")
@@ -184,6 +191,7 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
     size_wh = (1, 1)
     if faces:
         size_wh = _picture_size(tree.folder / path) if labelled.in_shares else _size_or_limit(tree.folder / path)
+        findings.resized += not labelled.in_shares and _is_other_size(labelled.size_wh, size_wh)
     raw_boxes = np.array([_finite(face.xyxy) for face in faces.values()], float).reshape(-1, 4)
     boxes = raw_boxes * (2 * size_wh if labelled.in_shares else (1, 1, 1, 1))
     clipped = np.clip(boxes.astype(np.float32), 0, np.array(2 * size_wh, np.float32))
@@ -208,6 +216,14 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
         difficult=tuple(place for place, number in enumerate(numbers) if faces[number].difficult),
         numbers=() if numbers == tuple(range(len(numbers))) else numbers,
     )
+
+
+def _is_other_size(stated_wh: tuple[Any, Any], size_wh: tuple[int, int]) -> bool:
+    try:
+        width, height = (int(side) for side in stated_wh)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return min(width, height) > 0 and (width, height) != tuple(size_wh)
 
 
 def _finite(xyxy: Iterable[float]) -> tuple[float, ...]:
@@ -273,16 +289,17 @@ def _with_notes(tree: Tree, suffix: str, findings: Findings) -> Iterator[tuple[P
 def _voc(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
     for path, note in _with_notes(tree, ".xml", findings):
         try:
-            faces = []
+            faces, size_wh = [], (None, None)
             if note is not None:
                 root = read_xml(tree.folder / note)
                 if root.tag != "annotation":
                     raise NoteError(f"it is no Pascal VOC: it begins with {root.tag[:40]!r}.")
                 faces = root.findall("object")
+                size_wh = root.findtext("size/width"), root.findtext("size/height")
         except Exception as error:
             findings.leave_out(note or path, in_words(error), path)
             continue
-        yield Labelled(path, note, faces), _voc_face
+        yield Labelled(path, note, faces, size_wh=size_wh), _voc_face
 
 
 def _voc_face(element: Any) -> Face:
@@ -407,23 +424,29 @@ def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple
         except Exception as error:
             findings.leave_out(note, in_words(error))
             continue
-        for number, file_name in images.items():
-            path = names.find(str(file_name), note)
+        for number, image in images.items():
+            path = names.find(str(image["file_name"]), note)
             if path is None:  # many sets come with only some of their pictures
                 findings.absent += 1
                 continue
             faces = faces_of.get(number, ())
-            yield Labelled(path, note, faces, _split_in_name(note), own_note=False), partial(_coco_face, categories)
+            size_wh = image.get("width"), image.get("height")
+            labelled = Labelled(path, note, faces, _split_in_name(note), own_note=False, size_wh=size_wh)
+            yield labelled, partial(_coco_face, categories)
 
 
-def _by_id(data: dict, kind: str, field: str, note: PurePosixPath, findings: Findings) -> dict[int | str, Any]:
-    """One field of each entry by its number; of entries that share a number nobody knows which is meant."""
-    found: dict[int | str, Any] = {}
+def _by_id(data: dict, kind: str, field: str, note: PurePosixPath, findings: Findings) -> dict[int | str, dict]:
+    """The entries that have this field, by their numbers.
+
+    Raises:
+        NoteError: two different ones share a number, so that nobody knows which is meant.
+    """
+    found: dict[int | str, dict] = {}
     for entry in data[kind]:
         number = entry.get("id") if isinstance(entry, dict) else None
         if not isinstance(number, int | str) or field not in entry:
             findings.left_out.append((note, f"one of its {kind} has no id or no {field}."))
-        elif found.setdefault(number, entry[field]) != entry[field]:
+        elif found.setdefault(number, entry)[field] != entry[field]:
             raise NoteError(f"two of its {kind} have the id {str(number)[:20]}.")
     return found
 
@@ -437,7 +460,7 @@ def _coco_face(categories: dict, face: dict) -> Face:
     x, y, width, height = box
     if width < 0 or height < 0:
         raise NoteError("a box has a width or height below zero.")
-    return Face(categories[face["category_id"]], (x, y, x + width, y + height))
+    return Face(categories[face["category_id"]]["name"], (x, y, x + width, y + height))
 
 
 def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
@@ -455,7 +478,8 @@ def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iter
             path = names.find(entry.picture, note) or (names.find(note.stem, note) if tool.one_each else None)
             if path is not None:
                 split = entry.split if entry.split.casefold() in SPLITS else _split_in_name(note)
-                yield Labelled(path, note, entry.faces, split, tool.in_shares, tool.one_each), tool.face
+                shares, own, size_wh = tool.in_shares, tool.one_each, entry.size_wh
+                yield Labelled(path, note, entry.faces, split, shares, own, size_wh), tool.face
             elif tool.one_each:
                 findings.stray_notes.append(note)
             else:

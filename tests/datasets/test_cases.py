@@ -335,6 +335,8 @@ def test_lists_that_name_different_classes_are_told():
 
 # Boxes
 
+FACE = {"annotations": [{"image_id": 0, "category_id": 1, "bbox": [10, 6, 40, 36]}]}
+
 
 @pytest.mark.parametrize(
     ("members", "sentence"),
@@ -367,6 +369,24 @@ def test_a_picture_whose_boxes_cannot_be_used_is_no_picture_without_faces():
     )
     assert result.account.left_out == [["labels/a.txt", "its boxes lie outside the image or have no area."]]
     assert result.account.without_faces == 1
+
+
+@pytest.mark.parametrize("wide", [W, 2 * W])
+@pytest.mark.parametrize(
+    "note",
+    [
+        lambda wide: {"annotations/a.xml": voc_xml([(M, BOX)], (wide, H))},
+        lambda wide: {
+            "c.json": coco("a.jpg") | {"images": [{"id": 0, "file_name": "a.jpg", "width": wide, "height": H}]}
+        },
+        lambda wide: {"_.csv": f"filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,{wide},{H},hat,1,1,9,9\n"},
+        lambda wide: {"a.json": labelme() | {"imageWidth": wide, "imageHeight": H}},
+    ],
+    ids=["VOC", "COCO", "CSV", "LabelMe"],
+)
+def test_images_that_were_resized_after_they_were_annotated_are_told(note, wide):
+    warnings = bring({"images/a.jpg": picture()} | note(wide)).account.warnings
+    assert any("1 images have another size" in warning for warning in warnings) == (wide != W)
 
 
 def test_tags_may_be_in_capitals():
