@@ -82,6 +82,7 @@ def import_zip(
         try:
             if classes:
                 _one_level(folder, unpacked, classes)
+            report(len(unpacked.original), len(unpacked.original), "Reading the labels")
             account = _keep_what_is_labelled(folder, unpacked)
         except DataError as error:
             also = f" Left out: {unpacked.broken[0]}" if unpacked.broken else ""

@@ -112,6 +112,8 @@ def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> li
     ]
     if box_words := findings.boxes_in_words(OUTSIDE_HINTS.get(layout, "")):
         findings.warnings.append(box_words)
+    if findings.repeated:
+        findings.warnings.append(f"{findings.repeated:,} images are annotated more than once; the first is used.")
     if findings.resized:
         findings.warnings.append(
             f"{findings.resized:,} images have another size, or are turned otherwise, than their annotations say; look "
@@ -158,6 +160,7 @@ def _unique(
     seen = set()
     for labelled, face_of in found:
         if labelled.path in seen:
+            findings.repeated += 1
             continue
         try:
             picture = _picture(tree, labelled, face_of, findings)
@@ -289,7 +292,8 @@ def _with_notes(tree: Tree, suffix: str, findings: Findings) -> Iterator[tuple[P
 def _voc(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
     for path, note in _with_notes(tree, ".xml", findings):
         try:
-            faces, size_wh = [], (None, None)
+            faces: list[Any] = []
+            size_wh: tuple[Any, Any] = (None, None)
             if note is not None:
                 root = read_xml(tree.folder / note)
                 if root.tag != "annotation":
@@ -478,8 +482,8 @@ def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iter
             path = names.find(entry.picture, note) or (names.find(note.stem, note) if tool.one_each else None)
             if path is not None:
                 split = entry.split if entry.split.casefold() in SPLITS else _split_in_name(note)
-                shares, own, size_wh = tool.in_shares, tool.one_each, entry.size_wh
-                yield Labelled(path, note, entry.faces, split, shares, own, size_wh), tool.face
+                labelled = Labelled(path, note, entry.faces, split, tool.in_shares, tool.one_each, entry.size_wh)
+                yield labelled, tool.face
             elif tool.one_each:
                 findings.stray_notes.append(note)
             else:
@@ -518,7 +522,7 @@ def _picture_size(path: Path) -> tuple[int, int]:
 def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
     from PIL import Image
 
-    from core.vision.images import FORMATS, ImageError, read_image
+    from core.vision.images import FORMATS, read_image
 
     try:
         with Image.open(path, formats=[name for name in FORMATS if name != "HEIF"]) as image:
@@ -528,8 +532,8 @@ def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
             except Exception:  # such EXIF data turn nothing
                 turned = False
             return (height, width) if turned else (width, height)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # what is no picture makes the readers of headers fail in every way
         try:
             return read_image(path).shape[1::-1]  # HEIC, and a sentence for what is no picture
-        except ImageError:
+        except Exception:
             raise NoteError("the image cannot be read.") from None

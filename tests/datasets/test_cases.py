@@ -537,6 +537,12 @@ def test_a_name_that_fits_two_pictures_means_none():
     assert "1 images named in annotations are not in the set, or share their name." in result.account.warnings
 
 
+def test_images_that_are_annotated_twice_are_told():
+    result = bring(pictures("a.jpg", "b.jpg") | {"1.json": coco("a.jpg"), "2.json": coco("b.jpg", "a.jpg")})
+    assert labels_of(result) == {"a.jpg": M, "b.jpg": M}
+    assert "1 images are annotated more than once; the first is used." in result.account.warnings
+
+
 def test_the_log_names_what_is_left_out_of_a_folder(tmp_path, caplog):
     (tmp_path / "images").mkdir()
     for name, data in (pictures("images/a.jpg", "images/b.jpg") | {"data.yaml": YAML.encode()}).items():
