@@ -9,6 +9,7 @@ import io
 import re
 import shutil
 import stat
+import struct
 import unicodedata
 import zipfile
 from collections import defaultdict
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from core.datasets.class_folders import TwoReadings, class_of_each
 from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
 from core.datasets.notes import MAX_NOTE_BYTES
 from core.jobs import Cancelled, Report
@@ -43,6 +45,8 @@ MAX_DEPTH = 12
 # Pictures are read ahead and checked side by side, so many bytes or pictures at a time.
 BATCH_BYTES, BATCH_PICTURES = 64 * 1024**2, 32
 CHUNK = 256 * 1024
+# What zipfile raises at archives that are damaged, or made to break it.
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,7 @@ def unpack(file: BinaryIO, folder: Path, report: Report, limits: Limits = LIMITS
         Cancelled, OSError: as ``report`` and the disk have it; the folder is then half filled.
     """
     size = file.seek(0, io.SEEK_END)
-    try:
-        archive = zipfile.ZipFile(_CarefulFile(file, size, limits))
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError("This file is not a zip archive that can be read; pack the folder again as .zip.") from None
-    with archive:
+    with _opened(file, size, limits) as archive:
         result = Unpacked()
         plan = _plan(archive, result, limits)
         promised = sum(info.file_size for info, _ in plan)
@@ -101,6 +99,31 @@ def unpack(file: BinaryIO, folder: Path, report: Report, limits: Limits = LIMITS
         result.original = {path.as_posix(): member_name(info) for info, path in plan}
         _write_members(archive, plan, folder, result, report, limits, size)
     return result
+
+
+def class_readings(file: BinaryIO, limits: Limits = LIMITS) -> list[tuple[str, ...]]:
+    """The names of the classes in each way in which an archive's folders can be read; empty if it can be told."""
+    try:
+        with _opened(file, file.seek(0, io.SEEK_END), limits) as archive:
+            paths = [path for _, path in _plan(archive, Unpacked(), limits)]
+    except DataError:  # said when it is imported
+        return []
+    if any(path.suffix.lower() in (".xml", ".json", ".csv") for path in paths):
+        return []
+    try:
+        class_of_each((path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES), SPLITS)
+    except TwoReadings as error:
+        return error.readings
+    return []
+
+
+def _opened(file: BinaryIO, size: int, limits: Limits) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(_CarefulFile(file, size, limits))
+    except DataError:
+        raise
+    except DAMAGED:
+        raise DataError("This file is not a zip archive that can be read; pack the folder again as .zip.") from None
 
 
 class _CarefulFile:
@@ -308,9 +331,9 @@ def _write_members(
                     with target.open("wb") as out:
                         for chunk in chunks(info, limits.note_bytes):
                             out.write(chunk)
-            except (OSError, DataError, Cancelled):
+            except (DataError, Cancelled):
                 raise
-            except Exception as error:  # a damaged archive shows in many ways
+            except (_MemberError, *DAMAGED) as error:
                 (folder / path).unlink(missing_ok=True)
                 reason = str(error) if isinstance(error, _MemberError) else "damaged within the archive"
                 result.broken.append(f"{member_name(info)[:200]}: {reason}")

@@ -1,7 +1,7 @@
 """Class folders: which of several levels of folders names the classes."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from core.datasets.spellings import likely_meanings, plain_meanings
@@ -10,20 +10,8 @@ from core.vision.classes import CLASS_NAMES
 # Folders of these names say what kind of files they hold, never what the images show.
 GENERIC = {
     *("images", "image", "imgs", "img", "jpegimages", "photos", "photo", "pictures", "pics", "frames", "data"),
-    *(
-        "dataset",
-        "datasets",
-        "masks",
-        "labels",
-        "label",
-        "annotations",
-        "annotation",
-        "xmls",
-        "ann",
-        "files",
-        "default",
-    ),
-    *("obj_train_data", "segmentationclass", "segmentationobject", "all"),
+    *("dataset", "datasets", "masks", "labels", "label", "annotations", "annotation", "xmls", "ann"),
+    *("obj_train_data", "segmentationclass", "segmentationobject"),
 }
 # A level is one of the set's if this share of its images has it.
 USUAL_SHARE = 0.9
@@ -32,6 +20,12 @@ SHOWN = 4
 
 class TwoReadings(ValueError):
     """It cannot be told which level of folders names the classes; the message shows what is possible."""
+
+    def __init__(self, readings: list[tuple[str, ...]]):
+        """Args: the names of the classes in each way."""
+        self.readings = readings
+        shown = ", or ".join(map(some, readings))
+        super().__init__(f"its folders can be read in {len(readings)} ways: the classes are {shown}")
 
 
 def class_of_each(paths: Iterable[PurePosixPath], splits: Iterable[str]) -> dict[PurePosixPath, str]:
@@ -103,11 +97,10 @@ def _plain(names: Iterable[str]) -> dict[str, str]:
 
 def _only(names: list[Counter], readings: list[int]) -> int:
     if len(readings) > 1:
-        shown = ", or ".join(_some(names[i]) for i in readings)
-        raise TwoReadings(f"its folders can be read in {len(readings)} ways: the classes are {shown}")
+        raise TwoReadings([tuple(sorted(names[i])) for i in readings])
     return readings[0]
 
 
-def _some(names: Iterable[str]) -> str:
-    names = sorted(names)
+def some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

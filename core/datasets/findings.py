@@ -27,6 +27,10 @@ class Findings:
     """Boxes of which nothing lies within their picture; among ``boxes``."""
     empty: int = 0
     """Boxes without an area, or of numbers that are none; among ``boxes``."""
+    repeated: int = 0
+    """Further annotations of pictures that have one already."""
+    resized: int = 0
+    """Pictures of another size than their annotations state."""
     split_from: set[str] = field(default_factory=set)
     """What divides the set, in words."""
     joined: dict[str, str] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """New data sets: from a zip, from GitHub, or made here. Each is built out of sight and appears when it is complete."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from core.config import data_dir
 from core.datasets.account import KEY, Account, account_of
 from core.datasets.archive import LIMITS, Limits, Unpacked, unpack
 from core.datasets.findings import Findings
-from core.datasets.formats import DataError, layout_of, list_split, walk
+from core.datasets.formats import SPLITS, DataError, layout_of, list_split, walk
 from core.datasets.readers import read_layout
 from core.datasets.sources.demo import DEMO_CARD, draw_demo_pictures
 from core.datasets.sources.prajnasb import REPORT_CARD, REPORT_NAME, fetch_files
@@ -59,12 +59,19 @@ class ImportResult:
 
 
 @for_operators
-def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Limits = LIMITS) -> ImportResult:
+def import_zip(
+    file: BinaryIO,
+    name: str,
+    report: Report = no_report,
+    limits: Limits = LIMITS,
+    classes: Collection[str] = (),
+) -> ImportResult:
     """A data set from an uploaded archive of any layout, however hostile.
 
     Args:
         file: open for reading, seekable.
         name: for the new set; made clean, must not be taken.
+        classes: which folders are the classes, if ``core.datasets.archive.class_readings`` leaves a choice.
 
     Raises:
         DataError: nothing usable in it, too much in it, the disk is full, or the name is taken; nothing is left behind.
@@ -73,6 +80,9 @@ def import_zip(file: BinaryIO, name: str, report: Report = no_report, limits: Li
     with building(name) as new:
         unpacked = unpack(file, new.folder, report, limits)
         try:
+            if classes:
+                _one_level(new.folder, unpacked, classes)
+            report(len(unpacked.original), len(unpacked.original), "Reading the labels")
             account = _keep_what_is_labelled(new.folder, unpacked)
         except DataError as error:
             also = f" Left out: {unpacked.broken[0]}" if unpacked.broken else ""
@@ -175,6 +185,21 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         log.warning("Import failed: %s", error)
         raise DataError(disk_sentence(error)) from None
+
+
+def _one_level(folder: Path, unpacked: Unpacked, classes: Collection[str]) -> None:
+    """Leave only class folders, below those of a split; the other folders' names go into the files' names."""
+    for path in walk(folder).pictures:
+        name = next((part for part in path.parts[:-1] if part in classes), None)
+        if name is None:
+            continue
+        split = [part for part in path.parts[:-1] if part != name and part.casefold() in SPLITS]
+        others = [part for part in path.parts if part != name and part not in split]
+        target = PurePosixPath(*split[:1], name, "-".join(others))
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        if not (folder / target).exists():
+            (folder / path).rename(folder / target)
+            unpacked.original[str(target)] = unpacked.original.get(str(path), str(path))
 
 
 def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> Account:

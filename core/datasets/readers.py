@@ -8,11 +8,11 @@ import logging
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,6 +69,20 @@ class Labelled:
     """Whether boxes are shares of width and height."""
     own_note: bool = True
     """Whether the annotation file is this picture's alone."""
+    size_wh: tuple[Any, Any] = (None, None)
+    """Of the picture as it was annotated, if the file states that."""
+
+
+class ClassNames(NamedTuple):
+    """What a file says of YOLO's classes."""
+
+    names: dict[int, str]
+    """By number."""
+    source: PurePosixPath
+    is_pose: bool = False
+    """Whether the labels hold key points too."""
+    splits: Mapping[tuple[str, ...], str] = {}
+    """Folders of the parts of the split, in lower case."""
 
 
 def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> list[Picture]:
@@ -98,6 +112,13 @@ def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> li
     ]
     if box_words := findings.boxes_in_words(OUTSIDE_HINTS.get(layout, "")):
         findings.warnings.append(box_words)
+    if findings.repeated:
+        findings.warnings.append(f"{findings.repeated:,} images are annotated more than once; the first is used.")
+    if findings.resized:
+        findings.warnings.append(
+            f"{findings.resized:,} images have another size, or are turned otherwise, than their annotations say; look "
+            "whether the boxes fit."
+        )
     if not pictures:
         reasons = findings.warnings or [f"{path}: {reason}" for path, reason in findings.left_out[:1]]
         raise DataError(f"{tree.folder} holds no labelled images. {' '.join(reasons) or EXPECTED}")
@@ -139,6 +160,7 @@ def _unique(
     seen = set()
     for labelled, face_of in found:
         if labelled.path in seen:
+            findings.repeated += 1
             continue
         try:
             picture = _picture(tree, labelled, face_of, findings)
@@ -172,6 +194,7 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
     size_wh = (1, 1)
     if faces:
         size_wh = _picture_size(tree.folder / path) if labelled.in_shares else _size_or_limit(tree.folder / path)
+        findings.resized += not labelled.in_shares and _is_other_size(labelled.size_wh, size_wh)
     raw_boxes = np.array([_finite(face.xyxy) for face in faces.values()], float).reshape(-1, 4)
     boxes = raw_boxes * (2 * size_wh if labelled.in_shares else (1, 1, 1, 1))
     clipped = np.clip(boxes.astype(np.float32), 0, np.array(2 * size_wh, np.float32))
@@ -196,6 +219,14 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
         difficult=tuple(place for place, number in enumerate(numbers) if faces[number].difficult),
         numbers=() if numbers == tuple(range(len(numbers))) else numbers,
     )
+
+
+def _is_other_size(stated_wh: tuple[Any, Any], size_wh: tuple[int, int]) -> bool:
+    try:
+        width, height = (int(side) for side in stated_wh)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return min(width, height) > 0 and (width, height) != tuple(size_wh)
 
 
 def _finite(xyxy: Iterable[float]) -> tuple[float, ...]:
@@ -261,16 +292,18 @@ def _with_notes(tree: Tree, suffix: str, findings: Findings) -> Iterator[tuple[P
 def _voc(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
     for path, note in _with_notes(tree, ".xml", findings):
         try:
-            faces = []
+            faces: list[Any] = []
+            size_wh: tuple[Any, Any] = (None, None)
             if note is not None:
                 root = read_xml(tree.folder / note)
                 if root.tag != "annotation":
                     raise NoteError(f"it is no Pascal VOC: it begins with {root.tag[:40]!r}.")
                 faces = root.findall("object")
+                size_wh = root.findtext("size/width"), root.findtext("size/height")
         except Exception as error:
             findings.leave_out(note or path, in_words(error), path)
             continue
-        yield Labelled(path, note, faces), _voc_face
+        yield Labelled(path, note, faces, size_wh=size_wh), _voc_face
 
 
 def _voc_face(element: Any) -> Face:
@@ -289,29 +322,30 @@ def _voc_face(element: Any) -> Face:
 
 
 def _yolo(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
-    class_names, is_pose, source = _class_names(tree, findings)
-    face_of = partial(_yolo_face, class_names, is_pose, source)
+    read = _class_names(tree, findings)
+    face_of = partial(_yolo_face, read)
     for path, note in _with_notes(tree, ".txt", findings):
         try:
             lines = read_text(tree.folder / note, MAX_LINES_BYTES).splitlines() if note else []
         except Exception as error:
             findings.leave_out(note or path, in_words(error), path)
             continue
-        yield Labelled(path, note, [line for line in lines if line.strip()], in_shares=True), face_of
+        faces = [line for line in lines if line.strip()]
+        yield Labelled(path, note, faces, _split_in_yaml(read.splits, path), in_shares=True), face_of
 
 
-def _yolo_face(names: dict[int, str], is_pose: bool, source: PurePosixPath, line: str) -> Face:
+def _yolo_face(read: ClassNames, line: str) -> Face:
     from supervision.dataset.formats.yolo import yolo_annotations_to_detections
 
     values = line.split()
-    if is_pose:  # key points follow the box
+    if read.is_pose:  # key points follow the box
         values = values[:5]
     numbers = _numbers(values)
     if len(numbers) < 5:
         raise NoteError("a line has a class and four numbers, or a polygon.")
-    if not numbers[0].is_integer() or int(numbers[0]) not in names:
-        raise NoteError(f"class {values[0][:20]} is not among the {len(names)} that {source} names.")
-    label = names[int(numbers[0])]
+    if not numbers[0].is_integer() or int(numbers[0]) not in read.names:
+        raise NoteError(f"class {values[0][:20]} is not among the {len(read.names)} that {read.source} names.")
+    label = read.names[int(numbers[0])]
     if len(numbers) <= 6:
         x, y, width, height = numbers[1:5]
         if width < 0 or height < 0:
@@ -323,36 +357,58 @@ def _yolo_face(names: dict[int, str], is_pose: bool, source: PurePosixPath, line
     return Face(label, tuple(polygon.xyxy[0].tolist()))
 
 
-def _class_names(tree: Tree, findings: Findings) -> tuple[dict[int, str], bool, PurePosixPath]:
-    """Class names by number, whether the labels hold key points too, and the file that says so."""
+def _class_names(tree: Tree, findings: Findings) -> ClassNames:
     failed = []
-    found: list[tuple[dict[int, str], bool, PurePosixPath]] = []
+    found = []
     for path in names_files(tree)[:MAX_NAMES_FILES]:
         try:
-            found.append((*_read_names(tree.folder / path), path))
+            found.append(_read_names(tree.folder, path))
         except Exception as error:
             failed.append((path, in_words(error)))
-    for path, reason in failed:
-        findings.left_out.append((path, reason))
+    findings.left_out += failed
     if not found:
         reasons = " ".join(f"{path}: {reason}" for path, reason in failed)
         raise DataError(f"{tree.folder} cannot be read as YOLO: {reasons or 'it has no list of class names.'}")
-    if others := [path for names, _, path in found if names != found[0][0]]:
-        findings.warnings.append(f"{named(others)} names other classes than {found[0][2]}, which is used.")
+    if others := [other.source for other in found if other.names != found[0].names]:
+        findings.warnings.append(f"Other class names than in {found[0].source}, which is used, are in {named(others)}.")
     return found[0]
 
 
-def _read_names(path: Path) -> tuple[dict[int, str], bool]:
+def _read_names(folder: Path, path: PurePosixPath) -> ClassNames:
     if path.suffix.lower() not in (".yaml", ".yml"):
-        lines = read_text(path, MAX_NAMES_BYTES).splitlines()  # a number is that of a line, empty ones included
-        return {number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, False
-    data = read_yaml(path)
+        lines = re.split(r"\r\n|\n|\r", read_text(folder / path, MAX_NAMES_BYTES))
+        # A number is that of a line, empty ones included.
+        return ClassNames({number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, path)
+    data = read_yaml(folder / path)
     names = data.get("names") if isinstance(data, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names:
         raise NoteError("it has no list of names.")
-    return {int(number): clean_label(name) for number, name in names.items()}, "kpt_shape" in data
+    splits: dict[tuple[str, ...], str] = {}
+    for part in ("train", "val", "test"):
+        for place in data[part] if isinstance(data.get(part), list) else [data.get(part)]:
+            parts = re.split(r"[\\/]+", place) if isinstance(place, str) else []
+            splits.setdefault(tuple(name.casefold() for name in parts if name not in ("", ".", "..")), part)
+    if len(set(splits.values())) == 1 or len(splits) > MAX_NAMES_FILES:  # some name the same images for all parts
+        splits = {}
+    numbered = {int(number): clean_label(name) for number, name in names.items()}
+    return ClassNames(numbered, path, "kpt_shape" in data, splits)
+
+
+def _split_in_yaml(splits: Mapping[tuple[str, ...], str], path: PurePosixPath) -> str:
+    """The part whose folder the picture lies in; where that folder lay on another machine does not matter."""
+    folders = tuple(name.casefold() for name in path.parts[:-1])
+
+    def agreement(place: tuple[str, ...]) -> int:
+        """How many parts both have in common, from the set's top or at the end of a longer path."""
+        ends = (folders[:n] for n in range(len(folders), 0, -1))
+        common = next((place[-len(end) :] for end in ends if end[-len(place) :] == place[-len(end) :]), ())
+        return len(common) if set(common) - GENERIC else 0
+
+    best = max(map(agreement, splits), default=0)
+    found = {split for place, split in splits.items() if best and agreement(place) == best}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
@@ -372,23 +428,29 @@ def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple
         except Exception as error:
             findings.leave_out(note, in_words(error))
             continue
-        for number, file_name in images.items():
-            path = names.find(str(file_name), note)
+        for number, image in images.items():
+            path = names.find(str(image["file_name"]), note)
             if path is None:  # many sets come with only some of their pictures
                 findings.absent += 1
                 continue
             faces = faces_of.get(number, ())
-            yield Labelled(path, note, faces, _split_in_name(note), own_note=False), partial(_coco_face, categories)
+            size_wh = image.get("width"), image.get("height")
+            labelled = Labelled(path, note, faces, _split_in_name(note), own_note=False, size_wh=size_wh)
+            yield labelled, partial(_coco_face, categories)
 
 
-def _by_id(data: dict, kind: str, field: str, note: PurePosixPath, findings: Findings) -> dict[int | str, Any]:
-    """One field of each entry by its number; of entries that share a number nobody knows which is meant."""
-    found: dict[int | str, Any] = {}
+def _by_id(data: dict, kind: str, field: str, note: PurePosixPath, findings: Findings) -> dict[int | str, dict]:
+    """The entries that have this field, by their numbers.
+
+    Raises:
+        NoteError: two different ones share a number, so that nobody knows which is meant.
+    """
+    found: dict[int | str, dict] = {}
     for entry in data[kind]:
         number = entry.get("id") if isinstance(entry, dict) else None
         if not isinstance(number, int | str) or field not in entry:
             findings.left_out.append((note, f"one of its {kind} has no id or no {field}."))
-        elif found.setdefault(number, entry[field]) != entry[field]:
+        elif found.setdefault(number, entry)[field] != entry[field]:
             raise NoteError(f"two of its {kind} have the id {str(number)[:20]}.")
     return found
 
@@ -402,7 +464,7 @@ def _coco_face(categories: dict, face: dict) -> Face:
     x, y, width, height = box
     if width < 0 or height < 0:
         raise NoteError("a box has a width or height below zero.")
-    return Face(categories[face["category_id"]], (x, y, x + width, y + height))
+    return Face(categories[face["category_id"]]["name"], (x, y, x + width, y + height))
 
 
 def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
@@ -420,7 +482,8 @@ def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iter
             path = names.find(entry.picture, note) or (names.find(note.stem, note) if tool.one_each else None)
             if path is not None:
                 split = entry.split if entry.split.casefold() in SPLITS else _split_in_name(note)
-                yield Labelled(path, note, entry.faces, split, tool.in_shares, tool.one_each), tool.face
+                labelled = Labelled(path, note, entry.faces, split, tool.in_shares, tool.one_each, entry.size_wh)
+                yield labelled, tool.face
             elif tool.one_each:
                 findings.stray_notes.append(note)
             else:
@@ -459,7 +522,7 @@ def _picture_size(path: Path) -> tuple[int, int]:
 def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
     from PIL import Image
 
-    from core.vision.images import FORMATS, ImageError, read_image
+    from core.vision.images import FORMATS, read_image
 
     try:
         with Image.open(path, formats=[name for name in FORMATS if name != "HEIF"]) as image:
@@ -469,8 +532,8 @@ def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
             except Exception:  # such EXIF data turn nothing
                 turned = False
             return (height, width) if turned else (width, height)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # what is no picture makes the readers of headers fail in every way
         try:
             return read_image(path).shape[1::-1]  # HEIC, and a sentence for what is no picture
-        except ImageError:
+        except Exception:
             raise NoteError("the image cannot be read.") from None

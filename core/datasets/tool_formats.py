@@ -33,6 +33,8 @@ class Named(NamedTuple):
     """As the document has them, each for the format's ``face``."""
     split: str = ""
     """The name of a part, if the file states one."""
+    size_wh: tuple[Any, Any] = (None, None)
+    """Of the picture as it was annotated, if the file states that."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +141,14 @@ def _columns(row: Mapping[str, str]) -> dict[str, str]:
 def _csv_pictures(rows: list[dict], note: PurePosixPath) -> Iterator[Named]:
     columns = _columns(rows[0]) if rows else {}
     faces: dict[str, list] = {}
+    sizes = {}
     for row in rows:
         if name := row.get(columns["picture"], ""):
+            sizes[name] = row.get("width"), row.get("height")
             values = {part: row.get(column, "") for part, column in columns.items()}
             # A row without a class and a box says that the picture shows no face.
             faces.setdefault(name, []).extend([values] if any(values[part] for part in ("label", "x1", "x2")) else [])
-    yield from (Named(name, each) for name, each in faces.items())
+    yield from (Named(name, each, size_wh=sizes[name]) for name, each in faces.items())
 
 
 def _csv_face(row: dict) -> Face:
@@ -290,7 +294,8 @@ def _vott_face(region: Any) -> Face:
 
 
 def _labelme_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
-    yield Named(str(data.get("imagePath") or note.stem), _entries(data["shapes"], "shape"))
+    size_wh = data.get("imageWidth"), data.get("imageHeight")
+    yield Named(str(data.get("imagePath") or note.stem), _entries(data["shapes"], "shape"), size_wh=size_wh)
 
 
 def _labelme_face(shape: Any) -> Face:
@@ -315,7 +320,8 @@ def _supervisely_face(entry: Any) -> Face:
 
 def _cvat_pictures(root: Any, note: PurePosixPath) -> Iterator[Named]:
     for image in root.iter("image"):
-        yield Named(image.get("name") or "", list(image), image.get("subset") or "")
+        size_wh = image.get("width"), image.get("height")
+        yield Named(image.get("name") or "", list(image), image.get("subset") or "", size_wh)
 
 
 def _cvat_face(element: Any) -> Face:

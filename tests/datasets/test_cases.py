@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from core.datasets.account import Account
+from core.datasets.archive import class_readings
 from core.datasets.formats import DataError
 from core.datasets.importers import import_zip, link_with_account
 from core.datasets.store import find_dataset, read_pictures
@@ -39,13 +40,17 @@ def pictures(*names):
     return {name: picture(seed) for seed, name in enumerate(names)}
 
 
-def bring(members, name="new"):
-    """Import a zip of name (or ZipInfo) to bytes, text or what becomes JSON."""
+def zipped(members):
+    """A zip of name to bytes, text or what becomes JSON."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        for member, data in members.items() if isinstance(members, dict) else members:
+        for member, data in members.items():
             archive.writestr(member, data if isinstance(data, bytes | str) else json.dumps(data))
-    return import_zip(file, name)
+    return file
+
+
+def bring(members, name="new"):
+    return import_zip(zipped(members), name)
 
 
 def labels_of(result):
@@ -139,6 +144,19 @@ def test_folders_that_name_no_class_are_no_classes(data_folder, names, sentence)
     with pytest.raises(DataError, match=sentence):
         bring(pictures(*names))
     assert [path.name for path in data_folder.iterdir() if path.name != LOCK] == []
+
+
+def test_where_two_levels_may_be_the_classes_a_person_chooses():
+    names = [f"S/{part}/{a}/{b}/1.jpg" for part in ("train", "test") for a in ("hat", "cap") for b in ("man", "woman")]
+    packed = zipped(pictures(*names))
+    assert class_readings(packed) == [("cap", "hat"), ("man", "woman")]
+    result = import_zip(packed, "new", classes=("man", "woman"))
+    assert labels_of(result) == {
+        f"{part}/{b}/{a}-1.jpg": b for part in ("test", "train") for b in ("man", "woman") for a in ("cap", "hat")
+    }
+    assert result.account.splits == {"test": 4, "train": 4} and result.account.left_out == []
+    assert class_readings(zipped(pictures("hat/1.jpg", "cap/1.jpg"))) == []
+    assert class_readings(io.BytesIO(b"no zip")) == []
 
 
 def test_the_account_says_how_class_folders_were_understood():
@@ -312,10 +330,13 @@ def test_lists_that_name_different_classes_are_told():
     }
     result = bring(members)
     assert labels_of(result) == {"images/a.jpg": M}
-    assert "labels/classes.txt names other classes than data.yaml, which is used." in result.account.warnings
+    sentence = "Other class names than in data.yaml, which is used, are in labels/classes.txt."
+    assert sentence in result.account.warnings
 
 
 # Boxes
+
+FACE = {"annotations": [{"image_id": 0, "category_id": 1, "bbox": [10, 6, 40, 36]}]}
 
 
 @pytest.mark.parametrize(
@@ -349,6 +370,24 @@ def test_a_picture_whose_boxes_cannot_be_used_is_no_picture_without_faces():
     )
     assert result.account.left_out == [["labels/a.txt", "its boxes lie outside the image or have no area."]]
     assert result.account.without_faces == 1
+
+
+@pytest.mark.parametrize("wide", [W, 2 * W])
+@pytest.mark.parametrize(
+    "note",
+    [
+        lambda wide: {"annotations/a.xml": voc_xml([(M, BOX)], (wide, H))},
+        lambda wide: {
+            "c.json": coco("a.jpg") | {"images": [{"id": 0, "file_name": "a.jpg", "width": wide, "height": H}]}
+        },
+        lambda wide: {"_.csv": f"filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,{wide},{H},hat,1,1,9,9\n"},
+        lambda wide: {"a.json": labelme() | {"imageWidth": wide, "imageHeight": H}},
+    ],
+    ids=["VOC", "COCO", "CSV", "LabelMe"],
+)
+def test_images_that_were_resized_after_they_were_annotated_are_told(note, wide):
+    warnings = bring({"images/a.jpg": picture()} | note(wide)).account.warnings
+    assert any("1 images have another size" in warning for warning in warnings) == (wide != W)
 
 
 def test_tags_may_be_in_capitals():
@@ -390,6 +429,22 @@ def test_lists_of_test_pictures_are_read(stem, lists):
     splits = {p.path.stem[-1]: p.split for p in read_pictures(result.dataset.folder)}
     assert splits == {"0": "", "1": "test", "2": ""}
     assert result.account.splits == {"": 2, "test": 1} and "test.txt" in result.account.split_from
+
+
+@pytest.mark.parametrize(
+    ("yaml", "splits"),
+    [
+        pytest.param("train: ../set/a\nval: ./b\\images\ntest: [images/x, c]\n", ["train", "", "test"], id="folders"),
+        pytest.param("train: /me/x/images/b\ntest: D:\\me\\images\\c\n", ["", "train", "test"], id="elsewhere"),
+        pytest.param("train: ../train/images\nval: ../valid/images\n", ["", "", ""], id="of another set"),
+        pytest.param("train: images\nval: images\ntest: images\n", ["", "", ""], id="the same for all"),
+    ],
+)
+def test_the_parts_that_a_yaml_names_are_read(yaml, splits):
+    members = pictures("images/set/a/1.jpg", "images/b/2.jpg", "images/c/3.jpg") | {"data.yaml": yaml + YAML}
+    result = bring(members | {f"labels/{name}.txt": yolo() for name in ("set/a/1", "b/2", "c/3")})
+    found = {p.path.stem: p.split for p in read_pictures(result.dataset.folder)}
+    assert [found[stem] for stem in "123"] == splits
 
 
 def test_a_list_that_names_nothing_is_told():
@@ -481,6 +536,12 @@ def test_a_name_that_fits_two_pictures_means_none():
     result = bring(pictures("hat/1.jpg", "cap/1.jpg", "hat/2.jpg", "cap/2.jpg") | {"c.json": data})
     assert labels_of(result) == {"hat/2.jpg": B}
     assert "1 images named in annotations are not in the set, or share their name." in result.account.warnings
+
+
+def test_images_that_are_annotated_twice_are_told():
+    result = bring(pictures("a.jpg", "b.jpg") | {"1.json": coco("a.jpg"), "2.json": coco("b.jpg", "a.jpg")})
+    assert labels_of(result) == {"a.jpg": M, "b.jpg": M}
+    assert "1 images are annotated more than once; the first is used." in result.account.warnings
 
 
 def test_the_log_names_what_is_left_out_of_a_folder(tmp_path, caplog):

@@ -5,6 +5,7 @@ import json
 import time
 import zipfile
 from functools import partial
+from itertools import product
 
 import cv2
 import numpy as np
@@ -115,6 +116,24 @@ def test_the_demonstration_set_is_made_looked_at_and_shown():
     assert named(app.selectbox, "Data set").value == "demonstration"
     named(app.button, "Close").click()
     assert "is here" not in texts(run(app))
+
+
+def test_who_uploads_says_which_folders_are_classes_where_it_cannot_be_told(server, monkeypatch):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for a, b in product(("hat", "cap"), ("man", "woman")):
+            archive.writestr(f"{a}/{b}/1.png", encode_image(np.zeros((9, 9, 3), np.uint8), ".png"))
+    packed.name, packed.file_id = "people.zip", "1"
+    monkeypatch.setattr("pages.views.datasets.add.st.file_uploader", lambda *_, **__: packed)
+    app = open_page()
+    app.segmented_control[0].set_value("Upload")
+    app = run(app)
+    choice = named(app.radio, "Which folders are the classes?")
+    assert choice.options == ["cap, hat", "man, woman"] and named(app.button, "Add this data set").disabled
+    choice.set_value(("man", "woman"))
+    named(run(app).button, "Add this data set").click()
+    finish(run(app), "data:import")
+    assert set(server_jobs().status("data:import").result.account.faces) == {"man", "woman"}
 
 
 def test_a_failed_import_is_told_in_a_sentence(monkeypatch):

@@ -16,7 +16,8 @@ import numpy as np
 
 from core.access import for_operators
 from core.config import cache_dir, data_dir
-from core.datasets.formats import IMAGE_FOLDERS, NOTE_FOLDERS, SPLITS, DataError, clean_label
+from core.datasets.class_folders import GENERIC
+from core.datasets.formats import SPLITS, DataError, clean_label
 from core.datasets.store import CARD, INCOMING, LINK, clean_name, delete_dataset, names_lock, publish, sweep_data
 from core.io import read_json, scratch_folder, write_atomic
 from core.quota import check_disk
@@ -30,7 +31,7 @@ MARGIN = 0.3
 MAX_SIDE = 640
 MAX_LABEL = 40
 # Folders of these names mean something else in a data set, and the last ones cannot exist on Windows.
-RESERVED = {*SPLITS, *IMAGE_FOLDERS, *(name for names in NOTE_FOLDERS.values() for name in names), "con", "nul", "aux"}
+RESERVED = {*SPLITS, *GENERIC, "con", "nul", "aux"}
 
 
 def sample_label(text: str) -> str:

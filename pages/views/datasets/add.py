@@ -1,6 +1,6 @@
 """Every way to get a data set, and how to be rid of one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import PurePath
 from typing import BinaryIO
@@ -8,6 +8,8 @@ from typing import BinaryIO
 import streamlit as st
 
 from core.config import allowed_dirs
+from core.datasets.archive import class_readings
+from core.datasets.class_folders import some
 from core.datasets.importers import ImportResult, fetch_report_set, import_zip, link_with_account, make_demo_set
 from core.datasets.store import DataSet, delete_dataset
 from core.jobs import Jobs, JobStatus, Report
@@ -34,7 +36,11 @@ def add_forms(heading: str) -> None:
         if st.button("Fetch the report's set", icon=":material/cloud_download:", type="primary"):
             start_import(server_jobs(), "Fetching the report's set", fetch_report_set)
     elif way == "Upload":
-        upload_form(lambda file, name: start_import(server_jobs(), f"Reading {name}", partial(import_zip, file, name)))
+        upload_form(
+            lambda file, name, classes: start_import(
+                server_jobs(), f"Reading {name}", partial(import_zip, file, name, classes=classes)
+            )
+        )
     else:
         folder_form([str(folder) for folder in allowed_dirs()], link_with_account)
 
@@ -75,8 +81,8 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
     button.button("Close", icon=":material/close:", on_click=jobs.forget, args=(status.key,))
 
 
-def upload_form(start: Callable[[BinaryIO, str], None]) -> None:
-    """A zip and a name for it; ``start(file, name)`` gets both."""
+def upload_form(start: Callable[[BinaryIO, str, Collection[str]], None]) -> None:
+    """A zip, a name for it, and its classes if its folders can be read in several ways; ``start`` gets the three."""
     file = st.file_uploader("A zip with images", "zip", key="data_zip")
     st.caption(
         "One folder per class with images in it, or images with boxes as Pascal VOC, YOLO, COCO or as annotation tools "
@@ -84,8 +90,26 @@ def upload_form(start: Callable[[BinaryIO, str], None]) -> None:
     )
     if file:
         name = st.text_input("Name", PurePath(file.name).stem, max_chars=60, key=f"data_name_{file.file_id}")
-        if st.button("Add this data set", icon=":material/upload:", type="primary", disabled=not name.strip()):
-            start(file, name.strip())
+        classes = _choose_classes(file, file.file_id)
+        ready = bool(name.strip()) and classes is not None
+        if st.button("Add this data set", icon=":material/upload:", type="primary", disabled=not ready):
+            start(file, name.strip(), classes or ())
+
+
+def _choose_classes(file: BinaryIO, file_id: str) -> Collection[str] | None:
+    """Which folders of an archive are the classes, where that cannot be told; ``None`` until somebody has said it."""
+    kept = f"data_readings_{file_id}"
+    if kept not in st.session_state:
+        st.session_state[kept] = class_readings(file)
+    if not st.session_state[kept]:
+        return ()
+    return st.radio(
+        "Which folders are the classes?",
+        st.session_state[kept],
+        index=None,
+        format_func=lambda names: plain(some(names)),
+        key=f"data_classes_{file_id}",
+    )
 
 
 def folder_form(allowed: Sequence[str], link: Callable[[str, str], ImportResult]) -> None:
