@@ -83,7 +83,8 @@ def write_atomic(path: Path | str, write: Callable[[Path], object]) -> None:
     temporary = Path(name)
     try:
         if fcntl:
-            fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed it is somebody's, see sweep
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed it is somebody's, see sweep
         else:
             os.close(handle)
         write(temporary)

@@ -32,7 +32,14 @@ from pages.views.datasets.account import join_classes, show_kept_account  # noqa
 from pages.views.datasets.add import add_forms, delete, delete_button, show_import  # noqa: E402
 from pages.views.datasets.charts import show_overview  # noqa: E402
 from pages.views.datasets.label_issues import show_label_issues  # noqa: E402
-from pages.views.datasets.opened import choose_set, index_of, predictions_of, rescan, scan_job  # noqa: E402
+from pages.views.datasets.opened import (  # noqa: E402
+    choose_set,
+    forget_former_scan,
+    index_of,
+    predictions_of,
+    rescan,
+    scan_job,
+)
 from pages.views.datasets.pictures import (  # noqa: E402
     show_augmentations,
     show_gallery,
@@ -69,6 +76,7 @@ except (DataError, OSError) as error:
     st.stop()
 if index is None:
     job = scan_job(chosen)
+    forget_former_scan(chosen)
     if server_jobs().status(job) is None:
         server_jobs().start(job, f"Scanning {chosen.name}", partial(build_index, chosen))
     status = show_job(server_jobs(), job)

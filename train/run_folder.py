@@ -8,8 +8,10 @@ they say otherwise. No other module knows these names.
 import contextlib
 import json
 import signal
+import sys
 import threading
 import time
+import traceback
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +21,7 @@ from types import FrameType
 from typing import Protocol
 
 from core.datasets.formats import DataError
-from core.io import is_number, parse_json, read_json, read_lines, write_atomic, write_json
+from core.io import disk_sentence, is_number, parse_json, read_json, read_lines, write_atomic, write_json
 from core.registry.store import CARD, MODEL
 
 __all__ = ["CARD", "MODEL"]  # the app installs a model from a folder with these two
@@ -171,7 +173,8 @@ class Progress:
                 "started": self._started,
                 "left_s": None if left is None else round(left, 1),
             }
-            write_json(self._path, facts)
+            with contextlib.suppress(OSError):  # no reason to end a training; a checkpoint that cannot be written is
+                write_json(self._path, facts)
 
 
 class StepCurve:
@@ -202,7 +205,7 @@ class StepCurve:
         if step * POINTS_PER_EPOCH // self._steps == (step - 1) * POINTS_PER_EPOCH // self._steps:
             return
         point = {"epoch": round(epoch - 1 + step / self._steps, 4), "loss": self._means[0], "accuracy": self._means[1]}
-        with self._path.open("a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
 
 
@@ -216,6 +219,23 @@ def _epoch(line: str) -> float:
 
 class Interrupted(Exception):
     """Somebody asked the run to stop; everything up to the last finished epoch is kept."""
+
+
+@contextmanager
+def ending_with_a_sentence(program: str) -> Iterator[None]:
+    """End this process as the queue understands it: what went wrong is the last line, and no path is in it."""
+    try:
+        yield
+    except DataError as error:
+        sys.exit(f"{program}: {error}")
+    except Interrupted:
+        print("\nStopped; start again with the same settings to go on.", flush=True)
+        sys.exit(143)
+    except OSError as error:
+        if error.errno is None:  # of a connection, say
+            raise
+        traceback.print_exc()
+        sys.exit(f"{program}: {disk_sentence(error)}")
 
 
 def write_settings(folder: Path, settings: Mapping) -> None:

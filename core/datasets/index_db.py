@@ -6,6 +6,7 @@ for one piece of work; none is shared between threads.
 
 import contextlib
 import errno
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -86,9 +87,18 @@ def select(name: str, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
     if not path.is_file():
         return []
     try:
-        with closing(_connect(path)) as connection:
-            return connection.execute(sql, values).fetchall() if _version(connection) == VERSION else []
-    except sqlite3.OperationalError:  # in use for too long, or not ours to read
+        try:
+            with closing(_connect(path)) as connection:
+                return connection.execute(sql, values).fetchall() if _version(connection) == VERSION else []
+        except sqlite3.OperationalError as error:
+            # Even to read, SQLite makes files beside this one. Where the disk is full or only read, it may do without,
+            # as nobody can write; but not where the newest changes are in such a file.
+            journal = path.with_name(f"{path.name}-wal")
+            if "locked" in str(error) or (journal.exists() and journal.stat().st_size):
+                return []
+            with closing(_connect(path, "ro&immutable=1")) as connection:
+                return connection.execute(sql, values).fetchall() if _version(connection) == VERSION else []
+    except (OSError, sqlite3.OperationalError):  # in use for too long, or not ours to read
         return []
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:  # its other subclasses are mistakes in our SQL
@@ -118,13 +128,11 @@ def change(name: str, work: Callable[[sqlite3.Connection], T]) -> T:
     for last in (False, True):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(_connect(path, create=True)) as connection:
+            with closing(_connect(path, "rwc")) as connection:
                 _prepare(connection, path)
                 return work(connection)
         except sqlite3.OperationalError as error:
-            words = str(error)
-            number = errno.ENOSPC if "full" in words else errno.EROFS if "readonly" in words else errno.EIO
-            raise DataError(f"{name} cannot be indexed. {disk_sentence(OSError(number, words))}") from None
+            raise DataError(f"{name} cannot be indexed. {disk_sentence(_as_of_the_disk(error, path))}") from None
         except sqlite3.DatabaseError as error:
             if last or type(error) is not sqlite3.DatabaseError:
                 raise
@@ -145,8 +153,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _connect(path: Path, create: bool = False) -> sqlite3.Connection:
-    mode = "rwc" if create else "rw"
+def _as_of_the_disk(error: sqlite3.OperationalError, path: Path) -> OSError:
+    """SQLite has words of its own for a disk that is full or only read, and not always the right ones."""
+    words = str(error)
+    if "full" in words or ("I/O" in words and shutil.disk_usage(path.parent).free < 1_000_000):
+        return OSError(errno.ENOSPC, words)
+    return OSError(errno.EROFS if "readonly" in words or "unable to open" in words else errno.EIO, words)
+
+
+def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
 
 

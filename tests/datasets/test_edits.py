@@ -102,18 +102,19 @@ def test_the_file_is_small_and_plain(folder):
 
 
 def test_two_apps_on_one_data_folder_lose_nothing(folder):
+    """Not even with a set of an earlier version, which gets its id meanwhile."""
     run_together(
         """
 from core.datasets.edits import Repairs
-repairs = Repairs(folder / "set.repairs.json")
 # together
-for i in range(40):
+repairs = Repairs.load(folder / "set")
+for i in range(10):
     repairs.change_label(f"{me}/{i}.jpg", "other")
 """,
         folder.parent,
     )
     repairs = Repairs.load(folder)
-    assert len(repairs.labels) == len(repairs.history) == 80
+    assert len(repairs.labels) == len(repairs.history) == 20
 
 
 # To whom edits belong

@@ -240,7 +240,7 @@ def test_files_of_versions_before_sqlite_are_removed(class_folders):
 def test_an_index_that_cannot_be_written_is_said_in_a_sentence(class_folders):
     index_db.index_path("set").mkdir(parents=True)
     assert open_index(class_folders) is None
-    with pytest.raises(DataError, match="The index of set cannot be written: "):
+    with pytest.raises(DataError, match=r"^set cannot be indexed\. The server's disk cannot be written to"):
         build_index(class_folders)
 
 

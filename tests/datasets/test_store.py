@@ -24,7 +24,7 @@ from core.datasets.store import (
     sweep_data,
     write_card,
 )
-from tests.helpers import noise_picture, write_class_folders, write_voc
+from tests.helpers import noise_picture, run_together, write_class_folders, write_voc
 
 SIZE_WH = (160, 120)
 BOXES = {
@@ -465,3 +465,24 @@ def test_names_need_a_letter_or_digit(text):
 def test_the_projects_classes_come_first():
     assert class_order(["zebra", "without_mask", "ant", "with_mask"]) == ("with_mask", "without_mask", "ant", "zebra")
     assert class_order([]) == ()
+
+
+def test_two_apps_cannot_give_two_sets_one_name(data_folder):
+    data_folder.mkdir(exist_ok=True)
+    run_together(
+        """
+from core.datasets.store import DataError, publish
+from tests.helpers import run_together, write_class_folders
+made = write_class_folders(folder / f".made-{me}", 2, (f"a{me}", f"b{me}"))
+# together
+try:
+    publish(made, "set", {"title": str(me)})
+except DataError as error:
+    assert "already is a data set" in str(error)
+    (folder / f"refused-{me}.txt").touch()
+""",
+        data_folder,
+    )
+    assert len(list(data_folder.glob("refused-*"))) == 1
+    (only,) = list_datasets()
+    assert {picture.labels[0][1] for picture in read_pictures(only.folder)} == {only.card["title"]}

@@ -424,10 +424,21 @@ def test_an_image_of_a_set_that_is_gone_is_refused_in_one_sentence(helmets, serv
     assert Repairs.load(server / "data/helmets").labels == {}
 
 
-@pytest.mark.parametrize("file", ["helmets.card.json", "settings.json", "helmets.repairs.json", "x.link.json"])
-def test_no_small_file_breaks_the_page_whatever_it_holds(helmets, server, file):
+def test_no_small_file_breaks_the_page_whatever_it_holds(helmets, server):
     for text in ("[" * 100_000, '{"title": {"x": 1}, "about": [1], "labels": 1}', "[1]", "\0"):
-        (server / "data" / file).write_text(text)
+        for file in ("helmets.card.json", "settings.json", "helmets.repairs.json", "x.link.json"):
+            (server / "data" / file).write_text(text)
         app = open_page("Near-duplicates")
         # Edits that are not the set's own are none; those that nobody can read might be.
-        assert bool(app.error) == (file == "helmets.repairs.json" and not text.startswith("{"))
+        assert [("damaged" in error.value) for error in app.error] == [True] * (not text.startswith("{"))
+
+
+@pytest.mark.slow
+def test_a_new_set_of_an_old_name_is_scanned_by_itself():
+    app = open_page()
+    for _ in range(2):
+        named(app.button, "Make the demonstration set").click()
+        app = finish(finish(run(app), "data:import"), "data:scan:demonstration")
+        assert {metric.label: metric.value for metric in app.metric}["Images"] == "48"
+        named(app.button, "Delete demonstration").click()
+        assert "no data set on this server yet" in texts(run(app))

@@ -15,7 +15,7 @@ from train import estimate as speeds
 from train import run_folder
 from train.config import RECIPE_PRESETS, DetectorConfig, TrainConfig, add_settings
 from train.estimate import estimate_minutes
-from train.run_folder import Progress, StepCurve, read_state, write_checkpoint
+from train.run_folder import Interrupted, Progress, StepCurve, ending_with_a_sentence, read_state, write_checkpoint
 
 
 class Clock:
@@ -308,3 +308,38 @@ def test_a_damaged_file_reads_as_an_empty_one(tmp_path, text):
     if text is not None:
         with pytest.raises(DataError, match="other settings"):
             run_folder.check_run_folder(tmp_path, {"epochs": 3}, {})
+
+
+def full(*_, **__):
+    raise OSError(28, "No space left on device", "/srv/secret")
+
+
+def test_progress_that_cannot_be_written_is_no_reason_to_end_a_training(tmp_path, monkeypatch):
+    progress, curve = Progress(tmp_path, 1), StepCurve(tmp_path, 1, 0)
+    monkeypatch.setattr("train.run_folder.write_json", full)
+    monkeypatch.setattr("pathlib.Path.open", full)
+    progress.stage("head", "Training", 3)
+    curve.add(1, 1, 0.5, 0.5)
+    progress.end()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "last", "code"),
+    [
+        (DataError("No faces."), "train.classifier: No faces.", 1),
+        (OSError(28, "x", "/srv/secret"), "train.classifier: The server's disk is full; make room and try again.", 1),
+        (Interrupted(), "Stopped; start again with the same settings to go on.", 143),
+    ],
+    ids=["its own sentence", "a full disk", "asked to stop"],
+)
+def test_a_training_ends_with_a_sentence(error, last, code, capsys):
+    with pytest.raises(SystemExit) as ended, ending_with_a_sentence("train.classifier"):
+        raise error
+    told = ended.value.code if code == 1 else capsys.readouterr().out.strip()
+    assert told == last and (code == 1 or ended.value.code == code)
+
+
+def test_an_error_of_a_connection_keeps_its_own_words():
+    with pytest.raises(OSError, match="no route"), ending_with_a_sentence("train.classifier"):
+        raise OSError("no route to imagenet")

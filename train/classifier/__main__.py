@@ -11,7 +11,6 @@ import os
 import sys
 from pathlib import Path
 
-from core.datasets.faces import DataError
 from train.classifier.data import Faces, load_faces
 from train.config import (
     TrainConfig,
@@ -23,7 +22,14 @@ from train.config import (
     run_settings,
 )
 from train.estimate import record, stage_seconds
-from train.run_folder import Interrupted, Progress, check_run_folder, finished, stopping_on_signals, write_settings
+from train.run_folder import (
+    Progress,
+    check_run_folder,
+    ending_with_a_sentence,
+    finished,
+    stopping_on_signals,
+    write_settings,
+)
 
 
 def main(config: TrainConfig) -> dict:
@@ -118,10 +124,5 @@ def parse_arguments(arguments: list[str] | None = None) -> TrainConfig:
 
 
 if __name__ == "__main__":
-    try:
+    with ending_with_a_sentence("train.classifier"):
         main(parse_arguments())
-    except DataError as error:
-        sys.exit(f"train.classifier: {error}")
-    except Interrupted:
-        print("\nStopped; start again with the same settings to go on.", flush=True)
-        sys.exit(143)

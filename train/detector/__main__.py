@@ -16,7 +16,7 @@ from core.config import HOME
 from core.datasets.faces import DataError
 from core.io import write_json
 from train.config import DetectorConfig, add_settings, default_settings, parse_config, run_settings
-from train.run_folder import DATA, Interrupted, check_run_folder, stopping_on_signals, write_settings
+from train.run_folder import DATA, check_run_folder, ending_with_a_sentence, stopping_on_signals, write_settings
 
 
 def main(config: DetectorConfig) -> None:
@@ -71,10 +71,5 @@ def parse_arguments(arguments: list[str] | None = None) -> DetectorConfig:
 
 
 if __name__ == "__main__":
-    try:
+    with ending_with_a_sentence("train.detector"):
         main(parse_arguments())
-    except DataError as error:
-        sys.exit(f"train.detector: {error}")
-    except Interrupted:
-        print("\nStopped; start again with the same settings to go on.", flush=True)
-        sys.exit(143)

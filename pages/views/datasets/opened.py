@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.datasets.index import Index, index_fingerprint, open_index
 from core.datasets.label_issues import LabelIssues, classifier_card, label_issues_fingerprint, open_label_issues
-from core.datasets.store import DataSet
+from core.datasets.store import DataSet, identity_path
 from core.vision.model_card import ModelCard, ModelError
 from pages.components.messages import told_apart
 from pages.components.resources import server_jobs
@@ -84,6 +84,13 @@ def _forget_what_was_shown() -> None:
 def scan_job(dataset: DataSet) -> str:
     """The key of the job that looks through a set's images."""
     return f"data:scan:{dataset.name}"
+
+
+def forget_former_scan(dataset: DataSet) -> None:
+    """Drop the job of another set that had this name before: it says nothing of this one."""
+    status, identity = server_jobs().status(scan_job(dataset)), identity_path(dataset.folder)
+    if status and identity and identity.exists() and status.started < identity.stat().st_mtime:
+        server_jobs().forget(status.key)
 
 
 def rescan(dataset: DataSet) -> None:
