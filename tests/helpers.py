@@ -145,7 +145,7 @@ JPEG = picture_bytes(format="JPEG", size_wh=(400, 300))
 
 def unescaped(markdown: str) -> str:
     """As a browser shows what ``pages.components.messages.plain`` made."""
-    return re.sub(r"\\([^\w\s])", r"\1", markdown)
+    return re.sub(r"\\([^\w\s]|_)", r"\1", markdown).replace("\u2060", "")
 
 
 @contextlib.contextmanager

@@ -286,8 +286,8 @@ class SetScore:
     faces: int
     right: int
     """Of the faces, how many are classified right."""
-    balanced: float
-    """Balanced accuracy, 0..1."""
+    balanced: float | None
+    """Balanced accuracy, 0..1; ``None`` if the set lacks a class."""
     learnt_from: bool
     """The model was trained on this set; only the faces kept for its test count."""
     left_out: int
@@ -397,4 +397,5 @@ def _score_set(
         return None
     predicted, truth = predicted[seen], truth[seen]
     right = int((predicted == truth).sum())
-    return SetScore(dataset.name, len(truth), right, balanced_accuracy(predicted, truth), learnt, left_out)
+    balanced = balanced_accuracy(predicted, truth, len(classes))
+    return SetScore(dataset.name, len(truth), right, balanced, learnt, left_out)

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -107,6 +108,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.test_share + self.val_share >= 1:
+            raise DataError("The shares for test and validation leave nothing to train on; make them smaller.")
 
     @property
     def total_epochs(self) -> int:
@@ -133,14 +136,29 @@ def read_config(config_class: type[Config], folder: Path | str) -> Config:
     """
     settings = read_settings(Path(folder))
     if not settings:
-        raise DataError(f"{folder} holds no settings of a run; name another folder.")
-    for name in ("data", "classes"):
-        if isinstance(settings.get(name), list):
-            settings[name] = tuple(settings[name])
+        raise DataError(f"{Path(folder).name} holds no settings of a run; name another folder.")
     try:
-        return config_class(**settings | {"out": str(folder)})
-    except TypeError as error:
-        raise DataError(f"The settings in {folder} cannot be used ({error}).") from None
+        return make_config(config_class, settings | {"out": str(folder)})
+    except DataError as error:
+        raise DataError(f"The settings of this run cannot be used: {error}") from None
+
+
+def make_config(config_class: type[Config], settings: Mapping[str, Any]) -> Config:
+    """A configuration from settings as JSON holds them, wherever they come from.
+
+    Raises:
+        DataError: one is unknown, missing, of another type or out of bounds.
+    """
+    known = {setting.name for setting in dataclasses.fields(config_class)}
+    if unknown := sorted(set(settings) - known):
+        raise DataError(f"There is no setting {_shown(unknown[0])}; remove it.")
+    if missing := sorted({"data", "out"} - set(settings)):
+        raise DataError(f"The setting {missing[0]} is missing; add it.")
+    given: dict[str, Any] = dict(settings)
+    for name in ("data", "classes"):
+        if isinstance(given.get(name), list):
+            given[name] = tuple(given[name])
+    return config_class(**given)
 
 
 def check_settings(config: "TrainConfig | DetectorConfig") -> None:
@@ -154,20 +172,28 @@ def check_settings(config: "TrainConfig | DetectorConfig") -> None:
         if not bounds:
             texts = (value,) if setting.name == "out" else value
             if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
-                raise DataError(f"{_title(setting)} is {value!r}; it must be text.")
+                raise DataError(f"{_title(setting)} is {_shown(value)}; it must be text.")
             continue
         kind: Any = type(setting.default)
         if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-            raise DataError(f"{_title(setting)} is {value!r}; it must be {TYPE_WORDS[kind]}.")
-        if kind is float and not math.isfinite(value):
-            raise DataError(f"{_title(setting)} is {value!r}; it must be a finite number.")
+            raise DataError(f"{_title(setting)} is {_shown(value)}; it must be {TYPE_WORDS[kind]}.")
         if bounds["choices"] and value not in bounds["choices"]:
-            raise DataError(f"{_title(setting)} is {value!r}; possible are {', '.join(bounds['choices'])}.")
+            raise DataError(f"{_title(setting)} is {_shown(value)}; possible are {', '.join(bounds['choices'])}.")
         low, high = bounds["low"], bounds["high"]
         if low is not None and value < low:
-            raise DataError(f"{_title(setting)} is {value}; it must be at least {low}.")
+            raise DataError(f"{_title(setting)} is {_shown(value)}; it must be at least {low}.")
         if high is not None and value > high:
-            raise DataError(f"{_title(setting)} is {value}; it must lie in {low}..{high}.")
+            raise DataError(f"{_title(setting)} is {_shown(value)}; it must lie in {low}..{high}.")
+        if kind is float and not math.isfinite(value):
+            raise DataError(f"{_title(setting)} is {_shown(value)}; it must be a finite number.")
+
+
+def _shown(value: object) -> str:
+    """A value in a sentence; some have no end."""
+    with suppress(ValueError):  # numbers of thousands of digits
+        text = repr(value)
+        return text if len(text) <= 60 else f"{text[:60]}…"
+    return "far too long"
 
 
 TYPE_WORDS = {int: "a whole number", float: "a number", str: "text"}
@@ -231,46 +257,54 @@ class DetectorConfig:
     epochs: int = option(30, "epochs in all; a run that goes on may have more or fewer", low=1, high=MAX_EPOCHS)
     windows: int = option(4000, "windows per epoch", low=1, high=10_000_000)
     batch_size: int = option(16, "windows per step", low=1, high=MAX_BATCH)
-    side: int = option(256, "side of a window in pixels, a multiple of 32")
+    side: int = option(256, "side of a window in pixels, a multiple of 32", low=64, high=2048)
     large_share: float = option(
-        0.2, "share of steps with larger windows, half as large again or twice, and fewer of them"
+        0.2, "share of steps with larger windows, half as large again or twice, and fewer of them", low=0, high=1
     )
-    cutout_share: float = option(0.25, "share of windows drawn from class folders, if there are any")
+    cutout_share: float = option(0.25, "share of windows drawn from class folders, if there are any", low=0, high=1)
     often: str = option("", "how often photos of a data set are drawn, as name=factor, separated by commas; else 1")
-    wrongly_often: float = option(1.0, "how often photos with a mask worn incorrectly are drawn, as a factor")
-    face_min: float = option(10.0, "smallest size in pixels that a face is scaled to")
-    face_max: float = option(250.0, "largest size")
-    mosaic_share: float = option(0.3, "share of windows made of four photos")
-    natural_share: float = option(0.0, "share of whole photos shown as the app sees them, nothing pasted")
-    draw_share: float = option(0.12, "share of bare faces that get a mask drawn on")
-    learning_rate: float = option(1e-3, "highest rate of the new layers; falls to 0 along a cosine")
-    base_share: float = option(0.3, "rate of the pretrained base, as a share of that")
-    frozen_blocks: int = option(2, "the base's first blocks up to this one keep their weights; -1: none does")
-    warmup: int = option(300, "steps in which the rate rises")
-    weight_decay: float = option(1e-4, "of AdamW")
-    average: float = option(0.998, "share of the old average kept at each step in the averaged weights")
+    wrongly_often: float = option(
+        1.0, "how often photos with a mask worn incorrectly are drawn, as a factor", low=0, high=1000
+    )
+    face_min: float = option(10.0, "smallest size in pixels that a face is scaled to", low=1, high=2048)
+    face_max: float = option(250.0, "largest size", low=1, high=2048)
+    mosaic_share: float = option(0.3, "share of windows made of four photos", low=0, high=1)
+    natural_share: float = option(
+        0.0, "share of whole photos shown as the app sees them, nothing pasted", low=0, high=1
+    )
+    draw_share: float = option(0.12, "share of bare faces that get a mask drawn on", low=0, high=1)
+    learning_rate: float = option(1e-3, "highest rate of the new layers; falls to 0 along a cosine", low=0, high=10)
+    base_share: float = option(0.3, "rate of the pretrained base, as a share of that", low=0, high=100)
+    frozen_blocks: int = option(
+        2, "the base's first blocks up to this one keep their weights; -1: none does", low=-1, high=16
+    )
+    warmup: int = option(300, "steps in which the rate rises", low=0, high=10_000_000)
+    weight_decay: float = option(1e-4, "of AdamW", low=0, high=10)
+    average: float = option(0.998, "share of the old average kept at each step in the averaged weights", low=0, high=1)
     seed: int = option(42, "the same seed gives the same split and the same windows", low=0, high=MAX_SEED)
-    val_share: float = option(0.04, "share of the Pascal VOC photos for validation")
+    val_share: float = option(0.04, "share of the Pascal VOC photos for validation", low=0, high=1)
     keep: str = option(
         "last", "weights that become the model: best on the validation photos, or last", ("best", "last")
     )
     precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
     start: str = option("", "weights.npz of an earlier run to start from, in place of the ImageNet weights")
-    unannotated: float = option(0.25, "how much the place of a found but unannotated face counts as background, 0..1")
+    unannotated: float = option(
+        0.25, "how much the place of a found but unannotated face counts as background, 0..1", low=0, high=1
+    )
     labels: str = option(
         LABELS_DIR, "folder with faces that the annotations lack and lists of validation photos, if any"
     )
     mix_with: str = option("", "weights.npz of an earlier run, averaged with those of this run before the export")
-    mix_share: float = option(0.5, "its share in that average, 0..1")
-    workers: int = option(0, "processes that make the windows, with PyTorch; 0: two threads")
+    mix_share: float = option(0.5, "its share in that average, 0..1", low=0, high=1)
+    workers: int = option(0, "processes that make the windows, with PyTorch; 0: two threads", low=0, high=256)
     imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.side < 64 or self.side % 32:
-            raise DataError(f"Side is {self.side}; it must be a multiple of 32, at least 64.")
-        if self.workers < 0 or not 0 <= self.mix_share <= 1:
-            raise DataError("Workers must be 0 or more, the mix share in 0..1.")
+        if self.side % 32:
+            raise DataError(f"Side is {self.side}; it must be a multiple of 32.")
+        if self.face_min > self.face_max:
+            raise DataError(f"Face min is {self.face_min}; it must be at most face max, {self.face_max}.")
         if self.workers and not importlib.util.find_spec("torch"):
             raise DataError("Processes that make the windows need PyTorch; install it, or leave --workers out.")
         if self.wrongly_often <= 0 or any(factor <= 0 for factor in self.factors.values()):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -14,9 +14,15 @@ from core.datasets.formats import DataError
 from core.datasets.store import class_order, read_pictures
 from core.io import is_number, read_json, write_json
 from core.vision.boxes import shorter_sides
+from core.vision.classes import styles_of
 from train.config import RECIPE_PRESETS, TrainConfig
+from train.split import refuse_tiny_classes
 
 PARTS = ("train", "val", "test", "held_out")
+
+
+UNBALANCED = 10
+"""A class with so many times the faces of another is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class SplitEstimate:
     """In one pass."""
     epochs: int
     minutes: float
+    cautions: tuple[str, ...] = ()
+    """What a person should know before the start, a sentence each."""
 
     @property
     def faces(self) -> int:
@@ -61,7 +69,7 @@ def estimate_split(counts: Iterable[Mapping[tuple[str, bool], int]], config: Tra
         config: its settings.
 
     Raises:
-        DataError: too few classes, or nothing would be left to train on.
+        DataError: too few classes, too few faces of one, or nothing would be left to train on.
     """
     together: Counter = Counter()
     for each in counts:
@@ -72,8 +80,7 @@ def estimate_split(counts: Iterable[Mapping[tuple[str, bool], int]], config: Tra
         raise DataError(
             f"Training needs at least two classes, the data have {', '.join(classes) or 'none'}; choose more data."
         )
-    if config.test_share + config.val_share >= 1:
-        raise DataError("The shares for test and validation leave nothing to train on; make them smaller.")
+    refuse_tiny_classes({name: together[name, False] for name in classes})
     table = {}
     for name in classes:
         open_faces = together[name, False]
@@ -90,7 +97,26 @@ def estimate_split(counts: Iterable[Mapping[tuple[str, bool], int]], config: Tra
         steps=-(-train // config.batch_size),
         epochs=config.total_epochs,
         minutes=estimate_minutes(config, faces),
+        cautions=tuple(_cautions(table)),
     )
+
+
+def _cautions(table: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    styles = dict(zip(table, styles_of(tuple(table)), strict=True))
+    tested = {name: parts["test"] + parts["held_out"] for name, parts in table.items()}
+    for name, count in tested.items():
+        if not count and any(tested.values()):
+            yield (
+                f"{styles[name].words} has only {sum(table[name].values())} faces, too few for the test: "
+                "nobody will be able to say how well the model knows it. Add images."
+            )
+    train = {name: parts["train"] for name, parts in table.items()}
+    least, most = min(train, key=train.__getitem__), max(train, key=train.__getitem__)
+    if train[most] >= UNBALANCED * train[least]:
+        yield (
+            f"{styles[most].words} has {train[most]:,} faces to train on, {styles[least].words} {train[least]:,}: "
+            f"the model will tend to say {styles[most].words}. Add images of the other."
+        )
 
 
 def recipe_title(settings: Mapping) -> str:

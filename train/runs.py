@@ -44,7 +44,7 @@ from core.io import (
     write_json,
 )
 from core.quota import check_count, check_disk
-from train.config import TrainConfig, run_settings
+from train.config import TrainConfig, make_config, read_config, run_settings
 from train.run_folder import (
     CARD,
     CONFIG,
@@ -235,10 +235,7 @@ class RunManager:
             DataError: a setting is not possible.
             OSError: the folder cannot be written; then there is no new run.
         """
-        try:
-            settings = run_settings(TrainConfig(out="", **settings))
-        except TypeError as error:
-            raise DataError(f"These settings cannot be used ({error}).") from None
+        settings = run_settings(make_config(TrainConfig, {"out": ""} | settings))
         self._check_room()
         name = _one_line(name) or "Training"
         now = time.time()
@@ -331,6 +328,11 @@ class RunManager:
         # An earlier version kept the settings with the state.
         if not (run.folder / CONFIG).is_file():
             write_settings(run.folder, run.settings)
+        try:  # anybody may have changed the file, and an earlier version may have written it
+            read_config(TrainConfig, run.folder)
+        except DataError as error:
+            write_json(run.folder / RUN, data | {"state": FAILED, "ended": time.time(), "sentence": str(error)})
+            return
         with (run.folder / LOG).open("ab") as output:
             data |= {"state": RUNNING, "started": time.time(), "log_from": output.tell()}
             # Before the process: what cannot be noted must not be started, least of all every second anew.

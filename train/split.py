@@ -1,6 +1,7 @@
 """Which pictures are near-duplicates of each other, and who goes into training, validation and test."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -13,6 +14,8 @@ from core.datasets.duplicates import sample_groups
 from core.datasets.faces import DataError, Sample
 from core.io import read_json, write_json
 from train.config import TrainConfig
+
+MIN_FACES = 2
 
 
 def default_split() -> str:
@@ -65,19 +68,30 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
     groups = sample_groups(samples)
     near_held_out = np.isin(groups, groups[is_held_out]) & ~is_held_out
     open_places = np.flatnonzero(~(is_held_out | near_held_out if method == "grouped" else is_held_out))
+    refuse_tiny_classes({name: int((labels[open_places] == name).sum()) for name in sorted(set(labels.tolist()))})
     shares = {"test": test_share, "val": val_share}
     parts = {}
     if method == "random":
         rest = open_places
         for name, share in shares.items():
             count = ceil(share * len(open_places))  # as scikit-learn rounds, so that published splits can be repeated
+            # The last face of a class is for training.
+            last = np.array([n == 1 for n in map(Counter(labels[rest].tolist()).get, labels[rest].tolist())], bool)
+            rest, kept = rest[~last], rest[last]
             if not count:
                 parts[name] = np.empty(0, int)
-                continue
-            try:
-                rest, parts[name] = train_test_split(rest, test_size=count, stratify=labels[rest], random_state=seed)
-            except ValueError as error:
-                raise DataError(f"The data are too few for a {name} share of {share}: {error}") from None
+            else:
+                try:
+                    rest, parts[name] = train_test_split(
+                        rest, test_size=count, stratify=labels[rest], random_state=seed
+                    )
+                except ValueError:
+                    words = {"test": "test", "val": "validation"}[name]
+                    raise DataError(
+                        f"{len(open_places)} faces of {len(set(labels[open_places]))} classes are too few for a "
+                        f"{words} share of {share:g}; add images, or set the share to 0 or higher."
+                    ) from None
+            rest = np.concatenate([rest, kept])
     elif method == "grouped":
         rest, parts = _grouped_parts(open_places, labels, groups, shares, seed)
     else:
@@ -103,6 +117,20 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
         },
     }
     return Split(np.sort(rest), np.sort(parts["val"]), np.sort(parts["test"]), np.flatnonzero(is_held_out), facts)
+
+
+def refuse_tiny_classes(faces: Mapping[str, int]) -> None:
+    """Refuse classes with so few faces to train on and to test that nothing can be learnt.
+
+    Raises:
+        DataError: as said.
+    """
+    for name, count in faces.items():
+        if count < MIN_FACES:
+            raise DataError(
+                f"The class {name} has {count or 'no'} {'face' if count == 1 else 'faces'} outside the held-out test "
+                f"part; training needs at least {MIN_FACES} of each class. Add images, or leave the class out."
+            )
 
 
 def _photo_groups(samples: list[Sample], groups: np.ndarray, places: np.ndarray) -> dict[Path, int]:

@@ -12,6 +12,7 @@ import stat
 import struct
 import unicodedata
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -117,7 +117,7 @@ def _kind(data: bytes) -> str:
         return "h5"
     if data.startswith(ZIP_ID):
         with contextlib.suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as file:
-            return "keras" if "config.json" in file.namelist() and "model.weights.h5" in file.namelist() else ""
+            return "keras" if "model.weights.h5" in file.namelist() else ""
     return ""
 
 

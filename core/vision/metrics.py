@@ -376,9 +376,17 @@ def _mean(*values: float | None) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def balanced_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Mean recall of the classes that occur in ``labels``, 0..1; both (n,) int, n at least 1."""
-    return float(np.mean([(predicted[labels == label] == label).mean() for label in np.unique(labels)]))
+def balanced_accuracy(predicted: np.ndarray, labels: np.ndarray, classes: int) -> float | None:
+    """Mean recall of all classes, 0..1; ``None`` if one of them does not occur in ``labels``: its recall is unknown.
+
+    Args:
+        predicted: (n,) int.
+        labels: (n,) int in 0..classes - 1.
+        classes: how many there are.
+    """
+    if len(np.unique(labels)) < classes:
+        return None
+    return float(np.mean([(predicted[labels == label] == label).mean() for label in range(classes)]))
 
 
 def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict:
@@ -390,7 +398,7 @@ def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes
         classes: k names.
 
     Returns:
-        ``images``, ``accuracy``, ``balanced_accuracy`` (mean recall of the classes that occur), ``log_loss``,
+        ``images``, ``accuracy``, ``balanced_accuracy`` (``None`` if a class does not occur), ``log_loss``,
         ``expected_calibration_error``, ``confusion_matrix`` (rows true, columns predicted) and per class ``precision``,
         ``recall``, ``f1`` and ``support``. Of no images, every score is ``None``.
 
@@ -410,7 +418,7 @@ def classification_scores(probabilities: np.ndarray, labels: np.ndarray, classes
     return {
         "images": n,
         "accuracy": float((predicted == labels).mean()),
-        "balanced_accuracy": balanced_accuracy(predicted, labels),
+        "balanced_accuracy": balanced_accuracy(predicted, labels, len(classes)),
         "log_loss": float(-np.log(np.clip(probabilities[np.arange(n), labels], 1e-7, 1)).mean()),
         "expected_calibration_error": calibration_error(probabilities.max(axis=1), predicted == labels),
         "confusion_matrix": confusion_matrix(labels, predicted, labels=places).tolist(),

@@ -77,11 +77,25 @@ def _looks(title: str) -> str:
     return unicodedata.normalize("NFKC", title).casefold()
 
 
+# What becomes a link (in GitHub's Markdown), an icon or an arrow (in Streamlit's) after signs are unescaped: a sign
+# without width keeps its parts apart.
+LATE_MARKUP = re.compile(
+    r"https?:(?=//)|www(?=\.)|@(?=[-\w])|:(?=material/|streamlit:)|(?<!\S)[<>~-](?=[-=>]{1,2}(?!\S))", re.IGNORECASE
+)
+WORD_JOINER = "\u2060"
+
+
 def plain(text: str, hide_paths: bool = True) -> str:
-    """Text from outside, such as a file name, without any meaning in Markdown, and without the server's own paths."""
+    """Text from outside, such as a file name, without any meaning in Markdown; no address in it is a link.
+
+    Args:
+        text: as it is.
+        hide_paths: leave the server's own folders out too.
+    """
     if hide_paths:
         for folder in _server_folders():
             text = text.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
+    text = LATE_MARKUP.sub(lambda found: found[0] + WORD_JOINER, text)
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~<>$:&])", r"\\\1", text)
 
 

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
@@ -5,9 +7,11 @@ import pytest
 from core.datasets.duplicates import difference_hash, group_near_duplicates, sample_groups
 from core.datasets.faces import DataError, Sample, plain_view, read_list, read_photos, read_samples
 from core.vision.crops import crop_faces
+from core.vision.metrics import classification_scores
 from tests.helpers import noise_picture, write_class_folders, write_voc
 from train.classifier.data import load_faces
 from train.config import TrainConfig
+from train.estimate import estimate_split
 from train.split import split_samples
 
 
@@ -233,3 +237,49 @@ def test_prajnasb_leaks_as_published(shared_data):
     # About 710 by the difference hash alone, more with mirrored copies.
     assert 700 <= facts["near_copies"] <= 850
     assert split_samples(samples, "grouped", 0.2, 0, 1).facts["test_with_near_copy_in_training"] == 0
+
+
+def some(tmp_path, **faces):
+    """Samples of these classes, so many of each."""
+    made = []
+    for i, label in enumerate(label for label, count in faces.items() for _ in range(count)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), picture := noise_picture(i))
+        made.append(Sample("set", tmp_path / f"{i}.png", label, picture, np.array([0, 0, 80, 60], np.float32), 60))
+    return made
+
+
+def test_a_class_of_one_face_is_refused_before_the_start_and_by_the_training_with_the_same_sentence(tmp_path):
+    sentence = "The class without_mask has 1 face outside the held-out test part; training needs at least 2"
+    with pytest.raises(DataError, match=sentence):
+        split_samples(some(tmp_path, with_mask=8, without_mask=1), "random", 0.2, 0.1, seed=0)
+    counts = Counter({("with_mask", False): 8, ("without_mask", False): 1})
+    with pytest.raises(DataError, match=sentence):
+        estimate_split([counts], TrainConfig(data=("d",), out=""))
+
+
+@pytest.mark.parametrize("few", [2, 3, 4, 5])
+def test_the_last_face_of_a_class_is_for_training(few, tmp_path):
+    for seed in range(5):
+        split = split_samples(some(tmp_path, a=9, b=few), "random", 0.3, 0.3, seed)
+        counts = split.facts["counts"]
+        assert counts["train"]["b"] >= 1
+        assert sum(sum(part.values()) for part in counts.values()) == 9 + few
+
+
+def test_a_class_too_small_for_the_test_is_told_before_the_start():
+    counts = Counter({("with_mask", False): 60, ("without_mask", False): 2})
+    few, unbalanced = estimate_split([counts], TrainConfig(data=("d",), out="")).cautions
+    assert few.startswith("No mask has only 2 faces, too few for the test")
+    assert unbalanced.startswith("Mask has 42 faces to train on, No mask 2:")
+    held_out = counts | {("without_mask", True): 5}
+    (only,) = estimate_split([held_out], TrainConfig(data=("d",), out="")).cautions
+    assert only == unbalanced, "its held-out faces are the test"
+    even = Counter({("with_mask", False): 60, ("without_mask", False): 20})
+    assert not estimate_split([even], TrainConfig(data=("d",), out="")).cautions
+
+
+def test_without_a_face_of_each_class_there_is_no_balanced_accuracy():
+    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    assert classification_scores(shares, np.array([0, 0, 1, 1]), ("a", "b"))["balanced_accuracy"] == 0.75
+    lacking = classification_scores(shares, np.array([0, 0, 0, 0]), ("a", "b"))
+    assert lacking["balanced_accuracy"] is None and lacking["accuracy"] == 0.75

@@ -191,8 +191,11 @@ def test_what_a_training_would_work_with_is_told_before_the_start(page):
     assert numbers(app)["Epochs"] == "16" and "near-duplicates stay in one part" in texts(app)
     labelled(app.number_input, "Batch size").set_value(4).run()
     assert numbers(app)["Steps per epoch"] == "4"
-    labelled(app.number_input, "Fine tune blocks").set_value(99).run()
-    assert "0..16" in app.error[0].value.replace("\\", "") and not app.metric
+    blocks = labelled(app.number_input, "Fine tune blocks")
+    assert (blocks.min, blocks.max) == (0, 16)
+    labelled(app.number_input, "Test share").set_value(0.9).run()
+    assert "leave nothing to train on" in app.error[0].value and not app.metric
+    assert "Start the training" not in [button.label for button in app.button]
     fields = {*(w.label for w in app.number_input), *(w.label for w in app.selectbox)}
     assert {"Learning rate", "Label smoothing", "Seed", "Split", "Keep", "Precision", "Features"} <= fields
 
@@ -319,6 +322,19 @@ def test_a_model_with_other_classes_is_not_compared(page, tmp_path, finished):
 def bring(app, name, data):
     app.file_uploader[0].set_value([(name, data, "application/octet-stream")]).run()
     press(app, "Try the model")
+
+
+def test_a_class_without_test_faces_is_said_and_has_no_balanced_accuracy(page, tmp_path, finished):
+    labels = np.zeros(4, int)
+    scores = classification_scores(np.array([[0.9, 0.1]] * 4), labels, CLASSES)
+    scores["balanced_accuracy"] = 1.0  # as earlier versions wrote
+    (finished / "report.json").write_text(json.dumps({"test_exported": scores}))
+    add_finished(tmp_path, finished, "one")
+    app = page()
+    show(app, "Runs")
+    labelled(app.multiselect, "Show").set_value(["one"]).run()
+    assert numbers(app)["Balanced accuracy"] == "–" and numbers(app)["Accuracy"] == "100.0%"
+    assert "No face here is labelled No mask" in " ".join(warning.value for warning in app.warning)
 
 
 def test_an_imported_model_is_tried_and_installed_or_refused_with_a_sentence(page):

@@ -8,14 +8,22 @@ import time
 import zipfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.datasets.faces import DataError
 from tests.helpers import ROOT
 from train import estimate as speeds
 from train import run_folder
-from train.config import RECIPE_PRESETS, DetectorConfig, TrainConfig, add_settings
+from train.config import RECIPE_PRESETS, DetectorConfig, TrainConfig, add_settings, make_config
 from train.estimate import estimate_minutes
 from train.run_folder import Interrupted, Progress, StepCurve, ending_with_a_sentence, read_state, write_checkpoint
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=3), each, max_size=3),
+    max_leaves=5,
+)
 
 
 class Clock:
@@ -217,7 +225,7 @@ def test_any_class_names_may_be_asked_for_and_views_are_checked():
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("changed", "sentence"),
     [
         ({"epochs": 10**9}, "Epochs is 1000000000; it must lie in 1..10000."),
         ({"epochs": 0}, "Epochs is 0; it must be at least 1."),
@@ -231,13 +239,42 @@ def test_any_class_names_may_be_asked_for_and_views_are_checked():
         ({"recipe": ["report"]}, "Recipe is ['report']; it must be text."),
         ({"classes": ("a", 3)}, "Classes is ('a', 3); it must be text."),
         ({"data": "folder"}, "Data is 'folder'; it must be text."),
+        ({"learning_rate": 10**400}, f"Learning rate is 1{'0' * 59}…; it must lie in 0..10."),
+        ({"learning_rate": float("inf")}, "Learning rate is inf; it must lie in 0..10."),
+        (
+            {"test_share": 0.6, "val_share": 0.4},
+            "The shares for test and validation leave nothing to train on; make them smaller.",
+        ),
+        ({"epoch": 3}, "There is no setting 'epoch'; remove it."),
     ],
     ids=str,
 )
-def test_settings_out_of_bounds_are_refused_with_a_sentence(settings, sentence):
+def test_settings_out_of_bounds_are_refused_with_a_sentence(changed, sentence):
     with pytest.raises(DataError) as refused:
-        TrainConfig(**{"data": ("d",), "out": "o"} | settings)
+        make_config(TrainConfig, {"data": ["d"], "out": "o"} | changed)
     assert str(refused.value) == sentence
+
+
+def test_every_number_of_every_training_has_bounds():
+    for config_class in (TrainConfig, DetectorConfig):
+        for setting in dataclasses.fields(config_class):
+            if isinstance(setting.default, int | float):
+                low, high = setting.metadata["low"], setting.metadata["high"]
+                assert low <= setting.default <= high, setting.name
+                for beyond in (low - 1, high + 1, float("nan")):
+                    with pytest.raises(DataError):
+                        make_config(config_class, {"data": ["d"], "out": "o", setting.name: beyond})
+
+
+@given(st.dictionaries(st.sampled_from([f.name for f in dataclasses.fields(TrainConfig)]), json_values))
+@settings(max_examples=200, deadline=None)
+def test_any_settings_make_a_configuration_or_one_sentence(changed):
+    try:
+        config = make_config(TrainConfig, {"data": ["d"], "out": "o"} | changed)
+    except DataError as error:
+        assert str(error).endswith(".") and len(str(error)) < 300 and "\n" not in str(error)
+    else:
+        assert config.epochs <= 10_000 and config.test_share + config.val_share < 1
 
 
 @pytest.mark.parametrize("config_class", [TrainConfig, DetectorConfig])

@@ -247,6 +247,28 @@ def test_settings_that_make_no_sense_are_refused_before_a_folder_is_made(make_ma
     assert not list(tmp_path.glob("runs/[!.]*"))
 
 
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        pytest.param({"epochs": 10**9}, "Epochs is 1000000000; it must lie in 1..10000.", id="epochs"),
+        pytest.param({"learning_rate": float("nan")}, "Learning rate is nan; it must be a finite number.", id="NaN"),
+        pytest.param({"speed": 3}, "There is no setting 'speed'; remove it.", id="an unknown setting"),
+    ],
+)
+def test_a_waiting_run_whose_settings_were_changed_fails_with_a_sentence_and_the_next_starts(
+    make_manager, changed, sentence
+):
+    manager = make_manager()
+    running, damaged, next_one = (manager.add(name, data=("plain",)) for name in "abc")
+    path = damaged.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    manager.cancel(running.id)
+    wait_until(lambda: state(manager, next_one) == "running")
+    run = manager.find(damaged.id)
+    assert (run.state, run.sentence) == ("failed", f"The settings of this run cannot be used: {sentence}")
+    assert not (damaged.folder / "begun").exists() and run.ended
+
+
 def test_runs_of_the_command_line_are_listed_too(make_manager, tmp_path):
     config = {"data": ["/d/faces"], "recipe": "report", "fine_tune_blocks": 0, "epochs": 3}
     for name in ("done", "broken", "going", "detector"):

@@ -49,9 +49,10 @@ def main(config: TrainConfig) -> dict:
         for kind in (name, f"{name}_exported"):
             scores = report[kind]
             if scores["images"]:
+                balanced = scores["balanced_accuracy"]
                 print(
                     f"{kind}: {scores['images']} faces, accuracy {scores['accuracy']:.4f}, "
-                    f"balanced {scores['balanced_accuracy']:.4f}, "
+                    f"balanced {'unknown' if balanced is None else f'{balanced:.4f}'}, "
                     f"calibration error {scores['expected_calibration_error']:.4f}"
                 )
     return report

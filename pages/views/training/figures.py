@@ -40,14 +40,23 @@ def show_figures(scores: Mapping, part: str) -> None:
         st.info("No face was kept for testing, so nobody can say how good this model is.")
         return
     st.markdown(f"**{part}**")
+    per_class = scores.get("per_class") or {}
+    missing = [name for name, row in per_class.items() if not row.get("support")]
     shown = {
         "Accuracy": _percent(scores.get("accuracy")),
-        "Balanced accuracy": _percent(scores.get("balanced_accuracy")),
+        "Balanced accuracy": _percent(None if missing else scores.get("balanced_accuracy")),
         "Calibration error": _percent(scores.get("expected_calibration_error")),
         "Faces": f"{faces:,}",
     }
     for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
         column.metric(label, value, help=METRICS.get(label))
+    if missing:
+        words = dict(zip(per_class, styles_of(tuple(per_class)), strict=True))
+        names = " and ".join(words[name].words for name in missing)
+        st.warning(
+            f"No face here is labelled {plain(names)}, so nobody can say how well the model knows that; "
+            "add images and train again."
+        )
     if faces < SMALL_TEST:
         st.caption(f":material/warning: {faces} faces are few: one more mistake changes a lot.")
 

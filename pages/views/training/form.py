@@ -63,7 +63,8 @@ def show(manager: RunManager) -> None:
             if field.name == "imagenet_weights":
                 words = imagenet_choices()
                 default = next(iter(words))
-            fields.append(Setting(field.name, field.metadata["help"], default, words))
+            bounds = field.metadata.get("low"), field.metadata.get("high")
+            fields.append(Setting(field.name, field.metadata["help"], default, words, *bounds))
     with st.expander("Advanced: every setting"):
         settings = settings_form(fields, recipe)
         place_for_classes = st.container()
@@ -117,6 +118,8 @@ class Setting:
     default: str | int | float
     choices: Mapping[str, str] | None = None
     """Values and what they are called, if they are few."""
+    low: float | None = None
+    high: float | None = None
 
 
 def recipe_choice(recipes: Mapping[str, Mapping]) -> str:
@@ -154,12 +157,13 @@ def _field(setting: Setting, key: str) -> str | int | float:
         return st.selectbox(label, options, place, format_func=lambda value: words[value], key=key)
     if isinstance(default, bool):
         return st.toggle(label, default, key=key)
-    if isinstance(default, int):
-        return st.number_input(label, value=default, step=1, key=key)
-    if isinstance(default, float):
-        step = 10 ** -(4 if abs(default) < 0.01 else 2 if abs(default) < 10 else 0)
-        digits = 5 if abs(default) < 0.01 else 2
-        return float(st.number_input(label, value=default, step=float(step), format=f"%.{digits}f", key=key))
+    if isinstance(default, int | float):
+        whole = isinstance(default, int)
+        kind = int if whole else float
+        low, high = (None if bound is None else kind(bound) for bound in (setting.low, setting.high))
+        step = 1 if whole else 10.0 ** -(4 if abs(default) < 0.01 else 2 if abs(default) < 10 else 0)
+        form = "%d" if whole else "%.5f" if abs(default) < 0.01 else "%.2f"
+        return st.number_input(label, low, high, default, step=step, format=form, key=key)
     return st.text_input(label, str(default), key=key)
 
 
@@ -182,5 +186,7 @@ def show_estimate(plan: SplitEstimate) -> None:
         ],
         hide_index=True,
     )
+    for sentence in plan.cautions:
+        st.warning(plain(sentence))
     if not plan.exact:
         st.caption("Estimates: near-duplicates stay in one part, so the parts come out a little larger or smaller.")

@@ -110,7 +110,7 @@ def _import_form(tried: Tried, stem: str) -> None:
     if pixels and st.button("Import", type="primary", icon=":material/upload:", disabled=not name):
         try:
             with tempfile.TemporaryDirectory() as made:
-                path = Path(made) / "model.tflite"
+                path = Path(made) / "tried.tflite"
                 path.write_bytes(tried.litert)
                 card = install_uploaded(path, facts, name, classes, pixels=pixels)
         except (ModelError, OSError) as error:
