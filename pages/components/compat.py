@@ -28,3 +28,20 @@ def show_newest_frames() -> None:
     from aiortc.contrib.media import MediaRelay
 
     MediaRelay.subscribe.__defaults__ = (False,)  # buffered
+
+
+def end_old_sessions() -> int:
+    """End the sessions of visitors who left longer ago than ``server.disconnectedSessionTTL`` says, and count them.
+
+    Streamlit does so only when another visitor comes or goes, so the last ones' photos would stay in memory.
+    """
+    from streamlit import runtime
+
+    if not runtime.exists():
+        return 0
+    manager = runtime.get_instance()._session_mgr
+    with manager._storage_lock:  # type: ignore[attr-defined]
+        old = manager._session_storage._cache.expire()  # type: ignore[attr-defined]
+    for _, info in old:
+        info.session.shutdown()
+    return len(old)
