@@ -3,6 +3,7 @@
 Processor seconds, the least of several runs: of the page as a whole, and of the steps that it is made of.
 """
 
+import os
 import time
 from collections.abc import Callable
 
