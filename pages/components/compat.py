@@ -61,3 +61,20 @@ def rerun_session(session: str) -> None:
     info = runtime.get_instance()._session_mgr.get_active_session_info(session) if runtime.exists() else None
     if info:
         info.session.request_rerun(None)
+
+
+def end_old_sessions() -> int:
+    """End the sessions of visitors who left longer ago than ``server.disconnectedSessionTTL`` says, and count them.
+
+    Streamlit does so only when another visitor comes or goes, so the last ones' photos would stay in memory.
+    """
+    from streamlit import runtime
+
+    if not runtime.exists():
+        return 0
+    manager = runtime.get_instance()._session_mgr
+    with manager._storage_lock:  # type: ignore[attr-defined]
+        old = manager._session_storage._cache.expire()  # type: ignore[attr-defined]
+    for _, info in old:
+        info.session.shutdown()
+    return len(old)

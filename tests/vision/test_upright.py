@@ -26,8 +26,8 @@ class Detector:
     ("as_stored", "sure", "quarters", "tries"),
     [
         pytest.param(None, (0, 0.999, 0, 0), 1, 3, id="no face as stored"),
-        pytest.param((0.99, 0.79), (0, 0.995, 0.999, 0.1), 2, 3, id="a face, but of which class is not sure"),
-        pytest.param((0.99, 0.9), (0, 0.999, 0, 0), 0, 0, id="a sure face: nothing is tried"),
+        pytest.param((0.99, 0.95), (0, 0.995, 0.999, 0.1), 2, 3, id="a face, but of which class is not sure"),
+        pytest.param((0.99, 0.97), (0, 0.999, 0, 0), 0, 0, id="a sure face: nothing is tried"),
         pytest.param(None, (0, 0.97, 0, 0), 0, 3, id="a face that is not sure enough to turn the photo"),
         pytest.param(None, (0, 0, 0, 0), 0, 3, id="no face in any way"),
     ],
