@@ -27,8 +27,9 @@ _refused: dict[str, str] = {}
 def reserved(session: str, size: int) -> Iterator[str]:
     """For the time of an upload: the sentence why it is refused, empty if it is not."""
     with _lock:
-        sizes = [*held_uploads(session), *_on_the_way.get(session, [])]
-        refusal = _refusal(sizes, max(0, size - ENVELOPE_BYTES))
+        mine = [*held_uploads(session), *_on_the_way.get(session, [])]
+        all_bytes = sum(held_uploads()) + sum(map(sum, _on_the_way.values()))
+        refusal = _refusal(mine, all_bytes, max(0, size - ENVELOPE_BYTES))
         if not refusal:
             _on_the_way.setdefault(session, []).append(size)
     if refusal:
@@ -44,11 +45,13 @@ def reserved(session: str, size: int) -> Iterator[str]:
                     del _on_the_way[session]
 
 
-def _refusal(sizes: list[int], size: int) -> str:
+def _refusal(mine: list[int], all_bytes: int, size: int) -> str:
     now = limits()
-    if len(sizes) >= now.upload_files:
+    if len(mine) >= now.upload_files:
         return now.reached("upload_files")
-    return now.reached("upload_mb") if sum(sizes) + size > now.upload_mb * MB else ""
+    if sum(mine) + size > now.upload_mb * MB:
+        return now.reached("upload_mb")
+    return now.reached("all_uploads_mb") if all_bytes + size > now.all_uploads_mb * MB else ""
 
 
 def watch_uploads() -> None:

@@ -144,7 +144,7 @@ def test_live_video_has_so_many_places(as_person, monkeypatch):
     assert live_places().take("somebody else")
     try:
         app = as_person({}, "live")
-        assert not made and "All 1 places" in texts(app)
+        assert not made and "All places for live video (1) are taken" in texts(app)
         live_places().leave("somebody else")
         app.run()
         assert made and "Press **Start**" in texts(app)
@@ -154,7 +154,7 @@ def test_live_video_has_so_many_places(as_person, monkeypatch):
 
 def test_uploads_are_dropped_when_idle(as_person, monkeypatch):
     held, clock = [3], count(0, 7200)
-    monkeypatch.setattr(uploads, "held_uploads", lambda session: held)
+    monkeypatch.setattr(uploads, "held_uploads", lambda session="": held)
     monkeypatch.setattr(uploads, "forget_uploads", lambda session: held.clear())
     app = as_person({}, "photo")
     assert held and "without use" not in texts(app), "not while somebody is here"
@@ -172,8 +172,8 @@ class TestUploads:
     def limits(self, monkeypatch):
         monkeypatch.setenv("MASK_UPLOAD_MB", "2")
         monkeypatch.setenv("MASK_UPLOAD_FILES", "3")
-        self.held, self.told = [], []
-        monkeypatch.setattr(uploads, "held_uploads", lambda session: self.held)
+        self.held, self.others, self.told = [], [], []
+        monkeypatch.setattr(uploads, "held_uploads", lambda session="": self.held + self.others * (not session))
         monkeypatch.setattr(uploads, "rerun_session", self.told.append)
         yield
         uploads._refused.clear()
@@ -195,6 +195,14 @@ class TestUploads:
         self.held = [1, 1, 1]
         with uploads.reserved("a", 1) as refusal:
             assert "uploaded the 3 files" in refusal
+
+    def test_all_visitors_together(self, monkeypatch):
+        monkeypatch.setenv("MASK_ALL_UPLOADS_MB", "4")
+        self.others = [2_000_000]
+        with uploads.reserved("a", 1_500_000) as refusal:
+            assert not refusal
+            with uploads.reserved("b", 1_500_000) as other:
+                assert "memory for uploads (4 MB) is full" in other
 
     def test_a_file_of_exactly_the_limit(self):
         with uploads.reserved("a", 2 * uploads.MB + 300) as refusal:
