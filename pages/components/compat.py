@@ -39,7 +39,7 @@ def session_id() -> str:
 
 
 def held_uploads(session: str = "") -> list[int]:
-    """The sizes in bytes of the files that a session, or all of them, have uploaded; Streamlit tells of no single one."""
+    """The sizes in bytes of the files that a session, or all together, uploaded; Streamlit tells of no single one."""
     from streamlit import runtime
 
     files = getattr(runtime.get_instance().uploaded_file_mgr, "file_storage", {}) if runtime.exists() else {}
