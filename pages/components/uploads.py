@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.config import limits
 from pages.components.compat import forget_uploads, held_uploads, rerun_session, session_id
@@ -68,8 +69,11 @@ def _drop_when_idle() -> None:
     idle_s = time.monotonic() - st.session_state[LAST_USED]
     if idle_s > 60 * limits().idle_minutes and held_uploads(session_id()):
         forget_uploads(session_id())
-        for keys in IMAGES.values():
-            for key in keys:
-                st.session_state.pop(key, None)
+        # Widgets keep what they gave out, and pages what they made of it.
+        images = {key for keys in IMAGES.values() for key in keys}
+        for key, value in list(st.session_state.items()):
+            values = value if isinstance(value, list) else [value]
+            if key in images or any(isinstance(each, UploadedFile) for each in values):
+                del st.session_state[key]
         st.session_state[NOTE] = limits().reached("idle_minutes")
         st.rerun(scope="app")

@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 import streamlit_webrtc
 from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
 from core.access import Role, role
@@ -18,6 +19,7 @@ from core.config import OPEN, PUBLIC, settings
 from pages.components import access, uploads
 from pages.components.messages import plain
 from pages.components.resources import live_places
+from pages.components.state import WEBCAM_SHOT
 from tests.helpers import ROOT, texts, unescaped, write_class_folders
 
 OLGA = {"is_logged_in": True, "email": "olga@example.org"}
@@ -158,8 +160,12 @@ def test_uploads_are_dropped_when_idle(as_person, monkeypatch):
     monkeypatch.setattr(uploads, "forget_uploads", lambda session: held.clear())
     app = as_person({}, "photo")
     assert held and "without use" not in texts(app), "not while somebody is here"
+    file = UploadedFile(UploadedFileRec("1", "a.jpg", "image/jpeg", b"photo"), None)
+    app.session_state["one"], app.session_state["several"], app.session_state["other"] = file, [file], "stays"
+    app.session_state[WEBCAM_SHOT] = "a portrait"
     monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     rerun(app)
+    assert [key for key in ("one", "several", WEBCAM_SHOT, "other") if key in app.session_state] == ["other"]
     assert not held and "removed from the server after 30 minutes" in texts(app)
     rerun(app)
     assert "removed from the server" not in texts(app), "said once"
