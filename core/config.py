@@ -50,6 +50,10 @@ class Limits:
         200, (1, 10_000), COUNT, "Files that one visitor has in the server's memory",
         "You have uploaded the {limit} files that this server keeps for a visitor; remove some first.",
     )  # fmt: skip
+    all_uploads_mb: float = _limit(
+        2000, (1, 1_000_000), "MB", "Uploads of all visitors together in the server's memory",
+        "The server's memory for uploads ({limit} MB) is full at the moment; try again in a few minutes.",
+    )  # fmt: skip
     idle_minutes: float = _limit(
         30, (0.01, 10_000), MINUTES, "Idle time after which a visitor's uploads are dropped",
         "Your uploads were removed from the server after {limit} minutes without use; upload them again.",
@@ -64,7 +68,7 @@ class Limits:
     )  # fmt: skip
     live_viewers: int = _limit(
         4, (0, 1000), COUNT, "Live videos at the same time",
-        "All {limit} places for live video are taken; this page starts as soon as one is free.",
+        "All places for live video ({limit}) are taken; this page starts as soon as one is free.",
     )  # fmt: skip
     photos_at_once: int = _limit(
         2, (1, 64), COUNT, "Photos in which faces are looked for at the same time",

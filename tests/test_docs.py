@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from core.config import ice_servers
+from core.config import LIMITS, PUBLIC, Limits, ice_servers, read_settings
 from tests.helpers import ROOT
 from train.config import DetectorConfig, TrainConfig
 
@@ -202,6 +202,39 @@ def test_the_app_takes_the_turn_server_of_the_compose_file():
     servers, warnings = ice_servers({}, {"ICE_SERVERS": value})
     assert not warnings
     assert servers == [{"urls": ["turn:masks.example.org:3478"], "username": "masks", "credential": "secret"}]
+
+
+def test_the_table_of_limits_says_what_the_code_says():
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    table = re.search(r"## Limits\n.*?\|---\S+\n(.*?)\n\n", text, flags=re.DOTALL)[1].splitlines()
+    rows = {}
+    for row in table:
+        variable, about, usual, possible, reached = (cell.strip() for cell in row.strip("|").split("|"))
+        rows[variable] = about, usual, possible, reached
+    for name, limit in LIMITS.items():
+        low, high = limit.metadata["bounds"]
+        usual = f"{limit.default:,g} {limit.metadata['unit']}".strip()
+        expected = limit.metadata["about"], usual, f"{low:g} to {high:,g}", Limits().reached(name)
+        assert rows.pop(f"`MASK_{name.upper()}`") == expected
+    assert not rows
+
+
+def test_the_compose_file_shows_others_the_public_mode():
+    app = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["app-public"]
+    assert read_settings({}, app["environment"]).access == PUBLIC
+    folder = Path(app["environment"]["STREAMLIT_SECRETS_FILES"]).parent
+    assert f"./operator:{folder}:ro" in app["volumes"]
+
+
+def test_the_login_of_the_documents_is_one():
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    tomllib = pytest.importorskip("tomllib", reason="needs Python 3.11")
+    secrets = next(
+        tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "[auth]" in block
+    )
+    found = read_settings(secrets, {})
+    assert found.access == PUBLIC and len(found.operators) == 2 and not found.problems
+    assert secrets["auth"].keys() >= {"redirect_uri", "cookie_secret", "client_id", "client_secret"}
 
 
 def test_ci_finds_the_test_command():

@@ -38,12 +38,13 @@ def session_id() -> str:
     return context.session_id if context else ""
 
 
-def held_uploads(session: str) -> list[int]:
-    """The sizes in bytes of the files that a session has uploaded; Streamlit tells only the sum of all sessions."""
+def held_uploads(session: str = "") -> list[int]:
+    """The sizes in bytes of the files that a session, or all together, uploaded; Streamlit tells of no single one."""
     from streamlit import runtime
 
     files = getattr(runtime.get_instance().uploaded_file_mgr, "file_storage", {}) if runtime.exists() else {}
-    return [len(file.data) for file in list(files.get(session, {}).values())]
+    kept = [files.get(session, {})] if session else list(files.values())
+    return [len(file.data) for each in kept for file in list(each.values())]
 
 
 def forget_uploads(session: str) -> None:

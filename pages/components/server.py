@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.config import PUBLIC, settings
 from pages.components.uploads import reserved
 
+# Figures of the server, and Streamlit's way to drive the app by programs: no visitor needs them.
+CLOSED = re.compile(r"/_stcore/(metrics|agent)(/|$)")
 UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 # Streamlit's own page has one script in it; with its digest no other one is let in.
 INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
@@ -68,7 +70,7 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        if scope["path"].endswith("/_stcore/metrics") and settings().access == PUBLIC:
+        if CLOSED.search(scope["path"]) and settings().access == PUBLIC:
             await PlainTextResponse("Not found", 404)(scope, receive, send_with_headers)
         elif scope["method"] == "PUT" and (upload := UPLOAD.search(scope["path"])):
             length = dict(scope["headers"]).get(b"content-length", b"")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.config import limits
 from pages.components.compat import forget_uploads, held_uploads, rerun_session, session_id
@@ -27,8 +28,9 @@ _refused: dict[str, str] = {}
 def reserved(session: str, size: int) -> Iterator[str]:
     """For the time of an upload: the sentence why it is refused, empty if it is not."""
     with _lock:
-        sizes = [*held_uploads(session), *_on_the_way.get(session, [])]
-        refusal = _refusal(sizes, max(0, size - ENVELOPE_BYTES))
+        mine = [*held_uploads(session), *_on_the_way.get(session, [])]
+        all_bytes = sum(held_uploads()) + sum(map(sum, _on_the_way.values()))
+        refusal = _refusal(mine, all_bytes, max(0, size - ENVELOPE_BYTES))
         if not refusal:
             _on_the_way.setdefault(session, []).append(size)
     if refusal:
@@ -44,11 +46,13 @@ def reserved(session: str, size: int) -> Iterator[str]:
                     del _on_the_way[session]
 
 
-def _refusal(sizes: list[int], size: int) -> str:
+def _refusal(mine: list[int], all_bytes: int, size: int) -> str:
     now = limits()
-    if len(sizes) >= now.upload_files:
+    if len(mine) >= now.upload_files:
         return now.reached("upload_files")
-    return now.reached("upload_mb") if sum(sizes) + size > now.upload_mb * MB else ""
+    if sum(mine) + size > now.upload_mb * MB:
+        return now.reached("upload_mb")
+    return now.reached("all_uploads_mb") if all_bytes + size > now.all_uploads_mb * MB else ""
 
 
 def watch_uploads() -> None:
@@ -65,8 +69,11 @@ def _drop_when_idle() -> None:
     idle_s = time.monotonic() - st.session_state[LAST_USED]
     if idle_s > 60 * limits().idle_minutes and held_uploads(session_id()):
         forget_uploads(session_id())
-        for keys in IMAGES.values():
-            for key in keys:
-                st.session_state.pop(key, None)
+        # Widgets keep what they gave out, and pages what they made of it.
+        images = {key for keys in IMAGES.values() for key in keys}
+        for key, value in list(st.session_state.items()):
+            values = value if isinstance(value, list) else [value]
+            if key in images or any(isinstance(each, UploadedFile) for each in values):
+                del st.session_state[key]
         st.session_state[NOTE] = limits().reached("idle_minutes")
         st.rerun(scope="app")

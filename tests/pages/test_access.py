@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 import streamlit_webrtc
 from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
 from core.access import Role, role
@@ -18,6 +19,7 @@ from core.config import OPEN, PUBLIC, settings
 from pages.components import access, uploads
 from pages.components.messages import plain
 from pages.components.resources import live_places
+from pages.components.state import WEBCAM_SHOT
 from tests.helpers import ROOT, texts, unescaped, write_class_folders
 
 OLGA = {"is_logged_in": True, "email": "olga@example.org"}
@@ -144,7 +146,7 @@ def test_live_video_has_so_many_places(as_person, monkeypatch):
     assert live_places().take("somebody else")
     try:
         app = as_person({}, "live")
-        assert not made and "All 1 places" in texts(app)
+        assert not made and "All places for live video (1) are taken" in texts(app)
         live_places().leave("somebody else")
         app.run()
         assert made and "Press **Start**" in texts(app)
@@ -154,12 +156,16 @@ def test_live_video_has_so_many_places(as_person, monkeypatch):
 
 def test_uploads_are_dropped_when_idle(as_person, monkeypatch):
     held, clock = [3], count(0, 7200)
-    monkeypatch.setattr(uploads, "held_uploads", lambda session: held)
+    monkeypatch.setattr(uploads, "held_uploads", lambda session="": held)
     monkeypatch.setattr(uploads, "forget_uploads", lambda session: held.clear())
     app = as_person({}, "photo")
     assert held and "without use" not in texts(app), "not while somebody is here"
+    file = UploadedFile(UploadedFileRec("1", "a.jpg", "image/jpeg", b"photo"), None)
+    app.session_state["one"], app.session_state["several"], app.session_state["other"] = file, [file], "stays"
+    app.session_state[WEBCAM_SHOT] = "a portrait"
     monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     rerun(app)
+    assert [key for key in ("one", "several", WEBCAM_SHOT, "other") if key in app.session_state] == ["other"]
     assert not held and "removed from the server after 30 minutes" in texts(app)
     rerun(app)
     assert "removed from the server" not in texts(app), "said once"
@@ -172,8 +178,8 @@ class TestUploads:
     def limits(self, monkeypatch):
         monkeypatch.setenv("MASK_UPLOAD_MB", "2")
         monkeypatch.setenv("MASK_UPLOAD_FILES", "3")
-        self.held, self.told = [], []
-        monkeypatch.setattr(uploads, "held_uploads", lambda session: self.held)
+        self.held, self.others, self.told = [], [], []
+        monkeypatch.setattr(uploads, "held_uploads", lambda session="": self.held + self.others * (not session))
         monkeypatch.setattr(uploads, "rerun_session", self.told.append)
         yield
         uploads._refused.clear()
@@ -195,6 +201,14 @@ class TestUploads:
         self.held = [1, 1, 1]
         with uploads.reserved("a", 1) as refusal:
             assert "uploaded the 3 files" in refusal
+
+    def test_all_visitors_together(self, monkeypatch):
+        monkeypatch.setenv("MASK_ALL_UPLOADS_MB", "4")
+        self.others = [2_000_000]
+        with uploads.reserved("a", 1_500_000) as refusal:
+            assert not refusal
+            with uploads.reserved("b", 1_500_000) as other:
+                assert "memory for uploads (4 MB) is full" in other
 
     def test_a_file_of_exactly_the_limit(self):
         with uploads.reserved("a", 2 * uploads.MB + 300) as refusal:

@@ -91,8 +91,9 @@ def test_headers_and_closed_doors(server_url):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
         assert "camera=(self)" in answer.headers["Permissions-Policy"]
-    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
-        urllib.request.urlopen(f"{server_url}/_stcore/metrics", timeout=20)
-    assert refused.value.headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("metrics", "metrics/", "agent/openapi.json"):
+        with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+            urllib.request.urlopen(f"{server_url}/_stcore/{path}", timeout=20)
+        assert refused.value.headers["X-Content-Type-Options"] == "nosniff"
     with urllib.request.urlopen(f"{server_url}/_stcore/health", timeout=20) as answer:
         assert answer.read() == b"ok"

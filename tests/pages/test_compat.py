@@ -2,12 +2,15 @@
 
 import asyncio
 import inspect
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from aiortc import MediaStreamTrack
 from aiortc.contrib.media import MediaRelay
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from pages.components import compat
 
@@ -58,3 +61,15 @@ def test_a_slow_encoder_gets_the_newest_frame(monkeypatch, newest):
 
 def test_the_relay_still_has_that_one_default():
     assert list(inspect.signature(MediaRelay.subscribe).parameters) == ["self", "track", "buffered"]
+
+
+def test_the_uploads_of_a_session_are_known_and_forgotten(monkeypatch):
+    manager = MemoryUploadedFileManager("/upload")
+    for session, name, size in (("a", "1", 10), ("a", "2", 20), ("b", "1", 40)):
+        manager.add_file(session, UploadedFileRec(name, f"{name}.jpg", "image/jpeg", bytes(size)))
+    monkeypatch.setattr("streamlit.runtime.exists", lambda: True)
+    monkeypatch.setattr("streamlit.runtime.get_instance", lambda: SimpleNamespace(uploaded_file_mgr=manager))
+    assert sorted(compat.held_uploads("a")) == [10, 20] and sum(compat.held_uploads()) == 70
+    assert compat.held_uploads("nobody") == []
+    compat.forget_uploads("a")
+    assert compat.held_uploads("a") == [] and compat.held_uploads() == [40]
