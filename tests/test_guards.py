@@ -22,6 +22,10 @@ HARMLESS = {
     "core.vision.model_card.ModelCard.save": "whoever calls it says where, and is guarded",
     "train.runs.RunManager.watch": "the queue itself, no visitor's doing",
     "train.runs.RunManager.poll": "the queue itself, no visitor's doing",
+    "train.runs.RunManager.sweep": "takes away what killed work left, and no more",
+    "core.datasets.store.sweep_data": "takes away what killed work left, and no more",
+    "core.registry.active.sweep_models": "takes away what killed work left, and no more",
+    "core.registry.active.withdraw": "a model that fails at work makes way, whoever looks on",
 }
 
 

@@ -227,7 +227,7 @@ def test_in_class_folders_the_main_face_gets_the_label_and_others_do_not_count(t
         pytest.param(lambda path: write_class_folders(path, 1), "{}", "no photos", id="boxes of other pictures"),
         pytest.param(lambda path: path.mkdir(), "{}", "no images", id="empty folder"),
         pytest.param(lambda path: write_voc(path, {"a": FACE}), "{", "cannot be read", id="boxes are no JSON"),
-        pytest.param(lambda path: write_voc(path, {"a": FACE}), "[1]", "no table", id="boxes are a list"),
+        pytest.param(lambda path: write_voc(path, {"a": FACE}), "[1]", "is damaged", id="boxes are a list"),
         pytest.param(lambda path: write_voc(path, {"a": FACE}), "\0", "cannot be read", id="boxes are binary"),
         pytest.param(lambda path: write_voc(path, {"a": [("hat", (1, 1, 9, 9))]}), None, "hat", id="unknown class"),
     ],

@@ -418,7 +418,7 @@ def write_voc_and_boxes(path, boxes):
         pytest.param(lambda path: [], "no data folder", id="missing data folder"),
         pytest.param(write_class_folder, r"no boxes.*train\.detector\.pseudo_boxes", id="class folders without boxes"),
         pytest.param(lambda path: write_voc_and_boxes(path, "{"), r"boxes\.json cannot be read", id="broken boxes"),
-        pytest.param(lambda path: write_voc_and_boxes(path, "[]"), "no table of pictures", id="boxes are a list"),
+        pytest.param(lambda path: write_voc_and_boxes(path, "[]"), "is damaged", id="boxes are a list"),
         pytest.param(
             lambda path: (write_street(path, 1), ["--boxes", str(path / "none.json")])[1],
             r"none\.json cannot be read",
