@@ -47,8 +47,10 @@ class Repairs:
         repairs = cls(repairs_path(folder), identity_path(folder))
         repairs.set_id = repairs._id()
         if repairs.identity and not repairs.set_id:
-            with contextlib.suppress(OSError):  # a disk that is only read; then nothing can be changed either
+            try:
                 repairs._give_id()
+            except OSError:  # a folder that is only read: its edits go by its name
+                repairs.identity = None
         repairs.reload()
         return repairs
 

@@ -1,4 +1,5 @@
 import json
+import tempfile
 
 import pytest
 
@@ -190,3 +191,20 @@ def test_a_disk_that_is_only_read_still_shows_what_was_edited(folder, monkeypatc
 
     monkeypatch.setattr("tempfile.mkstemp", only_read)
     assert labels(folder)[0] == "other"
+
+
+def test_a_set_whose_folder_is_only_read_is_edited_beside_it(folder, monkeypatch):
+    repairs_path(folder).write_text('{"labels": {"with_mask/000.jpg": "other"}, "aside": [], "history": []}')
+    make = tempfile.mkstemp
+
+    def only_read(dir, **named):
+        if dir == folder:
+            raise OSError(30, "Read-only file system")
+        return make(dir=dir, **named)
+
+    monkeypatch.setattr("tempfile.mkstemp", only_read)
+    for name in ("with_mask/001.jpg", "with_mask/002.jpg"):
+        Repairs.load(folder).set_aside(name)
+    repairs = Repairs.load(folder)
+    assert len(repairs.aside) == 2 and repairs.labels == {"with_mask/000.jpg": "other"}
+    assert not (folder / ".identity.json").exists()
