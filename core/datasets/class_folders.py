@@ -41,8 +41,9 @@ def class_of_each(paths: Iterable[PurePosixPath], splits: Iterable[str]) -> dict
     Raises:
         TwoReadings: two levels have equally few names.
     """
-    passed_over = GENERIC | set(splits)
     folders = {path: path.parts[:-1] for path in paths}
+    meant = plain_meanings({part for parts in folders.values() for part in parts})  # masks/ beside no_masks/
+    passed_over = (GENERIC | set(splits)) - {name.casefold() for name in meant}
     levels = {path: tuple(p for p in parts if p.casefold() not in passed_over) for path, parts in folders.items()}
     # A class may be called as a split is, beside classes of other names.
     direct = {path: parts[0] for path, parts in folders.items() if len(parts) == 1}

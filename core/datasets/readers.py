@@ -8,11 +8,11 @@ import logging
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,24 +33,22 @@ from core.datasets.formats import (
 )
 from core.datasets.notes import (
     MAX_LINES_BYTES,
-    MAX_NAMES_BYTES,
     NoteError,
     in_words,
     read_json,
     read_text,
     read_xml,
-    read_yaml,
 )
 from core.datasets.pairing import PictureNames, divide
+from core.datasets.picture_size import picture_size, size_or_limit
 from core.datasets.spellings import plain_meanings
 from core.datasets.tool_formats import TOOLS, Face
+from core.datasets.yolo_names import ClassNames, class_names, split_in_yaml
 
 log = logging.getLogger(__name__)
 # No picture reaches this far; a larger number is no coordinate.
 MAX_COORDINATE = 1e9
-# Pictures whose own size cannot be read end here, as the largest JPEG does.
-MAX_SIDE = 65_535
-MAX_CLASSES, MAX_FACES, MAX_NAMES_FILES = 1_000, 1_000_000, 20
+MAX_CLASSES, MAX_FACES = 1_000, 1_000_000
 # What a folder is called whose pictures show no face, so that they need no label files.
 NO_FACES = {"background", "backgrounds", "negative", "negatives", "noface", "no_face", "no_faces", "empty"}
 OUTSIDE_HINTS = {"yolo": "YOLO wants shares of width and height, 0 to 1, not pixels"}
@@ -71,18 +69,6 @@ class Labelled:
     """Whether the annotation file is this picture's alone."""
     size_wh: tuple[Any, Any] = (None, None)
     """Of the picture as it was annotated, if the file states that."""
-
-
-class ClassNames(NamedTuple):
-    """What a file says of YOLO's classes."""
-
-    names: dict[int, str]
-    """By number."""
-    source: PurePosixPath
-    is_pose: bool = False
-    """Whether the labels hold key points too."""
-    splits: Mapping[tuple[str, ...], str] = {}
-    """Folders of the parts of the split, in lower case."""
 
 
 def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> list[Picture]:
@@ -193,7 +179,7 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
             bad.append(in_words(error))
     size_wh = (1, 1)
     if faces:
-        size_wh = _picture_size(tree.folder / path) if labelled.in_shares else _size_or_limit(tree.folder / path)
+        size_wh = picture_size(tree.folder / path) if labelled.in_shares else size_or_limit(tree.folder / path)
         findings.resized += not labelled.in_shares and _is_other_size(labelled.size_wh, size_wh)
     raw_boxes = np.array([_finite(face.xyxy) for face in faces.values()], float).reshape(-1, 4)
     boxes = raw_boxes * (2 * size_wh if labelled.in_shares else (1, 1, 1, 1))
@@ -322,7 +308,7 @@ def _voc_face(element: Any) -> Face:
 
 
 def _yolo(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
-    read = _class_names(tree, findings)
+    read = class_names(tree, findings)
     face_of = partial(_yolo_face, read)
     for path, note in _with_notes(tree, ".txt", findings):
         try:
@@ -331,7 +317,7 @@ def _yolo(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple
             findings.leave_out(note or path, in_words(error), path)
             continue
         faces = [line for line in lines if line.strip()]
-        yield Labelled(path, note, faces, _split_in_yaml(read.splits, path), in_shares=True), face_of
+        yield Labelled(path, note, faces, split_in_yaml(read.splits, path), in_shares=True), face_of
 
 
 def _yolo_face(read: ClassNames, line: str) -> Face:
@@ -355,60 +341,6 @@ def _yolo_face(read: ClassNames, line: str) -> Face:
         raise NoteError("a polygon has something other than numbers.")
     polygon = yolo_annotations_to_detections([" ".join([str(int(numbers[0])), *values[1:]])], (1, 1), with_masks=False)
     return Face(label, tuple(polygon.xyxy[0].tolist()))
-
-
-def _class_names(tree: Tree, findings: Findings) -> ClassNames:
-    failed = []
-    found = []
-    for path in names_files(tree)[:MAX_NAMES_FILES]:
-        try:
-            found.append(_read_names(tree.folder, path))
-        except Exception as error:
-            failed.append((path, in_words(error)))
-    findings.left_out += failed
-    if not found:
-        reasons = " ".join(f"{path}: {reason}" for path, reason in failed)
-        raise DataError(f"{tree.folder} cannot be read as YOLO: {reasons or 'it has no list of class names.'}")
-    if others := [other.source for other in found if other.names != found[0].names]:
-        findings.warnings.append(f"Other class names than in {found[0].source}, which is used, are in {named(others)}.")
-    return found[0]
-
-
-def _read_names(folder: Path, path: PurePosixPath) -> ClassNames:
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        lines = re.split(r"\r\n|\n|\r", read_text(folder / path, MAX_NAMES_BYTES))
-        # A number is that of a line, empty ones included.
-        return ClassNames({number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, path)
-    data = read_yaml(folder / path)
-    names = data.get("names") if isinstance(data, dict) else None
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names:
-        raise NoteError("it has no list of names.")
-    splits: dict[tuple[str, ...], str] = {}
-    for part in ("train", "val", "test"):
-        for place in data[part] if isinstance(data.get(part), list) else [data.get(part)]:
-            parts = re.split(r"[\\/]+", place) if isinstance(place, str) else []
-            splits.setdefault(tuple(name.casefold() for name in parts if name not in ("", ".", "..")), part)
-    if len(set(splits.values())) == 1 or len(splits) > MAX_NAMES_FILES:  # some name the same images for all parts
-        splits = {}
-    numbered = {int(number): clean_label(name) for number, name in names.items()}
-    return ClassNames(numbered, path, "kpt_shape" in data, splits)
-
-
-def _split_in_yaml(splits: Mapping[tuple[str, ...], str], path: PurePosixPath) -> str:
-    """The part whose folder the picture lies in; where that folder lay on another machine does not matter."""
-    folders = tuple(name.casefold() for name in path.parts[:-1])
-
-    def agreement(place: tuple[str, ...]) -> int:
-        """How many parts both have in common, from the set's top or at the end of a longer path."""
-        ends = (folders[:n] for n in range(len(folders), 0, -1))
-        common = next((place[-len(end) :] for end in ends if end[-len(place) :] == place[-len(end) :]), ())
-        return len(common) if set(common) - GENERIC else 0
-
-    best = max(map(agreement, splits), default=0)
-    found = {split for place, split in splits.items() if best and agreement(place) == best}
-    return found.pop() if len(found) == 1 else ""
 
 
 def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
@@ -498,42 +430,3 @@ def _split_in_name(note: PurePosixPath) -> str:
     """``instances_val2017.json`` holds the validation part; in ``test/`` lies the test's."""
     words = re.findall(r"[a-z]+", note.stem.casefold())
     return next((SPLITS[word] for word in words if word in SPLITS), "") or folder_split(note.parts[:-1])
-
-
-# Sizes
-
-
-def _size_or_limit(path: Path) -> tuple[int, int]:
-    """(width, height); of a picture that cannot be read, and therefore never cut, more than any has."""
-    try:
-        return _picture_size(path)
-    except (ValueError, OSError):
-        return MAX_SIDE, MAX_SIDE
-
-
-def _picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) as the picture is shown, from the file's header alone."""
-    stat = path.stat()
-    return _read_size(path, stat.st_size, stat.st_mtime_ns)
-
-
-# Pages read a set at every click; the header of an unchanged file says the same each time.
-@lru_cache(maxsize=2**16)
-def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
-    from PIL import Image
-
-    from core.vision.images import FORMATS, read_image
-
-    try:
-        with Image.open(path, formats=[name for name in FORMATS if name != "HEIF"]) as image:
-            width, height = image.size
-            try:
-                turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
-            except Exception:  # such EXIF data turn nothing
-                turned = False
-            return (height, width) if turned else (width, height)
-    except Exception:  # what is no picture makes the readers of headers fail in every way
-        try:
-            return read_image(path).shape[1::-1]  # HEIC, and a sentence for what is no picture
-        except Exception:
-            raise NoteError("the image cannot be read.") from None

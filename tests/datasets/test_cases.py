@@ -117,6 +117,10 @@ def coco(*names, **change):
             ["a/with_mask/1.jpg", "b/deep/without_mask/1.jpg", "a/hat/1.jpg"], [M, B, "hat"], "", id="nested unevenly"
         ),
         pytest.param(["mask/1.jpg", "no-mask/1.jpg", "Mask/2.jpg"], [M, B, M], "", id="mask beside no-mask"),
+        pytest.param(["masks/1.jpg", "no_masks/1.jpg"], [M, B], "", id="masks beside no_masks"),
+        pytest.param(
+            ["CMFD/0/1.jpg", "CMFD/1/1.jpg", "IMFD/0/1.jpg"], ["CMFD", "CMFD", "IMFD"], "", id="MaskedFace-Net"
+        ),
         pytest.param(["mask/1.jpg", "hat/1.jpg"], ["mask", "hat"], "", id="mask beside others is its own"),
     ],
 )
@@ -319,6 +323,17 @@ def test_the_number_of_a_class_is_that_of_its_line():
     result = bring(members | {"labels/a.txt": yolo(1), "labels/b.txt": yolo(3), "labels/c.txt": yolo(2)})
     assert labels_of(result) == {"images/a.jpg": M, "images/b.jpg": B}
     assert result.account.left_out == [["labels/c.txt", "class 2 is not among the 2 that classes.txt names."]]
+
+
+def test_yolo_as_cvat_packs_it():
+    members = pictures("obj_train_data/a.jpg", "obj_test_data/b.jpg") | {
+        "obj.data": "classes = 2\n",
+        "obj.names": f"{M}\n{B}",
+    }
+    members |= {"obj_train_data/a.txt": yolo(0), "obj_test_data/b.txt": yolo(1)}
+    result = bring(members | {"train.txt": "data/obj_train_data/a.jpg\n", "test.txt": "data/obj_test_data/b.jpg\n"})
+    found = {p.path.stem: (p.labels, p.split) for p in read_pictures(result.dataset.folder)}
+    assert found == {"a": ((M,), "train"), "b": ((B,), "test")}
 
 
 def test_lists_that_name_different_classes_are_told():

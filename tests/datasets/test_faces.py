@@ -1,10 +1,11 @@
+import tracemalloc
 from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
 
-from core.datasets.duplicates import difference_hash, group_near_duplicates, sample_groups
+from core.datasets.duplicates import difference_hash, group_near_duplicates, groups_of_hashes, sample_groups
 from core.datasets.faces import DataError, Sample, plain_view, read_list, read_photos, read_samples
 from core.vision.crops import crop_faces
 from core.vision.metrics import classification_scores
@@ -126,6 +127,23 @@ def test_a_broken_picture_is_left_out_and_the_others_are_read(tmp_path, caplog):
 
 
 # Near-duplicates and splits
+
+
+def test_thousands_of_equal_images_take_little_memory():
+    hashes = np.zeros((2000, 256), bool)
+    hashes[-1] = True
+    tracemalloc.start()
+    groups = groups_of_hashes(hashes, hashes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert groups.tolist() == [0] * 1999 + [1]
+    assert peak < 40e6, "their pairs alone would take 64 megabytes"
+
+
+def test_groups_are_numbered_by_their_first_image():
+    bits = np.eye(256, dtype=bool).repeat(30, axis=1)[:, :256]  # 0 to 8 rows of 30 bits: far from each other
+    hashes = bits[[3, 1, 3, 0, 1, 5]]
+    assert groups_of_hashes(hashes, ~hashes).tolist() == [0, 1, 0, 2, 1, 3]
 
 
 def test_near_copies_are_grouped_and_others_are_not():

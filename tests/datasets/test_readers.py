@@ -141,6 +141,17 @@ def test_a_picture_that_cannot_be_read_keeps_its_labels(tmp_path):
     assert read_pictures(folder)[0].xyxy.tolist() == [list(GOOD)]
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_odd_exif_data_turn_nothing(tmp_path):
+    folder = write_set(tmp_path / "set", write_voc_boxes, [(0, 0, 999, 999)])
+    jpeg = cv2.imencode(".jpg", noise_picture(3, (WIDTH, HEIGHT)))[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\x05"  # of 65,535 entries, the first cut off
+    length = (len(exif) + 2).to_bytes(2, "big")
+    (folder / "images" / "a.png").rename(folder / "images" / "a.jpg")
+    (folder / "images" / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + length + exif + jpeg[2:])
+    assert read_pictures(folder)[0].xyxy.tolist() == [[0, 0, WIDTH, HEIGHT]]
+
+
 def test_a_picture_that_was_replaced_clips_its_boxes_anew(tmp_path):
     folder = write_set(tmp_path / "set", write_voc_boxes, [GOOD])
     assert read_pictures(folder)[0].xyxy.tolist() == [list(GOOD)]
