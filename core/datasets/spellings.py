@@ -23,8 +23,8 @@ PLAIN = {
 # These mean a class only beside another name that plainly means one.
 BESIDE_OTHERS = {
     WITH_MASK: "mask masks facemask with",
-    WITHOUT_MASK: "without bare bareface barefaced none",
-    WORN_INCORRECTLY: "incorrect incorrectly improper improperly wrong partial partially",
+    WITHOUT_MASK: "without bare bareface barefaced",
+    WORN_INCORRECTLY: "incorrect incorrectly improper improperly",
 }
 PERHAPS = {
     WITH_MASK: "mask masks facemask with correct correctly proper properly cmfd yes ok",
