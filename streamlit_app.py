@@ -5,6 +5,7 @@ import logging
 import streamlit as st
 
 from pages.components import access
+from pages.components.memory import return_memory
 from pages.components.server import MIDDLEWARE
 from pages.components.start import sweep_once
 from pages.components.state import IMAGES
@@ -35,6 +36,7 @@ def main() -> None:
     else:
         page = st.navigation([*pages, model])
     sweep_once()
+    return_memory()
     # Images of people go from the server's memory when their page is left.
     for url_path, keys in IMAGES.items():
         if page.url_path != url_path:

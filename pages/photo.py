@@ -29,7 +29,6 @@ from core.vision.tables import detection_rows, rows_to_csv, rows_to_json
 from core.vision.upright import quarters_to_upright
 from pages.components.compat import part_of_the_app
 from pages.components.faces import show_class_counts, show_faces_table, show_hidden_faces, show_reasons
-from pages.components.memory import return_memory
 from pages.components.messages import plain, told_apart
 from pages.components.resources import follow_active_method, model_or_stop, photo_turns, pipeline_or_stop
 from pages.components.settings import settings_form
@@ -126,7 +125,6 @@ def show_place(before: int) -> None:
 
 
 part_of_the_app()
-return_memory()
 st.title("Photo")
 method, settings = settings_form("photo", PHOTO_SETTINGS)
 follow_active_method()
