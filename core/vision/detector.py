@@ -10,7 +10,7 @@ from scipy.special import expit, softmax
 from core.config import MODELS_DIR
 from core.vision.boxes import clip_boxes
 from core.vision.classes import CLASS_NAMES
-from core.vision.crops import letterbox
+from core.vision.crops import crop_faces, letterbox
 from core.vision.detector_decode import MAX_OVERLAP, STRIDE, decode, finite_logit, suppress
 from core.vision.litert import Network, checked_model
 from core.vision.model_card import ModelCard, ModelError
@@ -30,14 +30,20 @@ class Preset:
     """More scales, as longer sides in pixels, from large to small, for faces that fill much of the frame."""
     far_side: int = 0
     """If more than 0, one more scale for small faces: enlarged, up to this longer side in pixels."""
+    again: int = 0
+    """At most this many doubtful faces of a frame are looked at again, each by itself."""
 
 
 PRESETS = {
-    "fast": Preset("Fast", "For slow computers; misses small faces.", 416, (160,)),
+    "fast": Preset("Fast", "For slow computers; misses small faces.", 416, (160,), again=4),
     "balanced": Preset(
-        "Balanced", "Quick enough for video, finds faces from about 12 pixels in a webcam's picture.", 640, (192,)
+        "Balanced",
+        "Quick enough for video, finds faces from about 12 pixels in a webcam's picture.",
+        640,
+        (192,),
+        again=8,
     ),
-    "thorough": Preset("Thorough", "More scales, for small faces and crowds.", 640, (256, 160), 2048),
+    "thorough": Preset("Thorough", "More scales, for small faces and crowds.", 640, (256, 160), 2048, again=64),
 }
 DEFAULT_PRESET = "balanced"
 TINY_PX, TINY_UP_TO = 16, 800
@@ -49,6 +55,11 @@ MAX_SEEN_PX, MIN_NEAR_PX, MAX_FAR_PX = 250, 72, 80
 # The far scale enlarges a frame by this: the network classifies faces of 12 to 20 px better so.
 ENLARGED = 1.6
 MAX_SCALES = 4
+DOUBTFUL = (0.3, 0.9)
+"""A box that scores between these is looked at again."""
+# The side of the square in which it is shown, how long its own longer side is there, in pixels, and how many cells from
+# the middle the centre may lie (docs/detector.md has the measurements).
+AGAIN_SIDE, AGAIN_FACE_PX, AGAIN_WITHIN = 96, 40, 3
 
 
 class MaskDetector:
@@ -66,7 +77,7 @@ class MaskDetector:
             raise ModelError(f"The card of {card.name} needs {len(CLASS_NAMES)} numbers in 'state_offsets'.")
         self._lock = threading.Lock()
         # Each scale keeps its own network: changing the size of one takes longer than running it.
-        self._networks = [Network(model_path, num_threads) for _ in range(MAX_SCALES)]
+        self._networks = [Network(model_path, num_threads) for _ in range(MAX_SCALES + 1)]
         try:
             maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
         except (ValueError, RuntimeError, IndexError) as error:
@@ -94,14 +105,17 @@ class MaskDetector:
         """
         how = _preset(preset)
         scale, offset = self._center_calibration(how)
-        # decode wants the network's own score.
-        own_min = float(expit((finite_logit(min_score) - offset) / scale))
+        # decode wants the network's own score. What is looked at again may become likelier.
+        own_min, decoded_from = (
+            float(expit((finite_logit(least) - offset) / scale))
+            for least in (min_score, min(min_score, DOUBTFUL[0]) if how.again else min_score)
+        )
         found = []
         sides = _sides(max(frame_bgr.shape[:2]), how)
         for scale_index, side in enumerate(sides):
             canvas, zoom = letterbox(frame_bgr, side)
             center, log_edges, state = self._run(canvas, scale_index)
-            xyxy, logit, states = decode(center[..., 0], log_edges, state, own_min)
+            xyxy, logit, states = decode(center[..., 0], log_edges, state, decoded_from)
             least_px = MIN_NEAR_PX if side < how.long_side else 0
             most_px = MAX_FAR_PX if side > how.long_side else MAX_SEEN_PX if side > min(sides) else np.inf
             size_px = np.sqrt((xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1]))
@@ -112,8 +126,27 @@ class MaskDetector:
             order = np.argsort(-logit, kind="stable")
             kept = order[suppress(xyxy[order], MAX_OVERLAP)]
             xyxy, logit, states = xyxy[kept], logit[kept], states[kept]
+        logit = self._look_again(frame_bgr, xyxy, logit, how)
+        order = np.argsort(-logit, kind="stable")
+        order = order[logit[order] >= finite_logit(own_min)]
+        xyxy, logit, states = xyxy[order], logit[order], states[order]
         states = states / self.card.calibration["temperature"] + self._state_offsets
         return clip_boxes(xyxy, frame_bgr.shape[1::-1]), expit(scale * logit + offset), softmax(states, axis=-1)
+
+    def _look_again(self, frame_bgr: np.ndarray, xyxy: np.ndarray, logit: np.ndarray, how: Preset) -> np.ndarray:
+        """The logits (n,) of boxes (n, 4), likeliest first, where doubtful ones are the mean of two looks."""
+        scale, offset = self._center_calibration(how)
+        score = expit(scale * logit + offset)
+        doubtful = np.flatnonzero((score >= DOUBTFUL[0]) & (score < DOUBTFUL[1]))[: how.again]
+        middle = AGAIN_SIDE // STRIDE // 2
+        near = slice(middle - AGAIN_WITHIN, middle + AGAIN_WITHIN)
+        logit = logit.copy()
+        crops = crop_faces(frame_bgr, xyxy[doubtful], AGAIN_SIDE, (AGAIN_SIDE / AGAIN_FACE_PX - 1) / 2)
+        for i, crop in zip(doubtful, crops, strict=True):
+            views = crop, np.ascontiguousarray(crop[:, ::-1])
+            looks = [self._run(view, MAX_SCALES)[0][near, near].max() for view in views]
+            logit[i] = (logit[i] + np.mean(looks)) / 2
+        return logit
 
     def center_map(self, frame_bgr: np.ndarray, preset: str = DEFAULT_PRESET) -> np.ndarray:
         """How likely each place of a frame is the centre of a face.

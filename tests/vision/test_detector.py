@@ -139,7 +139,7 @@ def test_small_faces_are_seen_enlarged_and_each_face_counts_once(build):
     everything = Preset("", "", 640, (256, 160), 2048)
     xyxy, _, probabilities = detector.find(frame, everything)
     assert len(xyxy) == 2 and sorted(probabilities.argmax(axis=1)) == [0, 1]
-    assert [network.shapes[-1] for network in detector._networks] == [
+    assert [network.shapes[-1] for network in detector._networks[:4]] == [
         *((1, 480, 640, 3), (1, 192, 256, 3), (1, 128, 160, 3), (1, 736, 960, 3))
     ]
 
@@ -190,7 +190,7 @@ def test_a_second_look_is_for_large_photos_only(build, preset, size_wh, expected
     detector.find(painted_frame(size_wh, []), preset)
     looks = [[shape[1:3] for shape in network.shapes] for network in detector._networks]
     # Each look has a network of its own.
-    assert looks == [expected[:1], expected[1:], [], []]
+    assert looks == [expected[:1], expected[1:], [], [], []]
 
 
 def test_a_face_seen_twice_is_one_face_with_its_better_score(build):
@@ -292,6 +292,61 @@ def test_each_speed_has_its_own_calibration_of_centres(build):
 @pytest.mark.parametrize(("min_score", "any_found"), [(0.0, True), (1.0, False)], ids=["0", "1"])
 def test_the_ends_of_the_scale_are_allowed(build, min_score, any_found):
     assert bool(len(build().find(FRAME, min_score=min_score)[0])) == any_found
+
+
+# Doubtful faces
+
+
+class Closer(PaintedNetwork):
+    """Gives a face one logit in the frame, and another where it is seen by itself."""
+
+    in_frame, alone, alone_mirrored = 0.0, 4.0, 2.0
+
+    def __call__(self, pixels_rgb):
+        maps = super().__call__(pixels_rgb)
+        is_alone = pixels_rgb.shape[1:3] == (96, 96)
+        mirrored = is_alone and len(self.shapes) % 2 == 0
+        logit = self.alone_mirrored if mirrored else self.alone if is_alone else self.in_frame
+        maps[1][maps[1] > BACKGROUND] = logit
+        return maps
+
+
+@pytest.mark.parametrize(
+    ("in_frame", "alone", "min_score", "logit"),
+    [
+        pytest.param(0.0, 4.0, 0.3, 1.5, id="likelier"),
+        pytest.param(0.0, -4.0, 0.4, None, id="no face after all"),
+        pytest.param(0.0, -4.0, 0.05, -0.5, id="less likely"),
+        pytest.param(0.0, 4.0, 0.7, 1.5, id="found though it would not have been shown"),
+        pytest.param(4.0, -4.0, 0.3, 4.0, id="beyond doubt"),
+        pytest.param(-1.5, 4.0, 0.05, -1.5, id="not even doubtful"),
+    ],
+)
+def test_a_doubtful_face_is_looked_at_again(build, in_frame, alone, min_score, logit):
+    network = type("", (Closer,), {"in_frame": in_frame, "alone": alone})
+    _, score, probabilities = build(network).find(FRAME, Preset("", "", 448, again=1), min_score)
+    assert score.tolist() == pytest.approx([] if logit is None else [1 / (1 + np.exp(-logit))], abs=1e-5)
+    assert (probabilities.argmax(axis=1) == 1).all()
+
+
+def test_only_so_many_are_looked_at_again_and_the_order_is_right_after_that(build):
+    class LeftIsLikelier(Closer):
+        alone = alone_mirrored = -4.0
+
+        def __call__(self, pixels_rgb):
+            maps = super().__call__(pixels_rgb)
+            if pixels_rgb.shape[1:3] != (96, 96):
+                maps[1][maps[1] > BACKGROUND] -= 0.1 * np.arange((maps[1] > BACKGROUND).sum())
+            return maps
+
+    frame = painted_frame((640, 480), [(0, (40, 40, 80, 80)), (1, (240, 40, 280, 80)), (2, (440, 40, 480, 80))])
+    detector = build(LeftIsLikelier)
+    logits = np.array([0.0, -0.1, -0.2])
+    for again in range(4):
+        _, score, probabilities = detector.find(frame, Preset("", "", 640, again=again), 0.1)
+        lower = [*logits[again:], *(logits[:again] - 4) / 2]
+        assert score.tolist() == pytest.approx([1 / (1 + np.exp(-logit)) for logit in lower], abs=1e-5)
+        assert probabilities.argmax(axis=1).tolist() == [*range(again, 3), *range(again)]
 
 
 # The map of centres

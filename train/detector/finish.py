@@ -87,7 +87,10 @@ def finish(out: Path) -> dict:
     validation = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
     frames = _frames(validation)
     detector = MaskDetector(card, out / MODEL)
-    calibration = calibrate({preset: look_at(frames, detector, preset) for preset in PRESETS})
+    # Only a calibrated score says which faces are doubtful.
+    calibration = calibrate(
+        {preset: look_at(frames, detector, dataclasses.replace(how, again=0)) for preset, how in PRESETS.items()}
+    )
     card = dataclasses.replace(card, calibration=calibration)
     detector = MaskDetector(card, out / MODEL)
     face_scores, tiny_face_scores, facts = choose_scores(look_at_all(frames, detector))
