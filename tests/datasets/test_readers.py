@@ -81,6 +81,7 @@ def write_set(folder, write, boxes, size_wh=(WIDTH, HEIGHT)):
     ],
 )
 def test_a_box_that_cannot_be_is_clipped_or_dropped(tmp_path, write, box, read):
+    read_photos(write_set(tmp_path / "other", write, [GOOD]))  # what is imported at need has its own memory
     folder = write_set(tmp_path / "set", write, [box, GOOD])
     tracemalloc.start()
     (picture,) = read_pictures(folder)

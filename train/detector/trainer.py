@@ -257,6 +257,9 @@ def _made_by_processes(
             return torch.from_numpy(pixels), torch.from_numpy(targets).half()
 
     on_gpu = torch.cuda.is_available()
+    # Each process makes windows with one thread. OpenCV's threads end here, before the fork: a child that has the pool
+    # and not its threads would wait for them for ever.
+    cv2.setNumThreads(1)
     loader = DataLoader(
         Steps(),
         batch_size=None,
@@ -264,7 +267,6 @@ def _made_by_processes(
         prefetch_factor=4,
         pin_memory=on_gpu,
         multiprocessing_context="fork",  # shares the photos, which a fresh process would have to read again
-        worker_init_fn=lambda _: cv2.setNumThreads(1),
     )
     for pixels, targets in loader:
         if on_gpu:
