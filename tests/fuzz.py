@@ -121,6 +121,22 @@ COCO = {
     "annotations": [{"id": k, "image_id": k, "category_id": 1, "bbox": [10, 10, 50, 50]} for k in range(2)],
     "categories": [{"id": 1, "name": "with_mask"}, {"id": 2, "name": "without_mask"}],
 }
+BOX = {"x": 35, "y": 35, "width": 50, "height": 50}
+CREATE_ML = [{"image": f"{name}.jpg", "annotations": [{"label": "with_mask", "coordinates": BOX}]} for name in "ab"]
+LABEL_ME = {
+    "version": "5.0",
+    "shapes": [{"label": "with_mask", "points": [[10, 10], [60, 60]], "shape_type": "rectangle"}],
+    "imagePath": "a.jpg",
+    "imageWidth": 160,
+    "imageHeight": 120,
+}
+CVAT = (
+    b'<annotations><image id="0" name="a.jpg" width="160" height="120"><box label="with_mask" xtl="10" ytl="10" '
+    b'xbr="60" ybr="60"/></image><image id="1" name="b.jpg" width="160" height="120"/></annotations>'
+)
+TABLE = (
+    b"filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,160,120,with_mask,10,10,60,60\nb.jpg,160,120,x,9,9,60,60\n"
+)
 CARD = {
     "name": "m",
     "file": "model.tflite",
@@ -185,6 +201,7 @@ def targets() -> dict[str, Target]:
     from core.datasets.edits import Repairs
     from core.datasets.formats import DataError
     from core.registry.active import in_use
+    from core.registry.upload import open_upload
     from core.vision.images import ImageError, decode_image
     from core.vision.model_card import ModelError, load_card
     from train.config import TrainConfig, read_config, run_settings
@@ -192,6 +209,8 @@ def targets() -> dict[str, Target]:
 
     kinds = (("RGB", "JPEG"), ("RGB", "PNG"), ("P", "PNG"), ("RGB", "WEBP"), ("CMYK", "TIFF"), ("L", "BMP"))
     pictures = [picture_bytes(mode, (60, 40), kind) for mode, kind in kinds]
+    network = (Path(__file__).parent / "registry" / "one_sigmoid.tflite").read_bytes()
+    models = [network, packed({"model.tflite": network, "labels.txt": b"0 Mask\n1 No mask\n"})]
     class_folders = {f"{name}/{k}.png": pictures[1] for name in ("with_mask", "without_mask") for k in range(2)}
     archives = [packed(class_folders), packed(PICTURES | {"images/a.xml": VOC})]
     settings = run_settings(TrainConfig(data=("set",), out="run"))
@@ -211,6 +230,11 @@ def targets() -> dict[str, Target]:
         Target("zip of YOLO", damaged([YOLO]), import_of("labels/a.txt", YOLO_REST), **sets),
         Target("zip of YOLO names", damaged([YOLO_NAMES]), import_of("data.yaml", YOLO_REST), **sets),
         Target("zip of COCO", json_bytes(COCO), import_of("a.json"), **sets),
+        Target("zip of CreateML", json_bytes(CREATE_ML), import_of("a.json"), **sets),
+        Target("zip of LabelMe", json_bytes(LABEL_ME), import_of("images/a.json"), **sets),
+        Target("zip of CVAT", damaged([CVAT]), import_of("annotations.xml"), **sets),
+        Target("zip of a table", damaged([TABLE]), import_of("images/_annotations.csv"), **sets),
+        Target("model to import", damaged(models), lambda data, _: open_upload(data), (ModelError,)),
         Target("model card", json_bytes(CARD), file_of("card.json", load_card), (ModelError,)),
         Target("edits", json_bytes(EDITS), file_of("fuzzed.repairs.json", edits), (DataError,)),
         Target("active model", json_bytes(ACTIVE), file_of("in_use.json", lambda path: in_use(path.parent))),
