@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from core.datasets.findings import Findings
 from core.datasets.formats import LAYOUTS, Picture
 from core.datasets.spellings import likely_meanings
+from core.vision.classes import styles_of
 
 KEY = "account"
 """Its name in the card."""
@@ -89,12 +90,13 @@ def account_of(
 
 def _warnings(faces: Counter, findings: Findings) -> list[str]:
     warnings = []
+    words = {name: style.words for name, style in zip(faces, styles_of(tuple(faces)), strict=True)}
     if findings.absent:
         warnings.append(f"{findings.absent:,} images named in annotations are not in the set, or share their name.")
     if len(faces) == 1:
-        warnings.append(f"All faces are of one class, {next(iter(faces))}; a classifier needs two.")
+        warnings.append(f"All faces are of one class, {words[next(iter(faces))]}; a classifier needs two.")
     few = [name for name, n in sorted(faces.items()) if n < FEW_FACES or n < FEW_SHARE * faces.total()]
     if few and len(faces) > 1:
-        counted = ", ".join(f"{name} {faces[name]:,}" for name in few)
+        counted = ", ".join(f"{words[name]} {faces[name]:,}" for name in few)
         warnings.append(f"There are very few faces of some classes: {counted} of {faces.total():,} in all.")
     return warnings

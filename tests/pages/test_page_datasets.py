@@ -182,7 +182,8 @@ def test_the_account_of_an_import_is_shown_with_it_and_kept(server):
     server_jobs().start("data:import", "Reading", partial(import_zip, packed, "mine"))
     app = open_page()
     app = finish(finish(app, "data:import"), "data:scan:mine")
-    assert "**Read as Class folders**: 6 images." in texts(app) and "very few faces" in texts(app)
+    assert "**Read as Class folders**: 6 images." in texts(app)
+    assert "very few faces of some classes" in texts(app) and "Correct 3, Without 3 of 6 in all" in texts(app)
     named(app.button, "Close").click()
     app = run(app)
     assert "is here" not in texts(app) and app.expander[0].label == "What was imported"
