@@ -34,7 +34,8 @@ def faces(*firsts, value=255):
 
 
 def workers():
-    return [p for p in psutil.Process().children() if "core.vision.brought" in " ".join(p.cmdline())]
+    alive = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in alive if "core.vision.brought" in " ".join(p.cmdline())]
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ def test_a_perfect_prediction():
     assert scores["per_class"]["without_mask"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 2}
 
 
-def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_occur():
+def test_balanced_accuracy_is_the_mean_recall_of_all_classes():
     predicted, labels = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 0, 0, 2, 1])
-    assert balanced_accuracy(predicted, labels) == pytest.approx((3 / 4 + 0 + 1) / 3)
-    assert balanced_accuracy(predicted[:4], labels[:4]) == 3 / 4, "a class that only the predictions have"
+    assert balanced_accuracy(predicted, labels, 3) == pytest.approx((3 / 4 + 0 + 1) / 3)
+    assert balanced_accuracy(predicted[:4], labels[:4], 2) is None, "nobody knows the recall of a class without faces"
 
 
 def test_balanced_accuracy_is_not_fooled_by_the_commoner_class():
@@ -28,9 +28,9 @@ def test_balanced_accuracy_is_not_fooled_by_the_commoner_class():
     assert scores["confusion_matrix"] == [[9, 0], [1, 0]]
 
 
-def test_a_class_that_does_not_occur_does_not_count():
+def test_where_a_class_does_not_occur_there_is_no_balanced_accuracy():
     scores = classification_scores(np.eye(2)[[0, 0]], np.array([0, 0]), NAMES)
-    assert scores["balanced_accuracy"] == 1.0
+    assert scores["accuracy"] == 1.0 and scores["balanced_accuracy"] is None
     assert scores["per_class"]["without_mask"]["support"] == 0
 
 

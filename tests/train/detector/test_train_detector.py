@@ -375,7 +375,7 @@ def test_an_interrupted_run_goes_on_where_it_was(finished_run):
     lines = lines_of(finished_run[0])
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
     for line in lines:
-        done = (50 * line["epoch"] - 10) / (50 * 5 - 10)  # after 10 steps of warming up
+        done = (20 * line["epoch"] - 10) / (20 * 5 - 10)  # after 10 steps of warming up
         assert line["learning_rate"] == pytest.approx(3e-3 * (1 + np.cos(np.pi * done)) / 2, rel=0.01, abs=1e-6)
 
 
