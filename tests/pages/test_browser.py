@@ -50,7 +50,7 @@ def test_a_photo_is_uploaded_and_classified(open_page):
     assert red.sum() > 500
     with page.expect_download() as download:
         page.get_by_role("button", name="Results of this photo (CSV)").click()
-    table = Path(download.value.path()).read_text()
+    table = Path(download.value.path()).read_text(encoding="utf-8-sig")  # marked as UTF-8, for Excel
     assert table.startswith("photo,face,result") and "bare.jpg,1,without_mask," in table
     with page.expect_download() as download:
         page.get_by_role("button", name="Annotated photo").click()
