@@ -1,7 +1,7 @@
 """Who may change something on this server, asked where it is changed, whatever page or thread that comes from.
 
 A command line may do everything. The app says whom its question is about with ``ask``; work that a page starts beside
-itself keeps the role of whoever started it (``as_now``).
+itself keeps the role of the user who started it (``as_now``).
 """
 
 import enum
@@ -34,19 +34,19 @@ _kept: ContextVar[Role | None] = ContextVar("role", default=None)
 
 
 def ask(who: Callable[[], Role]) -> None:
-    """From now on ``role`` asks this for the role of whoever acts."""
+    """Set the function that gives ``role`` the current user's role."""
     global _ask
     _ask = who
 
 
 def role() -> Role:
-    """The role of whoever acts in this thread."""
+    """The current user's role, in this thread."""
     kept = _kept.get()
     return _ask() if kept is None else kept
 
 
 def as_now(work: Callable[P, R]) -> Callable[P, R]:
-    """The same work for another thread, with the role of whoever acts now."""
+    """Wrap work for another thread so that it runs with the current user's role."""
     mine = role()
 
     @functools.wraps(work)

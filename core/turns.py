@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-# Whoever waits hears of it this often, also where nothing changed: a visitor who left is noticed then.
+# Waiting visitors are told their place this often, even if it has not changed: a visitor who left is noticed then.
 TELL_S = 0.3
 
 

@@ -19,13 +19,13 @@ CHANGES = {
 # Reached from pages that visitors have, or from every page; none of it changes what others see.
 HARMLESS = {
     "core.datasets.index.build_index": "fills a cache that is made again at need",
-    "core.vision.model_card.ModelCard.save": "whoever calls it says where, and is guarded",
+    "core.vision.model_card.ModelCard.save": "its callers say where, and are guarded",
     "train.runs.RunManager.watch": "the queue itself, no visitor's doing",
     "train.runs.RunManager.poll": "the queue itself, no visitor's doing",
     "train.runs.RunManager.sweep": "takes away what killed work left, and no more",
     "core.datasets.store.sweep_data": "takes away what killed work left, and no more",
     "core.registry.active.sweep_models": "takes away what killed work left, and no more",
-    "core.registry.active.withdraw": "a model that fails at work makes way, whoever looks on",
+    "core.registry.active.withdraw": "a model that fails at work makes way, for visitors too",
 }
 
 

@@ -195,7 +195,7 @@ def _plan(archive: zipfile.ZipFile, result: Unpacked, limits: Limits) -> list[tu
 
 
 def member_name(info: zipfile.ZipInfo) -> str:
-    """The name that whoever packed the archive gave a member: macOS writes UTF-8 without saying so."""
+    """A member's name as it was before packing: macOS writes UTF-8 without setting the flag for it."""
     if info.flag_bits & 0x800 or info.filename.isascii():
         return info.filename
     try:

@@ -108,11 +108,15 @@ class Person:
 
 
 class PersonTracker:
-    """Follows everybody in one stream. Not thread-safe: whoever owns the stream calls it."""
+    """Follows everybody in one stream. Not thread-safe."""
 
     def __init__(self) -> None:
+        self._start(())
+
+    def _start(self, classes: tuple[str, ...]) -> None:
+        """Nobody has been seen yet."""
         self._numbers = 0
-        self._classes: tuple[str, ...] = ()
+        self._classes = classes
         self._people: list[Person] = []
         self._left: Counter[int | None] = Counter()
         self._newest = no_detections()
@@ -130,8 +134,7 @@ class PersonTracker:
             class, confidence and ``predicted`` are the person's, not this look's. The given ones are not changed.
         """
         if classes_of(detections) != self._classes:
-            self.__init__()  # type: ignore[misc]
-            self._classes = classes_of(detections)
+            self._start(classes_of(detections))
         self._part_with(at_s)
         scores = detections.data[FACE_SCORE]
         people = self._assign(detections, at_s)
@@ -170,7 +173,7 @@ class PersonTracker:
         return FrameStats(tuple(counts[k] for k in range(len(self._classes))), self._classes, unknown=counts[None])
 
     def _part_with(self, at_s: float) -> None:
-        """Count whoever has left, and forget them."""
+        """Count people who have left, and drop their tracks."""
         gone = [person for person in self._people if at_s - person.seen_s > MAX_GONE_S]
         self._left.update(person.class_id for person in gone if person.number != NO_NUMBER)
         self._people = [person for person in self._people if person not in gone]
@@ -202,7 +205,7 @@ def _pairs(people: list[Person], xyxy: np.ndarray, at_s: float) -> Iterator[tupl
     unit = np.sqrt(own_sizes[:, None] * sizes[None])
     distance = np.linalg.norm(places[:, None] - centers[None], axis=2) / unit
     cost = distance + SIZE_COST * np.abs(np.log2(own_sizes[:, None] / sizes[None]))
-    # Whoever was not seen for a while may be further away.
+    # Somebody not seen for a while may be further away.
     gone_s = np.array([at_s - person.seen_s for person in people])
     limit = MAX_DISTANCE + MAX_SPEED * np.minimum(gone_s, MAX_AHEAD_S)
     far = 1e3

@@ -58,7 +58,7 @@ def is_operator() -> bool:
 
 
 def operators_only() -> None:
-    """End the page here for whoever is no operator."""
+    """Stop the page here for users who are not operators."""
     if not is_operator():
         st.error("This page is for operators of this server; log in as one.")
         st.stop()

@@ -30,7 +30,7 @@ CHANGES = ("Deploy", "Remove", "Roll back", "Delete", "Measure")
 
 @pytest.fixture
 def as_person(tmp_path, monkeypatch):
-    """Opens a page in public mode as whoever the login says."""
+    """Opens a page in public mode as the user whom the login names."""
     monkeypatch.setenv("MASK_ACCESS", "public")
     monkeypatch.setenv("MASK_OPERATORS", "olga@example.org")
     monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path / "data"))

@@ -100,7 +100,7 @@ def test_a_photo_is_turned_by_a_person_or_where_its_faces_are_upright():
     assert photo.whole().shape == (400, 300, 3)
 
 
-def test_whoever_waits_for_a_turn_hears_of_it():
+def test_a_waiting_visitor_is_told_their_place():
     turns, places = Turns(1), []
     photos = PhotoSet(turns)
     (photo,) = photos.show([file("a")])
