@@ -202,3 +202,21 @@ while not (folder / f"ready-{{1 - me}}").exists():
     for process in both:
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors[-3000:]
+
+
+def peak_megabytes(prepare: str, code: str, *arguments: object) -> float:
+    """What ``code`` allocates at most, in a process of its own: here, another test's threads may allocate as well.
+
+    ``arguments`` are ``sys.argv[1:]`` of both parts; ``prepare`` runs before the counting starts.
+    """
+    script = "\n".join(
+        [
+            *("import sys, tracemalloc", prepare, "tracemalloc.start()", code),
+            "print(tracemalloc.get_traced_memory()[1] / 1e6)",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return float(done.stdout.splitlines()[-1])
