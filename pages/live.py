@@ -18,7 +18,7 @@ from pages.components.charts import share_over_time
 from pages.components.compat import part_of_the_app, session_id, show_newest_frames
 from pages.components.faces import show_class_counts, show_hidden_faces
 from pages.components.messages import plain
-from pages.components.resources import NOTICE_S, live_places, method_changed, pipeline_or_stop
+from pages.components.resources import live_places, method_changed, pipeline_or_stop
 from pages.components.settings import settings_form
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ TEXTS: "Translations" = {
     "media_api_not_available": CAMERA_PROBLEMS["insecure"],
 }
 
+STREAM = "live"
+NUMBERS_S = 0.5
 PEOPLE_HELP = (
     "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
     "another person when they return."
@@ -85,11 +87,15 @@ def end_video() -> None:
 servers, warnings = ice_servers(st.secrets)
 for warning in warnings:
     st.warning(warning)
-video, numbers = st.columns([3, 2])
-show_newest_frames()
-with video:
-    context = webrtc_streamer(
-        key="live",
+
+
+# By itself, since the browser tells of every way to the server that it finds, a dozen at the start: each would run the
+# whole page again.
+@st.fragment
+def show_video() -> None:
+    """The video, with the button that starts and ends it."""
+    webrtc_streamer(
+        key=STREAM,
         mode=WebRtcMode.SENDRECV,
         rtc_configuration={"iceServers": servers},
         media_stream_constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False},
@@ -100,18 +106,23 @@ with video:
     )
 
 
-@st.fragment(run_every=0.5 if context.state.playing else NOTICE_S)
+def is_playing() -> bool:
+    """Whether the visitor's camera runs."""
+    return STREAM in st.session_state and st.session_state[STREAM].state.playing
+
+
+@st.fragment(run_every=NUMBERS_S)
 def show_numbers() -> None:
     """The counters; this part of the page alone runs again, twice a second, and follows the active method."""
     if method_changed():
         st.rerun(scope="app")  # the stream goes on, and the new method gets its next frame
     seen = processor.stats.snapshot()
-    if context.state.playing and not places.take(viewer, only_ask=True):
+    if is_playing() and not places.take(viewer, only_ask=True):
         st.info(limits().reached("live_viewers"))
         return
     if seen.error:
         st.error(plain(seen.error))
-    if not context.state.playing:
+    if not is_playing():
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
     if not seen.analysed_frames:
@@ -129,5 +140,9 @@ def show_numbers() -> None:
         st.caption(f"{share}{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
 
 
+video, numbers = st.columns([3, 2])
+show_newest_frames()
+with video:
+    show_video()
 with numbers:
     show_numbers()

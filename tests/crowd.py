@@ -129,7 +129,7 @@ async def visit(browser, what, url: str, end: float, report: Report, number: int
     try:
         await what(page, url, end, report, number)
     except TooLate as error:
-        shown = " ".join((await page.locator("[data-testid=stMain]").first.inner_text()).split())
+        shown = " ".join((await page.locator("body").inner_text()).split())
         report.wrong.append(f"{page.url}: {str(error).splitlines()[0]} It shows: {shown[-300:]}")
     await context.close()
 
