@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 import streamlit as st
+import streamlit
 import streamlit_webrtc
 from PIL import Image, ImageOps
 from streamlit.testing.v1 import AppTest
@@ -381,14 +382,14 @@ def test_a_missing_model_gets_a_sentence(monkeypatch):
 
 
 class FakeStreamer:
-    """Stands for the browser: keeps what the page asked for."""
+    """Stands for the browser: keeps what the page asked for, and its state where the real one has it."""
 
     def __init__(self, playing):
         self.playing, self.arguments = playing, {}
 
-    def __call__(self, **arguments):
+    def __call__(self, key, **arguments):
         self.arguments = arguments
-        return SimpleNamespace(state=SimpleNamespace(playing=self.playing))
+        streamlit.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=self.playing))
 
 
 @pytest.fixture
