@@ -8,7 +8,6 @@ import av
 import numpy as np
 import pytest
 import streamlit as st
-import streamlit
 import streamlit_webrtc
 from PIL import Image, ImageOps
 from streamlit.testing.v1 import AppTest
@@ -389,7 +388,7 @@ class FakeStreamer:
 
     def __call__(self, key, **arguments):
         self.arguments = arguments
-        streamlit.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=self.playing))
+        st.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=self.playing))
 
 
 @pytest.fixture
