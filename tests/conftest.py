@@ -1,5 +1,6 @@
 """What pytest hands to the tests: data, a browser, the running app. Nothing here imports TensorFlow."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -24,6 +25,18 @@ from tests.helpers import CHROMIUM, FLAGS, SHARED, app_server  # noqa: E402
 def usual_method():
     """Every test starts with the method that is in use at first."""
     (Path(os.environ["MASK_MODELS_DIR"]) / "in_use.json").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages_scanned_once():
+    """Each page that a test opens would look through all installed packages for components: most of the test's time."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            manifest_scanner, "scan_component_manifests", functools.cache(manifest_scanner.scan_component_manifests)
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def make_pictures(folder):
 def test_both_sides_are_timed_and_judged_for_every_seed(tmp_path):
     folder, file = make_pictures(tmp_path / "lights"), tmp_path / "result.json"
     done = run(
-        *("--data", str(folder), "--imagenet-weights", "none", "--seeds", "2", "--epochs", "2", "--views", "1"),
+        *("--data", str(folder), "--imagenet-weights", "none", "--seeds", "2", "--epochs", "1", "--views", "1"),
         *("--json", str(file)),
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -53,10 +53,9 @@ def test_both_sides_are_timed_and_judged_for_every_seed(tmp_path):
     for key in ("plain_s", "cached_s", "plain_accuracy", "cached_accuracy"):
         assert result[key] == pytest.approx(np.mean([row[key] for row in result["seeds"]]), abs=1e-3)
     assert (result["train_faces"], result["test_faces"], result["classes"]) == (16, 4, ["bright", "dark"])
-    assert (result["epochs"], result["views"]) == (2, 1)
+    assert (result["epochs"], result["views"]) == (1, 1)
     for words in ("seed 1, plain:", "seed 2, cached:", "times as fast"):
         assert words in done.stdout
-    assert "epoch 1" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -189,10 +189,10 @@ chosen += [choose_weights(setting) for setting in ("none", "imagenet", "w.h5")]
 before = [w.copy() for w in model.get_layer("features").get_weights()]
 head.compile("adam", "categorical_crossentropy")
 head.train_on_batch(exact, np.eye(3)[[0, 1, 2, 0, 1, 2]])
-many = np.repeat(views, 23, axis=0)[:135].astype(np.uint8)
+many = np.repeat(views, 11, axis=0).astype(np.uint8)
 print(json.dumps({
     "batches": float(np.abs(predict(model, many) - model.predict(many, batch_size=32, verbose=0)).max()),
-    "shapes": [predict(model, many[:n]).shape for n in (0, 1, 65, 135)],
+    "shapes": [predict(model, many[:n]).shape for n in (0, 1, 65, 66)],
     "chosen": chosen,
     "width": base.width, "size": base.size, "shape": fast.shape,
     "error": float(np.abs(exact - fast).max()), "largest": float(np.abs(exact).max()),
@@ -224,6 +224,6 @@ def test_the_fast_base_agrees_with_keras_and_the_head_shares_its_weights(request
     assert (found["width"], found["size"], found["shape"]) == (1280, 224, [6, 1280])
     assert found["error"] < 0.0005 and found["kept"] < 0.0025
     assert found["head"] < 1e-4 and found["learnt"] > 1e-4
-    assert found["batches"] < 1e-4 and found["shapes"] == [[0, 3], [1, 3], [65, 3], [135, 3]]
+    assert found["batches"] < 1e-4 and found["shapes"] == [[0, 3], [1, 3], [65, 3], [66, 3]]
     if weights:
         assert found["spread"] > 0.1

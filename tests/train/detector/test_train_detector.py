@@ -41,7 +41,7 @@ SIZES_WH = [(SIDE, 380), (360, SIDE), (SIDE, 280)]
 # Enough for the shipped weights to know these photos by heart.
 BY_HEART = [
     *("--start", str(ROOT / "models" / "mask-detector-weights.npz")),
-    *("--epochs", "5", "--windows", "160", "--batch-size", "8", "--side", "96"),
+    *("--epochs", "3", "--windows", "160", "--batch-size", "8", "--side", "96"),
     *("--large-share", "0", "--val-share", "0"),
     *("--face-min", "30", "--face-max", "200", "--mosaic-share", "0", "--draw-share", "0", "--frozen-blocks", "-1"),
     *("--learning-rate", "3e-3", "--base-share", "1", "--warmup", "10", "--average", "0.95"),
@@ -131,7 +131,7 @@ def start(out, data, *settings, epochs_done=0):
 
 @pytest.fixture(scope="module")
 def finished_run(street, tmp_path_factory):
-    """A run that knows the street by heart, though it was asked to stop once and killed once: folder, last output."""
+    """A run that knows the street by heart, though it was asked to stop meanwhile: folder, last output."""
     out = tmp_path_factory.mktemp("runs") / "by-heart"
     stopped = start(out, [street], *BY_HEART)
     stopped.send_signal(signal.SIGTERM)
@@ -139,15 +139,12 @@ def finished_run(street, tmp_path_factory):
     assert stopped.returncode == 143
     assert "start again with the same settings to go on" in printed
     assert not (out / "card.json").exists()
-    killed = start(out, [street], *BY_HEART, epochs_done=len(epochs_written(out)))
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
     kept = epochs_written(out)
-    # Had the kill come a little earlier, this file would not be there yet.
+    # Had somebody killed it a little earlier, this file would not be there yet.
     (out / "metrics.jsonl").unlink()
     done = train(out, [street], *BY_HEART)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert 2 <= len(kept) < 5 and f"Going on after epoch {kept[-1]}." in done.stdout
+    assert 1 <= len(kept) < 3 and f"Going on after epoch {kept[-1]}." in done.stdout
     return out, done.stdout
 
 
@@ -161,16 +158,16 @@ def test_a_run_folder_holds_what_it_promises(finished_run, street):
         *("best.keras", "last.keras", "model.keras", "weights.npz", "model.tflite"),
     }
     lines = lines_of(out)
-    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert all(line["val_loss"] is None for line in lines), "no validation was asked for"
     assert lines[-1]["loss"] < 0.5 * lines[0]["loss"], "it learns"
     assert lines[-1]["learning_rate"] < 1e-4 < lines[0]["learning_rate"]
     config = json.loads((out / "config.json").read_text())
-    assert config["epochs"] == 5 and config["side"] == 96 and config["data"] == [str(street)]
+    assert config["epochs"] == 3 and config["side"] == 96 and config["data"] == [str(street)]
     assert "out" not in config
     counts = {"photos": 12, "unknown": 0} | dict.fromkeys(CLASS_NAMES, 6)
     assert json.loads((out / "data.json").read_text())["train"] == {str(street): counts}
-    assert "train, street: 12 photos, 6 with_mask" in printed and "5 epochs of 20 steps" in printed
+    assert "train, street: 12 photos, 6 with_mask" in printed and "3 epochs of 20 steps" in printed
 
 
 def test_the_exported_model_knows_the_photos_by_heart(finished_run, street):
@@ -190,7 +187,7 @@ def test_the_exported_model_knows_the_photos_by_heart(finished_run, street):
 
 def test_the_report_says_what_the_exported_model_does_on_its_photos(finished_run):
     report = json.loads((finished_run[0] / "report.json").read_text())
-    assert report["epoch"] == 5
+    assert report["epoch"] == 3
     assert report["validation"]["photos"] == 12
     for use, preset in itertools.product(("photo", "live"), PRESETS):
         figures = report["validation"][use][preset]
@@ -348,10 +345,15 @@ def little(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def short_run(little, tmp_path_factory):
+    """A run that was killed after its first epoch."""
     data, settings = little
     out = tmp_path_factory.mktemp("runs") / "short"
+    killed = start(out, data, *settings)
+    killed.kill()
+    killed.communicate()
     done = train(out, data, *settings)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "Going on after epoch" in done.stdout and epochs_written(out) == [1, 2, 3]
     return out
 
 
@@ -373,9 +375,9 @@ def test_validation_is_judged_and_the_best_weights_are_kept(short_run, little):
 def test_an_interrupted_run_goes_on_where_it_was(finished_run):
     """Each epoch once, and at each the rate that an uninterrupted run has there: the optimizer counts on."""
     lines = lines_of(finished_run[0])
-    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
     for line in lines:
-        done = (20 * line["epoch"] - 10) / (20 * 5 - 10)  # after 10 steps of warming up
+        done = (20 * line["epoch"] - 10) / (20 * 3 - 10)  # after 10 steps of warming up
         assert line["learning_rate"] == pytest.approx(3e-3 * (1 + np.cos(np.pi * done)) / 2, rel=0.01, abs=1e-6)
 
 
