@@ -64,7 +64,7 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
     """How the latest import ended, until somebody has read it; who began it gets to see its set."""
     if status is None or status.state == "running":
         return
-    message, button = st.columns([6, 1], vertical_alignment="center")
+    message, button = st.columns([6, 1], vertical_alignment="top")
     with message:
         if status.state != "done":
             show_end_of_job(status)
