@@ -7,31 +7,89 @@ import plotly.graph_objects as go
 
 from core.datasets.parts import PARTS
 from core.io import is_number
-from core.vision.classes import CLASS_STYLES, WITH_MASK, styles_of
+from core.video.record import share_interval
+from core.vision.classes import CLASS_NAMES, CLASS_STYLES, NO_PREDICTION, WITH_MASK, styles_of
+from core.vision.stats import FrameStats
 
 BAR = CLASS_STYLES[WITH_MASK].color_hex
+WEEK_COLORS = ("#9fb4ad", BAR)
 
 
-def share_over_time(share_by_second: tuple[tuple[float, float | None], ...]) -> go.Figure:
-    """Share of faces with a mask, as a line up to now; it breaks off where no face was seen.
+def people_by_class(title: str, points: Mapping[str, FrameStats], x: str = "", height: int = 260) -> go.Figure:
+    """People as stacked bars, a colour for each class.
 
     Args:
-        share_by_second: seconds ago, and share in 0..1 or ``None``; as in ``core.vision.stats.LiveSnapshot``.
+        title: what is counted.
+        points: what stands below each bar, in order, and who is counted in it.
+        x: what the bars are.
+        height: in pixels.
     """
+    figure = go.Figure()
+    everybody = sum(points.values(), FrameStats())
+    styles = [*zip(everybody.classes, styles_of(everybody.classes), strict=True), (None, NO_PREDICTION)]
+    for name, style in styles:
+        counts = [stats.unknown if name is None else stats.count(name) for stats in points.values()]
+        if any(counts):
+            figure.add_bar(
+                x=list(points),
+                y=counts,
+                name=f"{style.sign} {_text(style.words)}",
+                marker={"color": style.color_hex},
+                hovertemplate=f"%{{x}}: %{{y:,}} × {_text(style.words)}<extra></extra>",
+            )
+    _layout(figure, title, height, x=x, y="People")
+    figure.update_layout(barmode="stack", showlegend=True, uirevision="keep")
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
+    figure.update_yaxes(rangemode="tozero", tickformat=",d", range=None if figure.data else [0, 1])
+    return figure
+
+
+def share_with_mask(points: Mapping[str, FrameStats], x: str = "") -> go.Figure:
+    """Share of people who wear a mask well, each with the interval in which it lies in 95 of 100 cases."""
+    told = [(at, stats, interval) for at, stats in points.items() if (interval := share_interval(stats))]
+    shares = [100 * (stats.mask_share or 0.0) for _, stats, _ in told]
     figure = go.Figure(
         go.Scatter(
-            x=[-ago for ago, _ in share_by_second],
-            y=[None if share is None else 100 * share for _, share in share_by_second],
-            mode="lines",
-            line={"color": BAR, "width": 3},
-            hovertemplate="%{y:.0f}% with a mask<extra></extra>",
+            x=[at for at, _, _ in told],
+            y=shares,
+            mode="lines+markers",
+            line={"color": BAR},
+            marker={"size": 8},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * high - share for (_, _, (_, high)), share in zip(told, shares, strict=True)],
+                "arrayminus": [share - 100 * low for (_, _, (low, _)), share in zip(told, shares, strict=True)],
+                "color": "#8a8a8a",
+            },
+            customdata=[
+                [100 * low, 100 * high, sum(stats.count(name) for name in CLASS_NAMES)]
+                for _, stats, (low, high) in told
+            ],
+            hovertemplate="%{x}: %{y:.0f}% of %{customdata[2]:,} people, probably "
+            "%{customdata[0]:.0f}% to %{customdata[1]:.0f}%<extra></extra>",
         )
     )
-    _layout(figure, "Faces with a mask", 220, x="Seconds ago", y="Share in %")
-    ticks = {-120: "120", -90: "90", -60: "60", -30: "30", 0: "now"}
-    figure.update_xaxes(range=[-120, 0], tickvals=list(ticks), ticktext=list(ticks.values()))
+    _layout(figure, "Wear a mask well", 260, x=x, y="Share in %")
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
     figure.update_yaxes(range=[-3, 103])
-    figure.update_layout(uirevision="keep")
+    return figure
+
+
+def weeks_side_by_side(weeks: Mapping[str, Sequence[int]], of: str = "People") -> go.Figure:
+    """Two weeks as bars side by side, Monday to Sunday.
+
+    Args:
+        weeks: what each is called, and its seven numbers.
+        of: what they count.
+    """
+    figure = go.Figure()
+    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    for (name, counts), color in zip(weeks.items(), WEEK_COLORS, strict=True):
+        figure.add_bar(x=days, y=list(counts), name=name, marker={"color": color})
+    _layout(figure, f"{of} by day of the week", 280, y=of)
+    figure.update_layout(barmode="group", showlegend=True)
+    figure.update_yaxes(rangemode="tozero", tickformat=",d")
     return figure
 
 
