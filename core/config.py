@@ -2,8 +2,8 @@
 
 ``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_ALLOWED_DIRS``:
 folders below which visitors may use images where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``:
-STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD`` and a variable per limit: see
-``Settings``.
+STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS`` and a
+variable per limit: see ``Settings``.
 """
 
 import dataclasses
@@ -102,6 +102,8 @@ class Settings:
     """A sentence for each setting that cannot be used; its usual value, or the stricter one, holds instead."""
     record: str = ""
     """``MASK_RECORD`` or ``record``: live video is always (``ON``) or never (``OFF``) recorded; empty: by choice."""
+    alert_urls: tuple[str, ...] = ()
+    """``MASK_ALERT_URLS`` (with spaces) or ``alert_urls``: where alerts go, as apprise writes targets."""
 
 
 def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settings:
@@ -126,6 +128,10 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
     if record not in ("", ON, OFF):
         problems.append(f"MASK_RECORD must be {ON} or {OFF}, not {record[:40]!r}; until then nothing is recorded.")
         record = OFF
+    urls = secrets.get("alert_urls", (environment.get("MASK_ALERT_URLS") or "").split())
+    if isinstance(urls, str) or not isinstance(urls, Sequence):
+        problems.append(f"The alert_urls in {SECRETS} must be a list of targets; until then alerts stay on the page.")
+        urls = ()
     table = secrets.get("limits", {})
     if not isinstance(table, Mapping):
         problems.append(f"The limits in {SECRETS} must be a table; until then the usual ones hold.")
@@ -148,7 +154,7 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
         else:
             values[name] = value
     kept = tuple(address for address in addresses if address not in wrong)
-    return Settings(access, kept, Limits(**values), tuple(problems), record)
+    return Settings(access, kept, Limits(**values), tuple(problems), record, tuple(map(str, urls)))
 
 
 def _is_address(text: str) -> bool:

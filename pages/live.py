@@ -141,7 +141,7 @@ def show_numbers() -> None:
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
     if processor.blur and not told.covered:
-        st.info("Nothing is known yet of where faces are: the whole picture is blurred.")
+        st.info("Where faces are is not known at the moment: the whole picture is blurred.")
     if not seen.analysed_frames:
         st.info("Waiting for the first frame …")
         return

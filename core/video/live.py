@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 import supervision as sv
 
+from core.video.alerts import Alert, AlertWatch
 from core.video.record import Keeper, Visit, as_stats
 from core.video.tracker import PersonTracker
+from core.video.zones import Place, PlaceCounter, PlaceCounts, draw_place
 from core.vision.annotate import annotate
 from core.vision.blur import blur_faces
 from core.vision.boxes import mirror_boxes
@@ -37,9 +39,11 @@ REST_SHARE = 0.4
 # After an error the next try waits, so that a broken model does not fill a core with failures.
 RETRY_S = 0.5
 # Where faces are blurred, an analysis of an older frame no longer says where; then the whole picture is.
-MAX_BLUR_AGE_S = 0.6
+MAX_BLUR_AGE_S = 1.0
 # So many are told of in the chart.
 CHART_MINUTES = 60
+# The share that an alert is about changes slowly.
+SHARE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class Moment:
     """Minutes since 1970, the oldest first, and who was first counted in them."""
     today: FrameStats | None = None
     """Everybody on today's record and in the picture; ``None`` if no record is kept."""
+    place: PlaceCounts | None = None
+    """What happened at the place that is drawn on the picture; ``None`` without one."""
+    alerts: tuple[Alert, ...] = ()
+    """The newest first."""
     covered: bool = True
     """Whether faces are blurred one by one; else, with ``LiveProcessor.blur``, the whole picture is."""
 
@@ -86,6 +94,11 @@ class Logbook:
             self.keeper.see(self._present(), self._entered, visits, at_s + ahead_s)
             if ended:
                 self.finish()
+
+    def of_last(self, minutes: int) -> FrameStats:
+        """Everybody who was first counted in the last minutes, at most ``CHART_MINUTES``."""
+        first = _minute(time.monotonic()) - minutes
+        return sum((as_stats(counts) for at, counts in self._entered().items() if at > first), FrameStats())
 
     def finish(self) -> None:
         """The record of this video ends here, for now."""
@@ -136,6 +149,9 @@ class LiveProcessor:
         self.stats = stats or LiveStats()
         self._condition = threading.Condition()
         self._newest: tuple[np.ndarray, float] | None
+        self._place = Place()
+        self.alerts = AlertWatch()
+        """Its rules may be changed at any time."""
         self._forget()
         self._keeper: Keeper | None = None
         self._depends_on: object = None
@@ -152,6 +168,8 @@ class LiveProcessor:
         self._faces, self._faces_at = PersonTracker(), 0.0
         self._shown: tuple[np.ndarray, bool] | None = None
         self._logbook = Logbook(self._tracker)
+        self._at_place, self._share_at = PlaceCounter(self._place), 0.0
+        self.alerts.new_video()
 
     def use(self, detect: Callable[[np.ndarray], sv.Detections], depends_on: object) -> None:
         """Analyse with this from now on, also while the stream runs.
@@ -174,6 +192,18 @@ class LiveProcessor:
                 self._keeper = self._logbook.keeper = keeper
 
     @property
+    def place(self) -> Place:
+        """The zone and the line, as on the camera's picture, not on a mirrored one."""
+        return self._place
+
+    @place.setter
+    def place(self, place: Place) -> None:
+        """Another one counts from now on."""
+        with self._condition:
+            if place != self._place:
+                self._place, self._at_place = place, PlaceCounter(place)
+
+    @property
     def keeps(self) -> bool:
         """Whether a record is kept."""
         return self._keeper is not None
@@ -181,8 +211,14 @@ class LiveProcessor:
     def moment(self) -> Moment:
         """All that is told now; counters, minutes and boxes are of the same frame."""
         with self._condition:
-            covered = time.monotonic() - self._faces_at <= MAX_BLUR_AGE_S
-            return Moment(self.stats.snapshot(), **self._logbook.told(), covered=covered)
+            now = time.monotonic()
+            return Moment(
+                self.stats.snapshot(),
+                **self._logbook.told(),
+                place=self._at_place.counts(now) if self._place != Place() else None,
+                alerts=self.alerts.log(),
+                covered=now - self._faces_at <= MAX_BLUR_AGE_S,
+            )
 
     def snapshot(self) -> np.ndarray | None:
         """The newest picture as it is shown, (h, w, 3) uint8; ``None`` if there is none, or only one without blur."""
@@ -191,7 +227,7 @@ class LiveProcessor:
 
     def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
         """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
-        mirror, blur, now = self.mirror, self.blur, time.monotonic()
+        mirror, blur, place, now = self.mirror, self.blur, self._place, time.monotonic()
         shown = np.ascontiguousarray(frame_bgr[:, ::-1]) if mirror else frame_bgr
         height, width = frame_bgr.shape[:2]
         detections, faces = no_detections(), None
@@ -205,6 +241,8 @@ class LiveProcessor:
         if blur:
             whole = np.array([[0, 0, width, height]])
             shown = blur_faces(shown, whole if faces is None else mirror_boxes(faces, width) if mirror else faces)
+        if place != Place():
+            shown = draw_place(shown, place.mirrored() if mirror else place)
         if len(detections):
             if mirror:
                 detections = replace(detections, xyxy=mirror_boxes(detections.xyxy, width))
@@ -243,6 +281,7 @@ class LiveProcessor:
                 if not self._condition.wait_for(lambda: self._newest is not None or self._closed, IDLE_S):
                     # Decided under the lock, so that recv either sees this thread alive and fed, or starts another.
                     self._all_leave()
+                    self.alerts.lost(time.time())
                     self._worker = None
                     return
                 if self._closed:
@@ -253,14 +292,14 @@ class LiveProcessor:
                 continue
             (frame, taken_at), started = newest, time.monotonic()
             try:
-                self._see(detect(frame), taken_at, started)
+                self._see(detect(frame), frame.shape[1::-1], taken_at, started)
             except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
                 self._fail(error)
                 continue
             now = time.monotonic()
             time.sleep(min(REST_SHARE * (now - started), 0.2))
 
-    def _see(self, found: sv.Detections, taken_at: float, started: float) -> None:
+    def _see(self, found: sv.Detections, size_wh: tuple[int, int], taken_at: float, started: float) -> None:
         """Take in what was found in a frame; both times by the monotonic clock."""
         shown = hide_small(found, self.min_face_px)
         with self._condition:
@@ -269,12 +308,22 @@ class LiveProcessor:
             if self.blur:
                 self._faces.update(found, taken_at)
                 self._faces_at = taken_at
-            seen = summarize(self._tracker.update(shown, taken_at))
+            known = self._tracker.update(shown, taken_at)
             self._logbook.update(taken_at)
+            self._look_out(known, size_wh, taken_at)
             self._seen_at = time.monotonic()
             self._analysis_s = self._seen_at - started
-            self.stats.update(seen, self._analysis_s * 1000, self._tracker.people())
+            self.stats.update(summarize(known), self._analysis_s * 1000, self._tracker.people())
             self._last_error = ""
+
+    def _look_out(self, known: sv.Detections, size_wh: tuple[int, int], taken_at: float) -> None:
+        """What happens at the place, and whether that is worth an alert; with the lock."""
+        inside = self._at_place.update(known, taken_at, size_wh)
+        people = [(person.number, self._tracker.name_of(person)) for person in self._tracker.present()]
+        self.alerts.update(people, inside, taken_at + _ahead_s())
+        if self.alerts.rules.share_below is not None and taken_at - self._share_at > SHARE_S:
+            self._share_at = taken_at
+            self.alerts.judge_share(self._logbook.of_last(self.alerts.rules.share_minutes), taken_at + _ahead_s())
 
     def _fail(self, error: Exception) -> None:
         with self._condition:

@@ -135,7 +135,7 @@ class PersonTracker:
         self._classes = classes
         self._people: list[Person] = []
         self._left: Counter[int | None] = Counter()
-        self._newest = no_detections()
+        self._newest, self._newest_s = no_detections(), 0.0
         self._newest_of: list[Person | None] = []
 
     def update(self, detections: sv.Detections, at_s: float) -> sv.Detections:
@@ -167,7 +167,7 @@ class PersonTracker:
             if person.number == NO_NUMBER and person.views >= MIN_VIEWS:
                 self._numbers += 1
                 person.number, person.counted_s = self._numbers, at_s
-        self._newest = _as_known(detections, people)
+        self._newest, self._newest_s = _as_known(detections, people), at_s
         self._newest_of = people
         return self._newest
 
@@ -180,13 +180,16 @@ class PersonTracker:
         return replace(self._newest, xyxy=xyxy, data=dict(self._newest.data), metadata=dict(self._newest.metadata))
 
     def places(self, at_s: float) -> np.ndarray:
-        """Where faces may be at that time, (n, 4) xyxy in pixels: of the newest frame, and of all who may return."""
-        hidden = [person for person in self._people if not any(person is each for each in self._newest_of)]
-        boxes = [self.shown(at_s).xyxy.astype(float)]
-        for person in hidden:  # the longer unseen, the larger
-            half = person.size / 2 * (1 + max(at_s - person.seen_s, 0.0))
-            boxes.append(np.concatenate([person.place(at_s) - half, person.place(at_s) + half])[None])
-        return np.concatenate(boxes)
+        """Where faces may be at that time, (n, 4) xyxy in pixels: of the newest frame, and of all who may return.
+
+        The longer ago a face was seen, the larger its box.
+        """
+        away = [person for person in self._people if not any(person is each for each in self._newest_of)]
+        own = [np.concatenate([p.place(at_s) - p.size / 2, p.place(at_s) + p.size / 2]) for p in away]
+        boxes = np.concatenate([self.shown(at_s).xyxy, np.array(own).reshape(-1, 4)])
+        ages_s = np.array([at_s - self._newest_s] * len(self._newest) + [at_s - person.seen_s for person in away])
+        grow = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.clip(ages_s, 0, MAX_GONE_S)[:, None]
+        return np.hstack([boxes[:, :2] - grow, boxes[:, 2:] + grow])
 
     def judge_anew(self) -> None:
         """Forget what those in the picture wear: from now on something else tells, or must be surer."""

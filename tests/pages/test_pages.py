@@ -498,7 +498,7 @@ def test_live_page_blurs_keeps_a_record_and_says_so(live_page, tmp_path, monkeyp
     face = shown[y1 + 20 : y2 - 20, x1 + 100 : x2 + 60]
     assert len(np.unique(face.reshape(-1, 3), axis=0)) <= 36, "a mosaic"
     app.run()
-    assert "| Today, on record | 1 | 100% | 0 |" in texts(app) and "| This session | 1 |" in texts(app)
+    assert "| Today | 1 | 100% | 0 |" in texts(app) and "| Session | 1 |" in texts(app)
     streamer.arguments["on_video_ended"]()
     assert server_recorder().flush() and cameras() == ["Front *door*"]
     monkeypatch.setenv("MASK_RECORD", "off")

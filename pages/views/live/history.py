@@ -114,7 +114,7 @@ def compare_weeks(camera: str | None, span: tuple[float, float], zone: tzinfo) -
     columns = st.columns(2)
     chosen = [
         columns[i].selectbox(label, weeks, format_func=week_words, **kept(f"history_week_{i}", weeks[1 - i], weeks))
-        for i, label in enumerate(("This week", "With this one"))
+        for i, label in enumerate(("Week", "Compared with"))
     ]
     counted = [
         by_local(people_by_quarter(_start_s(week, zone), _start_s(week + timedelta(weeks=1), zone), camera), zone)

@@ -17,7 +17,7 @@ from pages.components.state import made_once
 
 PEOPLE_HELP = (
     "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
-    "another person when they return."
+    "another person when they return. Today is who is on today's record, and in the picture."
 )
 MAX_COLUMNS = 4
 
@@ -26,9 +26,9 @@ def show_counters(told: Moment, pipeline: Pipeline) -> None:
     """The numbers, and everybody so far in a small table."""
     seen = told.counts
     show_class_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
-    rows = {"Now": seen.now, "This session": seen.people}
+    rows = {"Now": seen.now, "Session": seen.people}
     if told.today is not None:
-        rows["Today, on record"] = told.today
+        rows["Today"] = told.today
     st.markdown(people_table(rows, pipeline))
     st.markdown(plain(describe_people(seen.people)), help=PEOPLE_HELP)
 
@@ -41,7 +41,7 @@ def people_table(rows: Mapping[str, FrameStats], pipeline: Pipeline) -> str:
     else:
         names = list(spoken[:MAX_COLUMNS])
     words = [plain(styles_of(spoken)[spoken.index(name)].words) for name in names]
-    lines = [["", "People", *(["Wear a mask well"] if masks else []), *words]]
+    lines = [["", "People", *(["Mask worn well"] if masks else []), *words]]
     lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
     for title, stats in rows.items():
         share = "–" if stats.mask_share is None else f"{stats.mask_share:.0%}"
