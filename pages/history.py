@@ -8,7 +8,7 @@ from pages.components.compat import part_of_the_app
 part_of_the_app()
 operators_only()  # how many people come to a place is not for every visitor of a public page
 
-from core.video.record import RecordError, cameras, span_s  # noqa: E402
+from core.video.record import RecordError, cameras, delete_old, span_s  # noqa: E402
 from pages.components.clock import visitors_zone  # noqa: E402
 from pages.components.messages import plain, show_problem  # noqa: E402
 from pages.components.state import kept  # noqa: E402
@@ -17,6 +17,7 @@ from pages.views.live.history import compare_weeks, deletion, downloads, empty, 
 st.title("History")
 show_problem()
 zone = visitors_zone()
+delete_old()
 try:
     span, names = span_s(), cameras()
     if span is None:

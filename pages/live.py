@@ -21,7 +21,9 @@ from pages.components.messages import plain
 from pages.components.resources import NOTICE_S, live_places, method_changed, pipeline_or_stop, server_recorder
 from pages.components.settings import settings_form
 from pages.components.state import kept
-from pages.views.live.numbers import show_counters, show_minutes
+from pages.views.live.alerts import alert_form, show_alerts, show_log
+from pages.views.live.numbers import show_counters, show_minutes, show_place
+from pages.views.live.place import place_editor
 from pages.views.live.record import record_switch, what_is_kept
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ with video:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         processor.blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
-        record_switch(processor)
+        camera = record_switch(processor)
         st.download_button(
             *("Snapshot", snapshot, "snapshot.jpg", "image/jpeg"),
             icon=":material/photo_camera:",
@@ -122,6 +124,10 @@ with video:
             help="The picture as it is shown, with its boxes, blurred if the switch is on.",
         )
     st.caption(plain(what_is_kept(processor)))
+    with st.expander("Zone and line", icon=":material/fence:"):
+        place_editor(processor, camera)
+    with st.expander("Alerts", icon=":material/notifications:"):
+        alert_form(processor.alerts, pipeline)
 
 
 @st.fragment(run_every=0.5 if context.state.playing else NOTICE_S)
@@ -134,24 +140,28 @@ def show_numbers() -> None:
     if context.state.playing and not places.take(viewer, only_ask=True):
         st.info(limits().reached("live_viewers"))
         return
+    show_alerts(told)
     for problem in (seen.error, server_recorder().problem if processor.keeps else ""):
         if problem:
             st.error(plain(problem))
     if not context.state.playing:
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
-    if processor.blur and not told.covered:
-        st.info("Where faces are is not known at the moment: the whole picture is blurred.")
     if not seen.analysed_frames:
         st.info("Waiting for the first frame …")
         return
     show_counters(told, pipeline)
+    if told.place:
+        show_place(told.place, bool(processor.place.line))
     if settings.min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
         show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
     show_minutes(told)
     if seen.analysis_ms is not None:
         share = "The share is over the last 10 seconds. " if CLASS_NAMES[WITH_MASK] in pipeline.classes else ""
         st.caption(f"{share}{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
+    if processor.blur and not told.covered:
+        st.caption("Where faces are is not known at the moment: the whole picture is blurred.")
+    show_log(told.alerts)
 
 
 with numbers:

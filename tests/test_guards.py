@@ -26,6 +26,7 @@ HARMLESS = {
     "core.datasets.store.sweep_data": "takes away what killed work left, and no more",
     "core.registry.active.sweep_models": "takes away what killed work left, and no more",
     "core.video.record.Recorder.put": "only a Keeper writes, and an operator or the settings begin one",
+    "core.video.record.delete_old": "what the settings say is kept no longer",
     "core.registry.active.withdraw": "a model that fails at work makes way, for visitors too",
 }
 

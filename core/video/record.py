@@ -87,12 +87,15 @@ class Visit:
 
 @dataclass
 class Minute:
-    """One minute of one camera; ``now`` divided by ``watched_s`` is how many people there were on average."""
+    """One minute of one camera; fields as the columns of ``minutes``.
+
+    ``person_s`` divided by ``watched_s`` is how many people there were on average.
+    """
 
     camera: str
     minute: int
     watched_s: float = 0.0
-    person_s: Counter = field(default_factory=Counter)
+    person_s: dict[str, float] = field(default_factory=dict)
     entered: Counter = field(default_factory=Counter)
 
     def write(self, connection: sqlite3.Connection) -> None:
@@ -100,9 +103,9 @@ class Minute:
         key = self.camera, self.minute
         sql = "SELECT watched_s, person_s, entered FROM minutes WHERE camera = ? AND minute = ?"
         watched, person_s, entered = connection.execute(sql, key).fetchone() or (0.0, "{}", "{}")
-        person_s = {
-            name: round(seconds, 1) for name, seconds in (Counter(json.loads(person_s)) + self.person_s).items()
-        }
+        person_s = json.loads(person_s)
+        for name, seconds in self.person_s.items():
+            person_s[name] = round(person_s.get(name, 0.0) + seconds, 1)
         entered = Counter(json.loads(entered)) + self.entered
         connection.execute(
             "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?)",
@@ -168,7 +171,7 @@ class Recorder:
             for row in rows:
                 row.write(connection)
             if time.monotonic() - self._tidied >= TIDY_S:
-                _delete(connection, 0.0, time.time() - limits().record_days * 86400)
+                _delete(connection, 0.0, _oldest_s())
                 self._tidied = time.monotonic()
 
 
@@ -228,7 +231,7 @@ class Keeper:
         self._seen_s = now_s
         self._minute.watched_s += passed_s
         for name, count in present.items():
-            self._minute.person_s[name] += count * passed_s
+            self._minute.person_s[name] = self._minute.person_s.get(name, 0.0) + count * passed_s
 
     def finish(self, entered: Callable[[], Mapping[int, Counter]]) -> None:
         """The minute is over, or the video; ``entered`` as for ``see``."""
@@ -413,6 +416,18 @@ def delete_all() -> None:
         _deletions += 1
     except OSError as error:
         raise RecordError(f"The record was not deleted. {_sentence(error)}") from None
+
+
+def delete_old() -> None:
+    """Delete what is older than the operator wants to keep, where there is a record; also where nobody records now."""
+    path = record_path()
+    if path.is_file():
+        with contextlib.suppress(OSError, sqlite3.Error), _opened(path) as connection, sqlite.transaction(connection):
+            _delete(connection, 0.0, _oldest_s())
+
+
+def _oldest_s() -> float:
+    return time.time() - limits().record_days * 86400
 
 
 def _delete(connection: sqlite3.Connection, from_s: float, to_s: float) -> None:

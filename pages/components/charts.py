@@ -1,5 +1,6 @@
 """Every plotly figure. Imported where a chart is shown, so that nothing waits for plotly."""
 
+import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,9 @@ import plotly.graph_objects as go
 from core.datasets.parts import PARTS
 from core.io import is_number
 from core.video.record import share_interval
+from core.video.zones import Place, Point
 from core.vision.classes import CLASS_NAMES, CLASS_STYLES, NO_PREDICTION, WITH_MASK, styles_of
+from core.vision.images import encode_image
 from core.vision.stats import FrameStats
 
 BAR = CLASS_STYLES[WITH_MASK].color_hex
@@ -73,6 +76,40 @@ def share_with_mask(points: Mapping[str, FrameStats], x: str = "") -> go.Figure:
     _layout(figure, "Wear a mask well", 260, x=x, y="Share in %")
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
     figure.update_yaxes(range=[-3, 103])
+    return figure
+
+
+def drawing_board(still_bgr: np.ndarray, place: Place, first_end: Point | None, select: bool) -> go.Figure:
+    """A picture on which a zone can be dragged, or points clicked; both axes are shares of it, from its upper left.
+
+    Args:
+        still_bgr: (h, w, 3) uint8.
+        place: what is drawn already.
+        first_end: of a line that has no second one yet.
+        select: dragging selects.
+    """
+    jpeg = base64.b64encode(encode_image(still_bgr)).decode()
+    figure = go.Figure()
+    # Plotly tells of a selection or a click only where there are points: these cannot be seen.
+    x, y = np.meshgrid(np.linspace(0, 1, 65), np.linspace(0, 1, 49))
+    figure.add_scatter(x=x.ravel(), y=y.ravel(), mode="markers", marker={"opacity": 0, "size": 12}, hoverinfo="none",
+                       selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}})  # fmt: skip
+    line = {"color": "#ffffff", "width": 3}
+    if place.zone:
+        corners = [*place.zone, place.zone[0]]
+        figure.add_scatter(x=[x for x, _ in corners], y=[y for _, y in corners], mode="lines", line=line,
+                           fill="toself", fillcolor="rgba(255, 255, 255, 0.25)", hoverinfo="skip")  # fmt: skip
+    ends = place.line if first_end is None else (first_end,)
+    if ends:
+        figure.add_scatter(x=[x for x, _ in ends], y=[y for _, y in ends], mode="lines+markers", line=line,
+                           marker={"size": 12, "color": "#ffffff"}, hoverinfo="skip")  # fmt: skip
+    figure.add_layout_image(source=f"data:image/jpeg;base64,{jpeg}", xref="x", yref="y", x=0, y=0, sizex=1, sizey=1,
+                            sizing="stretch", layer="below")  # fmt: skip
+    _layout(figure, "", 360)
+    figure.update_layout(margin={"t": 0}, dragmode="select" if select else False, hovermode="closest", hoverdistance=40)
+    figure.update_xaxes(range=[0, 1], visible=False, constrain="domain")
+    figure.update_yaxes(range=[1, 0], visible=False, constrain="domain",
+                        scaleanchor="x", scaleratio=still_bgr.shape[0] / still_bgr.shape[1])  # fmt: skip
     return figure
 
 

@@ -113,6 +113,9 @@ def test_what_is_too_old_goes(monkeypatch):
     now = time.time()
     write(visit(now - 8 * 86400, "old"), visit(now - 6 * 86400, "new"), Minute("Door", int(now // 60) - 8 * 1440, 1.0))
     assert {name for _, name in record.people_by_quarter(0, 1e10)} == {"new"} and record.watched_hours(0, 1e10) == 0
+    monkeypatch.setattr(record, "limits", lambda: type("Limits", (), {"record_days": 5}))
+    record.delete_old()
+    assert record.span_s() is None, "also where nobody records now"
 
 
 def test_a_disk_that_cannot_be_written_is_one_sentence_and_nothing_is_lost(monkeypatch):

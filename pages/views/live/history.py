@@ -25,7 +25,7 @@ from pages.components.messages import tried
 from pages.components.state import kept
 
 TODAY, WEEK, MONTH, ALL = PERIODS = ("Today", "7 days", "30 days", "Everything")
-CHART = {"config": {"displayModeBar": False}}
+CHART = {"displayModeBar": False}
 FEW = 30
 """With fewer people than this a share says little."""
 
@@ -66,11 +66,11 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     if period != TODAY:
         by_day = {day: FrameStats() for day in _days(first, today)} | {at.date(): stats for at, stats in days.items()}
         shown = {f"{day:%a} {day.day} {day:%b %Y}": by_day[day] for day in sorted(by_day)}
-        st.plotly_chart(people_by_class("People by day", shown), key="history_days", **CHART)
+        st.plotly_chart(people_by_class("People by day", shown), key="history_days", config=CHART)
     title = "People by hour" if period == TODAY else "People by hour of the day, all days together"
-    st.plotly_chart(people_by_class(title, by_hour), key="history_hours", **CHART)
+    st.plotly_chart(people_by_class(title, by_hour), key="history_hours", config=CHART)
     if any(share_interval(stats) for stats in shown.values()):
-        st.plotly_chart(share_with_mask(shown), key="history_share", **CHART)
+        st.plotly_chart(share_with_mask(shown), key="history_share", config=CHART)
         st.caption("The lines show where each true share probably lies (95%): the fewer people, the wider.")
 
 
@@ -125,7 +125,7 @@ def compare_weeks(camera: str | None, span: tuple[float, float], zone: tzinfo) -
         st.caption("Choose two different weeks.")
         return
     bars = {name: _by_weekday(days) for name, days in zip(names, counted, strict=True)}
-    st.plotly_chart(weeks_side_by_side(bars), key="history_weeks", **CHART)
+    st.plotly_chart(weeks_side_by_side(bars), key="history_weeks", config=CHART)
     rows = []
     for name, days in zip(names, counted, strict=True):
         everybody = sum(days.values(), FrameStats())

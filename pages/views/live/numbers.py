@@ -6,6 +6,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.video.live import Moment
+from core.video.zones import PlaceCounts
 from core.vision.classes import CLASS_NAMES, WITH_MASK, WORN_INCORRECTLY, styles_of, vocabulary
 from core.vision.pipeline import Pipeline
 from core.vision.stats import FrameStats, describe_people
@@ -31,6 +32,18 @@ def show_counters(told: Moment, pipeline: Pipeline) -> None:
         rows["Today"] = told.today
     st.markdown(people_table(rows, pipeline))
     st.markdown(plain(describe_people(seen.people)), help=PEOPLE_HELP)
+
+
+def show_place(place: PlaceCounts, line: bool) -> None:
+    """What happened at the zone and the line, in words."""
+    words = [f"In the zone: {place.inside}."]
+    if place.dwell_s is not None:
+        words.append(f"People stay {place.dwell_s:.0f} s on average.")
+    if place.longest_s is not None:
+        words.append(f"The longest of those in it: {place.longest_s:.0f} s.")
+    if line:
+        words.append(f"Over the line: **{place.went_in:,} in, {place.went_out:,} out**.")
+    st.markdown(" ".join(words))
 
 
 def people_table(rows: Mapping[str, FrameStats], pipeline: Pipeline) -> str:

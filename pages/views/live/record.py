@@ -18,8 +18,12 @@ HELP = (
 )
 
 
-def record_switch(processor: LiveProcessor) -> None:
-    """Keep a record or not, as the operator's settings say, or the operator on this page; visitors have no switch."""
+def record_switch(processor: LiveProcessor) -> str:
+    """Keep a record or not, as the operator's settings say, or the operator on this page; visitors have no switch.
+
+    Returns:
+        What the camera is called.
+    """
     fixed = settings().record
     camera = USUAL_NAME
     if is_operator():
@@ -45,6 +49,7 @@ def record_switch(processor: LiveProcessor) -> None:
     except RecordError as error:
         processor.keep(None)
         st.error(plain(str(error)))
+    return camera
 
 
 def what_is_kept(processor: LiveProcessor) -> str:
