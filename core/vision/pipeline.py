@@ -293,7 +293,8 @@ def detect_masks(
 def hide_small(detections: sv.Detections, min_face_px: float) -> sv.Detections:
     """The faces whose shorter side is no smaller, in pixels of the frame; the others are counted as hidden."""
     large = shorter_sides(detections.xyxy) >= min_face_px
+    if large.all():
+        return detections
     kept = detections[large]
-    if hidden := int((~large).sum()):
-        kept.metadata = {**kept.metadata, HIDDEN: hidden}
+    kept.metadata = {**kept.metadata, HIDDEN: int((~large).sum())}
     return kept

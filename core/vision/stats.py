@@ -45,13 +45,16 @@ class FrameStats:
         return self.counts[self.classes.index(name)] if name in self.classes else 0
 
     def __add__(self, other: "FrameStats") -> "FrameStats":
-        if not self.faces:
+        if self.classes == other.classes or not self.faces:
             classes = other.classes
         elif not other.faces:
             classes = self.classes
         else:  # where a method with other classes took over, both are counted
             classes = self.classes + tuple(name for name in other.classes if name not in self.classes)
-        counts = tuple(self.count(name) + other.count(name) for name in classes)
+        if self.classes == other.classes:  # as nearly always
+            counts = tuple(mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True))
+        else:
+            counts = tuple(self.count(name) + other.count(name) for name in classes)
         return FrameStats(counts, classes, self.unknown + other.unknown, self.hidden + other.hidden)
 
 
