@@ -11,7 +11,7 @@ from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.config import ice_servers, limits
 from core.video.live import LiveProcessor
-from core.vision.classes import CLASS_NAMES, WITH_MASK, vocabulary
+from core.vision.classes import vocabulary
 from core.vision.images import encode_image
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
@@ -157,8 +157,7 @@ def show_numbers() -> None:
         show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
     show_minutes(told)
     if seen.analysis_ms is not None:
-        share = "The share is over the last 10 seconds. " if CLASS_NAMES[WITH_MASK] in pipeline.classes else ""
-        st.caption(f"{share}{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
+        st.caption(f"{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
     if processor.blur and not told.covered:
         st.caption("Where faces are is not known at the moment: the whole picture is blurred.")
     show_log(told.alerts)

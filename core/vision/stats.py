@@ -124,8 +124,6 @@ class LiveSnapshot:
     """The newest analysed frame."""
     people: FrameStats = FrameStats()
     """Everybody since the start of the video, each counted once."""
-    recent: FrameStats = FrameStats()
-    """All analysed frames of the last seconds added up, so that one flicker does not move the share much."""
     analysed_frames: int = 0
     analyses_per_s: float = 0.0
     """Analysed frames per second, over the last seconds."""
@@ -139,7 +137,7 @@ class LiveStats:
     """Counters between the video thread, which updates them, and the page, which reads copies. Every method locks."""
 
     def __init__(self, window_s: float = 10.0, clock: Callable[[], float] = time.monotonic):
-        """Args: how many seconds ``recent`` covers; a clock in seconds that never goes back."""
+        """Args: over how many seconds the rate is taken; a clock in seconds that never goes back."""
         self._window_s, self._clock, self._lock = window_s, clock, threading.Lock()
         self.reset()
 
@@ -176,7 +174,6 @@ class LiveStats:
             return LiveSnapshot(
                 now=self._history[-1][1],
                 people=self._people,
-                recent=sum((stats for _, stats in self._history), FrameStats()),
                 analysed_frames=self._frames,
                 analyses_per_s=rate,
                 analysis_ms=self._analysis_ms,

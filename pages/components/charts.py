@@ -43,7 +43,9 @@ def people_by_class(title: str, points: Mapping[str, FrameStats], x: str = "", h
     _layout(figure, title, height, x=x, y="People")
     figure.update_layout(barmode="stack", showlegend=True, uirevision="keep")
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
-    figure.update_yaxes(rangemode="tozero", tickformat=",d", range=None if figure.data else [0, 1])
+    most = max((stats.faces for stats in points.values()), default=0)
+    few = {"dtick": 1, "range": [0, max(1, most) * 1.05]} if most < 5 else {}  # else plotly would show halves of people
+    figure.update_yaxes(rangemode="tozero", tickformat=",d", **few)
     return figure
 
 

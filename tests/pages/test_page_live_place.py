@@ -52,6 +52,11 @@ def test_a_place_is_drawn_on_the_cameras_picture_kept_turned_and_removed(live):
     app.run()
     processor = app.session_state["live_processor"]
     assert processor.place == place
+    labelled(app.toggle, "Blur faces").set_value(True).run()
+    assert "Drag a rectangle" not in texts(app), "what was taken without blur is gone"
+    send(asked)
+    labelled(app.button, "Draw").click().run()
+    assert "Drag a rectangle" in texts(app)
     labelled(app.button, "Exchange in and out").click().run()
     assert processor.place == place.turned()
     labelled(app.button, "Done").click().run()

@@ -620,7 +620,7 @@ def test_a_running_camera_follows_the_active_method(live_page, install):
     wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.count("helmet") == 1, 20)
     app.run()
     assert numbers(app) == {":gray-badge[H] Helmet": "1", ":gray-badge[N] No helmet": "0", "Not sure": "0"}
-    assert "share is over" not in texts(app) and "ms each" in texts(app)
+    assert "Mask worn well" not in texts(app) and "ms each" in texts(app)
     streamer.arguments["on_video_ended"]()
 
 

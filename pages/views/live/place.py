@@ -30,14 +30,18 @@ def place_editor(processor: LiveProcessor, camera: str) -> None:
     """
     places: dict[str, Place] = st.session_state.setdefault(PLACES, {})
     processor.place = places.get(camera, Place())
-    still = st.session_state.get(LIVE_STILL)
+    still, blurred = st.session_state.get(LIVE_STILL, (None, True))
+    if processor.blur and not blurred:  # the switch holds for what was taken before, too
+        del st.session_state[LIVE_STILL]
+        still = None
     with st.container(horizontal=True):
         if st.button("Draw on a new picture" if still is not None else "Draw", icon=":material/draw:"):
-            still = st.session_state[LIVE_STILL] = processor.snapshot()
+            still = processor.snapshot()
+            st.session_state[LIVE_STILL] = still, processor.blur
             if still is None:
                 st.info("Start the camera first: the zone is drawn on its picture.")
         if still is not None and st.button("Done", icon=":material/check:"):
-            del st.session_state[LIVE_STILL]
+            st.session_state.pop(LIVE_STILL)
             st.rerun()
         if processor.place.line and st.button("Exchange in and out", icon=":material/swap_horiz:"):
             _keep(processor, camera, processor.place.turned())
