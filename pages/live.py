@@ -18,7 +18,7 @@ from pages.components.camera import CAMERA_PROBLEMS, camera_problem
 from pages.components.compat import part_of_the_app, session_id, show_newest_frames
 from pages.components.faces import show_hidden_faces
 from pages.components.messages import plain
-from pages.components.resources import NOTICE_S, live_places, method_changed, pipeline_or_stop, server_recorder
+from pages.components.resources import live_places, method_changed, pipeline_or_stop, server_recorder
 from pages.components.settings import settings_form
 from pages.components.state import kept
 from pages.views.live.alerts import alert_form, show_alerts, show_log
@@ -39,6 +39,8 @@ TEXTS: "Translations" = {
     "media_api_not_available": CAMERA_PROBLEMS["insecure"],
 }
 
+STREAM = "live"
+NUMBERS_S = 0.5
 BLUR_HELP = (
     "Every face that is found becomes a mosaic, small and unclear ones too. While nothing is known of where faces are, "
     "the whole picture does."
@@ -100,11 +102,15 @@ def snapshot() -> bytes:
 servers, warnings = ice_servers(st.secrets)
 for warning in warnings:
     st.warning(warning)
-video, numbers = st.columns([3, 2])
-show_newest_frames()
-with video:
-    context = webrtc_streamer(
-        key="live",
+
+
+# By itself, since the browser tells of every way to the server that it finds, a dozen at the start: each would run the
+# whole page again.
+@st.fragment
+def show_video() -> None:
+    """The video, with the button that starts and ends it."""
+    webrtc_streamer(
+        key=STREAM,
         mode=WebRtcMode.SENDRECV,
         rtc_configuration={"iceServers": servers},
         media_stream_constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False},
@@ -113,38 +119,35 @@ with video:
         video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
         translations=TEXTS,
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        processor.blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
-        camera = record_switch(processor)
-        st.download_button(
-            *("Snapshot", snapshot, "snapshot.jpg", "image/jpeg"),
-            icon=":material/photo_camera:",
-            on_click="ignore",
-            disabled=not context.state.playing,
-            help="The picture as it is shown, with its boxes, blurred if the switch is on.",
-        )
-    st.caption(plain(what_is_kept(processor)))
-    with st.expander("Zone and line", icon=":material/fence:"):
-        place_editor(processor, camera)
-    with st.expander("Alerts", icon=":material/notifications:"):
-        alert_form(processor.alerts, pipeline)
+    st.download_button(
+        *("Snapshot", snapshot, "snapshot.jpg", "image/jpeg"),
+        icon=":material/photo_camera:",
+        on_click="ignore",
+        disabled=not is_playing(),
+        help="The picture as it is shown, with its boxes, blurred if the switch is on.",
+    )
 
 
-@st.fragment(run_every=0.5 if context.state.playing else NOTICE_S)
+def is_playing() -> bool:
+    """Whether the visitor's camera runs."""
+    return STREAM in st.session_state and st.session_state[STREAM].state.playing
+
+
+@st.fragment(run_every=NUMBERS_S)
 def show_numbers() -> None:
     """The counters; this part of the page alone runs again, twice a second, and follows the active method."""
     if method_changed():
         st.rerun(scope="app")  # the stream goes on, and the new method gets its next frame
     told = processor.moment()
     seen = told.counts
-    if context.state.playing and not places.take(viewer, only_ask=True):
+    if is_playing() and not places.take(viewer, only_ask=True):
         st.info(limits().reached("live_viewers"))
         return
     show_alerts(told)
     for problem in (seen.error, server_recorder().problem if processor.keeps else ""):
         if problem:
             st.error(plain(problem))
-    if not context.state.playing:
+    if not is_playing():
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
     if not seen.analysed_frames:
@@ -163,5 +166,17 @@ def show_numbers() -> None:
     show_log(told.alerts)
 
 
+video, numbers = st.columns([3, 2])
+show_newest_frames()
+with video:
+    show_video()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        processor.blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
+        camera = record_switch(processor)
+    st.caption(plain(what_is_kept(processor)))
+    with st.expander("Zone and line", icon=":material/fence:"):
+        place_editor(processor, camera)
+    with st.expander("Alerts", icon=":material/notifications:"):
+        alert_form(processor.alerts, pipeline)
 with numbers:
     show_numbers()

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+import streamlit as st
 import streamlit_webrtc
 from streamlit.testing.v1 import AppTest
 
@@ -22,9 +23,9 @@ from tests.helpers import ROOT, labelled, texts, wait_until
 def live(monkeypatch):
     asked = {}
 
-    def streamer(**arguments):
+    def streamer(key, **arguments):
         asked.update(arguments)
-        return SimpleNamespace(state=SimpleNamespace(playing=True))
+        st.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=True))
 
     monkeypatch.setattr(streamlit_webrtc, "webrtc_streamer", streamer)
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()

@@ -383,14 +383,14 @@ def test_a_missing_model_gets_a_sentence(monkeypatch):
 
 
 class FakeStreamer:
-    """Stands for the browser: keeps what the page asked for."""
+    """Stands for the browser: keeps what the page asked for, and its state where the real one has it."""
 
     def __init__(self, playing):
         self.playing, self.arguments = playing, {}
 
-    def __call__(self, **arguments):
+    def __call__(self, key, **arguments):
         self.arguments = arguments
-        return SimpleNamespace(state=SimpleNamespace(playing=self.playing))
+        st.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=self.playing))
 
 
 @pytest.fixture
