@@ -26,6 +26,7 @@ def main() -> None:
         st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
     ]
     if access.is_operator():
+        pages.append(st.Page("pages/history.py", title="History", icon=":material/event_note:"))
         more = [
             st.Page("pages/datasets.py", title="Data sets", icon=":material/photo_library:"),
             st.Page("pages/synthetic.py", title="Synthetic masks", icon=":material/draw:"),

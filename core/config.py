@@ -2,7 +2,8 @@
 
 ``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_ALLOWED_DIRS``:
 folders below which visitors may use images where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``:
-STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS`` and a variable per limit: see ``Settings``.
+STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS`` and a
+variable per limit: see ``Settings``.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from typing import Any
 
 OPEN, PUBLIC = "open", "public"
 """Who may do what: everybody everything (your own computer), or visitors look and operators log in."""
+ON, OFF = "on", "off"
 SECRETS = ".streamlit/secrets.toml"
 
 
@@ -22,7 +24,7 @@ def _limit(usual: float, bounds: tuple[float, float], unit: str, about: str, rea
     return field(default=usual, metadata={"bounds": bounds, "unit": unit, "about": about, "reached": reached})
 
 
-GB, MINUTES, COUNT = "GB", "minutes", ""
+GB, MINUTES, DAYS, COUNT = "GB", "minutes", "days", ""
 DISK_FULL = "The room for {} on this server is used up ({{limit}} GB); delete some, or ask who runs it for more."
 
 
@@ -74,6 +76,10 @@ class Limits:
         2, (1, 64), COUNT, "Photos in which faces are looked for at the same time",
         "Other visitors' photos come first; yours are looked at in a moment.",
     )  # fmt: skip
+    record_days: int = _limit(
+        90, (1, 3650), DAYS, "Time for which the counts of live video are kept, where a record is kept",
+        "Counts are deleted after {limit} days.",
+    )  # fmt: skip
 
     def reached(self, name: str) -> str:
         """The sentence for a person who meets the limit of this name."""
@@ -94,6 +100,10 @@ class Settings:
     limits: Limits = Limits()
     problems: tuple[str, ...] = ()
     """A sentence for each setting that cannot be used; its usual value, or the stricter one, holds instead."""
+    record: str = ""
+    """``MASK_RECORD`` or ``record``: live video is always (``ON``) or never (``OFF``) recorded; empty: by choice."""
+    alert_urls: tuple[str, ...] = ()
+    """``MASK_ALERT_URLS`` (with spaces) or ``alert_urls``: where alerts go, as apprise writes targets."""
 
 
 def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settings:
@@ -114,6 +124,14 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
     wrong = [address for address in addresses if not _is_address(address)]
     if wrong:
         problems.append(f"An operator is an address or *@ and a domain, not {wrong[0]!r}; that entry is left out.")
+    record = str(secrets.get("record", environment.get("MASK_RECORD") or "")).strip().casefold()
+    if record not in ("", ON, OFF):
+        problems.append(f"MASK_RECORD must be {ON} or {OFF}, not {record[:40]!r}; until then nothing is recorded.")
+        record = OFF
+    urls = secrets.get("alert_urls", (environment.get("MASK_ALERT_URLS") or "").split())
+    if isinstance(urls, str) or not isinstance(urls, Sequence):
+        problems.append(f"The alert_urls in {SECRETS} must be a list of targets; until then alerts stay on the page.")
+        urls = ()
     table = secrets.get("limits", {})
     if not isinstance(table, Mapping):
         problems.append(f"The limits in {SECRETS} must be a table; until then the usual ones hold.")
@@ -136,7 +154,7 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
         else:
             values[name] = value
     kept = tuple(address for address in addresses if address not in wrong)
-    return Settings(access, kept, Limits(**values), tuple(problems))
+    return Settings(access, kept, Limits(**values), tuple(problems), record, tuple(map(str, urls)))
 
 
 def _is_address(text: str) -> bool:
@@ -241,6 +259,11 @@ HOME = Path(__file__).resolve().parent.parent
 def data_dir() -> Path:
     """The folder of data sets; it may not exist yet."""
     return Path(os.environ.get("MASK_DATA_DIR") or HOME / "data").absolute()
+
+
+def record_path() -> Path:
+    """The file in which the counts of live video are kept; it may not exist yet."""
+    return data_dir() / "record.sqlite"
 
 
 def cache_dir(name: str) -> Path:

@@ -1,5 +1,6 @@
 """Who wears a mask before the visitor's webcam, live."""
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,16 +11,20 @@ from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.config import ice_servers, limits
 from core.video.live import LiveProcessor
-from core.vision.classes import CLASS_NAMES, WITH_MASK, vocabulary
+from core.vision.classes import vocabulary
+from core.vision.images import encode_image
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
-from core.vision.stats import describe_people
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
-from pages.components.charts import share_over_time
 from pages.components.compat import part_of_the_app, session_id, show_newest_frames
-from pages.components.faces import show_class_counts, show_hidden_faces
+from pages.components.faces import show_hidden_faces
 from pages.components.messages import plain
-from pages.components.resources import live_places, method_changed, pipeline_or_stop
+from pages.components.resources import live_places, method_changed, pipeline_or_stop, server_recorder
 from pages.components.settings import settings_form
+from pages.components.state import kept
+from pages.views.live.alerts import alert_form, show_alerts, show_log
+from pages.views.live.numbers import show_counters, show_minutes, show_place
+from pages.views.live.place import place_editor
+from pages.views.live.record import record_switch, what_is_kept
 
 if TYPE_CHECKING:
     from streamlit_webrtc.config import Translations
@@ -36,10 +41,11 @@ TEXTS: "Translations" = {
 
 STREAM = "live"
 NUMBERS_S = 0.5
-PEOPLE_HELP = (
-    "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
-    "another person when they return."
+BLUR_HELP = (
+    "Every face that is found becomes a mosaic, small and unclear ones too. While nothing is known of where faces are, "
+    "the whole picture does."
 )
+NO_PICTURE = np.zeros((48, 64, 3), np.uint8)
 
 part_of_the_app()
 st.title("Live webcam")
@@ -67,14 +73,17 @@ processor: LiveProcessor = st.session_state.setdefault("live_processor", LivePro
 if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
     st.session_state["live_classes"] = vocabulary(pipeline.classes)
     processor.stats.reset()  # what was counted before were other things
-processor.use(partial(detect_masks, pipeline=pipeline, settings=settings), (method, settings.min_confidence))
+# The processor hides small faces itself: it must know them to blur them.
+all_faces = partial(detect_masks, pipeline=pipeline, settings=replace(settings, min_face_px=0))
+processor.use(all_faces, (method, settings.min_confidence))
+processor.min_face_px = settings.min_face_px
 processor.mirror = st.sidebar.toggle("Mirror the video", key="live_mirror")
 
 
 def on_frame(frame: av.VideoFrame) -> av.VideoFrame:
     """Runs in the video thread for every frame; no Streamlit here."""
     if not places.take(viewer):  # somebody pressed Start at the same moment
-        return av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")
+        return av.VideoFrame.from_ndarray(NO_PICTURE, format="bgr24")
     return av.VideoFrame.from_ndarray(processor.recv(frame.to_ndarray(format="bgr24")), format="bgr24")
 
 
@@ -82,6 +91,12 @@ def end_video() -> None:
     """The place is free at once; also in a thread of the video."""
     places.leave(viewer)
     processor.close()
+
+
+def snapshot() -> bytes:
+    """The picture as it is shown at this moment, as JPEG; black until there is one."""
+    shown = processor.snapshot()
+    return encode_image(NO_PICTURE if shown is None else shown)
 
 
 servers, warnings = ice_servers(st.secrets)
@@ -104,6 +119,13 @@ def show_video() -> None:
         video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
         translations=TEXTS,
     )
+    st.download_button(
+        *("Snapshot", snapshot, "snapshot.jpg", "image/jpeg"),
+        icon=":material/photo_camera:",
+        on_click="ignore",
+        disabled=not is_playing(),
+        help="The picture as it is shown, with its boxes, blurred if the switch is on.",
+    )
 
 
 def is_playing() -> bool:
@@ -116,33 +138,45 @@ def show_numbers() -> None:
     """The counters; this part of the page alone runs again, twice a second, and follows the active method."""
     if method_changed():
         st.rerun(scope="app")  # the stream goes on, and the new method gets its next frame
-    seen = processor.stats.snapshot()
+    told = processor.moment()
+    seen = told.counts
     if is_playing() and not places.take(viewer, only_ask=True):
         st.info(limits().reached("live_viewers"))
         return
-    if seen.error:
-        st.error(plain(seen.error))
+    show_alerts(told)
+    for problem in (seen.error, server_recorder().problem if processor.keeps else ""):
+        if problem:
+            st.error(plain(problem))
     if not is_playing():
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
     if not seen.analysed_frames:
         st.info("Waiting for the first frame …")
         return
-    show_class_counts(seen.now, pipeline, seen.recent.mask_share, a_row=2)
-    st.markdown(plain(describe_people(seen.people)), help=PEOPLE_HELP)
+    show_counters(told, pipeline)
+    if told.place:
+        show_place(told.place, bool(processor.place.line))
     if settings.min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
         show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
+    show_minutes(told)
     if seen.analysis_ms is not None:
-        share = ""
-        if CLASS_NAMES[WITH_MASK] in pipeline.classes:
-            st.plotly_chart(share_over_time(seen.share_by_second), key="live_share", config={"displayModeBar": False})
-            share = "The share is over the last 10 seconds. "
-        st.caption(f"{share}{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
+        st.caption(f"{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
+    if processor.blur and not told.covered:
+        st.caption("Where faces are is not known at the moment: the whole picture is blurred.")
+    show_log(told.alerts)
 
 
 video, numbers = st.columns([3, 2])
 show_newest_frames()
 with video:
     show_video()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        processor.blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
+        camera = record_switch(processor)
+    st.caption(plain(what_is_kept(processor)))
+    with st.expander("Zone and line", icon=":material/fence:"):
+        place_editor(processor, camera)
+    with st.expander("Alerts", icon=":material/notifications:"):
+        alert_form(processor.alerts, pipeline)
 with numbers:
     show_numbers()

@@ -25,6 +25,8 @@ HARMLESS = {
     "train.runs.RunManager.sweep": "takes away what killed work left, and no more",
     "core.datasets.store.sweep_data": "takes away what killed work left, and no more",
     "core.registry.active.sweep_models": "takes away what killed work left, and no more",
+    "core.video.record.Recorder.put": "only a Keeper writes, and an operator or the settings begin one",
+    "core.video.record.delete_old": "what the settings say is kept no longer",
     "core.registry.active.withdraw": "a model that fails at work makes way, for visitors too",
 }
 
@@ -152,5 +154,15 @@ def test_every_kind_of_change_is_among_the_guarded():
         *("import_zip", "make_demo_set", "fetch_report_set", "link_folder", "delete_dataset", "make_drawn_set"),
         *("change_label", "set_aside", "revert", "undo", "add_sample", "delete_last", "delete_all", "judge"),
         *("use", "go_back", "remove_model", "install_model", "check_litert", "install_uploaded", "convert_keras"),
-        *("add", "resume", "cancel", "rename", "set_note", "delete", "set_default_split", "score_run"),
+        *(
+            "delete_between",
+            "add",
+            "resume",
+            "cancel",
+            "rename",
+            "set_note",
+            "delete",
+            "set_default_split",
+            "score_run",
+        ),
     }

@@ -5,17 +5,17 @@ for one piece of work; none is shared between threads.
 """
 
 import contextlib
-import errno
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core import sqlite
 from core.config import cache_dir
 from core.datasets.formats import DataError
 from core.io import disk_sentence
+from core.sqlite import transaction
 
 try:
     import fcntl
@@ -24,9 +24,6 @@ except ImportError:  # Windows, where a file that somebody uses cannot be replac
 
 VERSION = 2
 """Stored as ``PRAGMA user_version``; raise it whenever the schema or the meaning of a column changes."""
-
-BUSY_TIMEOUT_S = 60
-"""How long to wait for another process that is writing."""
 
 # JPEG files have tables of their own: a list of all images is then read without passing over their thumbnails.
 SCHEMA = (
@@ -87,17 +84,7 @@ def select(name: str, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
     if not path.is_file():
         return []
     try:
-        try:
-            with closing(_connect(path)) as connection:
-                return connection.execute(sql, values).fetchall() if _version(connection) == VERSION else []
-        except sqlite3.OperationalError as error:
-            # Even to read, SQLite makes files beside this one. Where the disk is full or only read, it may do without,
-            # as nobody can write; but not where the newest changes are in such a file.
-            journal = path.with_name(f"{path.name}-wal")
-            if "locked" in str(error) or (journal.exists() and journal.stat().st_size):
-                return []
-            with closing(_connect(path, "ro&immutable=1")) as connection:
-                return connection.execute(sql, values).fetchall() if _version(connection) == VERSION else []
+        return sqlite.select(path, VERSION, sql, values)
     except (OSError, sqlite3.OperationalError):  # in use for too long, or not ours to read
         return []
     except sqlite3.DatabaseError as error:
@@ -128,11 +115,11 @@ def change(name: str, work: Callable[[sqlite3.Connection], T]) -> T:
     for last in (False, True):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(_connect(path, "rwc")) as connection:
+            with closing(sqlite.connect(path, "rwc")) as connection:
                 _prepare(connection, path)
                 return work(connection)
         except sqlite3.OperationalError as error:
-            raise DataError(f"{name} cannot be indexed. {disk_sentence(_as_of_the_disk(error, path))}") from None
+            raise DataError(f"{name} cannot be indexed. {disk_sentence(sqlite.as_of_the_disk(error, path))}") from None
         except sqlite3.DatabaseError as error:
             if last or type(error) is not sqlite3.DatabaseError:
                 raise
@@ -140,46 +127,13 @@ def change(name: str, work: Callable[[sqlite3.Connection], T]) -> T:
     raise AssertionError("not reached")
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written inside, or nothing; no other process writes meanwhile."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.OperationalError):  # a full disk has ended it already
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _as_of_the_disk(error: sqlite3.OperationalError, path: Path) -> OSError:
-    """SQLite has words of its own for a disk that is full or only read, and not always the right ones."""
-    words = str(error)
-    if "full" in words or ("I/O" in words and shutil.disk_usage(path.parent).free < 1_000_000):
-        return OSError(errno.ENOSPC, words)
-    return OSError(errno.EROFS if "readonly" in words or "unable to open" in words else errno.EIO, words)
-
-
-def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Readers beside a writer, and the tables of this version."""
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        # Not every file system can; and a process that opens the file at this moment makes it wait for another time.
-        with contextlib.suppress(sqlite3.OperationalError):
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if _version(connection) == VERSION:
+    sqlite.let_readers_in(connection)
+    if sqlite.version(connection) == VERSION:
         return
     with transaction(connection):
-        if _version(connection) == VERSION:  # another process was faster
+        if sqlite.version(connection) == VERSION:  # another process was faster
             return
         tables = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -200,7 +154,7 @@ def _remove_if_damaged(path: Path) -> None:
         if fcntl:
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            with closing(_connect(path)) as connection:
+            with closing(sqlite.connect(path)) as connection:
                 if connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok":
                     return
         except sqlite3.OperationalError:  # it is gone or in use, so not ours to remove

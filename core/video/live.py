@@ -8,16 +8,25 @@ holds the picture up.
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import supervision as sv
 
+from core.video.alerts import Alert, AlertWatch
+from core.video.record import Keeper, Visit, as_stats
 from core.video.tracker import PersonTracker
+from core.video.zones import Place, PlaceCounter, PlaceCounts, draw_place
 from core.vision.annotate import annotate
+from core.vision.blur import blur_faces
 from core.vision.boxes import mirror_boxes
-from core.vision.stats import LiveStats, summarize
+from core.vision.detections import no_detections
+from core.vision.pipeline import hide_small
+from core.vision.stats import FrameStats, LiveSnapshot, LiveStats, summarize
+from core.vision.tables import UNKNOWN
 
 log = logging.getLogger(__name__)
 # Boxes older than this are not drawn, the picture has moved on; with a slow model, than twice its last time.
@@ -29,6 +38,100 @@ IDLE_S = 3.0
 REST_SHARE = 0.4
 # After an error the next try waits, so that a broken model does not fill a core with failures.
 RETRY_S = 0.5
+# Where faces are blurred, an analysis of an older frame no longer says where; then the whole picture is.
+MAX_BLUR_AGE_S = 1.0
+# So many are told of in the chart.
+CHART_MINUTES = 60
+# The share that an alert is about changes slowly.
+SHARE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """All that is told of a running video, of one moment."""
+
+    counts: LiveSnapshot
+    by_minute: tuple[tuple[int, FrameStats], ...] = ()
+    """Minutes since 1970, the oldest first, and who was first counted in them."""
+    today: FrameStats | None = None
+    """Everybody on today's record and in the picture; ``None`` if no record is kept."""
+    place: PlaceCounts | None = None
+    """What happened at the place that is drawn on the picture; ``None`` without one."""
+    alerts: tuple[Alert, ...] = ()
+    """The newest first."""
+    covered: bool = True
+    """Whether faces are blurred one by one; else, with ``LiveProcessor.blur``, the whole picture is."""
+
+
+class Logbook:
+    """Who was counted in which minute of a running video, for the chart and for the record. Not thread-safe."""
+
+    def __init__(self, tracker: PersonTracker) -> None:
+        """Args: who follows the people of this video."""
+        self._tracker = tracker
+        self.keeper: Keeper | None = None
+        self._left: dict[int, Counter[str]] = {}
+        self._classes: tuple[str, ...] = ()
+
+    def update(self, at_s: float, ended: bool = False) -> None:
+        """Take in what the tracker knows now.
+
+        Args:
+            at_s: when the newest frame was taken, by the monotonic clock.
+            ended: no more frames come.
+        """
+        ahead_s, visits = _ahead_s(), []
+        for each in self._tracker.departures():
+            name = each.name or UNKNOWN
+            self._left.setdefault(_minute(each.counted_s), Counter())[name] += 1
+            if self.keeper:
+                visits.append(Visit(self.keeper.camera, each.came_s + ahead_s, each.left_s + ahead_s, name))
+        if self._tracker.classes != self._classes:  # what was counted before were other things
+            self._left, self._classes = {}, self._tracker.classes
+        for minute in sorted(self._left)[:-CHART_MINUTES]:
+            del self._left[minute]
+        if self.keeper:
+            self.keeper.see(self._present(), self._entered, visits, at_s + ahead_s)
+            if ended:
+                self.finish()
+
+    def of_last(self, minutes: int) -> FrameStats:
+        """Everybody who was first counted in the last minutes, at most ``CHART_MINUTES``."""
+        first = _minute(time.monotonic()) - minutes
+        return sum((as_stats(counts) for at, counts in self._entered().items() if at > first), FrameStats())
+
+    def finish(self) -> None:
+        """The record of this video ends here, for now."""
+        if self.keeper:
+            self.keeper.finish(self._entered)
+
+    def told(self) -> dict[str, Any]:
+        """Fields of ``Moment``."""
+        entered = self._entered()
+        return {
+            "by_minute": tuple((minute, as_stats(entered[minute])) for minute in sorted(entered)[-CHART_MINUTES:]),
+            "today": as_stats(self.keeper.today(self._present())) if self.keeper else None,
+        }
+
+    def _present(self) -> Counter[str]:
+        return Counter(self._tracker.name_of(person) or UNKNOWN for person in self._tracker.present())
+
+    def _entered(self) -> dict[int, Counter[str]]:
+        """Minute since 1970 to class to people who were first counted in it."""
+        entered = {minute: counts.copy() for minute, counts in self._left.items()}
+        for person in self._tracker.present():
+            name = self._tracker.name_of(person) or UNKNOWN
+            entered.setdefault(_minute(person.counted_s), Counter())[name] += 1
+        return entered
+
+
+def _ahead_s() -> float:
+    """From the monotonic clock to seconds since 1970."""
+    return time.time() - time.monotonic()
+
+
+def _minute(at_s: float) -> int:
+    return int((at_s + _ahead_s()) // 60)
 
 
 class LiveProcessor:
@@ -39,15 +142,34 @@ class LiveProcessor:
         self.detect = detect
         self.mirror = False
         """Turn the picture round, as a mirror does. May be changed while the stream runs."""
+        self.blur = False
+        """Make faces unrecognizable in all that is shown, small and unclear ones too. May be changed at any time."""
+        self.min_face_px = 0.0
+        """Smaller faces are neither shown nor counted, in pixels of the frame."""
         self.stats = stats or LiveStats()
         self._condition = threading.Condition()
-        self._newest: tuple[np.ndarray, float] | None = None
-        self._tracker = PersonTracker()
+        self._newest: tuple[np.ndarray, float] | None
+        self._place = Place()
+        self.alerts = AlertWatch()
+        """Its rules may be changed at any time."""
+        self._forget()
+        self._keeper: Keeper | None = None
         self._depends_on: object = None
-        self._seen_at, self._analysis_s = 0.0, 0.0
+        self._analysis_s = 0.0
         self._worker: threading.Thread | None = None
         self._closed = False
         self._last_error = ""
+
+    def _forget(self) -> None:
+        """Nothing has been seen yet."""
+        self._newest = None
+        self._tracker, self._seen_at = PersonTracker(), 0.0
+        # Follows all that must be blurred, shown or not.
+        self._faces, self._faces_at = PersonTracker(), 0.0
+        self._shown: tuple[np.ndarray, bool] | None = None
+        self._logbook = Logbook(self._tracker)
+        self._at_place, self._share_at = PlaceCounter(self._place), 0.0
+        self.alerts.new_video()
 
     def use(self, detect: Callable[[np.ndarray], sv.Detections], depends_on: object) -> None:
         """Analyse with this from now on, also while the stream runs.
@@ -62,40 +184,104 @@ class LiveProcessor:
                 self._tracker.judge_anew()
             self.detect = detect
 
+    def keep(self, keeper: Keeper | None) -> None:
+        """Keep a record from now on, or none; also while the stream runs."""
+        with self._condition:
+            if keeper is not self._keeper:
+                self._logbook.finish()
+                self._keeper = self._logbook.keeper = keeper
+
+    @property
+    def place(self) -> Place:
+        """The zone and the line, as on the camera's picture, not on a mirrored one."""
+        return self._place
+
+    @place.setter
+    def place(self, place: Place) -> None:
+        """Another one counts from now on."""
+        with self._condition:
+            if place != self._place:
+                self._place, self._at_place = place, PlaceCounter(place)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a record is kept."""
+        return self._keeper is not None
+
+    def moment(self) -> Moment:
+        """All that is told now; counters, minutes and boxes are of the same frame."""
+        with self._condition:
+            now = time.monotonic()
+            return Moment(
+                self.stats.snapshot(),
+                **self._logbook.told(),
+                place=self._at_place.counts(now) if self._place != Place() else None,
+                alerts=self.alerts.log(),
+                covered=now - self._faces_at <= MAX_BLUR_AGE_S,
+            )
+
+    def snapshot(self) -> np.ndarray | None:
+        """The newest picture as it is shown, (h, w, 3) uint8; ``None`` if there is none, or only one without blur."""
+        with self._condition:
+            return None if self._shown is None or (self.blur and not self._shown[1]) else self._shown[0]
+
     def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
         """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
-        mirror, now = self.mirror, time.monotonic()
+        mirror, blur, place, now = self.mirror, self.blur, self._place, time.monotonic()
         shown = np.ascontiguousarray(frame_bgr[:, ::-1]) if mirror else frame_bgr
-        if self.detect is None:
-            return shown
+        height, width = frame_bgr.shape[:2]
+        detections, faces = no_detections(), None
         with self._condition:
-            self._newest = frame_bgr, now
-            if self._worker is None or not self._worker.is_alive():
-                self._closed = False
-                self._worker = threading.Thread(target=self._analyse, name="mask-analysis", daemon=True)
-                self._worker.start()
-            self._condition.notify()
-            if now - self._seen_at > max(MAX_BOX_AGE_S, 2 * self._analysis_s):
-                return shown
-            detections = self._tracker.shown(now)
-        if mirror:
-            detections = replace(detections, xyxy=mirror_boxes(detections.xyxy, frame_bgr.shape[1]))
-        return annotate(shown, detections)
+            if self.detect is not None:
+                self._give(frame_bgr, now)
+                if now - self._seen_at <= max(MAX_BOX_AGE_S, 2 * self._analysis_s):
+                    detections = self._tracker.shown(now)
+                if blur and now - self._faces_at <= MAX_BLUR_AGE_S:
+                    faces = self._faces.places(now)
+        if blur:
+            whole = np.array([[0, 0, width, height]])
+            shown = blur_faces(shown, whole if faces is None else mirror_boxes(faces, width) if mirror else faces)
+        if place != Place():
+            shown = draw_place(shown, place.mirrored() if mirror else place)
+        if len(detections):
+            if mirror:
+                detections = replace(detections, xyxy=mirror_boxes(detections.xyxy, width))
+            shown = annotate(shown, detections)
+        with self._condition:
+            self._shown = shown, blur
+        return shown
+
+    def _give(self, frame_bgr: np.ndarray, now: float) -> None:
+        """Hand a frame to the analysis, which is started if need be; with the lock."""
+        self._newest = frame_bgr, now
+        if self._worker is None or not self._worker.is_alive():
+            self._closed = False
+            self._worker = threading.Thread(target=self._analyse, name="mask-analysis", daemon=True)
+            self._worker.start()
+        self._condition.notify()
 
     def close(self) -> None:
         """The stream has ended: stop analysing and forget the last frame and its boxes."""
         with self._condition:
             self._closed = True
-            self._newest = None
-            self._tracker, self._seen_at = PersonTracker(), 0.0
+            self._all_leave()
+            self._forget()
+            self._logbook.keeper = self._keeper
             self.stats.reset()
             self._condition.notify()
+
+    def _all_leave(self) -> None:
+        """The camera is gone, and everybody with it; with the lock."""
+        self._tracker.leave()
+        self._logbook.update(time.monotonic(), ended=True)
 
     def _analyse(self) -> None:
         while True:
             with self._condition:
                 if not self._condition.wait_for(lambda: self._newest is not None or self._closed, IDLE_S):
                     # Decided under the lock, so that recv either sees this thread alive and fed, or starts another.
+                    self._all_leave()
+                    self.alerts.lost(time.time())
                     self._worker = None
                     return
                 if self._closed:
@@ -106,24 +292,38 @@ class LiveProcessor:
                 continue
             (frame, taken_at), started = newest, time.monotonic()
             try:
-                detections = detect(frame)
-                with self._condition:
-                    if not self._closed:
-                        detections = self._tracker.update(detections, taken_at)
-                    people = self._tracker.people()
-                seen = summarize(detections)
+                self._see(detect(frame), frame.shape[1::-1], taken_at, started)
             except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
                 self._fail(error)
                 continue
             now = time.monotonic()
-            with self._condition:
-                if self._closed:
-                    self._worker = None
-                    return
-                self._seen_at, self._analysis_s = now, now - started
-                self.stats.update(seen, (now - started) * 1000, people)
-                self._last_error = ""
             time.sleep(min(REST_SHARE * (now - started), 0.2))
+
+    def _see(self, found: sv.Detections, size_wh: tuple[int, int], taken_at: float, started: float) -> None:
+        """Take in what was found in a frame; both times by the monotonic clock."""
+        shown = hide_small(found, self.min_face_px)
+        with self._condition:
+            if self._closed:
+                return
+            if self.blur:
+                self._faces.update(found, taken_at)
+                self._faces_at = taken_at
+            known = self._tracker.update(shown, taken_at)
+            self._logbook.update(taken_at)
+            self._look_out(known, size_wh, taken_at)
+            self._seen_at = time.monotonic()
+            self._analysis_s = self._seen_at - started
+            self.stats.update(summarize(known), self._analysis_s * 1000, self._tracker.people())
+            self._last_error = ""
+
+    def _look_out(self, known: sv.Detections, size_wh: tuple[int, int], taken_at: float) -> None:
+        """What happens at the place, and whether that is worth an alert; with the lock."""
+        inside = self._at_place.update(known, taken_at, size_wh)
+        people = [(person.number, self._tracker.name_of(person)) for person in self._tracker.present()]
+        self.alerts.update(people, inside, taken_at + _ahead_s())
+        if self.alerts.rules.share_below is not None and taken_at - self._share_at > SHARE_S:
+            self._share_at = taken_at
+            self.alerts.judge_share(self._logbook.of_last(self.alerts.rules.share_minutes), taken_at + _ahead_s())
 
     def _fail(self, error: Exception) -> None:
         with self._condition:

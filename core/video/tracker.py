@@ -63,6 +63,10 @@ class Person:
     speed: np.ndarray = field(default_factory=lambda: np.zeros(2))
     """(2,) pixels per second."""
     views: int = 0
+    came_s: float = 0.0
+    """When first seen."""
+    counted_s: float = 0.0
+    """When given a number."""
     class_id: int | None = None
     """What they wear; ``None`` until that is sure enough."""
 
@@ -107,10 +111,22 @@ class Person:
         return float(shares[self.evidence.argmax() if self.class_id is None else self.class_id] / shares.sum())
 
 
+@dataclass(frozen=True)
+class Departure:
+    """Somebody with a number who has left; times are those of ``update``."""
+
+    came_s: float
+    left_s: float
+    counted_s: float
+    name: str | None
+    """Of their class when last seen; ``None`` where that was never sure enough."""
+
+
 class PersonTracker:
     """Follows everybody in one stream. Not thread-safe."""
 
     def __init__(self) -> None:
+        self._departures: list[Departure] = []
         self._start(())
 
     def _start(self, classes: tuple[str, ...]) -> None:
@@ -119,7 +135,7 @@ class PersonTracker:
         self._classes = classes
         self._people: list[Person] = []
         self._left: Counter[int | None] = Counter()
-        self._newest = no_detections()
+        self._newest, self._newest_s = no_detections(), 0.0
         self._newest_of: list[Person | None] = []
 
     def update(self, detections: sv.Detections, at_s: float) -> sv.Detections:
@@ -134,6 +150,7 @@ class PersonTracker:
             class, confidence and ``predicted`` are the person's, not this look's. The given ones are not changed.
         """
         if classes_of(detections) != self._classes:
+            self.leave()
             self._start(classes_of(detections))
         self._part_with(at_s)
         scores = detections.data[FACE_SCORE]
@@ -149,8 +166,8 @@ class PersonTracker:
                 person.weigh(detections.data[PROBABILITIES][i].astype(float), quality)
             if person.number == NO_NUMBER and person.views >= MIN_VIEWS:
                 self._numbers += 1
-                person.number = self._numbers
-        self._newest = _as_known(detections, people)
+                person.number, person.counted_s = self._numbers, at_s
+        self._newest, self._newest_s = _as_known(detections, people), at_s
         self._newest_of = people
         return self._newest
 
@@ -162,6 +179,18 @@ class PersonTracker:
         xyxy = self._newest.xyxy + np.tile(np.array(moved, np.float32), 2)
         return replace(self._newest, xyxy=xyxy, data=dict(self._newest.data), metadata=dict(self._newest.metadata))
 
+    def places(self, at_s: float) -> np.ndarray:
+        """Where faces may be at that time, (n, 4) xyxy in pixels: of the newest frame, and of all who may return.
+
+        The longer ago a face was seen, the larger its box.
+        """
+        away = [person for person in self._people if not any(person is each for each in self._newest_of)]
+        own = [np.concatenate([p.place(at_s) - p.size / 2, p.place(at_s) + p.size / 2]) for p in away]
+        boxes = np.concatenate([self.shown(at_s).xyxy, np.array(own).reshape(-1, 4)])
+        ages_s = np.array([at_s - self._newest_s] * len(self._newest) + [at_s - person.seen_s for person in away])
+        grow = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.clip(ages_s, 0, MAX_GONE_S)[:, None]
+        return np.hstack([boxes[:, :2] - grow, boxes[:, 2:] + grow])
+
     def judge_anew(self) -> None:
         """Forget what those in the picture wear: from now on something else tells, or must be surer."""
         for person in self._people:
@@ -172,14 +201,41 @@ class PersonTracker:
         counts = self._left + Counter(person.class_id for person in self._people if person.number != NO_NUMBER)
         return FrameStats(tuple(counts[k] for k in range(len(self._classes))), self._classes, unknown=counts[None])
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What is told apart."""
+        return self._classes
+
+    def present(self) -> list[Person]:
+        """Everybody with a number who has not left."""
+        return [person for person in self._people if person.number != NO_NUMBER]
+
+    def name_of(self, person: Person) -> str | None:
+        """The class of somebody, if that is sure enough."""
+        return None if person.class_id is None else self._classes[person.class_id]
+
+    def leave(self) -> None:
+        """Nobody is in the picture any more: it has ended."""
+        self._part_with(np.inf)
+        self._newest, self._newest_of = no_detections(self._classes), []
+
+    def departures(self) -> list[Departure]:
+        """Who has left since this was last asked."""
+        left, self._departures = self._departures, []
+        return left
+
     def _part_with(self, at_s: float) -> None:
         """Count people who have left, and drop their tracks."""
         gone = [person for person in self._people if at_s - person.seen_s > MAX_GONE_S]
-        self._left.update(person.class_id for person in gone if person.number != NO_NUMBER)
+        numbered = [person for person in gone if person.number != NO_NUMBER]
+        self._left.update(person.class_id for person in numbered)
+        self._departures += [
+            Departure(person.came_s, person.seen_s, person.counted_s, self.name_of(person)) for person in numbered
+        ]
         self._people = [person for person in self._people if person not in gone]
 
     def _begin(self, at_s: float) -> Person:
-        person = Person(NO_NUMBER, np.zeros(2), np.ones(2), at_s, np.zeros(len(self._classes)))
+        person = Person(NO_NUMBER, np.zeros(2), np.ones(2), at_s, np.zeros(len(self._classes)), came_s=at_s)
         self._people.append(person)
         return person
 

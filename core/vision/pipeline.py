@@ -285,10 +285,16 @@ def detect_masks(
     found = found[found.data[FACE_SCORE] >= least_face_scores(pipeline, settings, frame_bgr, found.xyxy)]
     if size_wh:
         found = fitted(found, frame_bgr.shape[1::-1], size_wh)
-    large = shorter_sides(found.xyxy) >= settings.min_face_px
-    found = found[large]
     found = found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]
     found.data[PREDICTED] = found.confidence >= settings.min_confidence
-    if hidden := int((~large).sum()):
-        found.metadata = {**found.metadata, HIDDEN: hidden}
-    return found
+    return hide_small(found, settings.min_face_px)
+
+
+def hide_small(detections: sv.Detections, min_face_px: float) -> sv.Detections:
+    """The faces whose shorter side is no smaller, in pixels of the frame; the others are counted as hidden."""
+    large = shorter_sides(detections.xyxy) >= min_face_px
+    if large.all():
+        return detections
+    kept = detections[large]
+    kept.metadata = {**kept.metadata, HIDDEN: int((~large).sum())}
+    return kept

@@ -11,8 +11,6 @@ import supervision as sv
 from core.vision.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, styles_of
 from core.vision.detections import PREDICTED, classes_of, hidden_faces
 
-HISTORY_S = 120
-
 
 @dataclass(frozen=True)
 class FrameStats:
@@ -47,13 +45,16 @@ class FrameStats:
         return self.counts[self.classes.index(name)] if name in self.classes else 0
 
     def __add__(self, other: "FrameStats") -> "FrameStats":
-        if not self.faces:
+        if self.classes == other.classes or not self.faces:
             classes = other.classes
         elif not other.faces:
             classes = self.classes
         else:  # where a method with other classes took over, both are counted
             classes = self.classes + tuple(name for name in other.classes if name not in self.classes)
-        counts = tuple(self.count(name) + other.count(name) for name in classes)
+        if self.classes == other.classes:  # as nearly always
+            counts = tuple(mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True))
+        else:
+            counts = tuple(self.count(name) + other.count(name) for name in classes)
         return FrameStats(counts, classes, self.unknown + other.unknown, self.hidden + other.hidden)
 
 
@@ -123,10 +124,6 @@ class LiveSnapshot:
     """The newest analysed frame."""
     people: FrameStats = FrameStats()
     """Everybody since the start of the video, each counted once."""
-    recent: FrameStats = FrameStats()
-    """All analysed frames of the last seconds added up, so that one flicker does not move the share much."""
-    share_by_second: tuple[tuple[float, float | None], ...] = ()
-    """Seconds ago (from large to small) and the mask share in that second, over two minutes at most."""
     analysed_frames: int = 0
     analyses_per_s: float = 0.0
     """Analysed frames per second, over the last seconds."""
@@ -140,7 +137,7 @@ class LiveStats:
     """Counters between the video thread, which updates them, and the page, which reads copies. Every method locks."""
 
     def __init__(self, window_s: float = 10.0, clock: Callable[[], float] = time.monotonic):
-        """Args: how many seconds ``recent`` covers; a clock in seconds that never goes back."""
+        """Args: over how many seconds the rate is taken; a clock in seconds that never goes back."""
         self._window_s, self._clock, self._lock = window_s, clock, threading.Lock()
         self.reset()
 
@@ -148,7 +145,6 @@ class LiveStats:
         """Forget everything, for a new start of the camera."""
         with self._lock:
             self._history: deque[tuple[float, FrameStats]] = deque()
-            self._seconds: deque[tuple[int, FrameStats]] = deque(maxlen=HISTORY_S)
             self._frames, self._people = 0, FrameStats()
             self._analysis_ms: float | None = None
             self._error: str | None = None
@@ -158,9 +154,6 @@ class LiveStats:
         with self._lock:
             now, self._people = self._clock(), people
             self._history.append((now, stats))
-            if self._seconds and self._seconds[-1][0] == int(now):
-                stats = self._seconds.pop()[1] + stats
-            self._seconds.append((int(now), stats))
             self._frames += 1
             self._analysis_ms, self._error = analysis_ms, None
             self._forget_old()
@@ -181,8 +174,6 @@ class LiveStats:
             return LiveSnapshot(
                 now=self._history[-1][1],
                 people=self._people,
-                recent=sum((stats for _, stats in self._history), FrameStats()),
-                share_by_second=tuple((self._clock() - second, stats.mask_share) for second, stats in self._seconds),
                 analysed_frames=self._frames,
                 analyses_per_s=rate,
                 analysis_ms=self._analysis_ms,

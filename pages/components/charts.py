@@ -1,5 +1,6 @@
 """Every plotly figure. Imported where a chart is shown, so that nothing waits for plotly."""
 
+import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,31 +8,127 @@ import plotly.graph_objects as go
 
 from core.datasets.parts import PARTS
 from core.io import is_number
-from core.vision.classes import CLASS_STYLES, WITH_MASK, styles_of
+from core.video.record import share_interval
+from core.video.zones import Place, Point
+from core.vision.classes import CLASS_NAMES, CLASS_STYLES, NO_PREDICTION, WITH_MASK, styles_of
+from core.vision.images import encode_image
+from core.vision.stats import FrameStats
 
 BAR = CLASS_STYLES[WITH_MASK].color_hex
+WEEK_COLORS = ("#9fb4ad", BAR)
 
 
-def share_over_time(share_by_second: tuple[tuple[float, float | None], ...]) -> go.Figure:
-    """Share of faces with a mask, as a line up to now; it breaks off where no face was seen.
+def people_by_class(title: str, points: Mapping[str, FrameStats], x: str = "", height: int = 260) -> go.Figure:
+    """People as stacked bars, a colour for each class.
 
     Args:
-        share_by_second: seconds ago, and share in 0..1 or ``None``; as in ``core.vision.stats.LiveSnapshot``.
+        title: what is counted.
+        points: what stands below each bar, in order, and who is counted in it.
+        x: what the bars are.
+        height: in pixels.
     """
+    figure = go.Figure()
+    everybody = sum(points.values(), FrameStats())
+    styles = [*zip(everybody.classes, styles_of(everybody.classes), strict=True), (None, NO_PREDICTION)]
+    for name, style in styles:
+        counts = [stats.unknown if name is None else stats.count(name) for stats in points.values()]
+        if any(counts):
+            figure.add_bar(
+                x=list(points),
+                y=counts,
+                name=f"{style.sign} {_text(style.words)}",
+                marker={"color": style.color_hex},
+                hovertemplate=f"%{{x}}: %{{y:,}} × {_text(style.words)}<extra></extra>",
+            )
+    _layout(figure, title, height, x=x, y="People")
+    figure.update_layout(barmode="stack", showlegend=True, uirevision="keep")
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
+    most = max((stats.faces for stats in points.values()), default=0)
+    few = {"dtick": 1, "range": [0, max(1, most) * 1.05]} if most < 5 else {}  # else plotly would show halves of people
+    figure.update_yaxes(rangemode="tozero", tickformat=",d", **few)
+    return figure
+
+
+def share_with_mask(points: Mapping[str, FrameStats], x: str = "") -> go.Figure:
+    """Share of people who wear a mask well, each with the interval in which it lies in 95 of 100 cases."""
+    told = [(at, stats, interval) for at, stats in points.items() if (interval := share_interval(stats))]
+    shares = [100 * (stats.mask_share or 0.0) for _, stats, _ in told]
     figure = go.Figure(
         go.Scatter(
-            x=[-ago for ago, _ in share_by_second],
-            y=[None if share is None else 100 * share for _, share in share_by_second],
-            mode="lines",
-            line={"color": BAR, "width": 3},
-            hovertemplate="%{y:.0f}% with a mask<extra></extra>",
+            x=[at for at, _, _ in told],
+            y=shares,
+            mode="lines+markers",
+            line={"color": BAR},
+            marker={"size": 8},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * high - share for (_, _, (_, high)), share in zip(told, shares, strict=True)],
+                "arrayminus": [share - 100 * low for (_, _, (low, _)), share in zip(told, shares, strict=True)],
+                "color": "#8a8a8a",
+            },
+            customdata=[
+                [100 * low, 100 * high, sum(stats.count(name) for name in CLASS_NAMES)]
+                for _, stats, (low, high) in told
+            ],
+            hovertemplate="%{x}: %{y:.0f}% of %{customdata[2]:,} people, probably "
+            "%{customdata[0]:.0f}% to %{customdata[1]:.0f}%<extra></extra>",
         )
     )
-    _layout(figure, "Faces with a mask", 220, x="Seconds ago", y="Share in %")
-    ticks = {-120: "120", -90: "90", -60: "60", -30: "30", 0: "now"}
-    figure.update_xaxes(range=[-120, 0], tickvals=list(ticks), ticktext=list(ticks.values()))
+    _layout(figure, "Wear a mask well", 260, x=x, y="Share in %")
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
     figure.update_yaxes(range=[-3, 103])
-    figure.update_layout(uirevision="keep")
+    return figure
+
+
+def drawing_board(still_bgr: np.ndarray, place: Place, first_end: Point | None, select: bool) -> go.Figure:
+    """A picture on which a zone can be dragged, or points clicked; both axes are shares of it, from its upper left.
+
+    Args:
+        still_bgr: (h, w, 3) uint8.
+        place: what is drawn already.
+        first_end: of a line that has no second one yet.
+        select: dragging selects.
+    """
+    jpeg = base64.b64encode(encode_image(still_bgr)).decode()
+    figure = go.Figure()
+    # Plotly tells of a selection or a click only where there are points: these cannot be seen.
+    x, y = np.meshgrid(np.linspace(0, 1, 65), np.linspace(0, 1, 49))
+    figure.add_scatter(x=x.ravel(), y=y.ravel(), mode="markers", marker={"opacity": 0, "size": 12}, hoverinfo="none",
+                       selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}})  # fmt: skip
+    line = {"color": "#ffffff", "width": 3}
+    if place.zone:
+        corners = [*place.zone, place.zone[0]]
+        figure.add_scatter(x=[x for x, _ in corners], y=[y for _, y in corners], mode="lines", line=line,
+                           fill="toself", fillcolor="rgba(255, 255, 255, 0.25)", hoverinfo="skip")  # fmt: skip
+    ends = place.line if first_end is None else (first_end,)
+    if ends:
+        figure.add_scatter(x=[x for x, _ in ends], y=[y for _, y in ends], mode="lines+markers", line=line,
+                           marker={"size": 12, "color": "#ffffff"}, hoverinfo="skip")  # fmt: skip
+    figure.add_layout_image(source=f"data:image/jpeg;base64,{jpeg}", xref="x", yref="y", x=0, y=0, sizex=1, sizey=1,
+                            sizing="stretch", layer="below")  # fmt: skip
+    _layout(figure, "", 360)
+    figure.update_layout(margin={"t": 0}, dragmode="select" if select else False, hovermode="closest", hoverdistance=40)
+    figure.update_xaxes(range=[0, 1], visible=False, constrain="domain")
+    figure.update_yaxes(range=[1, 0], visible=False, constrain="domain",
+                        scaleanchor="x", scaleratio=still_bgr.shape[0] / still_bgr.shape[1])  # fmt: skip
+    return figure
+
+
+def weeks_side_by_side(weeks: Mapping[str, Sequence[int]], of: str = "People") -> go.Figure:
+    """Two weeks as bars side by side, Monday to Sunday.
+
+    Args:
+        weeks: what each is called, and its seven numbers.
+        of: what they count.
+    """
+    figure = go.Figure()
+    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    for (name, counts), color in zip(weeks.items(), WEEK_COLORS, strict=True):
+        figure.add_bar(x=days, y=list(counts), name=name, marker={"color": color})
+    _layout(figure, f"{of} by day of the week", 280, y=of)
+    figure.update_layout(barmode="group", showlegend=True)
+    figure.update_yaxes(rangemode="tozero", tickformat=",d")
     return figure
 
 

@@ -10,6 +10,7 @@ from core.jobs import Jobs
 from core.quota import Places
 from core.registry.active import in_use, withdraw
 from core.turns import Turns
+from core.video.record import Recorder
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.messages import plain
@@ -47,6 +48,12 @@ def server_jobs() -> Jobs:
 def live_places() -> Places:
     """The places for live video; a viewer has one for as long as frames come."""
     return Places("live_viewers")
+
+
+@st.cache_resource(show_spinner=False)
+def server_recorder() -> Recorder:
+    """What writes the record of all cameras."""
+    return Recorder()
 
 
 @st.cache_resource(show_spinner=False)

@@ -12,7 +12,7 @@ AFTER_S = 5.0
 
 @st.cache_resource(show_spinner=False)
 def sweep_once() -> None:
-    """Remove what killed processes left: data sets, models and runs that are half made or half gone."""
+    """Remove what killed processes left (data sets, models and runs, half made or half gone), and too old counts."""
     timer = threading.Timer(AFTER_S, _sweep)
     timer.name, timer.daemon = "sweep", True
     timer.start()
@@ -21,9 +21,10 @@ def sweep_once() -> None:
 def _sweep() -> None:
     from core.datasets.store import sweep_data
     from core.registry.active import sweep_models
+    from core.video.record import delete_old
     from train.runs import RunManager
 
-    for sweep in (sweep_data, sweep_models, RunManager().sweep):
+    for sweep in (sweep_data, sweep_models, RunManager().sweep, delete_old):
         try:
             sweep()
         except Exception:

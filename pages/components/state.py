@@ -40,7 +40,13 @@ TRAINING_SPLIT = "training_split"
 # Images in the server's memory, which go when their page is left.
 PHOTO_SET = "photo_set"
 SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synthetic_images", "synthetic_shot"
-IMAGES = {"photo": (PHOTO_SET,), "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT)}
+LIVE_STILL = "live_still"
+"""A picture of the camera, while a zone is drawn on it."""
+IMAGES = {
+    "photo": (PHOTO_SET,),
+    "live": (LIVE_STILL,),
+    "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),
+}
 """The last part of a page's address to what it keeps."""
 
 

@@ -116,3 +116,9 @@ class TestOperatorsSettings:
             assert low <= limit.default <= high
             sentence = Limits().reached(name)
             assert sentence.endswith(".") and "{" not in sentence and len(limit.metadata["about"]) > 10
+
+    def test_the_record_is_on_off_or_a_choice_and_off_in_doubt(self):
+        assert read_settings({}, {}).record == ""
+        assert read_settings({"record": "ON"}, {"MASK_RECORD": "off"}).record == "on"
+        found = read_settings({}, {"MASK_RECORD": "yes"})
+        assert found.record == "off" and "MASK_RECORD must be on or off" in found.problems[0]

@@ -16,7 +16,8 @@ from core.config import models_dir
 from core.registry.active import SHIPPED, in_use, use
 from core.registry.leaderboard import load_scoreboards
 from core.registry.store import list_models
-from core.synthetic.sample import sample_photo
+from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
+from core.video.record import cameras
 from core.vision.brought import BroughtNetwork, ModelFailure
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.crops import resize
@@ -25,6 +26,7 @@ from core.vision.detector import DEFAULT_DETECTOR, PRESETS
 from core.vision.images import encode_image
 from core.vision.model_card import file_sha256, load_card
 from core.vision.pipeline import DEFAULT_PIPELINE, PHOTO_SETTINGS, PIPELINES, Method, PipelineSpec
+from pages.components.resources import server_recorder
 from tests.helpers import (
     JPEG,
     ROOT,
@@ -481,6 +483,40 @@ def test_live_page_shows_an_error_and_keeps_the_picture(live_page):
     streamer.arguments["on_video_ended"]()
 
 
+def test_live_page_blurs_keeps_a_record_and_says_so(live_page, tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path))
+    app, streamer = live_page(playing=True)
+    assert "as they are and never stored" in texts(app) and "No record is kept" in texts(app)
+    labelled(app.toggle, "Blur faces").set_value(True).run()
+    labelled(app.toggle, "Keep a record").set_value(True).run()
+    labelled(app.text_input, "Name of this camera").set_value("Front *door*").run()
+    assert "with blurred faces" in texts(app) and "Counts are on the record for 90 days" in texts(app)
+    processor = app.session_state["live_processor"]
+    wait_until(lambda: send(streamer, masked=True) and processor.moment().counts.now.counts == (1, 0, 0))
+    _, shown = send(streamer, masked=True)
+    x1, y1, x2, y2 = (round(side * 480 / 512) for side in SAMPLE_FACE_XYXY)
+    face = shown[y1 + 20 : y2 - 20, x1 + 100 : x2 + 60]
+    assert len(np.unique(face.reshape(-1, 3), axis=0)) <= 36, "a mosaic"
+    app.run()
+    assert "| Today | 1 | 100% | 0 |" in texts(app) and "| Session | 1 |" in texts(app)
+    streamer.arguments["on_video_ended"]()
+    assert server_recorder().flush() and cameras() == ["Front *door*"]
+    monkeypatch.setenv("MASK_RECORD", "off")
+    app.run()
+    assert labelled(app.toggle, "Keep a record").disabled and not processor.keeps
+
+
+def test_live_page_records_visitors_only_where_the_settings_say_so(live_page, tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("MASK_ACCESS", "public")
+    app, _ = live_page(playing=False)
+    assert [toggle.label for toggle in app.toggle] == ["Blur faces", "Mirror the video"]
+    assert not app.session_state["live_processor"].keeps
+    monkeypatch.setenv("MASK_RECORD", "on")
+    app.run()
+    assert not app.exception and app.session_state["live_processor"].keeps and "on the record" in texts(app)
+
+
 def test_live_page_tells_of_a_bad_ice_server(live_page, monkeypatch):
     monkeypatch.setenv("ICE_SERVERS", '[{"urls": "turn:turn.example.org"}]')
     app, streamer = live_page(playing=False)
@@ -584,7 +620,7 @@ def test_a_running_camera_follows_the_active_method(live_page, install):
     wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.count("helmet") == 1, 20)
     app.run()
     assert numbers(app) == {":gray-badge[H] Helmet": "1", ":gray-badge[N] No helmet": "0", "Not sure": "0"}
-    assert not app.get("plotly_chart") and "ms each" in texts(app)
+    assert "Mask worn well" not in texts(app) and "ms each" in texts(app)
     streamer.arguments["on_video_ended"]()
 
 

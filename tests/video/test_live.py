@@ -1,11 +1,16 @@
 import threading
 import time
+from datetime import timezone
 
 import numpy as np
 import pytest
 
-from core.video import live
+from core.synthetic.sample import SAMPLE_FACE_XYXY
+from core.video import live, record
 from core.video.live import LiveProcessor
+from core.video.record import Keeper, Recorder
+from core.vision.detections import no_detections
+from core.vision.stats import FrameStats
 from tests.helpers import StubPipeline, wait_until
 
 FRAME = np.full((480, 640, 3), 90, np.uint8)
@@ -153,3 +158,89 @@ def test_boxes_lie_on_the_faces_in_the_mirror_too(processor, monkeypatch):
     (x1, y1, x2, y2), width = processor.recv(FRAME)[0], FRAME.shape[1]
     processor.mirror = True
     assert processor.recv(FRAME)[0].tolist() == pytest.approx([width - x2, y1, width - x1, y2], abs=1)
+
+
+def hidden_at(shown, frame, box):
+    x1, y1, x2, y2 = (round(v) for v in box)
+    return len(np.unique(shown[y1 + 8 : y2 - 8, x1 + 8 : x2 - 8].reshape(-1, 3), axis=0)) <= 36
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+
+
+def test_blur_covers_all_until_faces_are_known_then_them_alone_also_small_and_unclear_ones(noise, monkeypatch):
+    processor = LiveProcessor(StubPipeline(confidence=0.3))
+    processor.blur, processor.min_face_px = True, 1000
+    first = processor.recv(noise)
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) <= 36, "a mosaic of the whole picture"
+    assert processor.snapshot() is first
+
+    def only_the_face():
+        shown = processor.recv(noise)
+        return (shown[-50:] == noise[-50:]).all() and hidden_at(shown, noise, SAMPLE_FACE_XYXY)
+
+    wait_until(only_the_face)
+    assert processor.stats.snapshot().now.hidden == 1 and processor.moment().covered
+    # The switch works at once, both ways, and no snapshot is left without blur.
+    processor.blur = False
+    assert (processor.recv(noise) == noise).all() and processor.snapshot() is not None
+    processor.blur = True
+    assert processor.snapshot() is None
+    processor.close()
+
+
+def test_blur_covers_the_whole_picture_when_the_analysis_fails_or_is_too_old(noise, monkeypatch):
+    monkeypatch.setattr(live, "RETRY_S", 0.01)
+    processor = LiveProcessor(StubPipeline())
+    processor.blur = True
+    wait_until(lambda: (processor.recv(noise)[-50:] == noise[-50:]).all())
+
+    def broken(frame):
+        raise RuntimeError("no model")
+
+    processor.detect = broken
+    monkeypatch.setattr(live, "MAX_BLUR_AGE_S", 0.05)
+    wait_until(lambda: processor.recv(noise) is not None and processor.stats.snapshot().error)
+    time.sleep(0.06)
+    assert len(np.unique(processor.recv(noise)[-50:].reshape(-1, 3), axis=0)) <= 36
+    assert not processor.moment().covered
+    processor.detect = None
+    assert len(np.unique(processor.recv(noise).reshape(-1, 3), axis=0)) <= 36
+    processor.close()
+
+
+def test_blur_stays_on_a_face_that_one_look_misses_and_lies_on_it_in_the_mirror(noise):
+    looks = iter([True] * 5 + [False] * 1000)
+    processor = LiveProcessor(lambda frame: StubPipeline()(frame) if next(looks) else no_detections())
+    processor.blur = processor.mirror = True
+
+    def missed():
+        processor.recv(noise)
+        return processor.stats.snapshot().analysed_frames > 6
+
+    wait_until(missed)
+    shown = processor.recv(noise)
+    x1, y1, x2, y2 = SAMPLE_FACE_XYXY
+    assert processor.stats.snapshot().now.faces == 0 and hidden_at(shown, noise, (640 - x2, y1, 640 - x1, y2))
+    processor.close()
+
+
+def test_counters_minutes_and_today_are_of_one_moment_and_the_record_has_everybody(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path))
+    recorder, processor = Recorder(), LiveProcessor(StubPipeline())
+    processor.keep(Keeper(recorder, "Door", timezone.utc))
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.moment().counts.now.counts == (1, 0, 0))
+    told = processor.moment()
+    by_minute = sum((stats for _, stats in told.by_minute), FrameStats())
+    assert told.counts.people.counts == by_minute.counts == told.today.counts == (1, 0, 0)
+    processor.close()
+    assert recorder.flush()
+    assert sum(record.people_by_quarter(0, 1e10).values()) == 1 and record.cameras() == ["Door"]
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.moment().counts.now.counts == (1, 0, 0))
+    assert processor.moment().counts.people.faces == 1 and processor.moment().today.counts == (2, 0, 0)
+    processor.keep(None)
+    processor.close()
+    assert recorder.flush()
+    assert sum(record.people_by_quarter(0, 1e10).values()) == 1, "switched off, nothing more is kept"

@@ -6,7 +6,6 @@ import pytest
 
 from core.vision.detections import HIDDEN, make_detections, no_detections
 from core.vision.stats import FrameStats, LiveStats, describe, summarize
-from pages.components.charts import share_over_time
 
 
 @pytest.mark.parametrize(
@@ -87,30 +86,13 @@ def test_live_stats_forget_what_is_old():
     stats.update(FrameStats((0, 3, 0)), 30)
     seen = stats.snapshot()
     assert seen.now.counts == (0, 3, 0)
-    assert seen.recent.counts == (1, 3, 0) and seen.recent.mask_share == 0.25
     assert seen.analysed_frames == 2 and seen.analysis_ms == 30
     assert seen.analyses_per_s == pytest.approx(2 / 5)
     now = 114.0
-    assert stats.snapshot().recent.counts == (0, 3, 0)
+    assert stats.snapshot().now.counts == (0, 3, 0)
     now = 200.0
     seen = stats.snapshot()
     assert seen.now.faces == 0 and seen.analysed_frames == 2
-
-
-def test_the_share_of_every_second_is_kept_for_two_minutes():
-    now = 1000.0
-    stats = LiveStats(clock=lambda: now)
-    for now in (1000.2, 1000.9, 1002.5):
-        stats.update(FrameStats((1, 0, 0) if now < 1000.5 else (0, 1, 0)), 1)
-    now = 1003.5
-    stats.update(FrameStats(), 1)
-    assert stats.snapshot().share_by_second == ((3.5, 0.5), (1.5, 0.0), (0.5, None))
-    for now in range(1004, 1400):  # noqa: B007  (the clock reads it)
-        stats.update(FrameStats((1, 0, 0)), 1)
-    history = stats.snapshot().share_by_second
-    assert len(history) == 120 and history[0][0] == 119
-    figure = share_over_time(((2.0, 0.25), (1.0, None)))
-    assert list(figure.data[0].x) == [-2.0, -1.0] and list(figure.data[0].y) == [25.0, None]
 
 
 def test_an_error_is_shown_until_a_frame_is_analysed_again():
@@ -139,4 +121,4 @@ def test_updates_from_many_threads_are_all_counted(request):
         thread.start()
     for thread in threads:
         thread.join()
-    assert stats.snapshot().recent.counts == (400, 0, 0)
+    assert stats.snapshot().now.counts == (1, 0, 0)

@@ -1,0 +1,80 @@
+"""The counters beside the video: of this moment, of this session, of today's record, and by minute."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import streamlit as st
+
+from core.video.live import Moment
+from core.video.zones import PlaceCounts
+from core.vision.classes import CLASS_NAMES, WITH_MASK, WORN_INCORRECTLY, styles_of, vocabulary
+from core.vision.pipeline import Pipeline
+from core.vision.stats import FrameStats, describe_people
+from pages.components.charts import people_by_class
+from pages.components.clock import visitors_zone
+from pages.components.faces import show_class_counts
+from pages.components.messages import plain
+from pages.components.state import made_once
+
+PEOPLE_HELP = (
+    "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
+    "another person when they return. Today is who is on today's record, and in the picture."
+)
+MAX_COLUMNS = 4
+
+
+def show_counters(told: Moment, pipeline: Pipeline) -> None:
+    """The numbers, and everybody so far in a small table."""
+    seen = told.counts
+    show_class_counts(seen.now, pipeline, seen.now.mask_share, a_row=2)
+    rows = {"Now": seen.now, "Session": seen.people}
+    if told.today is not None:
+        rows["Today"] = told.today
+    st.markdown(people_table(rows, pipeline))
+    st.markdown(plain(describe_people(seen.people)), help=PEOPLE_HELP)
+
+
+def show_place(place: PlaceCounts, line: bool) -> None:
+    """What happened at the zone and the line, in words."""
+    words = [f"In the zone: {place.inside}."]
+    if place.dwell_s is not None:
+        words.append(f"People stay {place.dwell_s:.0f} s on average.")
+    if place.longest_s is not None:
+        words.append(f"The longest of those in it: {place.longest_s:.0f} s.")
+    if line:
+        words.append(f"Over the line: **{place.went_in:,} in, {place.went_out:,} out**.")
+    st.markdown(" ".join(words))
+
+
+def people_table(rows: Mapping[str, FrameStats], pipeline: Pipeline) -> str:
+    """Who is counted, as Markdown: people, and how they wear a mask; or each class, where masks are not the topic."""
+    spoken = vocabulary(pipeline.classes)
+    if masks := CLASS_NAMES[WITH_MASK] in spoken:
+        names = [CLASS_NAMES[WORN_INCORRECTLY]]
+    else:
+        names = list(spoken[:MAX_COLUMNS])
+    words = [plain(styles_of(spoken)[spoken.index(name)].words) for name in names]
+    lines = [["", "People", *(["Mask worn well"] if masks else []), *words]]
+    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
+    for title, stats in rows.items():
+        share = "–" if stats.mask_share is None else f"{stats.mask_share:.0%}"
+        counts = [f"{stats.count(name):,}" for name in names]
+        lines.append([title, f"{stats.faces:,}", *([share] if masks else []), *counts])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def show_minutes(told: Moment) -> None:
+    """People by the minute in which they were first counted; the chart is made anew only when it changes."""
+    zone = visitors_zone()
+
+    def label(minute: int) -> str:
+        return datetime.fromtimestamp(minute * 60, zone).strftime("%H:%M")
+
+    # Without gaps from the first minute on, so that an empty one is seen to be empty.
+    first, last = (told.by_minute[0][0], told.by_minute[-1][0]) if told.by_minute else (0, -1)
+    counted = dict(told.by_minute)
+    points = {label(minute): counted.get(minute, FrameStats()) for minute in range(max(first, last - 59), last + 1)}
+    figure = made_once(
+        "live_minutes", told.by_minute, lambda: people_by_class("People by minute", points, "Time", height=240)
+    )
+    st.plotly_chart(figure, key="live_by_minute", config={"displayModeBar": False})

@@ -1,0 +1,118 @@
+"""Where people count: a zone and a line, drawn with the mouse or a finger on a still of the camera."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import streamlit as st
+
+from core.video.live import LiveProcessor
+from core.video.zones import Place, Point
+from pages.components.charts import drawing_board
+from pages.components.state import LIVE_STILL
+
+ZONE, LINE = SHAPES = ("Zone", "Line")
+PLACES, FIRST_END, BOARD = "live_places", "live_first_end", "live_board"
+MAX_CORNERS = 24
+HOW = {
+    ZONE: "Drag a rectangle over the picture, or choose the lasso above it and drag around the zone.",
+    LINE: "Click one end of the line, then the other.",
+}
+
+
+def place_editor(processor: LiveProcessor, camera: str) -> None:
+    """Draw, turn or remove the place of a camera; it is kept for this visit.
+
+    Args:
+        processor: whose place it is.
+        camera: what the camera is called.
+    """
+    places: dict[str, Place] = st.session_state.setdefault(PLACES, {})
+    processor.place = places.get(camera, Place())
+    still, blurred = st.session_state.get(LIVE_STILL, (None, True))
+    if processor.blur and not blurred:  # the switch holds for what was taken before, too
+        del st.session_state[LIVE_STILL]
+        still = None
+    with st.container(horizontal=True):
+        if st.button("Draw on a new picture" if still is not None else "Draw", icon=":material/draw:"):
+            still = processor.snapshot()
+            st.session_state[LIVE_STILL] = still, processor.blur
+            if still is None:
+                st.info("Start the camera first: the zone is drawn on its picture.")
+        if still is not None and st.button("Done", icon=":material/check:"):
+            st.session_state.pop(LIVE_STILL)
+            st.rerun()
+        if processor.place.line and st.button("Exchange in and out", icon=":material/swap_horiz:"):
+            _keep(processor, camera, processor.place.turned())
+        if processor.place != Place() and st.button("Remove zone and line", icon=":material/delete:"):
+            _keep(processor, camera, Place())
+    if still is not None:
+        _board(processor, camera, still)
+
+
+def _keep(processor: LiveProcessor, camera: str, place: Place) -> None:
+    st.session_state[PLACES][camera] = place
+    st.session_state.pop(FIRST_END, None)
+    _new_board()
+
+
+def _new_board() -> None:
+    """Show the page anew, with a chart in which nothing is selected."""
+    st.session_state[BOARD] = st.session_state.get(BOARD, 0) + 1
+    st.rerun()
+
+
+def _board(processor: LiveProcessor, camera: str, still: np.ndarray) -> None:
+    shape = st.segmented_control("Draw", SHAPES, default=ZONE, required=True, key="live_shape")
+    first = st.session_state.get(FIRST_END) if shape == LINE else None
+    st.caption("Now click the other end." if first else HOW[shape])
+    shown = processor.place.mirrored() if processor.mirror else processor.place
+    drawn = st.plotly_chart(
+        drawing_board(still, shown, first, select=shape == ZONE),
+        on_select="rerun",
+        selection_mode=("box", "lasso") if shape == ZONE else "points",
+        key=f"live_board_{shape}_{st.session_state.get(BOARD, 0)}",
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["zoom", "pan", "autoScale", "resetScale"]},
+    )
+    selection: Mapping[str, Any] = drawn["selection"]
+    if shape == ZONE and (zone := zone_of(selection)):
+        _keep_drawn(processor, camera, Place(zone, shown.line))
+    elif shape == LINE and (end := point_of(selection)):
+        if first is not None and first != end:
+            _keep_drawn(processor, camera, Place(shown.zone, (first, end)))
+        st.session_state[FIRST_END] = end
+        _new_board()
+
+
+def _keep_drawn(processor: LiveProcessor, camera: str, place: Place) -> None:
+    """What was drawn on the picture as it is shown, which may be mirrored."""
+    _keep(processor, camera, place.mirrored() if processor.mirror else place)
+
+
+def zone_of(selection: Mapping[str, Any]) -> tuple[Point, ...]:
+    """The corners of the rectangle or the lasso that was drawn on a board, as shares of it; empty if there is none.
+
+    >>> zone_of({"box": [{"x": [0.5, -0.1], "y": [0.2, 0.6]}]})
+    ((0.0, 0.2), (0.5, 0.2), (0.5, 0.6), (0.0, 0.6))
+    """
+    for box in selection.get("box") or []:
+        (left, right), (top, bottom) = sorted(map(_share, box["x"])), sorted(map(_share, box["y"]))
+        return ((left, top), (right, top), (right, bottom), (left, bottom)) if left < right and top < bottom else ()
+    for lasso in selection.get("lasso") or []:
+        points = np.array([[_share(x), _share(y)] for x, y in zip(lasso["x"], lasso["y"], strict=True)], np.float32)
+        detail = 0.005
+        while len(corners := cv2.approxPolyDP(points, detail, True)) > MAX_CORNERS:
+            detail *= 1.5
+        return tuple((float(x), float(y)) for x, y in corners.reshape(-1, 2)) if len(corners) >= 3 else ()
+    return ()
+
+
+def point_of(selection: Mapping[str, Any]) -> Point | None:
+    """The point of a board that was clicked."""
+    points = selection.get("points") or []
+    return (_share(points[0]["x"]), _share(points[0]["y"])) if points else None
+
+
+def _share(value: float) -> float:
+    return min(max(float(value), 0.0), 1.0)

@@ -1,0 +1,61 @@
+"""The switch that keeps a record of the counts, and what is kept."""
+
+import streamlit as st
+
+from core.config import OFF, ON, limits, settings
+from core.video.live import LiveProcessor
+from core.video.record import MAX_CAMERA, Keeper, RecordError, deletions
+from pages.components.access import is_operator
+from pages.components.clock import visitors_zone
+from pages.components.messages import plain
+from pages.components.resources import server_recorder
+from pages.components.state import kept, made_once
+
+USUAL_NAME = "Webcam"
+HELP = (
+    "Writes down when each person came and left and what they wore, and how many there were in each minute: counts "
+    "alone, no pictures. The History page shows them."
+)
+
+
+def record_switch(processor: LiveProcessor) -> str:
+    """Keep a record or not, as the operator's settings say, or the operator on this page; visitors have no switch.
+
+    Returns:
+        What the camera is called.
+    """
+    fixed = settings().record
+    camera = USUAL_NAME
+    if is_operator():
+        if fixed in (ON, OFF):
+            words = f"The settings of this server keep the record {fixed}."
+            st.toggle("Keep a record", value=fixed == ON, disabled=True, help=words, key=f"live_record_{fixed}")
+            keeps = fixed == ON
+        else:
+            keeps = st.toggle("Keep a record", help=HELP, **kept("live_record", False))
+        if keeps:
+            camera = st.text_input("Name of this camera", max_chars=MAX_CAMERA, **kept("live_camera", USUAL_NAME))
+    else:
+        keeps = fixed == ON
+    zone = visitors_zone()
+    try:
+        processor.keep(
+            made_once(
+                "live_keeper",
+                (keeps, camera, str(zone), deletions()),
+                lambda: Keeper(server_recorder(), camera, zone) if keeps else None,
+            )
+        )
+    except RecordError as error:
+        processor.keep(None)
+        st.error(plain(str(error)))
+    return camera
+
+
+def what_is_kept(processor: LiveProcessor) -> str:
+    """What happens with the pictures and the counts, in words."""
+    shown = "with blurred faces" if processor.blur else "as they are"
+    pictures = f"Pictures are shown {shown} and never stored."
+    if processor.keeps:
+        return f"{pictures} Counts are on the record for {limits().record_days} days."
+    return f"{pictures} No record is kept."
