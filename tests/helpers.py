@@ -123,7 +123,7 @@ def labelled(widgets, label: str):
     return next(widget for widget in widgets if widget.label == label)
 
 
-def wait_until(condition, seconds=5.0):
+def wait_until(condition, seconds=30.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "timed out"
