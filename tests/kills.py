@@ -239,7 +239,7 @@ class Record(Operation):
         mine = []
         for process in psutil.process_iter(["cmdline"]):
             if process.info["cmdline"] and process.info["cmdline"][:2] == ["tail", "-f"]:
-                mine += [process] if process.info["cmdline"][2].startswith(str(folder)) else []
+                mine += [process] if process.info["cmdline"][2].startswith(f"{folder}/") else []
         return mine
 
     def work(self, folder: Path) -> object:
