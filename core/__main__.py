@@ -36,7 +36,7 @@ def detect(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT…", help="Photos, folders, patterns, lists of paths (.txt, one a line) or zip archives."
+            metavar="INPUT…", help="Photos, films, folders, patterns, lists of paths (.txt) or zip archives of photos."
         ),
     ],
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results; run again to resume.")],
@@ -52,7 +52,7 @@ def detect(
 
     Without --pipeline the active method is used, as on that page. Nothing is written outside DIR.
     """
-    from core.batch.formats import FORMATS, UNREADABLE, write_formats
+    from core.batch.formats import FORMATS, PEOPLE, UNREADABLE, write_formats
     from core.batch.inputs import items
     from core.batch.results import Results
     from core.batch.score import score
@@ -82,6 +82,8 @@ def detect(
     except OSError as error:
         _end(disk_sentence(error))
     out.print(f"{summary.photos:,} photos. {describe(summary.stats)}", markup=False)
+    if summary.films:
+        out.print(f"{summary.films:,} films; their people are in {folder / PEOPLE}.", markup=False)
     if summary.unreadable:
         number = len(summary.unreadable)
         err.print(f"{number:,} could not be read; they are listed in {folder / UNREADABLE}:", markup=False)
@@ -124,14 +126,15 @@ def _work(folder: Path, pipeline: str | None, preset: str | None, annotate: bool
     from core.batch.score import Work
     from core.registry.active import active_method
     from core.vision.detector import PRESETS
-    from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, build_pipeline
+    from core.vision.pipeline import LIVE_SETTINGS, PHOTO_SETTINGS, PIPELINES, build_pipeline
 
     for name, value, possible in (("--pipeline", pipeline, PIPELINES), ("--preset", preset, PRESETS)):
         if value is not None and value not in possible:
             raise ValueError(f"{name} {value!r} is none; possible are {', '.join(possible)}.")
     method = active_method(pipeline)
     build_pipeline(*method)
-    return Work(method, replace(PHOTO_SETTINGS, preset=preset or PHOTO_SETTINGS.preset), folder, annotate, blur)
+    photos, films = (replace(usual, preset=preset or usual.preset) for usual in (PHOTO_SETTINGS, LIVE_SETTINGS))
+    return Work(method, photos, folder, films, annotate, blur)
 
 
 def cores() -> int:

@@ -20,7 +20,8 @@ from core.vision.stats import FrameStats
 from core.vision.tables import UNKNOWN, write_csv
 
 Record = dict[str, Any]
-UNREADABLE = "unreadable.csv"
+UNREADABLE, PEOPLE = "unreadable.csv", "people.csv"
+PEOPLE_COLUMNS = ("film", "person", "result", "confidence", "from_s", "to_s")
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Summary:
 
     photos: int
     """Those that were looked at."""
+    films: int
     stats: FrameStats
     unreadable: list[tuple[str, str]]
     """Source and reason."""
@@ -40,15 +42,19 @@ class Records:
     def __init__(self, results: Results):
         self._results = results
         places, counts = [], Counter[str]()
+        self.films: list[Record] = []
         self.unreadable: list[Record] = []
         for place, record in results.lines():
             if "problem" in record:
                 self.unreadable.append({key: record[key] for key in ("photo", "source", "problem")})
+            elif "people" in record:
+                self.films.append({key: record[key] for key in ("photo", "people")})
             else:
                 places.append((record["photo"], place))
                 counts.update(face["result"] for face in record["faces"])
         self._places = [place for _, place in sorted(places)]
-        self.unreadable.sort(key=lambda record: record["photo"])
+        for records in (self.films, self.unreadable):
+            records.sort(key=lambda record: record["photo"])
         self.classes = vocabulary(tuple(sorted(set(counts) - {UNKNOWN})))
         """What the faces were classified as, without ``UNKNOWN``."""
         self.names = (*self.classes, *([UNKNOWN] if counts[UNKNOWN] else []))
@@ -79,13 +85,16 @@ def write_formats(results: Results, formats: tuple[str, ...]) -> Summary:
     records = Records(results)
     for name in formats:
         FORMATS[name](results.folder, records)
+    if records.films:
+        rows = ({"film": film["photo"]} | person for film in records.films for person in film["people"])
+        _write_text(results.folder / PEOPLE, lambda file: write_csv(file, rows, PEOPLE_COLUMNS))
     path = results.folder / UNREADABLE
     if records.unreadable:
         _write_text(path, lambda file: write_csv(file, records.unreadable, ("photo", "source", "problem")))
     else:
         path.unlink(missing_ok=True)
     unreadable = [(record["source"], record["problem"]) for record in records.unreadable]
-    return Summary(len(records), records.stats, unreadable)
+    return Summary(len(records), len(records.films), records.stats, unreadable)
 
 
 def _write_text(path: Path, write: Callable[[Any], object]) -> None:

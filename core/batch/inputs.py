@@ -1,4 +1,4 @@
-"""The photos that somebody names on the command line: files, folders, patterns, lists of paths, zip archives."""
+"""The photos and films that somebody names: files, folders, patterns, lists of paths, zip archives of photos."""
 
 import contextlib
 import glob
@@ -14,7 +14,6 @@ from core.vision.images import SUFFIXES
 
 FILMS = {".mp4", ".m4v", ".mov", ".webm", ".avi", ".mkv"}
 NO_FILE = "There is no such file."
-FILM_NOT_READ = "A film: not read by this version."
 
 
 class InputError(ValueError):
@@ -22,7 +21,7 @@ class InputError(ValueError):
 
 
 class Item(NamedTuple):
-    """A photo to look at, or what stands in the place of one."""
+    """A photo or a film to look at, or what stands in the place of one."""
 
     path: str
     """Absolute; within an archive, that one's path and the name in it."""
@@ -34,16 +33,22 @@ class Item(NamedTuple):
     """Why it cannot be read, as far as that is known already."""
 
     @property
+    def is_film(self) -> bool:
+        """Whether its ending is that of a film."""
+        return Path(self.path).suffix.lower() in FILMS
+
+    @property
     def source(self) -> str:
         """The path as text that can be written: tells the photo from every other."""
         return os.fsencode(self.path).decode("utf-8", "backslashreplace")
 
 
 def items(inputs: Iterable[str], leave_out: Path) -> Iterator[Item]:
-    """Every photo of the inputs once, in the order of the inputs and, in folders, of the names.
+    """Every photo and film of the inputs once, in the order of the inputs and, in folders, of the names.
 
-    Folders are searched to any depth for files with the endings of photos; links to folders are not followed. Lists
-    (``.txt``) have a path a line, from the list's own folder. Archives stay open while their photos are handed out.
+    Folders are searched to any depth for files with the endings of photos and films; links to folders are not followed.
+    Lists (``.txt``) have a path a line, from the list's own folder. Archives stay open while their photos are handed
+    out.
 
     Args:
         inputs: paths, or patterns such as ``photos/**/*.jpg``.
@@ -85,13 +90,7 @@ def _file(path: Path, base: Path) -> Iterator[Item]:
     parts: tuple[str, ...] = (path.name,)
     with contextlib.suppress(ValueError):  # it lies elsewhere
         parts = path.relative_to(base.resolve()).parts
-    yield Item(str(path), parts, problem=_problem(path))
-
-
-def _problem(path: Path) -> str:
-    if not path.is_file():
-        return NO_FILE
-    return FILM_NOT_READ if path.suffix.lower() in FILMS else ""
+    yield Item(str(path), parts, problem="" if path.is_file() else NO_FILE)
 
 
 def _in_folder(folder: Path) -> Iterator[Item]:
@@ -103,7 +102,7 @@ def _in_folder(folder: Path) -> Iterator[Item]:
         for name in sorted(files):
             suffix = Path(name).suffix.lower()
             if not name.startswith(".") and suffix in SUFFIXES | FILMS:
-                yield Item(str(place / name), (*below, name), problem=FILM_NOT_READ if suffix in FILMS else "")
+                yield Item(str(place / name), (*below, name))
 
 
 def _in_list(path: Path) -> Iterator[Item]:

@@ -13,7 +13,7 @@ from core.datasets.archive import safe_part, split_suffix
 from core.io import DamagedFileError, load_json, parse_json, sweep, sweep_partial, write_json
 
 SETTINGS, LINES, RUNNING = "settings.json", "scored.jsonl", ".running"
-PICTURES, SCRATCH = "pictures", ".formats"
+PICTURES, FILMS, SCRATCH = "pictures", "films", ".formats"
 
 
 class FolderError(ValueError):

@@ -1,6 +1,7 @@
-"""Photos through several processes, each with one model and one thread, and a line for each as soon as it is done."""
+"""Photos and films through several processes, each with one model and one thread; each is kept when it is done."""
 
 import contextlib
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from core.batch.inputs import Item
-from core.batch.results import PICTURES, Results
+from core.batch.results import FILMS, PICTURES, Results
 from core.datasets.archive import LIMITS
 from core.datasets.formats import DataError
 from core.io import write_atomic
@@ -25,13 +26,26 @@ from core.vision.images import ImageError, encode_image, load_image, turn_image
 from core.vision.litert import use_threads
 from core.vision.model_card import ModelError
 from core.vision.photos import FAILED, ClassifiedPhoto, classify_photo
-from core.vision.pipeline import DetectionSettings, Method, Pipeline, build_pipeline, method_version
+from core.vision.pipeline import (
+    LIVE_SETTINGS,
+    DetectionSettings,
+    Method,
+    Pipeline,
+    build_pipeline,
+    detect_masks,
+    method_version,
+)
 from core.vision.tables import detection_rows
 
 # Photos that are read or wait while one is classified: enough that no process waits, few enough for any memory.
 AHEAD, AHEAD_BYTES = 4, 64 * 1024**2
 CRASHED = "Reading or classifying this photo ends the process that does it; save it in another format."
 JPEG_SUFFIXES = (".jpg", ".jpeg")
+# A film is looked at so often, however fast the computer is: the same film always gives the same.
+FILM_STEP_S, FILM_MAX_S = 0.1, 1e6
+FILM_NOT_READ = "A film: not read by this version."
+# When somebody stops the work, photos under way are finished; what takes longer, as films do, is begun again later.
+GRACE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class Work:
     settings: DetectionSettings
     folder: Path
     """Where pictures go."""
+    film_settings: DetectionSettings = LIVE_SETTINGS
     annotate: bool = False
     """Whether to write the photo with boxes."""
     blur: bool = False
@@ -53,6 +68,7 @@ class Work:
         return {
             "pipeline": self.method.pipeline,
             "preset": values.pop("preset"),
+            "preset for films": self.film_settings.preset,
             "model": self.method.model,
             "files of the model": method_version(self.method),
             "annotate": self.annotate,
@@ -69,6 +85,7 @@ class Task(NamedTuple):
     path: str
     data: bytes | None = None
     """What is in the file, if that is known here."""
+    is_film: bool = False
 
 
 def record_of(task: Task, work: Work, pipeline: Pipeline) -> dict[str, Any]:
@@ -79,6 +96,8 @@ def record_of(task: Task, work: Work, pipeline: Pipeline) -> dict[str, Any]:
         OSError: a picture cannot be written.
     """
     record: dict[str, Any] = {"source": task.source, "photo": task.name}
+    if task.is_film:
+        return record | _film(task, work, pipeline)
     try:
         data = _read(task.path) if task.data is None else task.data
         photo = classify_photo(data, work.method, pipeline, work.settings)
@@ -111,6 +130,32 @@ def _read(path: str) -> bytes:
     if len(data) > LIMITS.picture_bytes:
         raise ImageError(f"This file is larger than {LIMITS.picture_bytes / 1024**2:g} MB.")
     return data
+
+
+def _film(task: Task, work: Work, pipeline: Pipeline) -> dict[str, Any]:
+    """The people of a film; the film with boxes, its table and more go into a folder of its own."""
+    films = importlib.import_module("core.video.film")
+    folder = work.folder / FILMS / task.name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        result = films.analyse_film(
+            task.path,
+            folder,
+            lambda frame_bgr: detect_masks(frame_bgr, pipeline, work.film_settings),
+            blur=work.blur,
+            step_s=FILM_STEP_S,
+            max_s=FILM_MAX_S,
+        )
+    except films.FilmError as error:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        return {"problem": str(error)}
+    return {"people": films.people_rows(result), "seconds": round(result.duration_s, 3), "note": " ".join(result.notes)}
+
+
+def films_are_read() -> bool:
+    """Whether this version can analyse films."""
+    return importlib.util.find_spec("core.video.film") is not None
 
 
 def _picture(data: bytes, photo: ClassifiedPhoto, work: Work) -> bytes:
@@ -196,13 +241,13 @@ def score(
 
 def _task(item: Item, results: Results) -> tuple[Task, str]:
     """What to do, and why it cannot be done, as far as that is known already."""
-    problem, data = item.problem, None
+    problem, data = item.problem or (FILM_NOT_READ if item.is_film and not films_are_read() else ""), None
     if not problem and item.read:
         try:
             data = item.read()
         except (ImageError, DataError) as error:
             problem = str(error)
-    return Task(item.source, results.name_for(item.parts), item.path, data), problem
+    return Task(item.source, results.name_for(item.parts), item.path, data, item.is_film), problem
 
 
 class _Pool:
@@ -240,11 +285,13 @@ class _Pool:
 
     def close(self) -> Iterator[dict[str, Any]]:
         """End the processes; gives what was done until then."""
-        self._pool.shutdown(cancel_futures=True)
-        for future in self._waiting:
-            if not future.cancelled() and future.exception() is None:
-                yield future.result()
+        begun = [future for future in self._waiting if not future.cancel()]
+        if wait(begun, GRACE_S).not_done:
+            for process in multiprocessing.active_children():
+                process.kill()
+        self._pool.shutdown()
         self._waiting.clear()
+        yield from (future.result() for future in begun if future.exception() is None)
 
     def _collect(self) -> Iterator[dict[str, Any]]:
         done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)

@@ -54,10 +54,11 @@ def write_csv(file: TextIO, rows: Iterable[dict], columns: Sequence[str] = COLUM
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({column: _as_text(value) if isinstance(value, str) else value for column, value in row.items()})
+        writer.writerow({column: as_text(value) if isinstance(value, str) else value for column, value in row.items()})
 
 
-def _as_text(name: str) -> str:
+def as_text(name: str) -> str:
+    """A text from outside for a cell of CSV: it cannot start a formula in a spreadsheet."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 

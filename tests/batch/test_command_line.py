@@ -41,3 +41,12 @@ def test_results_of_other_settings_are_not_mixed(missing, tmp_path):
     assert run(missing, "--out", tmp_path / "out", "--preset", "fast").exit_code == 0
     done = run(missing, "--out", tmp_path / "out")
     assert done.exit_code == 2 and "holds results of other settings (preset: fast, now thorough)" in done.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(missing, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.batch.score.score", stopped)
+    done = run(missing, "--out", tmp_path / "out")
+    assert done.exit_code == 130 and "0 photos are done. The same command resumes" in done.stderr

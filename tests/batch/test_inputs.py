@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from core.batch.inputs import FILM_NOT_READ, NO_FILE, InputError, items
+from core.batch.inputs import NO_FILE, InputError, items
 from tests.helpers import picture_bytes
 
 
@@ -41,10 +41,11 @@ def test_patterns_files_and_lists(photos):
         names("nothing/*.jpg")
 
 
-def test_films_are_named_as_such(photos):
+def test_films_are_told_by_their_endings(photos):
     (photos / "photos" / "film.MP4").touch()
-    found = {item.parts[-1]: item.problem for item in items(["photos"], photos / "results")}
-    assert found["film.MP4"] == FILM_NOT_READ and not found["b.jpg"]
+    assert {item.parts[-1]: item.is_film for item in items(["photos"], photos / "results")} == {
+        **{"b.jpg": False, "film.MP4": True, "a.PNG": False}
+    }
 
 
 def test_archives_are_read_and_lead_nowhere(photos):
