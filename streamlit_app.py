@@ -5,6 +5,7 @@ import logging
 import streamlit as st
 
 from pages.components import access
+from pages.components.api import ROUTES
 from pages.components.memory import return_memory
 from pages.components.server import MIDDLEWARE
 from pages.components.start import sweep_once
@@ -52,4 +53,4 @@ access.start()
 if __name__ == "__main__":  # as Streamlit runs a page
     main()
 else:  # as its server loads this file
-    app = st.App(__file__, middleware=MIDDLEWARE)
+    app = st.App(__file__, middleware=MIDDLEWARE, routes=ROUTES)

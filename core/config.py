@@ -2,8 +2,8 @@
 
 ``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_ALLOWED_DIRS``:
 folders below which visitors may use images where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``:
-STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS`` and a
-variable per limit: see ``Settings``.
+STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS``,
+``MASK_API_TOKEN`` and a variable per limit: see ``Settings``.
 """
 
 import dataclasses
@@ -18,6 +18,8 @@ OPEN, PUBLIC = "open", "public"
 """Who may do what: everybody everything (your own computer), or visitors look and operators log in."""
 ON, OFF = "on", "off"
 SECRETS = ".streamlit/secrets.toml"
+MIN_TOKEN = 16
+"""A shorter token could be guessed."""
 
 
 def _limit(usual: float, bounds: tuple[float, float], unit: str, about: str, reached: str) -> Any:
@@ -80,6 +82,18 @@ class Limits:
         90, (1, 3650), DAYS, "Time for which the counts of live video are kept, where a record is kept",
         "Counts are deleted after {limit} days.",
     )  # fmt: skip
+    api_mb: float = _limit(
+        20, (0.001, 1000), "MB", "Size of a photo that a program sends",
+        "A photo may have {limit} MB at most; make it smaller.",
+    )  # fmt: skip
+    api_at_once: int = _limit(
+        8, (1, 64), COUNT, "Photos of programs that are received, wait or are looked at, together",
+        "This server is busy with {limit} photos of programs; send it again in a moment.",
+    )  # fmt: skip
+    api_per_minute: int = _limit(
+        600, (1, 100_000), COUNT, "Photos of programs in a minute",
+        "Programs may send {limit} photos a minute; send it again in a moment.",
+    )  # fmt: skip
 
     def reached(self, name: str) -> str:
         """The sentence for a person who meets the limit of this name."""
@@ -104,6 +118,8 @@ class Settings:
     """``MASK_RECORD`` or ``record``: live video is always (``ON``) or never (``OFF``) recorded; empty: by choice."""
     alert_urls: tuple[str, ...] = ()
     """``MASK_ALERT_URLS`` (with spaces) or ``alert_urls``: where alerts go, as apprise writes targets."""
+    api_token: str = field(default="", repr=False)
+    """``MASK_API_TOKEN`` or ``api_token``: what programs must send; empty keeps the door for programs closed."""
 
 
 def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settings:
@@ -154,7 +170,14 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
         else:
             values[name] = value
     kept = tuple(address for address in addresses if address not in wrong)
-    return Settings(access, kept, Limits(**values), tuple(problems), record, tuple(map(str, urls)))
+    token = str(secrets.get("api_token", environment.get("MASK_API_TOKEN") or "")).strip()
+    if 0 < len(token) < MIN_TOKEN or not token.isascii():
+        problems.append(
+            f"MASK_API_TOKEN must have {MIN_TOKEN} plain letters and digits or more; until then no program is let in."
+        )
+        token = ""
+    targets = tuple(map(str, urls))
+    return Settings(access, kept, Limits(**values), tuple(problems), record, targets, api_token=token)
 
 
 def _is_address(text: str) -> bool:

@@ -14,14 +14,12 @@ from core.vision.detections import fitted, resized
 from core.vision.detector import MaskDetector
 from core.vision.explain import overlay_centers
 from core.vision.images import LoadedImage, encode_image
-from core.vision.photos import Detect, Photo, PhotoSet
+from core.vision.photos import Photo, PhotoSet, detector_of, looks_at_all_pixels
 from core.vision.pipeline import (
     PHOTO_SETTINGS,
     PIPELINES,
     DetectionSettings,
     Method,
-    Pipeline,
-    detect_masks,
     method_version,
 )
 from core.vision.stats import FrameStats, describe, summarize
@@ -107,16 +105,6 @@ def show_methods(photo: Photo, image: LoadedImage, settings: DetectionSettings) 
             st.subheader(spec.title)
             st.markdown(f"{plain(describe(summarize(found)))} {elapsed_ms:.0f} ms.")
             st.image(page_image(image, found), output_format="JPEG", width="stretch", alt=spec.title)
-
-
-def detector_of(pipeline: Pipeline, settings: DetectionSettings) -> Detect:
-    """What judges a photo."""
-    return lambda image: detect_masks(image.frame_bgr, pipeline, settings, image.size_wh)
-
-
-def looks_at_all_pixels(method: Method) -> bool:
-    """Whether faces are cut out of the photo, so that it must not be reduced while it is decoded."""
-    return PIPELINES[method.pipeline].model_kind == "classifier"
 
 
 def show_place(before: int) -> None:

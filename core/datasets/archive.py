@@ -4,6 +4,7 @@ Nothing that an archive says of itself is believed. Members are never extracted 
 written under names of ours; what was really read is counted, not what the headers promise.
 """
 
+import contextlib
 import hashlib
 import io
 import re
@@ -14,11 +15,12 @@ import unicodedata
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from core.datasets.class_folders import TwoReadings, class_of_each
 from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
@@ -283,22 +285,8 @@ def _write_members(
     limits: Limits,
     size: int,
 ) -> None:
-    unpacked = done = 0
-
-    def chunks(info: zipfile.ZipInfo, limit: int) -> Iterator[bytes]:
-        nonlocal unpacked
-        with archive.open(info) as member:
-            read = 0
-            while chunk := member.read(CHUNK):
-                read += len(chunk)
-                unpacked += len(chunk)
-                if unpacked > limits.total_bytes:
-                    raise _too_large(limits)
-                if unpacked > max(limits.ratio_from_bytes, limits.ratio * size):
-                    raise DataError(f"This archive unpacks to over {limits.ratio} times its size, as only traps do.")
-                if read > limit:
-                    raise _MemberError(f"larger than {limit / 1024**2:g} MB")
-                yield chunk
+    chunks = _Chunks(archive, limits, size)
+    done = 0
 
     def check(item: tuple[zipfile.ZipInfo, PurePosixPath, bytes]) -> str:
         try:
@@ -336,8 +324,7 @@ def _write_members(
                 raise
             except (_MemberError, *DAMAGED) as error:
                 (folder / path).unlink(missing_ok=True)
-                reason = str(error) if isinstance(error, _MemberError) else "damaged within the archive"
-                result.broken.append(f"{member_name(info)[:200]}: {reason}")
+                result.broken.append(f"{member_name(info)[:200]}: {_why(error)}")
             done += 1
             if len(batch) >= BATCH_PICTURES or batch_bytes >= BATCH_BYTES:
                 finish(batch)
@@ -350,6 +337,79 @@ def _write_members(
 
 class _MemberError(Exception):
     """One member cannot be used; the others can."""
+
+
+class _Chunks:
+    """What members hold, a little at a time, counted against the limits of the whole archive."""
+
+    def __init__(self, archive: zipfile.ZipFile, limits: Limits, size: int):
+        self._archive, self._limits, self._size = archive, limits, size
+        self._unpacked = 0
+
+    def __call__(self, info: zipfile.ZipInfo, limit: int) -> Iterator[bytes]:
+        """The bytes of a member, at most so many.
+
+        Raises:
+            DataError: the archive unpacks to more than its limits.
+            _MemberError: the member does; one of ``DAMAGED``: it cannot be read.
+        """
+        with self._archive.open(info) as member:
+            read = 0
+            while chunk := member.read(CHUNK):
+                read += len(chunk)
+                self._unpacked += len(chunk)
+                if self._unpacked > self._limits.total_bytes:
+                    raise _too_large(self._limits)
+                if self._unpacked > max(self._limits.ratio_from_bytes, self._limits.ratio * self._size):
+                    raise DataError(
+                        f"This archive unpacks to over {self._limits.ratio} times its size, as only traps do."
+                    )
+                if read > limit:
+                    raise _MemberError(f"larger than {limit / 1024**2:g} MB")
+                yield chunk
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, _MemberError) else "damaged within the archive"
+
+
+class PackedImage(NamedTuple):
+    """An image in an archive, not read yet."""
+
+    path: PurePosixPath
+    """A safe name, its own within the archive."""
+    read: Callable[[], bytes]
+    """Its bytes. Raises: ``ImageError``, if it cannot be read; ``DataError``, if the archive is a trap."""
+
+
+@contextlib.contextmanager
+def packed_images(file: BinaryIO, limits: Limits = LIMITS) -> Iterator[tuple[list[PackedImage], list[str]]]:
+    """The images of an archive, for as long as a ``with`` lasts; nothing is unpacked onto the disk.
+
+    Yields:
+        The images in the archive's order, and what is passed over, each with the reason.
+
+    Raises:
+        DataError: it is no zip, is encrypted, holds no image, or too many files.
+    """
+    size = file.seek(0, io.SEEK_END)
+    with _opened(file, size, limits) as archive:
+        account = Unpacked()
+        plan = _plan(archive, account, limits)
+        chunks = _Chunks(archive, limits, size)
+
+        def read(info: zipfile.ZipInfo) -> bytes:
+            try:
+                return b"".join(chunks(info, limits.picture_bytes))
+            except DataError:
+                raise
+            except (_MemberError, *DAMAGED) as error:
+                raise ImageError(f"This image is {_why(error)}.") from None
+
+        images = [
+            PackedImage(path, partial(read, info)) for info, path in plan if path.suffix.lower() in PICTURE_SUFFIXES
+        ]
+        yield images, account.ignored
 
 
 MAX_BYTES = 80

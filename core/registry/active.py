@@ -82,6 +82,20 @@ def in_use(folder: Path | str | None = None) -> InUse:
         return answer
 
 
+def active_method(pipeline: str | None = None, folder: Path | str | None = None) -> Method:
+    """The method in use; with another pipeline, the active model where it fits that, else the pipeline's own.
+
+    Args:
+        pipeline: a key of ``PIPELINES``.
+        folder: of the models.
+    """
+    now = in_use(folder).method
+    if pipeline is None:
+        return now
+    spec = PIPELINES[pipeline]
+    return Method(pipeline, now.model if PIPELINES[now.pipeline].model_kind == spec.model_kind else spec.default_model)
+
+
 @for_operators
 def use(method: Method, folder: Path | str | None = None) -> InUse:
     """Put a method to work, for all visitors, at once.

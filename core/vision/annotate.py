@@ -5,7 +5,9 @@ words and a percentage, in dark or light text on a filled field, so that it can 
 prediction has a question mark alone. Sizes follow the frame and the face.
 """
 
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -35,6 +37,12 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
 
     Returns:
         A new frame of the same shape.
+
+    >>> from core.vision.detections import make_detections
+    >>> grey = np.full((120, 160, 3), 127, np.uint8)
+    >>> drawn = annotate(grey, make_detections([[40, 50, 80, 100]], [0]))
+    >>> drawn.shape, drawn[75, 40].tolist()  # the box's left edge, green (BGR)
+    ((120, 160, 3), [82, 122, 0])
     """
     canvas = frame_bgr.copy()
     height, width = canvas.shape[:2]
@@ -154,3 +162,13 @@ def _draw_letters(canvas: np.ndarray, x: int, y: int, side: int, text: str, colo
     (width, height), _ = cv2.getTextSize(text, FONT, scale, stroke)
     origin = (x + (side - width) // 2, y + (side + height) // 2)
     cv2.putText(canvas, text, origin, FONT, scale, color, stroke, cv2.LINE_AA)
+
+
+class _CallableModule(ModuleType):
+    """``from core.vision import annotate`` gives this module, not its function, once the module has been imported."""
+
+    def __call__(self, frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
+        return annotate(frame_bgr, detections)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -39,6 +39,20 @@ def mirror_boxes(xyxy: np.ndarray, width: int) -> np.ndarray:
     return np.stack([width - x2, y1, width - x1, y2], axis=1)
 
 
+def turn_boxes(xyxy: np.ndarray, quarters: int, size_wh: tuple[int, int]) -> np.ndarray:
+    """The same boxes when a frame of ``size_wh`` is turned clockwise by so many quarters; (n, 4) float32.
+
+    >>> turn_boxes([[10, 20, 30, 60]], 1, (200, 100)).tolist()
+    [[40.0, 10.0, 80.0, 30.0]]
+    """
+    xyxy, (width, height) = np.asarray(xyxy, np.float32).reshape(-1, 4), size_wh
+    for _ in range(quarters % 4):
+        x1, y1, x2, y2 = xyxy.T
+        xyxy = np.stack([height - y2, x1, height - y1, x2], axis=1)
+        width, height = height, width
+    return xyxy
+
+
 def match_boxes(predicted_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of a predicted and a true box, best overlap first, each box in at most one pair.
 

@@ -10,6 +10,13 @@ from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
 # More threads than this gain nothing on networks this small and starve the video threads.
 MAX_THREADS = 4
+_threads = min(MAX_THREADS, os.cpu_count() or 1)
+
+
+def use_threads(number: int) -> None:
+    """Let every network that is loaded from now on have so many threads, if its owner does not say how many."""
+    global _threads
+    _threads = number
 
 
 class Network:
@@ -27,7 +34,7 @@ class Network:
         if not path.is_file():
             raise ModelError(f"The model file {path.name} is missing; restore it or train the model again.")
         try:
-            self._interpreter = Interpreter(str(path), num_threads=num_threads or min(MAX_THREADS, os.cpu_count() or 1))
+            self._interpreter = Interpreter(str(path), num_threads=num_threads or _threads)
             (self._input,) = self._interpreter.get_input_details()
             self._outputs = self._interpreter.get_output_details()
         except (ValueError, RuntimeError, TypeError) as error:

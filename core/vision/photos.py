@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import supervision as sv
@@ -11,6 +12,8 @@ import supervision as sv
 from core.turns import Turns
 from core.vision.images import DecodedImages, ImageError, LoadedImage, load_image, turn_image
 from core.vision.model_card import ModelError
+from core.vision.pipeline import PIPELINES, DetectionSettings, Method, Pipeline, detect_masks
+from core.vision.upright import quarters_to_upright
 
 log = logging.getLogger(__name__)
 # A photo is decoded no larger than a pipeline looks at it: 2,048 px, or the nearest that costs no second scaling.
@@ -21,6 +24,59 @@ Detect = Callable[[LoadedImage], sv.Detections]
 """Finds the faces of a picture that may be smaller than its file's; boxes are in pixels of the whole picture."""
 OtherTurn = Callable[[LoadedImage, sv.Detections], int]
 """By how many quarters a picture, in which this was found, must be turned clockwise for its faces to be upright."""
+
+
+def detector_of(pipeline: Pipeline, settings: DetectionSettings) -> Detect:
+    """What finds and classifies the faces of a photo."""
+    return lambda image: detect_masks(image.frame_bgr, pipeline, settings, image.size_wh)
+
+
+def looks_at_all_pixels(method: Method) -> bool:
+    """Whether faces are cut out of the photo, so that it must not be reduced while it is decoded."""
+    return PIPELINES[method.pipeline].model_kind == "classifier"
+
+
+def classify_upright(image: LoadedImage, detect: Detect, other_turn: OtherTurn) -> tuple[sv.Detections, int]:
+    """Classify a picture as it is stored or, where its faces are upright only then, turned.
+
+    Returns:
+        What was found, in pixels of the whole picture as it is turned, and by how many quarters that is, clockwise.
+    """
+    found = detect(image)
+    quarters = other_turn(image, found)
+    return (detect(turn_image(image, quarters)) if quarters else found), quarters
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifiedPhoto:
+    """What there is to say of a photo file that nobody has turned."""
+
+    detections: sv.Detections
+    """In pixels of the whole photo as it is turned."""
+    size_wh: tuple[int, int]
+    """Of the whole photo as it is turned."""
+    turned: int
+    """By how many quarters it is turned clockwise, since its faces are upright that way."""
+    note: str
+    """What of the file is left out, in one sentence; empty if nothing is."""
+
+
+def classify_photo(data: bytes, method: Method, pipeline: Pipeline, settings: DetectionSettings) -> ClassifiedPhoto:
+    """Decode and classify the bytes of a photo file, as the Photo page does.
+
+    Args:
+        data: a whole file.
+        method: what the pipeline was built from.
+        pipeline: of that method.
+        settings: limits; ``PHOTO_SETTINGS`` are the page's.
+
+    Raises:
+        ImageError: the file cannot be decoded.
+        ModelError: the model broke down.
+    """
+    image = load_image(data, None if looks_at_all_pixels(method) else LEAST_SIDES)
+    found, turned = classify_upright(image, detector_of(pipeline, settings), partial(quarters_to_upright, pipeline))
+    return ClassifiedPhoto(found, turn_image(image, turned).size_wh, turned, image.note)
 
 
 @dataclass(eq=False)
@@ -120,12 +176,12 @@ class PhotoSet:
     def _judge(self, photo: Photo, detect: Detect, whole: bool, other_turn: OtherTurn) -> None:
         try:
             image = self.image(photo, whole)
-            photo.note, photo.detections = image.note, detect(image)
+            photo.note = image.note
             if photo.turned is None:
-                photo.turned = other_turn(image, photo.detections)
+                photo.detections, photo.turned = classify_upright(image, detect, other_turn)
                 photo.found_turned = photo.turned > 0
-                if photo.found_turned:
-                    photo.detections = detect(self.image(photo, whole))
+            else:
+                photo.detections = detect(image)
         except ImageError as error:
             photo.problem = str(error)
         except ModelError:  # no fault of the photo's: another model may classify it

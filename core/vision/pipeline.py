@@ -228,6 +228,9 @@ def build_pipeline(name: str = DEFAULT_PIPELINE, model: str | None = None) -> Pi
 
     Raises:
         ValueError: there is no such pipeline; ``ModelError``, a kind of it, if its model cannot be used.
+
+    >>> build_pipeline("neural").classes
+    ('with_mask', 'without_mask', 'mask_weared_incorrect')
     """
     if name not in PIPELINES:
         raise ValueError(f"There is no pipeline {name!r}; possible are {', '.join(PIPELINES)}.")
@@ -275,6 +278,10 @@ def detect_masks(
 
     Raises:
         ValueError: the frame has another shape or type.
+
+    >>> nobody = np.full((120, 160, 3), 127, np.uint8)
+    >>> len(detect_masks(nobody, build_pipeline(), PHOTO_SETTINGS))
+    0
     """
     if not isinstance(frame_bgr, np.ndarray) or frame_bgr.dtype != np.uint8:
         raise ValueError(f"A frame must be a uint8 array, got {getattr(frame_bgr, 'dtype', type(frame_bgr).__name__)}.")

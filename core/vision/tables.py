@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 import supervision as sv
 
@@ -37,17 +39,22 @@ def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
 
 
 def rows_to_csv(rows: list[dict]) -> str:
-    """The rows as CSV with a header line; no name of a photo or a class can start a formula in a spreadsheet.
+    """The rows as CSV, as ``write_csv`` has them."""
+    text = io.StringIO()
+    write_csv(text, rows)
+    return text.getvalue()
+
+
+def write_csv(file: TextIO, rows: Iterable[dict], columns: Sequence[str] = COLUMNS) -> None:
+    """Write rows as CSV with a header line; no text in them can start a formula in a spreadsheet.
 
     It begins with the mark by which Excel knows UTF-8.
     """
-    text = io.StringIO()
-    text.write(BYTE_ORDER_MARK)
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    file.write(BYTE_ORDER_MARK)
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(row | {column: as_text(row[column]) for column in ("photo", "result")})
-    return text.getvalue()
+        writer.writerow({column: as_text(value) if isinstance(value, str) else value for column, value in row.items()})
 
 
 def as_text(name: str) -> str:

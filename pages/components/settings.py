@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.registry.active import in_use
+from core.registry.active import active_method, in_use
 from core.registry.store import list_models
 from core.vision.detector import PRESETS
 from core.vision.haar import CASCADE_FILES, HaarSettings
@@ -37,8 +37,7 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, Detec
         )
         spec = PIPELINES[name]
         st.caption(spec.summary)
-        same_kind = PIPELINES[now.method.pipeline].model_kind == spec.model_kind
-        model = now.method.model if same_kind else spec.default_model
+        model = active_method(name).model
         models = list_models(kind=spec.model_kind)
         if len(models) > 1 and model in models:
             model = st.selectbox("Model", models, **kept(f"settings_{spec.model_kind}_model", model, models))

@@ -10,6 +10,7 @@ import pytest
 from core.config import models_dir
 from core.registry import active as module
 from core.registry.active import (
+    active_method,
     can_go_back,
     go_back,
     in_use,
@@ -248,3 +249,10 @@ for i in range(10):
     kept = json.loads((models / "in_use.json").read_text())
     assert len(kept["before"]) == 20 and kept["before"][0] == USUAL._asdict()
     assert len({method["model"] for method in [*kept["before"], kept["method"]]}) == 21
+
+
+def test_another_pipeline_gets_the_active_model_where_it_fits(models):
+    use(OTHER, models)
+    assert active_method(folder=models) == OTHER
+    assert active_method("combined", models) == ("combined", "other")
+    assert active_method("neural", models) == method_with_its_own_model("neural")
