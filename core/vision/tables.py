@@ -46,11 +46,12 @@ def rows_to_csv(rows: list[dict]) -> str:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(row | {column: _as_text(row[column]) for column in ("photo", "result")})
+        writer.writerow(row | {column: as_text(row[column]) for column in ("photo", "result")})
     return text.getvalue()
 
 
-def _as_text(name: str) -> str:
+def as_text(name: str) -> str:
+    """A text from outside for a cell of CSV: it cannot start a formula in a spreadsheet."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
