@@ -90,7 +90,7 @@ class Limits:
     )  # fmt: skip
     visitor_videos: int = _limit(
         10, (1, 1000), COUNT, "Videos that one visitor has on the server, with those that wait",
-        "You have {limit} videos on this server, as many as it keeps for a visitor; delete one first.",
+        "This server keeps no more videos of yours ({limit}); delete one first.",
     )  # fmt: skip
     videos_gb: float = _limit(
         10, (0.001, 100_000), GB, "Disk for the videos of all visitors and their results",

@@ -25,6 +25,11 @@ HARMLESS = {
     "train.runs.RunManager.sweep": "takes away what killed work left, and no more",
     "core.datasets.store.sweep_data": "takes away what killed work left, and no more",
     "core.registry.active.sweep_models": "takes away what killed work left, and no more",
+    "core.video.shelf.Shelf.add": "a visitor's own video, within the operator's limits",
+    "core.video.shelf.Shelf.delete": "a visitor's own video",
+    "core.video.shelf.Shelf.watch": "takes away what killed work left, and no more",
+    "core.video.shelf.Shelf.drop_left": "videos whose visitors have left",
+    "core.synthetic.sample_film.write_sample_film": "written into a visitor's own folder",
     "core.registry.active.withdraw": "a model that fails at work makes way, for visitors too",
 }
 

@@ -130,6 +130,8 @@ class FilmReader:
             has_sound = bool(self._container.streams.audio)
             raise FilmError("There is only sound in this file; choose a video." if has_sound else _why(self._path))
         context = streams[0].codec_context
+        if context is None:  # PyAV's word for a codec that FFmpeg does not know
+            raise FilmError("The codec of this video is not known here; save it as MP4 with H.264.")
         if context.width * context.height > MAX_MEGAPIXELS * 1e6:
             raise FilmError(
                 f"The frames of this video have {context.width:,} × {context.height:,} pixels; "
@@ -256,11 +258,9 @@ def in_words(seconds: float) -> str:
     >>> in_words(0.84), in_words(75), in_words(36_000)
     ('0.8 s', '1 min 15 s', '10 h 0 min')
     """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole} s" if seconds >= 10 else f"{round(seconds, 1):g} s"
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 

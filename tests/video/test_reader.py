@@ -114,7 +114,7 @@ def test_a_header_that_claims_ten_hours_is_not_believed(tmp_path):
     times, _, opened = read(write(tmp_path, promising(film(format="matroska"), 36_000)))
     assert len(times) == 25 and times[-1] < 1
     assert opened.problem == (
-        "This video breaks off after 1.0 s, though it should last 10 h 0 min; what could be read was used."
+        "This video breaks off after 1 s, though it should last 10 h 0 min; what could be read was used."
     )
 
 
