@@ -243,11 +243,12 @@ class _Analysis:
     def _follow(self, found: sv.Detections, time_s: float, frame_bgr: np.ndarray) -> None:
         """Keep what is new of everybody."""
         qualities = shorter_sides(found.xyxy) * found.data[FACE_SCORE]
+        came_s = {person.number: person.came_s for person in self._tracker.present()}
         for i, number in enumerate(_numbers(found)):
             if number == NO_NUMBER:
                 continue
             if number not in self._people:
-                self._people[number] = FilmPerson(number, UNKNOWN, 0.0, time_s, time_s)
+                self._people[number] = FilmPerson(number, UNKNOWN, 0.0, came_s[number], time_s)
                 self.result.people.append(self._people[number])
             person = self._people[number]
             person.result = str(found.data[CLASS_NAME][i]) if found.data[PREDICTED][i] else UNKNOWN

@@ -214,7 +214,7 @@ class FilmReader:
         width, height = self._decoded_wh
         try:
             # Any size, 10 bits and more, and palettes become 8 bits a colour here.
-            picture = frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="BILINEAR")
+            picture = frame.to_ndarray(format="bgr24", width=width, height=height)
         except CANNOT_BE_READ as error:
             log.info("A frame cannot be converted: %s", error)
             return None

@@ -63,6 +63,8 @@ class Person:
     speed: np.ndarray = field(default_factory=lambda: np.zeros(2))
     """(2,) pixels per second."""
     views: int = 0
+    came_s: float = 0.0
+    """When first seen."""
     class_id: int | None = None
     """What they wear; ``None`` until that is sure enough."""
 
@@ -172,6 +174,10 @@ class PersonTracker:
         counts = self._left + Counter(person.class_id for person in self._people if person.number != NO_NUMBER)
         return FrameStats(tuple(counts[k] for k in range(len(self._classes))), self._classes, unknown=counts[None])
 
+    def present(self) -> list[Person]:
+        """Everybody with a number who has not left."""
+        return [person for person in self._people if person.number != NO_NUMBER]
+
     def _part_with(self, at_s: float) -> None:
         """Count people who have left, and drop their tracks."""
         gone = [person for person in self._people if at_s - person.seen_s > MAX_GONE_S]
@@ -179,7 +185,7 @@ class PersonTracker:
         self._people = [person for person in self._people if person not in gone]
 
     def _begin(self, at_s: float) -> Person:
-        person = Person(NO_NUMBER, np.zeros(2), np.ones(2), at_s, np.zeros(len(self._classes)))
+        person = Person(NO_NUMBER, np.zeros(2), np.ones(2), at_s, np.zeros(len(self._classes)), came_s=at_s)
         self._people.append(person)
         return person
 

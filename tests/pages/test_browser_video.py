@@ -1,6 +1,7 @@
 """The Video page in a real browser: the sample is analysed, the result plays, and nobody else gets it."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -33,13 +34,23 @@ def test_the_sample_is_counted_and_plays(open_page, tmp_path):
     page.get_by_text(WORDS).wait_for()
     player = page.locator("video")
     player.wait_for()
-    player.evaluate("video => { video.muted = true; return video.play(); }")
+    player.evaluate("video => { video.muted = true; video.loop = true; return video.play(); }")
     wait_for(player, "video.getVideoPlaybackQuality().totalVideoFrames > 15")
     assert player.evaluate("video => video.videoWidth") == 640
     assert player.evaluate("video => video.duration") == pytest.approx(8, abs=0.2)
-    page.get_by_role("button", name="0:05–").click()
-    wait_for(player, "video.currentTime >= 5")
-    page.locator(".js-plotly-plot .bars").first.wait_for()
+    page.get_by_role("button", name=re.compile("0:0[45]–")).click()
+    wait_for(player, "video.currentTime >= 4 && video.currentTime < 6.5")
+    player.evaluate("video => video.pause()")
+    # A click on the last bar jumps to its moment.
+    bars = page.locator(".js-plotly-plot .bars .point path")
+    bars.first.wait_for(state="attached")
+    boxes = [bar.bounding_box() for bar in bars.all()]
+    last = max((box for box in boxes if box and box["height"] > 16), key=lambda box: box["x"])
+    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + last["height"] - 8)
+    page.wait_for_timeout(500)
+    page.mouse.down()
+    page.mouse.up()
+    wait_for(player, "video.currentTime >= 6.5")
     keep_picture(page, "video")
     with page.expect_download() as download:
         page.get_by_role("button", name="All results (JSON)").click()

@@ -58,7 +58,7 @@ def test_everybody_is_counted_once_with_what_they_wear_and_when(walk, tmp_path):
     assert (result.frames, result.looks) == (40, 14) and not result.notes
     assert result.duration_s == pytest.approx(39 / 25, abs=0.01)
     for person in result.people:
-        assert person.from_s < 0.6 and person.to_s > 1.2 and person.confidence > 0.9
+        assert 0 < person.from_s < 0.2 and person.to_s > 1.2 and person.confidence > 0.9
         face = cv2.imdecode(np.frombuffer(person.jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert face.shape == (112, 112, 3)
         color = COLORS[0 if person.result == "with_mask" else 1]

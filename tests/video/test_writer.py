@@ -32,7 +32,7 @@ def test_it_plays_in_browsers_and_its_index_comes_first(tmp_path):
     with av.open(str(tmp_path / "out.mp4")) as file:
         context = file.streams.video[0].codec_context
         assert (context.codec.canonical_name, context.pix_fmt) == ("h264", "yuv420p")
-        assert (context.colorspace, context.color_range) == (1, 1)
+        assert (context.colorspace, context.color_range) == (6, 1), "players are told which colours these are"
 
 
 def test_the_times_of_a_variable_frame_rate_are_kept(tmp_path):
