@@ -75,9 +75,13 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                if headers.get("content-type", "").startswith("text/html") and not visitor_of(scope):
-                    name = secrets.token_urlsafe(24)
-                    headers.append("set-cookie", f"{VISITOR}={name}; Path=/; HttpOnly; SameSite=Lax")
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers["cache-control"] = (
+                        "private, no-store"  # or a cache would hand one visitor's cookie to others
+                    )
+                    if not visitor_of(scope):
+                        name = secrets.token_urlsafe(24)
+                        headers.append("set-cookie", f"{VISITOR}={name}; Path=/; HttpOnly; SameSite=Lax")
             await send(message)
 
         if CLOSED.search(scope["path"]) and settings().access == PUBLIC:

@@ -23,7 +23,9 @@ def headers_of(content_type: str, cookie: str = "") -> list[str]:
 
     scope = {"type": "http", "path": "/video", "method": "GET", "headers": [(b"cookie", cookie.encode())]}
     asyncio.run(Guard(app)(scope, None, send))
-    return [value.decode() for name, value in sent[0]["headers"] if name == b"set-cookie"]
+    found = [value.decode() for name, value in sent[0]["headers"] if name == b"set-cookie"]
+    assert not found or (b"cache-control", b"private, no-store") in sent[0]["headers"], "no cache shares it"
+    return found
 
 
 def test_a_visitor_gets_one_name_which_no_script_can_read_and_nobody_guess():
