@@ -4,10 +4,8 @@ import logging
 
 import streamlit as st
 
-from pages.components import access
-from pages.components.api import ROUTES
+from pages.components import access, api, server
 from pages.components.memory import return_memory
-from pages.components.server import MIDDLEWARE
 from pages.components.start import sweep_once
 from pages.components.state import IMAGES
 from pages.components.uploads import watch_uploads
@@ -24,6 +22,7 @@ def main() -> None:
     pages = [
         st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
         st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
+        st.Page("pages/video.py", title="Video", icon=":material/movie:"),
         st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
     ]
     if access.is_operator():
@@ -53,4 +52,4 @@ access.start()
 if __name__ == "__main__":  # as Streamlit runs a page
     main()
 else:  # as its server loads this file
-    app = st.App(__file__, middleware=MIDDLEWARE, routes=ROUTES)
+    app = st.App(__file__, middleware=server.MIDDLEWARE, routes=[*api.ROUTES, *server.ROUTES])

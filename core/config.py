@@ -1,14 +1,16 @@
 """What the operator sets, from the environment and ``.streamlit/secrets.toml``, read when asked.
 
-``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_ALLOWED_DIRS``:
-folders below which visitors may use images where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``:
-STUN and TURN servers for live video. ``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS``,
-``MASK_API_TOKEN`` and a variable per limit: see ``Settings``.
+``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_VIDEOS_DIR``: by
+default in the system's folder for temporary files. ``MASK_ALLOWED_DIRS``: folders below which visitors may use images
+where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``: STUN and TURN servers for live video.
+``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS``, ``MASK_API_TOKEN`` and a variable per limit:
+see ``Settings``.
 """
 
 import dataclasses
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +95,26 @@ class Limits:
     api_per_minute: int = _limit(
         600, (1, 100_000), COUNT, "Photos of programs in a minute",
         "Programs may send {limit} photos a minute; send it again in a moment.",
+    )  # fmt: skip
+    video_mb: float = _limit(
+        500, (1, 100_000), "MB", "Size of one video that is uploaded",
+        "A video may have {limit} MB on this server; cut it or save it in a lower quality.",
+    )  # fmt: skip
+    video_minutes: float = _limit(
+        60, (0.1, 10_000), MINUTES, "Length to which a video is analysed",
+        "Only the first {limit} minutes were analysed, which is as long as a video may be on this server.",
+    )  # fmt: skip
+    videos_at_once: int = _limit(
+        1, (1, 64), COUNT, "Videos that are analysed at the same time",
+        "Other videos come first; yours starts as soon as one of them is done.",
+    )  # fmt: skip
+    visitor_videos: int = _limit(
+        10, (1, 1000), COUNT, "Videos that one visitor has on the server, with those that wait",
+        "This server keeps no more videos of yours ({limit}); delete one first.",
+    )  # fmt: skip
+    videos_gb: float = _limit(
+        10, (0.001, 100_000), GB, "Disk for the videos of all visitors and their results",
+        "The room for videos on this server is used up ({limit} GB); try again later, with a shorter one.",
     )  # fmt: skip
 
     def reached(self, name: str) -> str:
@@ -302,6 +324,11 @@ def models_dir() -> Path:
 def runs_dir() -> Path:
     """The folder of training runs; it may not exist yet."""
     return Path(os.environ.get("MASK_RUNS_DIR") or HOME / "runs").absolute()
+
+
+def videos_dir() -> Path:
+    """Where visitors' videos lie while they are here; nothing in it outlives them."""
+    return Path(os.environ.get("MASK_VIDEOS_DIR") or Path(tempfile.gettempdir()) / "mask-videos").absolute()
 
 
 def allowed_dirs() -> list[Path]:

@@ -73,9 +73,16 @@ def folder_lock(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def write_atomic(path: Path | str, write: Callable[[Path], object]) -> None:
-    """Let ``write(temporary_path)`` fill a file beside ``path``, then rename it into place.
+    """Let ``write(temporary_path)`` fill a file; otherwise as ``atomic_file``."""
+    with atomic_file(path) as temporary:
+        write(temporary)
 
-    If ``write`` fails (a full disk, say), ``path`` keeps what it had and the temporary file is removed.
+
+@contextlib.contextmanager
+def atomic_file(path: Path | str) -> Iterator[Path]:
+    """A temporary file beside ``path``, to be filled in a ``with``; at its end it is renamed into place.
+
+    If the block fails (a full disk, say), ``path`` keeps what it had and the temporary file is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +94,7 @@ def write_atomic(path: Path | str, write: Callable[[Path], object]) -> None:
                 fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed it is somebody's, see sweep
         else:
             os.close(handle)
-        write(temporary)
+        yield temporary
         # mkstemp makes files for the owner alone; the result gets what open() would have given it.
         umask = os.umask(0)
         os.umask(umask)

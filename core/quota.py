@@ -6,9 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from core.config import data_dir, limits, models_dir, runs_dir
+from core.config import data_dir, limits, models_dir, runs_dir, videos_dir
 
-FOLDERS: dict[str, Callable[[], Path]] = {"data_gb": data_dir, "runs_gb": runs_dir, "models_gb": models_dir}
+FOLDERS: dict[str, Callable[[], Path]] = {
+    "data_gb": data_dir,
+    "runs_gb": runs_dir,
+    "models_gb": models_dir,
+    "videos_gb": videos_dir,
+}
 """The limits of the disk, and the folder of each."""
 
 

@@ -6,13 +6,14 @@ from pages.components.access import is_operator
 
 st.title("Who wears a face mask?")
 st.markdown(
-    "This dashboard finds faces and says for each whether it wears a mask: in photos that you upload and live from "
-    "your webcam. It runs on an ordinary computer, without a graphics card."
+    "This dashboard finds faces and says for each whether it wears a mask: in photos and videos that you upload and "
+    "live from your webcam. It runs on an ordinary computer, without a graphics card."
     + (" You can also look at the data sets, train a model of your own, and deploy it." if is_operator() else "")
 )
 
 with st.container(horizontal=True):
     st.page_link("pages/photo.py", label="Upload a photo", icon=":material/photo_camera:")
+    st.page_link("pages/video.py", label="Analyse a video", icon=":material/movie:")
     st.page_link("pages/live.py", label="Start the webcam", icon=":material/videocam:")
     if is_operator():
         st.page_link("pages/datasets.py", label="See the data sets", icon=":material/photo_library:")
@@ -49,7 +50,8 @@ st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn
 
 st.subheader("Good to know")
 st.markdown(
-    "- **Private.** Photos stay in this server's memory while you look at them. Nothing is stored or sent on"
+    "- **Private.** Photos stay in this server's memory while you look at them, videos on its disk until you delete "
+    "them or leave. Nothing is kept or sent on"
     + (", unless you add it to a data set yourself.\n" if is_operator() else ".\n")
     + "- **Not perfect.** Every result is an estimate with a confidence beside it. Faces far away, half hidden or "
     "blurred are missed, or get a ? in place of a result.\n"

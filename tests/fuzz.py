@@ -25,7 +25,9 @@ import hypothesis
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
+from core.video.reader import FilmError, FilmReader
 from tests.helpers import picture_bytes, voc_xml
+from tests.video.films import film, frames
 
 MAX_S = 8.0
 """One input may keep the reader busy so long; far more than any of them needs, even on a slow computer."""
@@ -159,6 +161,13 @@ EDITS = {
 
 
 # What the folder of data sets may keep when it holds none any more.
+SQUARES = frames(4)
+VIDEOS = [
+    film(SQUARES, sound="aac", seconds=0.1),
+    film(SQUARES, codec="libvpx", format="webm"),
+    film(SQUARES, codec="mpeg4", format="avi"),
+    film(SQUARES, codec="gif", format="gif", pix_fmt="rgb8"),
+]
 DATA_FILES = ("*.lock", ".cache")
 
 
@@ -194,6 +203,12 @@ def file_of(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path]
         return read(path)
 
     return write_and_read
+
+
+def every_frame(path: Path) -> int:
+    """Read a video as the Video page does."""
+    with FilmReader(path, max_s=60) as film:
+        return sum(1 for _ in film.frames())
 
 
 def targets() -> dict[str, Target]:
@@ -234,6 +249,7 @@ def targets() -> dict[str, Target]:
         Target("zip of LabelMe", json_bytes(LABEL_ME), import_of("images/a.json"), **sets),
         Target("zip of CVAT", damaged([CVAT]), import_of("annotations.xml"), **sets),
         Target("zip of a table", damaged([TABLE]), import_of("images/_annotations.csv"), **sets),
+        Target("video", damaged(VIDEOS), file_of("fuzzed.mp4", every_frame), (FilmError,)),
         Target("model to import", damaged(models), lambda data, _: open_upload(data), (ModelError,)),
         Target("model card", json_bytes(CARD), file_of("card.json", load_card), (ModelError,)),
         Target("edits", json_bytes(EDITS), file_of("fuzzed.repairs.json", edits), (DataError,)),

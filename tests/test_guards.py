@@ -27,6 +27,11 @@ HARMLESS = {
     "core.registry.active.sweep_models": "takes away what killed work left, and no more",
     "core.video.record.Recorder.put": "only a Keeper writes, and an operator or the settings begin one",
     "core.video.record.delete_old": "what the settings say is kept no longer",
+    "core.video.shelf.Shelf.add": "a visitor's own video, within the operator's limits",
+    "core.video.shelf.Shelf.delete": "a visitor's own video",
+    "core.video.shelf.Shelf.watch": "takes away what killed work left, and no more",
+    "core.video.shelf.Shelf.drop_left": "videos whose visitors have left",
+    "core.synthetic.sample_film.write_sample_film": "written into a visitor's own folder",
     "core.registry.active.withdraw": "a model that fails at work makes way, for visitors too",
 }
 

@@ -1,7 +1,6 @@
 """Photos and films through several processes, each with one model and one thread; each is kept when it is done."""
 
 import contextlib
-import importlib.util
 import multiprocessing
 import os
 import signal
@@ -43,7 +42,6 @@ CRASHED = "Reading or classifying this photo ends the process that does it; save
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 # A film is looked at so often, however fast the computer is: the same film always gives the same.
 FILM_STEP_S, FILM_MAX_S = 0.1, 1e6
-FILM_NOT_READ = "A film: not read by this version."
 # When somebody stops the work, photos under way are finished; what takes longer, as films do, is begun again later.
 GRACE_S = 3.0
 
@@ -134,11 +132,12 @@ def _read(path: str) -> bytes:
 
 def _film(task: Task, work: Work, pipeline: Pipeline) -> dict[str, Any]:
     """The people of a film; the film with boxes, its table and more go into a folder of its own."""
-    films = importlib.import_module("core.video.film")
+    from core.video.film import FilmError, analyse_film, people_rows  # PyAV, which photos do not need
+
     folder = work.folder / FILMS / task.name
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        result = films.analyse_film(
+        result = analyse_film(
             task.path,
             folder,
             lambda frame_bgr: detect_masks(frame_bgr, pipeline, work.film_settings),
@@ -146,16 +145,11 @@ def _film(task: Task, work: Work, pipeline: Pipeline) -> dict[str, Any]:
             step_s=FILM_STEP_S,
             max_s=FILM_MAX_S,
         )
-    except films.FilmError as error:
+    except FilmError as error:
         with contextlib.suppress(OSError):
             folder.rmdir()
         return {"problem": str(error)}
-    return {"people": films.people_rows(result), "seconds": round(result.duration_s, 3), "note": " ".join(result.notes)}
-
-
-def films_are_read() -> bool:
-    """Whether this version can analyse films."""
-    return importlib.util.find_spec("core.video.film") is not None
+    return {"people": people_rows(result), "seconds": round(result.duration_s, 3), "note": " ".join(result.notes)}
 
 
 def _picture(data: bytes, photo: ClassifiedPhoto, work: Work) -> bytes:
@@ -241,7 +235,7 @@ def score(
 
 def _task(item: Item, results: Results) -> tuple[Task, str]:
     """What to do, and why it cannot be done, as far as that is known already."""
-    problem, data = item.problem or (FILM_NOT_READ if item.is_film and not films_are_read() else ""), None
+    problem, data = item.problem, None
     if not problem and item.read:
         try:
             data = item.read()

@@ -89,8 +89,22 @@ def describe_people(stats: FrameStats) -> str:
     """
     if not stats.faces:
         return "Since the start: nobody yet."
-    who = "1 person" if stats.faces == 1 else f"{stats.faces:,} people"
-    return f"Since the start: {who}, {_states(stats)}."
+    return f"Since the start: {_people(stats.faces)}, {_states(stats)}."
+
+
+def describe_film(stats: FrameStats) -> str:
+    """Everybody in a film, in words.
+
+    >>> describe_film(FrameStats((2, 1, 0)))
+    '3 people: 2 with a mask, 1 without a mask.'
+    """
+    if not stats.faces:
+        return "No face found."
+    return f"{_people(stats.faces)}: {_states(stats)}."
+
+
+def _people(n: int) -> str:
+    return "1 person" if n == 1 else f"{n:,} people"
 
 
 def _states(stats: FrameStats) -> str:

@@ -132,6 +132,52 @@ def weeks_side_by_side(weeks: Mapping[str, Sequence[int]], of: str = "People") -
     return figure
 
 
+def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float) -> go.Figure:
+    """Faces at each moment of a video as bars, a colour per class, with the share that wears a mask as a line.
+
+    Args:
+        moments: seconds and what is seen then.
+        step_s: from one moment to the next.
+    """
+    figure, times = go.Figure(), [at_s for at_s, _ in moments]
+    classes = moments[-1][1].classes if moments else ()
+    for style, counts in (
+        *(
+            (style, [s.count(name) for _, s in moments])
+            for name, style in zip(classes, styles_of(classes), strict=True)
+        ),
+        (NO_PREDICTION, [s.unknown for _, s in moments]),
+    ):
+        if any(counts):
+            figure.add_bar(
+                x=[at_s + step_s / 2 for at_s in times],
+                y=counts,
+                width=step_s,
+                name=style.words,
+                marker={"color": style.color_hex, "line": {"width": 0}},
+                customdata=[[at_s] for at_s in times],
+                hovertemplate=f"%{{customdata[0]:.1f}} s: %{{y}} {style.words}<extra></extra>",
+            )
+    if any(s.mask_share is not None for _, s in moments):
+        figure.add_scatter(
+            x=[at_s + step_s / 2 for at_s in times],
+            y=[None if s.mask_share is None else 100 * s.mask_share for _, s in moments],
+            yaxis="y2",
+            mode="lines+markers",
+            marker={"size": 5},
+            line={"color": "#1f2a27", "width": 2},
+            name="Share with a mask",
+            customdata=[[at_s] for at_s in times],
+            hovertemplate="%{customdata[0]:.1f} s: %{y:.0f}% with a mask<extra></extra>",
+        )
+    _layout(figure, "People over time; click to jump there", 300, x="Seconds", y="People")
+    share: dict = {"overlaying": "y", "side": "right", "range": [-3, 103], "fixedrange": True, "showgrid": False}
+    share |= {"tickmode": "array", "tickvals": [0, 50, 100]}
+    figure.update_layout(barmode="stack", bargap=0, showlegend=True, yaxis2={**share, "title": {"text": "Share in %"}})
+    figure.update_yaxes(rangemode="tozero", tickformat="d", selector={"anchor": "x"})
+    return figure
+
+
 def accuracy_by_method(names: list[str], shares: list[float]) -> go.Figure:
     """Share of the faces that each method finds and classifies correctly, as bars; shares in 0..1, best on top."""
     order = sorted(range(len(names)), key=lambda i: shares[i])

@@ -1,6 +1,7 @@
 """Detected faces on a page: counters, table, explanation."""
 
 import base64
+from typing import Protocol
 
 import numpy as np
 import streamlit as st
@@ -14,7 +15,7 @@ from core.vision.detections import classes_of, face_styles, fitted
 from core.vision.explain import FaceExplainer, load_explainer, overlay_relevance
 from core.vision.images import LoadedImage, encode_image
 from core.vision.model_card import ModelError
-from core.vision.pipeline import PIPELINES, Method, Pipeline, method_version
+from core.vision.pipeline import PIPELINES, Method, method_version
 from core.vision.stats import FrameStats, describe_hidden
 from pages.components.messages import plain
 from pages.components.state import choose_next, is_chosen_next
@@ -26,6 +27,15 @@ MAX_ROWS_WITH_CROPS = 300
 MAX_COUNTERS = 8
 UNKNOWN_HELP = "Faces whose confidence is below the minimum in the settings."
 SHARE_HELP = "Of the faces with a result, the share with a mask over mouth and nose."
+
+
+class Knows(Protocol):
+    """Something that tells classes apart: a pipeline, or the result of one."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        ...
 
 
 def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: bool = False) -> None:
@@ -52,7 +62,7 @@ def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: 
         st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
 
 
-def show_class_counts(stats: FrameStats, pipeline: Pipeline, mask_share: float | None, a_row: int = 5) -> None:
+def show_class_counts(stats: FrameStats, pipeline: Knows, mask_share: float | None, a_row: int = 5) -> None:
     """A number per class that the pipeline knows, of faces without a prediction, and the share with a mask.
 
     Args:

@@ -1,25 +1,32 @@
 """Long work on a page: progress, cancel, and how it ended."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from core.jobs import Jobs, JobStatus
 from pages.components.messages import plain
 
 
-def show_job(jobs: Jobs, key: str) -> JobStatus | None:
+def show_job(jobs: Jobs, key: str, more: Callable[[], object] = lambda: None) -> JobStatus | None:
     """How far a job is, with a button to stop it; when it ends the whole page runs again.
+
+    Args:
+        jobs: where it is.
+        key: of the job.
+        more: shows what else is to be seen of it while it runs.
 
     Returns:
         The job's status, ``None`` if there is none.
     """
     status = jobs.status(key)
     if status and status.state == "running":
-        _running_job(jobs, key)
+        _running_job(jobs, key, more)
     return status
 
 
 @st.fragment(run_every=1.0)
-def _running_job(jobs: Jobs, key: str) -> None:
+def _running_job(jobs: Jobs, key: str, more: Callable[[], object]) -> None:
     status = jobs.status(key)
     if status is None or status.state != "running":
         st.rerun()
@@ -28,6 +35,7 @@ def _running_job(jobs: Jobs, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(status.share or 0.0, f"**{plain(status.title)}.** {words}{count}")
         st.button("Stop", icon=":material/stop_circle:", on_click=jobs.cancel, args=(key,), key=f"stop_{key}")
+    more()
 
 
 def show_end_of_job(status: JobStatus | None) -> None:

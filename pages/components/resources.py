@@ -1,6 +1,7 @@
 """What all visitors of the server share: loaded models, background jobs, the active method."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
 import streamlit as st
@@ -11,6 +12,7 @@ from core.quota import Places
 from core.registry.active import in_use, withdraw
 from core.turns import Turns
 from core.video.record import Recorder
+from core.video.shelf import Shelf
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.messages import plain
@@ -60,6 +62,12 @@ def server_recorder() -> Recorder:
 def photo_turns() -> Turns:
     """In which order the photos of all visitors are judged: while one is decoded, another is in the network."""
     return Turns(limits().photos_at_once)
+
+
+@functools.cache  # the server's own route asks for it too, outside of any page
+def video_shelf() -> Shelf:
+    """The videos of all visitors."""
+    return Shelf().watch()
 
 
 @contextlib.contextmanager

@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import re
+import secrets
 from pathlib import Path
 
 import streamlit
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request, cookie_parser
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.config import PUBLIC, settings
@@ -52,6 +55,9 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
 }
 
+VISITOR = "mask_visitor"
+"""The cookie by which a visitor's videos are found again after a reload; it says nothing and ends with the browser."""
+
 
 class Guard:
     """Adds the headers to every answer, and refuses what visitors must not have."""
@@ -67,7 +73,15 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers["cache-control"] = (
+                        "private, no-store"  # or a cache would hand one visitor's cookie to others
+                    )
+                    if not visitor_of(scope):
+                        name = secrets.token_urlsafe(24)
+                        headers.append("set-cookie", f"{VISITOR}={name}; Path=/; HttpOnly; SameSite=Lax")
             await send(message)
 
         if CLOSED.search(scope["path"]) and settings().access == PUBLIC:
@@ -84,4 +98,23 @@ class Guard:
             await self.app(scope, receive, send_with_headers)
 
 
+def visitor_of(scope: Scope) -> str:
+    """The name in the visitor's cookie; empty if there is none."""
+    cookies = dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
+    return cookie_parser(cookies).get(VISITOR, "")
+
+
+def video(request: Request) -> Response:
+    """A visitor's own annotated video, part by part as players ask for it; with ``?download`` as a file to keep."""
+    from pages.components.resources import video_shelf
+
+    visitor = visitor_of(request.scope)
+    found = video_shelf().find(visitor, request.path_params["key"]) if visitor else None
+    if found is None or not found.annotated.is_file():
+        return PlainTextResponse("Not found", 404)
+    name = found.annotated.name if "download" in request.query_params else None
+    return FileResponse(found.annotated, 200, {"Cache-Control": "private"}, "video/mp4", filename=name)
+
+
+ROUTES = [Route("/videos/{key}", video)]
 MIDDLEWARE = [Middleware(Guard)]

@@ -33,6 +33,12 @@ SCANNED = "data_scanned"
 PROBLEM = "problem"
 """Why a change could not be made, until the page says so."""
 
+# Of the video page.
+VIDEO_UPLOADER = "video_uploader"
+"""How often uploads were taken in; each time the widget starts anew, so that the server's memory is free again."""
+VIDEO_JUMP = "video_jump"
+"""Key of a video and the second from which it plays."""
+
 # Of the training page.
 FOLLOWED_RUN = "training_followed"
 TRAINING_SPLIT = "training_split"

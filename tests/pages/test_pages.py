@@ -62,8 +62,8 @@ def test_start_page_classifies_the_sample_and_leads_on():
     assert app.title[0].value == "Who wears a face mask?"
     captions = [unescaped(caption) for image in app.image for caption in image.captions]
     assert captions == ["1 face: 1 without a mask.", "1 face: 1 with a mask."]
-    assert len(app.get("page_link")) == 4
-    assert "Nothing is stored" in texts(app)
+    assert len(app.get("page_link")) == 5
+    assert "Nothing is kept or sent on" in texts(app)
 
 
 @pytest.fixture
