@@ -40,7 +40,7 @@ def picture_bytes(mode: str = "RGB", size_wh: tuple[int, int] = (40, 30), format
 
 
 class StubPipeline:
-    """Finds the sample's face wherever it is asked, with a verdict of the test's choice; no model needed."""
+    """Finds the sample's face wherever it is asked, with a prediction of the test's choice; no model needed."""
 
     classes = CLASS_NAMES
 

@@ -123,7 +123,7 @@ class Difference:
         return self.new - self.old
 
     @property
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """``better``, ``worse``, or ``unclear`` unless interval and test both tell."""
         if self.p_value >= 1 - CERTAINTY or self.low <= 0 <= self.high:
             return "unclear"
@@ -199,9 +199,9 @@ def in_words(difference: Difference, faces: str = "test images") -> str:
     between = f"The difference, {points(d.difference)}, lies between {low} and {points(d.high)} with 95% certainty"
     if d.only_new == d.only_old == 0:
         return f"Cannot tell which is better: both classify the same {faces} correctly. {right}"
-    if d.verdict == "unclear":
+    if d.outcome == "unclear":
         return f"Cannot tell which is better. {right} {between}: more {faces} are needed to tell them apart."
-    return f"{d.verdict.capitalize()} than the active model. {right} {between}."
+    return f"{d.outcome.capitalize()} than the active model. {right} {between}."
 
 
 def points(share: float) -> str:

@@ -67,7 +67,7 @@ class LabelIssues:
         )
         return [found.get(item, b"") for item in items]
 
-    def verdict(self, face: int) -> tuple[str, float] | None:
+    def prediction(self, face: int) -> tuple[str, float] | None:
         """The predicted class of a face and its probability, 0..1; ``None`` if the image could not be read."""
         if np.isnan(self.probabilities[face]).any():
             return None

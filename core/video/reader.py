@@ -186,7 +186,7 @@ class FilmReader:
                 continue
             last_s, count = max(time_s, 0.0), count + 1
             yield last_s, picture
-        self.problem = self._verdict(last_s + step_s)
+        self.problem = self._ending(last_s + step_s)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Frames as they are decoded; notes what cannot be."""
@@ -222,7 +222,7 @@ class FilmReader:
             picture = np.asarray(cv2.LUT(picture, _hdr_table(int(frame.color_trc))))
         return cv2.rotate(picture, TURNS[self._turn]) if self._turn else np.ascontiguousarray(picture)
 
-    def _verdict(self, end_s: float) -> str:
+    def _ending(self, end_s: float) -> str:
         promised_s = self.info.duration_s
         # A stream's own duration is exact; that of the file may be that of its sound.
         tolerance_s = 2.5 / self.info.fps if self._stream.duration else TOLERANCE_S

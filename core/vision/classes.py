@@ -61,7 +61,7 @@ SHADES = (0.0, 0.55, -0.45)
 
 
 def vocabulary(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """What ``class_id`` counts through in the verdicts of a model that knows these classes.
+    """What ``class_id`` counts through in the predictions of a model that knows these classes.
 
     >>> vocabulary(("without_mask", "with_mask"))
     ('with_mask', 'without_mask', 'mask_weared_incorrect')

@@ -6,14 +6,14 @@
 - ``data["class_name"]`` (n,) text, the name of that class.
 - ``data["face_score"]`` (n,) float32 in 0..1, how sure it is that this is a face.
 - ``data["probabilities"]`` (n, k) float32 in 0..1, of each of the k classes; 0 for those that a model does not know.
-  Where only the verdict's own probability is known, that stands in its column and 0 in the others.
+  Where only the prediction's own probability is known, that stands in its column and 0 in the others.
 - ``data["predicted"]`` (n,) bool, whether the class is sure enough to be told. Where it is not, the fields above still
   name the likeliest class, and whatever people see says "?": a face without a prediction.
 - ``metadata["hidden"]`` int, how many more faces were found and are smaller than the limit that a person set; 0 if it
   is missing. Parts of one frame keep it; frames that differ in it cannot be merged.
 
 Which classes these are: a pipeline whose classes are all the project's own speaks of all ``CLASS_NAMES``, in their
-order, even if it knows two of them, so that its verdicts can be compared with every other's and with the truth. A
+order, even if it knows two of them, so that its predictions can be compared with every other's and with the truth. A
 pipeline that knows any other class speaks of its own classes alone, in the order of its model
 (``core.vision.classes.vocabulary``). Ground truth is the same type with scores of 1.
 """

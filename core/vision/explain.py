@@ -282,7 +282,7 @@ def enlarge_relevance(cam: np.ndarray, side: int) -> np.ndarray:
 
 
 def load_explainer(name: str = DEFAULT_CLASSIFIER, folder: Path | str | None = None) -> FaceExplainer:
-    """Load a classifier of ``models/`` by name, to explain its verdicts.
+    """Load a classifier of ``models/`` by name, to explain its predictions.
 
     Raises:
         ModelError: there is no such model, its file is not the one its card describes, or it cannot be explained.

@@ -81,7 +81,7 @@ def classify_photo(data: bytes, method: Method, pipeline: Pipeline, settings: De
 
 @dataclass(eq=False)
 class Photo:
-    """One picture file and the newest verdicts on it."""
+    """One picture file and the newest predictions on it."""
 
     key: str
     """Tells this upload from every other, also of the same name."""
@@ -157,7 +157,7 @@ class PhotoSet:
 
         Args:
             detect: what judges a picture.
-            made_with: what the verdicts depend on.
+            made_with: what the predictions depend on.
             progress: called with photos done and photos to do.
             waiting: called with the number of photos that are before the next one, as by ``core.turns``.
             whole: as for ``image``.
@@ -193,7 +193,7 @@ class PhotoSet:
     def compare(
         self, photo: Photo, detect: Detect, made_with: Hashable, whole: bool = False
     ) -> tuple[sv.Detections, float]:
-        """Judge a photo another way, beside its own verdicts, once for each ``made_with``.
+        """Judge a photo another way, beside its own predictions, once for each ``made_with``.
 
         Returns:
             The detections and the milliseconds that they took.

@@ -71,7 +71,7 @@ class ClassicPipeline:
             return no_detections(self.classifier.classes)
         probabilities = self.classifier.judge(frame_bgr, xyxy)
         xyxy = clip_boxes(xyxy, frame_bgr.shape[1::-1])
-        return _verdicts(xyxy, probabilities.argmax(axis=1), face_score, self.classifier.classes, probabilities)
+        return _predictions(xyxy, probabilities.argmax(axis=1), face_score, self.classifier.classes, probabilities)
 
 
 class NeuralPipeline:
@@ -89,14 +89,14 @@ class NeuralPipeline:
         xyxy, face_score, probabilities = self.detector.find(
             frame_bgr, settings.preset, least_face_score(self, settings)
         )
-        return _verdicts(xyxy, probabilities.argmax(axis=1), face_score, CLASS_NAMES, probabilities)
+        return _predictions(xyxy, probabilities.argmax(axis=1), face_score, CLASS_NAMES, probabilities)
 
 
 class CombinedPipeline:
     """The detector finds the faces, a classifier of any classes looks at each again and judges it, all in one call.
 
     A classifier of the project's classes that does not know masks worn incorrectly leaves these to the detector: where
-    the detector sees one, its verdict stays; elsewhere the classifier's holds.
+    the detector sees one, its prediction stays; elsewhere the classifier's holds.
     """
 
     def __init__(self, detector: MaskDetector, classifier: MaskClassifier):
@@ -121,10 +121,10 @@ class CombinedPipeline:
             share = states[:, WORN_INCORRECTLY]
             probabilities *= 1 - share[:, None]
             probabilities[:, WORN_INCORRECTLY] = share
-        return _verdicts(xyxy, class_id, face_score, self.classifier.classes, probabilities)
+        return _predictions(xyxy, class_id, face_score, self.classifier.classes, probabilities)
 
 
-def _verdicts(
+def _predictions(
     xyxy: np.ndarray,
     class_id: np.ndarray,
     face_score: np.ndarray,

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import multiprocessing
 import os
@@ -160,8 +161,9 @@ def test_ctrl_c_keeps_what_is_done_and_ends_the_processes(tmp_path):
         seen.append(record)
         if len(seen) == 1:
             for process in psutil.Process().children(recursive=True):
-                if "spawn_main" in " ".join(process.cmdline()):
-                    process.send_signal(signal.SIGINT)  # as a terminal sends it to all of them
+                with contextlib.suppress(psutil.NoSuchProcess):  # another test's, which ends
+                    if "spawn_main" in " ".join(process.cmdline()):
+                        process.send_signal(signal.SIGINT)  # as a terminal sends it to all of them
             raise KeyboardInterrupt
 
     with Results(out, work.as_settings()) as results, pytest.raises(KeyboardInterrupt):

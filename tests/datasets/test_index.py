@@ -442,7 +442,7 @@ def test_the_most_doubtful_label_comes_first(light_and_dark):
     ]
     assert opinion.losses[faces[0]] == pytest.approx(-np.log(1 - 240 / 255), rel=0.01)
     helmet = index.faces.items.index("helmet/4.png")
-    assert np.isnan(opinion.losses[helmet]) and opinion.verdict(helmet)[0] == "with_mask"
+    assert np.isnan(opinion.losses[helmet]) and opinion.prediction(helmet)[0] == "with_mask"
     assert sorted(keys(index, matching(index, Filter(disagrees=True), opinion))) == ["1", "2"]
     tile = face_tiles(index, faces, opinion)[0]
     assert tile.notes == ("Model: ✓ Mask 94%",) and tile.marks[0][0].words == "No mask"

@@ -195,7 +195,7 @@ def comparison():
     by_face, by_photo = paired_difference(new, old), paired_difference(new, old, photos)
     return {
         "by_face": dataclasses.asdict(by_face),
-        "by_photo": dataclasses.asdict(by_photo) | {"verdict": by_photo.verdict},
+        "by_photo": dataclasses.asdict(by_photo) | {"outcome": by_photo.outcome},
         "sentence": in_words(by_photo),
         "mcnemar": {f"{a}:{b}": mcnemar(a, b) for a, b in ((0, 0), (1, 0), (7, 7), (12, 3), (40, 61), (300, 240))},
     }
@@ -377,7 +377,7 @@ RECORDED = {
             "low": 0.0291667,
             "high": 0.1875,
             "p_value": 0.0073434,
-            "verdict": "better",
+            "outcome": "better",
         },
         "sentence": "Better than the active model. Its accuracy on 240 test images is 80.8%, that of "
         "the active model 70.0%. The difference, +10.8 points, lies between +2.9 and +18.8 "

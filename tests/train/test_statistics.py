@@ -31,7 +31,7 @@ def rights(both=0, only_new=0, only_old=0, none=0):
 
 
 @pytest.mark.parametrize(
-    ("counts", "verdict"),
+    ("counts", "outcome"),
     [
         pytest.param({"both": 250, "only_new": 20, "only_old": 2, "none": 4}, "better", id="clearly better"),
         pytest.param({"both": 250, "only_new": 2, "only_old": 20, "none": 4}, "worse", id="clearly worse"),
@@ -41,9 +41,9 @@ def rights(both=0, only_new=0, only_old=0, none=0):
         pytest.param({"none": 1}, "unclear", id="one picture"),
     ],
 )
-def test_the_verdict_needs_evidence(counts, verdict):
+def test_the_outcome_needs_evidence(counts, outcome):
     found = paired_difference(*rights(**counts))
-    assert found.verdict == verdict
+    assert found.outcome == outcome
     assert found.low <= found.difference <= found.high
     assert found.faces == sum(counts.values())
     assert found.only_new == counts.get("only_new", 0) and found.only_old == counts.get("only_old", 0)
@@ -61,10 +61,10 @@ def test_many_faces_of_one_photo_are_less_evidence():
     new, old = rights(both=60, only_new=20)
     apart = paired_difference(new, old)
     together = paired_difference(new, old, ["crowd.jpg" if only else f"{i}" for i, only in enumerate(~old)])
-    assert apart.low > 0 and together.low == 0 and together.verdict == "unclear"
+    assert apart.low > 0 and together.low == 0 and together.outcome == "unclear"
 
 
-def test_verdicts_on_different_faces_are_not_compared():
+def test_predictions_on_different_faces_are_not_compared():
     for new, old in ((np.array([True]), np.array([True, False])), (np.array([], bool), np.array([], bool))):
         with pytest.raises(ValueError, match="same faces"):
             paired_difference(new, old)

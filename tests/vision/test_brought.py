@@ -85,13 +85,13 @@ def test_who_waited_for_a_model_that_fails_waits_no_longer(classifier):
             refused.append(str(error))
 
     classifier.probabilities(faces(255))
-    threads = [threading.Thread(target=ask) for _ in range(6)]
+    threads = [threading.Thread(target=ask) for _ in range(20)]
     started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(refused) == 6 and time.monotonic() - started < 3 * 0.4
+    assert len(refused) == 20 and time.monotonic() - started < 15 * 0.4
 
 
 def test_one_that_gives_no_numbers_gets_a_sentence(classifier):

@@ -36,7 +36,7 @@ def test_the_verdict_holds_at_every_size_of_face(classifier, side):
         assert ids.tolist() == [class_id]
 
 
-def test_tight_loose_and_square_boxes_give_the_same_verdict(classifier):
+def test_tight_loose_and_square_boxes_give_the_same_prediction(classifier):
     x1, y1, x2, y2 = SAMPLE_FACE_XYXY
     w, h = x2 - x1, y2 - y1
     boxes = np.array(

@@ -142,9 +142,9 @@ def test_a_box_is_ranked_under_every_class_by_its_probability():
     probabilities = [[0.9, 0.05, 0.05], [0.5, 0.1, 0.4]]
     unsure = make_detections([A, B], [0, 0], [0.9, 0.5], probabilities=probabilities)
     result = evaluate((unsure, truth))
-    assert result.found_and_right == 0.5, "the verdict is the likeliest class alone"
+    assert result.found_and_right == 0.5, "the prediction is the likeliest class alone"
     assert result.ap50["mask_weared_incorrect"] == pytest.approx(1.0), "no other box is likelier to be one"
-    assert result.ap50["with_mask"] == pytest.approx(1.0), "the wrong verdict ranks below the right one"
+    assert result.ap50["with_mask"] == pytest.approx(1.0), "the wrong class ranks below the right one"
     swapped = make_detections([A, B], [0, 0], [0.9, 0.5], probabilities=[probabilities[0], [0.5, 0.47, 0.03]])
     assert evaluate((swapped, truth)).ap50["mask_weared_incorrect"] == pytest.approx(0.5, abs=0.01)
 

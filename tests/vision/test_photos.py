@@ -119,7 +119,7 @@ def test_a_waiting_visitor_is_told_their_place():
     assert photo.judged_with == 1
 
 
-def test_another_way_of_judging_is_kept_beside_the_verdicts():
+def test_another_way_of_judging_is_kept_beside_the_predictions():
     photo_set = PhotoSet()
     (photo,) = photo_set.show([("a", "a.png", picture_bytes)])
     photo_set.judge(StubPipeline(0), "own")
@@ -128,6 +128,6 @@ def test_another_way_of_judging_is_kept_beside_the_verdicts():
     assert found.class_id.tolist() == [1] and elapsed_ms >= 0
     photo_set.compare(photo, other, "other")
     assert other.calls == 1, "judged once"
-    assert photo.detections.class_id.tolist() == [0], "its own verdicts stay"
+    assert photo.detections.class_id.tolist() == [0], "its own predictions stay"
     photo_set.compare(photo, other, "other settings")
     assert other.calls == 2

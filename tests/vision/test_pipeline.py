@@ -203,7 +203,7 @@ STATES = [[0.9, 0.1, 0.0], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]]
         pytest.param(
             *(CLASS_NAMES[:2], [[0.2, 0.8], [0.9, 0.1], [1, 0]], CLASS_NAMES),
             *([1, 2, 0], [0.8, 0.6, 0.9]),
-            id="two classes: the detector's third verdict stays, the classifier decides the others",
+            id="two classes: the detector's third prediction stays, the classifier decides the others",
         ),
         pytest.param(
             *(CLASS_NAMES[1::-1], [[0.2, 0.8], [0.9, 0.1], [1, 0]], CLASS_NAMES),

