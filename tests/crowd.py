@@ -29,8 +29,8 @@ PATIENCE_MS = 90_000
 CAMERA_WH = (320, 240)
 # Visitors come one after another: ten pages that load at the same moment are work for the browsers, not for the app.
 ARRIVAL_S = 4.0
-# Memory is read so long after the last browser is closed.
-REST_S = 60
+# Memory is read so long after the last browser is closed: a session is kept for two minutes, its visitor may return.
+REST_S = 150
 WRONG = re.compile(r"Traceback|encountered an error|Connection error|Bad message|cannot be classified at the moment")
 
 
