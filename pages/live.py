@@ -15,7 +15,7 @@ from core.vision.classes import vocabulary
 from core.vision.images import encode_image
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
-from pages.components.compat import part_of_the_app, session_id, show_newest_frames
+from pages.components.compat import page_part, part_of_the_app, session_id, show_newest_frames
 from pages.components.faces import show_hidden_faces
 from pages.components.messages import plain
 from pages.components.resources import live_places, method_changed, pipeline_or_stop, server_recorder
@@ -52,7 +52,7 @@ st.title("Live webcam")
 places, viewer = live_places(), session_id()
 
 
-@st.fragment(run_every=2.0)
+@page_part(run_every=2.0)
 def wait_for_a_place() -> None:
     """Why there is no video, until there can be."""
     if places.take(viewer, only_ask=True):
@@ -106,7 +106,7 @@ for warning in warnings:
 
 # By itself, since the browser tells of every way to the server that it finds, a dozen at the start: each would run the
 # whole page again.
-@st.fragment
+@page_part()
 def show_video() -> None:
     """The video, with the button that starts and ends it."""
     webrtc_streamer(
@@ -133,7 +133,7 @@ def is_playing() -> bool:
     return STREAM in st.session_state and st.session_state[STREAM].state.playing
 
 
-@st.fragment(run_every=NUMBERS_S)
+@page_part(run_every=NUMBERS_S)
 def show_numbers() -> None:
     """The counters; this part of the page alone runs again, twice a second, and follows the active method."""
     if method_changed():

@@ -1,6 +1,33 @@
 """Work-arounds of what libraries do inside: each has its reason here, and a test that fails once it is not needed."""
 
+import functools
+from collections.abc import Callable
+from typing import ParamSpec
+
 import streamlit as st
+
+P = ParamSpec("P")
+
+
+def page_part(run_every: float | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """A part of a page that runs by itself, as ``st.fragment``, in a container that belongs to the page.
+
+    A fragment that runs again before the page's messages have left the server takes its own out of them, with the one
+    for its container. The browser then removes the container, what follows moves up, and the next message for a later
+    place finds none: the page goes white. In a container of the page's own, nothing moves.
+    """
+
+    def decorate(function: Callable[P, None]) -> Callable[P, None]:
+        fragment = st.fragment(function, run_every=run_every)
+
+        @functools.wraps(function)
+        def in_its_place(*args: P.args, **kwargs: P.kwargs) -> None:
+            with st.container():
+                fragment(*args, **kwargs)
+
+        return in_its_place
+
+    return decorate
 
 
 def part_of_the_app() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.jobs import Jobs, JobStatus
+from pages.components.compat import page_part
 from pages.components.messages import plain
 
 
@@ -25,7 +26,7 @@ def show_job(jobs: Jobs, key: str, more: Callable[[], object] = lambda: None) ->
     return status
 
 
-@st.fragment(run_every=1.0)
+@page_part(run_every=1.0)
 def _running_job(jobs: Jobs, key: str, more: Callable[[], object]) -> None:
     status = jobs.status(key)
     if status is None or status.state != "running":

@@ -15,6 +15,7 @@ from core.video.record import Recorder
 from core.video.shelf import Shelf
 from core.vision.model_card import ModelError
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
+from pages.components.compat import page_part
 from pages.components.messages import plain
 
 # A change of the active method is noticed within this time.
@@ -96,7 +97,7 @@ def method_changed() -> bool:
     return in_use().stamp != st.session_state.get("settings_stamp")
 
 
-@st.fragment(run_every=NOTICE_S)
+@page_part(run_every=NOTICE_S)
 def follow_active_method() -> None:
     """Make the page follow the server's active method, without anybody touching it; after ``settings_form``."""
     if method_changed():

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.config import limits
-from pages.components.compat import forget_uploads, held_uploads, rerun_session, session_id
+from pages.components.compat import forget_uploads, held_uploads, page_part, rerun_session, session_id
 from pages.components.messages import plain
 from pages.components.state import IMAGES
 
@@ -64,7 +64,7 @@ def watch_uploads() -> None:
     _drop_when_idle()
 
 
-@st.fragment(run_every=20.0)
+@page_part(run_every=20.0)
 def _drop_when_idle() -> None:
     idle_s = time.monotonic() - st.session_state[LAST_USED]
     if idle_s > 60 * limits().idle_minutes and held_uploads(session_id()):

@@ -10,7 +10,7 @@ from core.vision.annotate import percentage
 from core.vision.classes import NO_PREDICTION, style_of
 from core.vision.stats import describe_film
 from core.vision.tables import UNKNOWN
-from pages.components.compat import session_id
+from pages.components.compat import page_part, session_id
 from pages.components.faces import show_class_counts
 from pages.components.messages import plain
 from pages.components.server import VISITOR
@@ -35,7 +35,7 @@ def _cookie() -> str:
     return name if isinstance(name, str) else ""  # no text where a page is tested without a browser
 
 
-@st.fragment(run_every=60.0)
+@page_part(run_every=60.0)
 def keep_while_open(shelf: Shelf, me: str) -> None:
     """As long as the page is open its visitor has not left."""
     shelf.videos(me)

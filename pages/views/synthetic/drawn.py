@@ -15,6 +15,7 @@ from core.synthetic.sample import sample_photo
 from core.vision.classes import CLASS_NAMES
 from core.vision.images import ImageError, decode_image
 from core.vision.model_card import ModelError
+from pages.components.compat import page_part
 from pages.components.messages import plain, told_apart, why
 from pages.components.resources import server_jobs
 from pages.components.state import SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, made_once
@@ -150,7 +151,7 @@ def show_making() -> None:
         st.rerun()
 
 
-@st.fragment(run_every=1.0)
+@page_part(run_every=1.0)
 def show_progress() -> None:
     """How far the data set is; the work continues when nobody looks."""
     job = server_jobs().status(JOB)

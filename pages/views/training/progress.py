@@ -7,6 +7,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.io import is_number
+from pages.components.compat import page_part
 from pages.components.messages import plain, try_to
 from pages.components.state import FOLLOWED_RUN
 from pages.views.training.curves import show_log, show_run_curves
@@ -52,7 +53,7 @@ def show(manager: RunManager) -> None:
         st.info("Nothing has been trained here yet; start with *New training*.")
 
 
-@st.fragment(run_every=1.0)
+@page_part(run_every=1.0)
 def running_now(manager: RunManager, before: dict[str, str]) -> None:
     """The training that runs and the queue, looked at every second; the whole page runs again when a state changes."""
     runs = manager.runs()
