@@ -75,8 +75,9 @@ def test_a_place_is_drawn_on_the_cameras_picture_kept_turned_and_removed(live):
     assert processor.place == Place() and "In the zone" not in texts(app)
 
 
-def test_alerts_are_chosen_shown_heard_and_logged(live):
+def test_alerts_are_chosen_shown_heard_and_logged(live, monkeypatch):
     app, asked = live
+    monkeypatch.setattr("pages.views.live.alerts.SHOWN_S", 300.0)  # a busy machine may come to look late
     watch = app.session_state["live_processor"].alerts
     assert watch.rules == Rules() and "Send alerts outside" not in [toggle.label for toggle in app.toggle]
     for label in ("Somebody without a mask in the zone", "The camera is lost", "Play a sound"):
