@@ -36,7 +36,7 @@ IN_WORK = Gauge("mask_api_photos_in_work", "Photos that are received, wait or ar
 
 
 class Refusal(Exception):
-    """A request is not served; the message is one sentence for whoever wrote the program."""
+    """A request is not served; the message is one sentence for the author of the program."""
 
     def __init__(self, status: int, sentence: str, retry_after_s: int | None = None):
         super().__init__(sentence)
