@@ -90,7 +90,7 @@ class AlertWatch:
             if self._raise(NO_MASK, f"Somebody has had no mask in the zone for more than {limit_s:g} seconds.", at_s):
                 self._told_of.add(number)
 
-    def judge_share(self, recent: FrameStats, at_s: float) -> None:
+    def check_share(self, recent: FrameStats, at_s: float) -> None:
         """People of the last ``share_minutes``; ask this now and then."""
         rules, told = self.rules, sum(recent.counts)
         if rules.share_below is None or recent.mask_share is None or told < MIN_PEOPLE:

@@ -5,8 +5,6 @@ possible; ``PersonTracker`` knows who is who, and between two looks the boxes mo
 the frames between two looks are in memory at once: it does not grow with the film's length.
 """
 
-import csv
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
 
 import numpy as np
 import supervision as sv
@@ -32,7 +29,7 @@ from core.vision.crops import crop_faces
 from core.vision.detections import CLASS_NAME, FACE_SCORE, PREDICTED, classes_of
 from core.vision.images import encode_image
 from core.vision.stats import FrameStats, summarize
-from core.vision.tables import BYTE_ORDER_MARK, UNKNOWN, as_text, detection_rows
+from core.vision.tables import UNKNOWN, begin_csv, detection_rows, rows_to_csv
 
 Detect = Callable[[np.ndarray], sv.Detections]
 # Seconds of the film between two looks: more often helps nobody, more rarely the tracker loses people.
@@ -303,7 +300,7 @@ class _Rows:
         with ExitStack() as stack:
             paths = [stack.enter_context(atomic_file(self._folder / name)) for name in (TABLE, JSON)]
             table, self._json = (stack.enter_context(p.open("w", encoding="utf-8", newline="")) for p in paths)
-            self._write_csv = _csv(table, COLUMNS)
+            self._write_csv = begin_csv(table, COLUMNS)
             self._json.write('{"detections": [')
             self._between = "\n"
             self._stack = stack.pop_all()
@@ -353,17 +350,5 @@ def people_rows(result: FilmResult) -> list[dict]:
 
 
 def people_csv(result: FilmResult) -> str:
-    """Everybody as CSV, in the manner of ``core.vision.tables.rows_to_csv``."""
-    text = io.StringIO()
-    write_row = _csv(text, PEOPLE_COLUMNS)
-    for row in people_rows(result):
-        write_row(row)
-    return text.getvalue()
-
-
-def _csv(file: TextIO, columns: tuple[str, ...]) -> Callable[[dict], object]:
-    """Begin a CSV file; the answer writes a row."""
-    file.write(BYTE_ORDER_MARK)
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
-    return lambda row: writer.writerow(row | {"result": as_text(row["result"])})
+    """Everybody as CSV."""
+    return rows_to_csv(people_rows(result), PEOPLE_COLUMNS)

@@ -310,20 +310,20 @@ class LiveProcessor:
                 self._faces_at = taken_at
             known = self._tracker.update(shown, taken_at)
             self._logbook.update(taken_at)
-            self._look_out(known, size_wh, taken_at)
+            self._check_place(known, size_wh, taken_at)
             self._seen_at = time.monotonic()
             self._analysis_s = self._seen_at - started
             self.stats.update(summarize(known), self._analysis_s * 1000, self._tracker.people())
             self._last_error = ""
 
-    def _look_out(self, known: sv.Detections, size_wh: tuple[int, int], taken_at: float) -> None:
+    def _check_place(self, known: sv.Detections, size_wh: tuple[int, int], taken_at: float) -> None:
         """What happens at the place, and whether that is worth an alert; with the lock."""
         inside = self._at_place.update(known, taken_at, size_wh)
         people = [(person.number, self._tracker.name_of(person)) for person in self._tracker.present()]
         self.alerts.update(people, inside, taken_at + _ahead_s())
         if self.alerts.rules.share_below is not None and taken_at - self._share_at > SHARE_S:
             self._share_at = taken_at
-            self.alerts.judge_share(self._logbook.of_last(self.alerts.rules.share_minutes), taken_at + _ahead_s())
+            self.alerts.check_share(self._logbook.of_last(self.alerts.rules.share_minutes), taken_at + _ahead_s())
 
     def _fail(self, error: Exception) -> None:
         with self._condition:

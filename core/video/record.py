@@ -6,8 +6,6 @@ video waits for the disk. Times are in seconds since 1970, UTC.
 """
 
 import contextlib
-import csv
-import io
 import json
 import logging
 import sqlite3
@@ -26,7 +24,7 @@ from core.config import OFF, ON, limits, record_path, settings
 from core.io import disk_sentence
 from core.vision.classes import CLASS_NAMES, WITH_MASK
 from core.vision.stats import FrameStats
-from core.vision.tables import BYTE_ORDER_MARK, UNKNOWN, as_text
+from core.vision.tables import UNKNOWN, rows_to_csv
 
 log = logging.getLogger(__name__)
 VERSION = 1
@@ -330,13 +328,8 @@ def minutes_csv(zone: tzinfo) -> str:
     )
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
-    text = io.StringIO()
-    text.write(BYTE_ORDER_MARK)
-    writer = csv.writer(text)
-    for row in (header, *rows):
-        writer.writerow([as_text(cell) if isinstance(cell, str) else cell for cell in row])
-    return text.getvalue()
+def _csv(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
+    return rows_to_csv((dict(zip(columns, row, strict=True)) for row in rows), columns)
 
 
 def _local(at_s: float, zone: tzinfo) -> str:

@@ -193,7 +193,7 @@ class PhotoSet:
     def compare(
         self, photo: Photo, detect: Detect, made_with: Hashable, whole: bool = False
     ) -> tuple[sv.Detections, float]:
-        """Judge a photo another way, beside its own predictions, once for each ``made_with``.
+        """Classify a photo another way, beside its own predictions, once for each ``made_with``.
 
         Returns:
             The detections and the milliseconds that they took.

@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TextIO
 
 import supervision as sv
 
@@ -38,23 +38,29 @@ def detection_rows(photo: str, detections: sv.Detections) -> list[dict]:
     return rows
 
 
-def rows_to_csv(rows: list[dict]) -> str:
+def rows_to_csv(rows: Iterable[dict], columns: Sequence[str] = COLUMNS) -> str:
     """The rows as CSV, as ``write_csv`` has them."""
     text = io.StringIO()
-    write_csv(text, rows)
+    write_csv(text, rows, columns)
     return text.getvalue()
 
 
 def write_csv(file: TextIO, rows: Iterable[dict], columns: Sequence[str] = COLUMNS) -> None:
-    """Write rows as CSV with a header line; no text in them can start a formula in a spreadsheet.
+    """Write rows as CSV, as ``begin_csv`` does."""
+    write_row = begin_csv(file, columns)
+    for row in rows:
+        write_row(row)
 
-    It begins with the mark by which Excel knows UTF-8.
+
+def begin_csv(file: TextIO, columns: Sequence[str]) -> Callable[[Mapping[str, Any]], object]:
+    """Begin a CSV file with a header line; returns what writes a row.
+
+    It begins with the mark by which Excel knows UTF-8, and no text in it can start a formula in a spreadsheet.
     """
     file.write(BYTE_ORDER_MARK)
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        writer.writerow({column: as_text(value) if isinstance(value, str) else value for column, value in row.items()})
+    return lambda row: writer.writerow({k: as_text(v) if isinstance(v, str) else v for k, v in row.items()})
 
 
 def as_text(name: str) -> str:

@@ -9,12 +9,17 @@ import streamlit as st
 P = ParamSpec("P")
 
 
-def page_part(run_every: float | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+def page_part(run_every: float | None = None, shows: bool = True) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """A part of a page that runs by itself, as ``st.fragment``, in a container that belongs to the page.
 
     A fragment that runs again before the page's messages have left the server takes its own out of them, with the one
     for its container. The browser then removes the container, what follows moves up, and the next message for a later
     place finds none: the page goes white. In a container of the page's own, nothing moves.
+
+    Args:
+        run_every: seconds.
+        shows: whether there is anything to see; otherwise the container stands in the sidebar, since it would push
+            down what follows it on the page.
     """
 
     def decorate(function: Callable[P, None]) -> Callable[P, None]:
@@ -22,7 +27,7 @@ def page_part(run_every: float | None = None) -> Callable[[Callable[P, None]], C
 
         @functools.wraps(function)
         def in_its_place(*args: P.args, **kwargs: P.kwargs) -> None:
-            with st.container():
+            with st.container() if shows else st.sidebar.container():
                 fragment(*args, **kwargs)
 
         return in_its_place

@@ -97,7 +97,7 @@ def method_changed() -> bool:
     return in_use().stamp != st.session_state.get("settings_stamp")
 
 
-@page_part(run_every=NOTICE_S)
+@page_part(run_every=NOTICE_S, shows=False)
 def follow_active_method() -> None:
     """Make the page follow the server's active method, without anybody touching it; after ``settings_form``."""
     if method_changed():

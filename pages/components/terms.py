@@ -1,9 +1,13 @@
-"""What the names of metrics mean, one sentence each, for the tooltip wherever one is shown."""
+"""What metrics and counts mean, in a sentence or two, for the tooltip wherever one is shown."""
 
 from collections.abc import Iterable
 
 import streamlit as st
 
+PEOPLE_HELP = (
+    "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
+    "another person when they return."
+)
 METRICS = {
     "Accuracy": "Share of the faces that are classified correctly; where faces must be found first, a missed one "
     "counts as wrong.",

@@ -64,7 +64,7 @@ def watch_uploads() -> None:
     _drop_when_idle()
 
 
-@page_part(run_every=20.0)
+@page_part(run_every=20.0, shows=False)
 def _drop_when_idle() -> None:
     idle_s = time.monotonic() - st.session_state[LAST_USED]
     if idle_s > 60 * limits().idle_minutes and held_uploads(session_id()):

@@ -15,14 +15,11 @@ from pages.components.faces import show_class_counts
 from pages.components.messages import plain
 from pages.components.server import VISITOR
 from pages.components.state import VIDEO_JUMP
+from pages.components.terms import PEOPLE_HELP
 from pages.views.datasets.filters import click_chart
 
 # As wide as two fit on a phone.
 CARD_PX, MAX_CARDS = 164, 60
-PEOPLE_HELP = (
-    "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
-    "another person when they return."
-)
 
 
 def visitor() -> str:
@@ -35,7 +32,7 @@ def _cookie() -> str:
     return name if isinstance(name, str) else ""  # no text where a page is tested without a browser
 
 
-@page_part(run_every=60.0)
+@page_part(run_every=60.0, shows=False)
 def keep_while_open(shelf: Shelf, me: str) -> None:
     """As long as the page is open its visitor has not left."""
     shelf.videos(me)

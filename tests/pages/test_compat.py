@@ -11,8 +11,10 @@ from aiortc import MediaStreamTrack
 from aiortc.contrib.media import MediaRelay
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 from pages.components import compat
+from tests.helpers import ROOT
 
 
 class Camera(MediaStreamTrack):
@@ -73,3 +75,39 @@ def test_the_uploads_of_a_session_are_known_and_forgotten(monkeypatch):
     assert compat.held_uploads("nobody") == []
     compat.forget_uploads("a")
     assert compat.held_uploads("a") == [] and compat.held_uploads() == [40]
+
+
+def page_with_a_part(shows):
+    import streamlit as st
+
+    from pages.components.compat import page_part
+
+    @page_part(run_every=60.0, shows=shows)
+    def part():
+        st.write("part")
+
+    part()
+    st.write("below")
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_part_stands_in_a_container_of_the_page(monkeypatch, shows):
+    """Streamlit takes a part's messages out of those that wait: the part's own container must not hold a place."""
+    sent = []
+    parse = local_script_runner.parse_tree_from_messages
+    monkeypatch.setattr(
+        local_script_runner, "parse_tree_from_messages", lambda messages: sent.extend(messages) or parse(messages)
+    )
+    AppTest.from_function(page_with_a_part, kwargs={"shows": shows}).run()
+    blocks = {
+        tuple(message.metadata.delta_path): message.delta.fragment_id
+        for message in sent
+        if message.HasField("delta") and message.delta.HasField("add_block")
+    }
+    root = 0 if shows else 1  # main or sidebar
+    assert blocks[root, 0] == "" and blocks[root, 0, 0] != ""
+
+
+def test_every_part_of_a_page_stands_so():
+    for path in (ROOT / "pages").rglob("*.py"):
+        assert path.name == "compat.py" or "st.fragment" not in path.read_text(encoding="utf-8"), path

@@ -60,11 +60,11 @@ def test_there_is_a_pause_between_two_people_and_the_second_is_not_forgotten():
 def test_a_low_share_is_told_with_enough_people_and_not_again_and_again():
     watching = AlertWatch()
     watching.rules = Rules(share_below=0.8, share_minutes=10)
-    watching.judge_share(FrameStats((1, 3, 0)), 0)
-    watching.judge_share(FrameStats((8, 2, 0)), 1)
+    watching.check_share(FrameStats((1, 3, 0)), 0)
+    watching.check_share(FrameStats((8, 2, 0)), 1)
     assert not watching.log(), "four people are too few, and 80% is not below 80%"
     for at_s in range(2, 700, 5):
-        watching.judge_share(FrameStats((3, 2, 0), unknown=4), at_s)
+        watching.check_share(FrameStats((3, 2, 0), unknown=4), at_s)
     assert kinds(watching) == [LOW_SHARE] * 2
     assert watching.log()[0].text == ("Of the 5 people of the last 10 minutes, 60% wear a mask well: less than 80%.")
 

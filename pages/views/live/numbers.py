@@ -15,11 +15,9 @@ from pages.components.clock import visitors_zone
 from pages.components.faces import show_class_counts
 from pages.components.messages import plain
 from pages.components.state import made_once
+from pages.components.terms import PEOPLE_HELP
 
-PEOPLE_HELP = (
-    "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
-    "another person when they return. Today is who is on today's record, and in the picture."
-)
+TODAY_HELP = "Today is who is on today's record, and in the picture."
 MAX_COLUMNS = 4
 
 
@@ -31,7 +29,7 @@ def show_counters(told: Moment, pipeline: Pipeline) -> None:
     if told.today is not None:
         rows["Today"] = told.today
     st.markdown(people_table(rows, pipeline))
-    st.markdown(plain(describe_people(seen.people)), help=PEOPLE_HELP)
+    st.markdown(plain(describe_people(seen.people)), help=f"{PEOPLE_HELP} {TODAY_HELP}")
 
 
 def show_place(place: PlaceCounts, line: bool) -> None:
