@@ -8,14 +8,14 @@ import streamlit as st
 from core.config import models_dir
 from core.datasets.parts import PARTS
 from core.registry.active import go_back, in_use, previous, remove_model, use, why_not_removable
-from core.registry.leaderboard import as_table, load_scoreboards, method_title
+from core.registry.leaderboard import Scoreboard, as_table, load_scoreboards, method_title
 from core.registry.speed import FACES, frame_times_ms
 from core.registry.store import list_models
 from core.vision.classes import styles_of, vocabulary
 from core.vision.model_card import ModelCard, ModelError, faces_by_part, load_card, score_rows
 from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_model
 from pages.components.access import is_operator
-from pages.components.charts import accuracy_by_method, times_by_faces
+from pages.components.charts import accuracy_by_method, calibration, recall_by_size, times_by_faces
 from pages.components.compat import part_of_the_app
 from pages.components.messages import plain, try_to
 from pages.components.resources import follow_active_method, method_words, model_or_stop, pipeline_or_stop
@@ -26,6 +26,7 @@ KINDS = {"detector": "finds and classifies faces", "classifier": "classifies fac
 WIDTHS = {"int8": "8-bit", "fp16": "16-bit", "float32": "32-bit"}
 # More class names than this are counted, not listed.
 MAX_NAMES = 8
+CHART = {"displayModeBar": False}
 
 
 def class_words(card: ModelCard) -> str:
@@ -95,6 +96,30 @@ def rounded(rows: list[dict]) -> list[dict]:
     ]
 
 
+def show_where_it_errs(board: Scoreboard, chosen: Method, preset: str) -> None:
+    """How small a face the chosen method finds, and whether its confidence is right, if its model was measured here.
+
+    Args:
+        board: figures on one set of photos.
+        chosen: whose.
+        preset: at which; empty for a pipeline without presets.
+    """
+    for row in board.rows:
+        if (row.pipeline, row.preset, row.model_sha256) != (chosen.pipeline, preset, card.sha256):
+            continue
+        left, right = st.columns(2)
+        if sizes := row.figures.get("by_size"):
+            left.plotly_chart(recall_by_size(sizes), key=f"model_sizes_{board.photos}", config=CHART)
+        if bins := row.figures.get("calibration"):
+            right.plotly_chart(calibration(bins), key=f"model_calibration_{board.photos}", config=CHART)
+        if interval := row.figures.get("intervals", {}).get("found_and_right"):
+            st.caption(
+                f"**{method_title(row.pipeline, row.preset)}**: on other photos like these, its accuracy lies between "
+                f"{interval[0]:.0%} and {interval[1]:.0%} with 95% certainty. Of the faces without a mask that it "
+                f"classifies, {row.figures['bare_shown_as_masked']:.0%} are called masked."
+            )
+
+
 part_of_the_app()
 st.title("Model")
 method, settings = settings_form("photo", PHOTO_SETTINGS)
@@ -136,8 +161,9 @@ for board in boards:
         f"{figures['min_face_px']:g} pixels and more:"
     )
     chart = accuracy_by_method([row["Method"] for row in table], [row["Accuracy"] for row in table])
-    st.plotly_chart(chart, key=f"model_{board.photos}", config={"displayModeBar": False})
+    st.plotly_chart(chart, key=f"model_{board.photos}", config=CHART)
     st.dataframe(rounded(table), hide_index=True, column_config=metric_columns(METRICS))
+    show_where_it_errs(board, method, settings.preset if PIPELINES[method.pipeline].uses_preset else "")
 st.caption("Point at the name of a column to see what it means. Faces that the annotators had left out were filled in.")
 
 st.subheader("Speed on this server")
@@ -153,7 +179,7 @@ if is_operator() and st.button("Measure", key="model_measure", icon=":material/t
     title = f"{method_title(method.pipeline, preset)}, {method.model}"
     st.session_state["model_times"] = {**st.session_state.get("model_times", {}), title: times}
 for title, times in st.session_state.get("model_times", {}).items():
-    st.plotly_chart(times_by_faces(title, times), key=f"model_times_{title}", config={"displayModeBar": False})
+    st.plotly_chart(times_by_faces(title, times), key=f"model_times_{title}", config=CHART)
 
 st.subheader("Limits")
 st.markdown("\n".join(f"- {plain(sentence)}" for sentence in [card.limits, *card.failures] if sentence))

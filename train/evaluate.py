@@ -105,25 +105,42 @@ def format_table(title: str, result: EvaluationResult) -> str:
     """The figures as lines of text."""
     percent = lambda value: "-" if value is None else f"{value:.1%}"  # noqa: E731
     number = lambda value, digits=3: "-" if value is None else f"{value:.{digits}f}"  # noqa: E731
+    two_digits = lambda value: number(value, 2)  # noqa: E731
+
+    def interval(name: str, show: Callable[[float], str] = percent) -> str:
+        return "{} to {}".format(*map(show, result.intervals[name])) if name in result.intervals else ""
+
+    def size(row: dict) -> tuple[str, str, str]:
+        upper = f"to {row['to_px']}" if row["to_px"] else "and more"
+        share = row["found"] / row["faces"] if row["faces"] else None
+        return f"  {row['from_px']} {upper} px", percent(share), f"{row['faces']} faces"
+
     rows = [
-        ("photos", str(result.photos)),
-        (f"faces of {result.min_face_px:g} px and more", str(result.faces)),
-        ("found", percent(result.found)),
-        ("found and right", percent(result.found_and_right)),
-        ("  with a mask", percent(result.mask_found_and_right)),
-        ("  without a mask", percent(result.bare_found_and_right)),
-        ("found and right, two states", percent(result.found_and_right_two_state)),
-        ("found, faces of 12 to 24 px", percent(result.small_found)),
-        ("photos with a face shown", percent(result.photos_with_a_face_shown)),
-        ("false alarms a photo", number(result.false_alarms_per_photo, 2)),
-        *((f"AP at IoU 0.5, {name}", number(result.ap50[name])) for name in CLASS_NAMES),
-        ("mAP50, two states", number(result.map50_two_state)),
-        ("mAP50, three states", number(result.map50_three_state)),
-        ("calibration error", number(result.verdict_calibration_error)),
-        ("median time a photo", f"{number(result.median_ms, 1)} ms"),
+        ("images", str(result.photos), ""),
+        (f"faces of {result.min_face_px:g} px and more", str(result.faces), "95 %:"),
+        ("face recall", percent(result.found), interval("found")),
+        ("accuracy, missed faces counted as wrong", percent(result.found_and_right), interval("found_and_right")),
+        ("  with a mask", percent(result.mask_found_and_right), ""),
+        ("  without a mask", percent(result.bare_found_and_right), ""),
+        ("binary accuracy", percent(result.found_and_right_two_state), interval("found_and_right_two_state")),
+        ("without a mask, classified as masked", percent(result.bare_shown_as_masked), ""),
+        ("face recall, 12 to 24 px", percent(result.small_found), ""),
+        ("images with a face shown", percent(result.photos_with_a_face_shown), ""),
+        (
+            "false alarms per image",
+            two_digits(result.false_alarms_per_photo),
+            interval("false_alarms_per_photo", two_digits),
+        ),
+        *((f"AP at IoU 0.5, {name}", number(result.ap50[name]), "") for name in CLASS_NAMES),
+        ("mAP50, two classes", number(result.map50_two_state), ""),
+        ("mAP50, three classes", number(result.map50_three_state), ""),
+        ("calibration error", number(result.verdict_calibration_error), ""),
+        ("median time per image", f"{number(result.median_ms, 1)} ms", ""),
+        ("face recall by size", "", ""),
+        *map(size, result.by_size),
     ]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join([title, *(f"  {name:<{width}}  {value:>8}" for name, value in rows)])
+    width = max(len(name) for name, *_ in rows)
+    return "\n".join([title, *(f"  {name:<{width}}  {value:>8}  {more}".rstrip() for name, value, more in rows)])
 
 
 def main(arguments: list[str] | None = None) -> EvaluationResult:

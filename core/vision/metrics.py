@@ -6,7 +6,7 @@ evaluation, training, the choice of scores, the tuning of the Haar cascade.
 """
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import supervision as sv
@@ -21,6 +21,9 @@ FALSE_ALARM_IOU = 0.3
 MIN_FALSE_ALARM_PX = 16
 # Small faces are counted apart.
 SMALL_FACE_PX = (12, 24)
+SIZES_PX = (10, 16, 24, 48, 96)
+"""Where one group of face sizes ends and the next begins; the last has no end."""
+RESAMPLES = 2000
 AP_IOU = 0.5
 CALIBRATION_BINS = 15
 # A box under a class less likely than this could hardly change an average precision.
@@ -147,6 +150,15 @@ class Counts:
         """Annotated faces that count."""
         return int(self._faces.sum())
 
+    def fractions(self) -> dict[str, tuple[float, float]]:
+        """Part and whole of the rates that get an interval, under their names in ``EvaluationResult``."""
+        return {
+            "found": self._of(self._found, None),
+            "found_and_right": self._of(self._right, None),
+            "found_and_right_two_state": (self._right_of_two[TWO_STATES].sum(), self._faces[TWO_STATES].sum()),
+            "false_alarms_per_photo": (self.false_alarms, self.photos),
+        }
+
     def recall(self, class_id: int | None = None) -> float | None:
         """Share of the faces, or of those of one class, that a detection is matched with."""
         return _share(*self._of(self._found, class_id))
@@ -157,7 +169,7 @@ class Counts:
 
     def found_and_right_of_two(self) -> float | None:
         """Binary: of the faces with a mask or none, the share that is found with the true one as the likelier."""
-        return _share(self._right_of_two[TWO_STATES].sum(), self._faces[TWO_STATES].sum())
+        return _share(*self.fractions()["found_and_right_two_state"])
 
     def small_recall(self) -> float | None:
         """Share found of the faces of 12 to 24 px, whatever ``min_face_px`` is."""
@@ -216,6 +228,15 @@ class EvaluationResult:
     verdict_calibration_error: float | None
     """Calibration error of the predictions, among the faces found, 0..1; see ``calibration_error``."""
     median_ms: float | None
+    bare_shown_as_masked: float | None = None
+    """Of the faces without a mask that are found and classified, the share called a mask, worn right or not."""
+    by_size: list[dict] = field(default_factory=list)
+    """For each group of ``SIZES_PX``: ``from_px``, ``to_px`` (``None`` in the last), ``faces``, and how many of them
+    are ``found``, and found and ``right``; whatever ``min_face_px`` is."""
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """From where to where the rates of ``Counts.fractions`` reach with 95 % confidence; see ``bootstrap``."""
+    calibration: list[dict] = field(default_factory=list)
+    """What ``reliability`` says of the faces found."""
 
 
 class Evaluation:
@@ -239,6 +260,9 @@ class Evaluation:
         self._photos: list[tuple[sv.Detections, sv.Detections, np.ndarray]] = []
         self._confidence: list[np.ndarray] = []
         self._is_right: list[np.ndarray] = []
+        self._fractions: list[dict[str, tuple[float, float]]] = []
+        self._faces: list[np.ndarray] = []
+        self._bare_classes: list[np.ndarray] = []
 
     def update(
         self,
@@ -259,7 +283,14 @@ class Evaluation:
         """
         match = match_photo(shown, truth.xyxy, truth.class_id, ignored_xyxy)
         self.counts.add(match)
+        alone = Counts(self.min_face_px)
+        alone.add(match)
+        self._fractions.append(alone.fractions())
+        found, right = np.zeros((2, len(match.face_px)), bool)
+        found[match.face], right[match.face] = True, match.is_right
+        self._faces.append(np.stack([match.face_px, found, right], axis=1))
         told = match.told & (match.face_px[match.face] >= self.min_face_px)
+        self._bare_classes.append(shown.class_id[match.detection[told & (match.true_class == WITHOUT_MASK)]])
         self._confidence.append(shown.confidence[match.detection[told]])
         self._is_right.append(match.is_right[told])
         self._times_ms.append(elapsed_ms)
@@ -270,6 +301,9 @@ class Evaluation:
         counts = self.counts
         three = self._average_precision(ignored_class=None)
         two = self._average_precision(ignored_class=WORN_INCORRECTLY)
+        confidence = np.concatenate([np.empty(0), *self._confidence])
+        is_right = np.concatenate([np.empty(0, bool), *self._is_right])
+        bare = np.concatenate([np.empty(0, int), *self._bare_classes])
         return EvaluationResult(
             photos=counts.photos,
             faces=counts.faces,
@@ -285,12 +319,22 @@ class Evaluation:
             ap50={name: three.get(i) for i, name in enumerate(CLASS_NAMES)},
             map50_two_state=_mean(two.get(WITH_MASK), two.get(WITHOUT_MASK)),
             map50_three_state=_mean(*(three.get(i) for i in range(len(CLASS_NAMES)))),
-            verdict_calibration_error=calibration_error(
-                np.concatenate([np.empty(0), *self._confidence]),
-                np.concatenate([np.empty(0, bool), *self._is_right]),
-            ),
+            verdict_calibration_error=calibration_error(confidence, is_right),
             median_ms=statistics.median(self._times_ms) if self._times_ms else None,
+            bare_shown_as_masked=_share((bare != WITHOUT_MASK).sum(), len(bare)),
+            by_size=self._by_size(),
+            intervals=bootstrap(self._fractions),
+            calibration=reliability(confidence, is_right),
         )
+
+    def _by_size(self) -> list[dict]:
+        px, found, right = np.concatenate([np.empty((0, 3)), *self._faces]).T
+        rows = []
+        for from_px, to_px in zip(SIZES_PX, (*SIZES_PX[1:], None), strict=True):
+            inside = (px >= from_px) & (px < (to_px or np.inf))
+            counts = {"faces": inside.sum(), "found": found[inside].sum(), "right": right[inside].sum()}
+            rows.append({"from_px": from_px, "to_px": to_px, **{name: int(count) for name, count in counts.items()}})
+        return rows
 
     def _average_precision(self, ignored_class: int | None) -> dict[int, float]:
         """AP at IoU 0.5 by class, of the classes that occur."""
@@ -343,10 +387,56 @@ def _under_every_class(detections: sv.Detections) -> sv.Detections:
     return sv.Detections(detections.xyxy[place], confidence=score[place, class_id], class_id=class_id)
 
 
+def bootstrap(photos: list[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """95 % intervals of rates over all photos, by drawing the photos anew (Efron 1979), percentile method.
+
+    Photos are drawn, not faces: those of one photo resemble each other.
+
+    Args:
+        photos: for each, ``Counts.fractions``.
+
+    Returns:
+        Name to least and greatest; without the rates that have nothing to divide by. The same photos give the same.
+    """
+    if len(photos) < 2:
+        return {}
+    drawn = np.random.default_rng(0).integers(len(photos), size=(RESAMPLES, len(photos)))
+    intervals = {}
+    for name in photos[0]:
+        part, whole = np.array([photo[name] for photo in photos], float).T
+        parts, wholes = part[drawn].sum(axis=1), whole[drawn].sum(axis=1)
+        if whole.any():
+            low, high = np.percentile(parts[wholes > 0] / wholes[wholes > 0], [2.5, 97.5])
+            intervals[name] = (float(low), float(high))
+    return intervals
+
+
+def reliability(confidence: np.ndarray, is_right: np.ndarray, bins: int = CALIBRATION_BINS) -> list[dict]:
+    """What a reliability diagram shows: predictions in ``bins`` bins of equal width by their confidence.
+
+    Args:
+        confidence: (n,) in 0..1, the probability of the predicted class.
+        is_right: (n,) bool.
+        bins: how many.
+
+    Returns:
+        For each bin that holds any: mean ``confidence`` and share ``right``, both 0..1, and how many ``faces``.
+    """
+    bin_of = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    return [
+        {
+            "confidence": float(confidence[bin_of == each].mean()),
+            "right": float(is_right[bin_of == each].mean()),
+            "faces": int((bin_of == each).sum()),
+        }
+        for each in np.unique(bin_of)
+    ]
+
+
 def calibration_error(confidence: np.ndarray, is_right: np.ndarray, bins: int = CALIBRATION_BINS) -> float | None:
     """Expected calibration error (Guo et al. 2017): how far the stated confidence is from the share that is right.
 
-    Predictions are put in ``bins`` bins of equal width by their confidence; the gap in each is weighted by its size.
+    The gap in each bin of ``reliability`` is weighted by its size.
 
     Args:
         confidence: (n,) in 0..1, the probability of the predicted class.
@@ -356,15 +446,8 @@ def calibration_error(confidence: np.ndarray, is_right: np.ndarray, bins: int = 
     Returns:
         0..1, or ``None`` for no predictions.
     """
-    if not len(confidence):
-        return None
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = 0.0
-    for b in range(bins):
-        inside = bin_of == b
-        if inside.any():
-            gap += inside.mean() * abs(confidence[inside].mean() - is_right[inside].mean())
-    return float(gap)
+    rows = reliability(confidence, is_right, bins)
+    return _share(sum(row["faces"] * abs(row["confidence"] - row["right"]) for row in rows), len(confidence))
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -324,7 +324,6 @@ TRAINING, VALIDATION = "#0072b2", "#d55e00"
 RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("solid", "dash", "dot", "dashdot")
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
-BINS = 10
 
 
 def learning_curve(
@@ -427,24 +426,20 @@ def confusion(matrix: Sequence[Sequence[int]], classes: tuple[str, ...]) -> go.F
     return figure
 
 
-def calibration(confidence: np.ndarray, right: np.ndarray) -> go.Figure:
+def calibration(rows: Sequence[dict]) -> go.Figure:
     """Reliability diagram: how often predictions of each confidence are correct; on the diagonal, 80 % means 80 %.
 
     Args:
-        confidence: (n,) in 0..1, of the prediction.
-        right: (n,) bool.
+        rows: of ``core.vision.metrics.reliability``.
     """
-    bins = np.minimum((np.asarray(confidence) * BINS).astype(int), BINS - 1)
-    used = [b for b in range(BINS) if (bins == b).any()]
-    stated = [100 * float(confidence[bins == b].mean()) for b in used]
-    true = [100 * float(right[bins == b].mean()) for b in used]
-    counts = [int((bins == b).sum()) for b in used]
+    stated = [100 * row["confidence"] for row in rows]
+    counts = [row["faces"] for row in rows]
     figure = go.Figure()
     figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", name="perfectly calibrated",
                        line={"color": "#8a8a8a", "dash": "dash"})  # fmt: skip
     figure.add_scatter(
         x=stated,
-        y=true,
+        y=[100 * row["right"] for row in rows],
         mode="lines+markers",
         name="this model",
         line={"color": TRAINING},
@@ -456,6 +451,38 @@ def calibration(confidence: np.ndarray, right: np.ndarray) -> go.Figure:
     _layout(figure, "Calibration", 340, x="Confidence in %", y="Accuracy in %")
     figure.update_xaxes(range=[min([45, *stated]) - 3, 103])
     figure.update_yaxes(range=[-3, 103])
+    return figure
+
+
+def recall_by_size(rows: Sequence[dict]) -> go.Figure:
+    """Share of the annotated faces that are found, by their size, as bars with 95 % intervals (Wilson 1927).
+
+    Args:
+        rows: ``by_size`` of ``core.vision.metrics.EvaluationResult``.
+    """
+    from scipy.stats import binomtest
+
+    rows = [row for row in rows if row["faces"]]
+    shares = [100 * row["found"] / row["faces"] for row in rows]
+    intervals = [binomtest(row["found"], row["faces"]).proportion_ci(method="wilson") for row in rows]
+    figure = go.Figure(
+        go.Bar(
+            x=[f"{row['from_px']} to {row['to_px']}" if row["to_px"] else f"{row['from_px']} and more" for row in rows],
+            y=shares,
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * each.high - share for each, share in zip(intervals, shares, strict=True)],
+                "arrayminus": [share - 100 * each.low for each, share in zip(intervals, shares, strict=True)],
+            },
+            marker={"color": BAR},
+            customdata=[row["faces"] for row in rows],
+            hovertemplate="%{y:.0f}% of %{customdata} faces<extra></extra>",
+        )
+    )
+    _layout(figure, "Face recall by size", 340, x="Shorter side of the face in pixels", y="Faces found, in %")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[0, 103])
     return figure
 
 

@@ -23,6 +23,6 @@ def test_the_result_has_the_promised_keys_and_one_face_is_fast():
     result = run_benchmark(repeats=3, counts=(1,))
     assert set(result["frame_ms"]) >= {"seed", "classic", "neural", "neural fast", "neural thorough"}
     assert set(result["frame_ms"]["classic"]) == set(result["frame_ms"]["neural"]) == {"1"}
-    # Alone on a machine it is 25 times and more, beside other tests it was 9: what must not happen is that both are alike.
+    # Alone on a machine it is 25 times and more, beside other tests it was 9.
     assert result["predict_one_ms"] / result["classify_one_ms"] > 4
     assert "times as long" in format_result(result)

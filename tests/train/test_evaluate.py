@@ -17,7 +17,7 @@ KEYS = {
     *("photos", "faces", "found", "found_and_right", "mask_found_and_right", "bare_found_and_right"),
     *("false_alarms_per_photo", "ap50", "map50_two_state", "map50_three_state", "median_ms"),
     *("small_found", "photos_with_a_face_shown"),
-    "verdict_calibration_error",
+    *("verdict_calibration_error", "bare_shown_as_masked", "by_size", "intervals", "calibration"),
 }
 
 
@@ -42,7 +42,7 @@ def test_the_command_prints_a_table_and_writes_json(sample_set, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "found and right" in done.stdout
+    assert "binary accuracy" in done.stdout and "95 %:" in done.stdout
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert set(scores) >= KEYS
     assert (scores["photos"], scores["faces"]) == (3, 2)

@@ -71,7 +71,7 @@ def test_small_faces_are_neither_hit_nor_miss_nor_false_alarm():
     without = evaluate((make_detections([A], [0], [0.9]), truth))
     with_small = evaluate((make_detections([A, SMALL], [0, 0], [0.9, 0.99]), truth))
     assert (without.small_found, with_small.small_found) == (0.0, 1.0), "they are counted apart"
-    assert without == replace(with_small, small_found=0.0)
+    assert without == replace(with_small, small_found=0.0, by_size=without.by_size)
     assert without.faces == 1 and without.found_and_right == 1.0
     assert without.map50_two_state == pytest.approx(1.0)
 
@@ -124,6 +124,35 @@ def test_the_calibration_error_is_that_of_the_faces_found():
     shown = make_detections([A, B], [0, 0], [0.9, 0.9])  # one right, one wrong, one not found
     assert evaluate((shown, truth)).verdict_calibration_error == pytest.approx(0.4)
     assert evaluate((no_detections(), truth)).verdict_calibration_error is None
+
+
+def test_faces_are_counted_by_size_whatever_the_least_size():
+    tiny, low = [300, 10, 312, 24], [400, 10, 416, 40]  # 12 and 16 px
+    truth = make_detections([A, tiny, low], [0, 1, 1])
+    shown = make_detections([A, tiny], [0, 0])
+    rows = evaluate((shown, truth), min_face_px=24).by_size
+    assert [(row["from_px"], row["to_px"]) for row in rows] == [(10, 16), (16, 24), (24, 48), (48, 96), (96, None)]
+    assert [(row["faces"], row["found"], row["right"]) for row in rows] == [
+        *((1, 1, 0), (1, 0, 0), (0, 0, 0)),
+        *((1, 1, 1), (0, 0, 0)),
+    ]
+
+
+def test_bare_faces_that_are_called_masked():
+    truth = make_detections([A, B, C], [1, 1, 1])
+    result = evaluate((make_detections([A, B], [0, 1]), truth))
+    assert result.bare_shown_as_masked == 0.5, "of the two that are found"
+    assert evaluate((no_detections(), truth)).bare_shown_as_masked is None
+
+
+def test_intervals_hold_the_rate_and_narrow_with_more_photos():
+    truth, one = make_detections([A, B], [0, 1]), make_detections([A], [0])
+    few, many = ([(one, truth), (truth, truth)] * times for times in (5, 100))
+    wide, narrow = evaluate(*few).intervals["found"], evaluate(*many).intervals["found"]
+    assert wide[0] < narrow[0] < 0.75 < narrow[1] < wide[1]
+    assert narrow[1] - narrow[0] == pytest.approx(2 * 1.96 * 0.25 / 200**0.5, rel=0.1), "of 200 rates, 0.5 or 1 each"
+    empty = evaluate((no_detections(), no_detections()), (no_detections(), no_detections())).intervals
+    assert set(empty) == {"false_alarms_per_photo"}, "nothing to divide by"
 
 
 def test_of_two_states_the_likelier_counts_and_masks_worn_incorrectly_are_left_out():

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from core.vision.classes import styles_of
+from core.vision.metrics import reliability
 from pages.components.gallery import Tile, show_tiles
 from pages.components.messages import plain, why
 from pages.components.terms import METRICS, metric_columns
@@ -96,7 +97,8 @@ def show_prediction_curves(labels: np.ndarray, probabilities: np.ndarray, classe
 
     left, right = st.columns(2)
     correct = probabilities.argmax(axis=1) == labels
-    left.plotly_chart(calibration(probabilities.max(axis=1), correct), key=f"{key}_calibration", config=CHART)
+    bins = reliability(probabilities.max(axis=1), correct, bins=10)
+    left.plotly_chart(calibration(bins), key=f"{key}_calibration", config=CHART)
     right.plotly_chart(precision_recall(labels, probabilities, classes), key=f"{key}_recall", config=CHART)
 
 
