@@ -1,6 +1,7 @@
 """The command line: ``python -m core detect INPUT… --out DIR``, ``python -m core benchmark``."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -47,17 +48,24 @@ def detect(
     annotate: Annotated[bool, typer.Option("--annotate", help="Write the photos with boxes, too.")] = False,
     blur: Annotated[bool, typer.Option("--blur", help="Write the photos with blurred faces, too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 if a file could not be read.")] = False,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="ADDRESS", help="Of a Ray cluster; local for one begun here.")
+    ] = None,
 ) -> None:
     """Find the faces of many photos and say who wears a mask; the results are those of the Photo page.
 
     Without --pipeline the active method is used, as on that page. Nothing is written outside DIR.
     """
+    if cluster:
+        if formats != "csv" or annotate or blur:
+            _end("--cluster writes Parquet; leave out --format, --annotate and --blur.")
+        _detect_on_cluster(cluster, inputs, str(folder), pipeline, preset, workers, strict)
+        return
     from core.batch.formats import FORMATS, PEOPLE, UNREADABLE, write_formats
     from core.batch.inputs import items
     from core.batch.results import Results
     from core.batch.score import score
     from core.io import disk_sentence
-    from core.vision.stats import describe
 
     chosen = tuple(dict.fromkeys(name.strip().lower() for name in formats.split(",") if name.strip()))
     if not chosen or not set(chosen) <= FORMATS.keys():
@@ -81,18 +89,58 @@ def detect(
         _end(str(error))
     except OSError as error:
         _end(disk_sentence(error))
-    out.print(f"{summary.photos:,} photos. {describe(summary.stats)}", markup=False)
     if summary.films:
         out.print(f"{summary.films:,} films; their people are in {folder / PEOPLE}.", markup=False)
+    _tell(summary, str(folder / UNREADABLE), strict)
+
+
+def _tell(summary: Any, listed_in: str, strict: bool) -> None:
+    """Say what came of all photos, and end with 1 where that is wanted: a ``core.batch.formats.Summary``."""
+    from core.vision.stats import describe
+
+    out.print(f"{summary.photos:,} photos. {describe(summary.stats)}", markup=False)
     if summary.unreadable:
         number = len(summary.unreadable)
-        err.print(f"{number:,} could not be read; they are listed in {folder / UNREADABLE}:", markup=False)
+        err.print(f"{number:,} could not be read; they are listed in {listed_in}:", markup=False)
         for source, reason in summary.unreadable[:SHOWN]:
             err.print(f"  {source}: {reason}", markup=False)
         if number > SHOWN:
             err.print(f"  and {number - SHOWN:,} more.")
     if summary.unreadable and strict:
         raise typer.Exit(1)
+
+
+def _detect_on_cluster(
+    address: str,
+    inputs: list[str],
+    folder: str,
+    pipeline: str | None,
+    preset: str | None,
+    workers: int | None,
+    strict: bool,
+) -> None:
+    if not find_spec("ray"):
+        _end("--cluster needs one package more: pip install -r requirements-cluster.txt")
+    from core.batch.cluster import RESULTS, score_on_cluster
+    from core.io import disk_sentence
+
+    try:
+        work = _work(Path(folder), pipeline, preset, False, False)
+        with _progress() as progress:
+            bar = progress.add_task("Listing photos", total=None)
+
+            def show(done: int, shards: int) -> None:
+                progress.update(bar, description="Shards of photos", completed=done, total=shards)
+
+            summary = score_on_cluster(inputs, folder, work, address, workers, show)
+    except KeyboardInterrupt:
+        err.print("Stopped; the same command resumes after the shards that are done.")
+        raise typer.Exit(INTERRUPTED) from None
+    except ValueError as error:  # each of ours is a sentence
+        _end(str(error))
+    except OSError as error:
+        _end(disk_sentence(error))
+    _tell(summary, f"{folder}/{RESULTS}", strict)
 
 
 @app.command()
@@ -103,6 +151,7 @@ def benchmark(
     ] = None,
     pipeline: Annotated[str | None, typer.Option("--pipeline", help="neural, classic or combined.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="fast, balanced or thorough.")] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="As for detect.")] = None,
 ) -> None:
     """Measure how many photos this computer does in a second, with photos made for it."""
     from core.batch.benchmark import rates
@@ -110,7 +159,9 @@ def benchmark(
     try:
         numbers = [int(each) for each in workers.split(",")] if workers else sorted({1, cores()})
         first = 0.0
-        for number, rate in rates(lambda folder: _work(folder, pipeline, preset, False, False), photos, numbers):
+        for number, rate in rates(
+            lambda folder: _work(folder, pipeline, preset, False, False), photos, numbers, cluster
+        ):
             first = first or rate
             out.print(
                 f"{number} worker{'s' if number > 1 else ''}: {rate:.2f} photos a second, {rate / first:.2f} times"

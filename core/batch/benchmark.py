@@ -17,6 +17,8 @@ from core.vision.images import encode_image
 SIZE_WH = (1536, 1024)
 DIFFERENT = 12
 """So many photos differ; the others are copies."""
+SHARD = 12
+"""Photos that one worker of a cluster does at a time: all that differ, so that every shard is the same work."""
 
 
 def make_photos(folder: Path, number: int) -> None:
@@ -33,13 +35,16 @@ def make_photos(folder: Path, number: int) -> None:
         (folder / f"{i:06}.jpg").write_bytes(different[i % len(different)])
 
 
-def rates(work_in: Callable[[Path], Work], photos: int, workers: Sequence[int]) -> Iterator[tuple[int, float]]:
+def rates(
+    work_in: Callable[[Path], Work], photos: int, workers: Sequence[int], cluster: str | None = None
+) -> Iterator[tuple[int, float]]:
     """Workers and photos a second, from the first result to the last, in turn.
 
     Args:
         work_in: what is done, given a folder for its results.
         photos: how many are made.
         workers: numbers of processes.
+        cluster: address of a Ray cluster that does it; without one, processes of this program do.
     """
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "photos"
@@ -47,6 +52,11 @@ def rates(work_in: Callable[[Path], Work], photos: int, workers: Sequence[int]) 
         make_photos(made, photos)
         for number in workers:
             work, times = work_in(Path(name) / f"results-{number}"), list[float]()
+            if cluster:
+                _on_cluster(made, work, number, cluster, times)
+                # Of the first shards nobody knows how long they took; one comes from each worker.
+                yield number, (len(times) - 1 - number) * SHARD / (times[-1] - times[number])
+                continue
             with Results(work.folder, work.as_settings()) as results:
                 score(
                     items([str(made)], work.folder),
@@ -56,3 +66,13 @@ def rates(work_in: Callable[[Path], Work], photos: int, workers: Sequence[int]) 
                     lambda _, times=times: times.append(time.perf_counter()),  # type: ignore[misc]
                 )
             yield number, (len(times) - 1) / (times[-1] - times[0])
+
+
+def _on_cluster(photos: Path, work: Work, workers: int, cluster: str, times: list[float]) -> None:
+    """Note the time at the start and after each shard."""
+    from core.batch.cluster import score_on_cluster
+
+    def note(*_: int) -> None:
+        times.append(time.perf_counter())
+
+    score_on_cluster([str(photos)], str(work.folder), work, cluster, workers, note, SHARD)

@@ -20,6 +20,17 @@ class FolderError(ValueError):
     """The folder cannot be used for these results; the message is one sentence."""
 
 
+def check_settings(old: dict[str, Any], new: dict[str, Any], folder: str) -> None:
+    """Raises ``FolderError`` where the results in a folder are of other settings than those of now."""
+    now = json.loads(json.dumps(new))  # tuples as lists
+    for key in [*now, *old]:
+        if old.get(key) != now.get(key):
+            raise FolderError(
+                f"{folder} holds results of other settings ({key}: {old.get(key)}, now {now.get(key)}); name "
+                "another folder, or use the same settings."
+            )
+
+
 class Results:
     """What is known of every photo that was looked at. One process at a time has a folder; a killed one gives it back.
 
@@ -66,13 +77,7 @@ class Results:
             old = load_json(path)
         except DamagedFileError:
             raise FolderError(f"{path} is damaged; name another folder for the results.") from None
-        now = json.loads(json.dumps(settings))  # tuples as lists
-        for key in [*now, *old]:
-            if old.get(key) != now.get(key):
-                raise FolderError(
-                    f"{self.folder} holds results of other settings ({key}: {old.get(key)}, now {now.get(key)}); name "
-                    "another folder, or use the same settings."
-                )
+        check_settings(old, settings, str(self.folder))
 
     def _recovered(self) -> BinaryIO:
         """The file of lines, cut after its last whole line."""

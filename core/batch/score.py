@@ -210,7 +210,7 @@ def score(
         OSError: results cannot be written.
         KeyboardInterrupt: somebody pressed Ctrl-C; what was done until then is kept.
     """
-    pool = _Pool(work, workers)
+    pool = Pool(work, workers)
 
     def keep(record: dict[str, Any]) -> None:
         results.add(record)
@@ -244,7 +244,7 @@ def _task(item: Item, results: Results) -> tuple[Task, str]:
     return Task(item.source, results.name_for(item.parts), item.path, data, item.is_film), problem
 
 
-class _Pool:
+class Pool:
     """Processes, and what they are at work on: never much, whatever there is to do."""
 
     def __init__(self, work: Work, workers: int):

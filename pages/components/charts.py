@@ -217,7 +217,7 @@ SIZE_EDGES = (1, 50, 100, 200, 300, 400, 600, 800, 1200, 1600, 2400, 4000, 100_0
 FACE_EDGES = (1, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 100_000)
 BRIGHTNESS_EDGES = tuple(i / 10 for i in range(11))
 # Of the parts of a data set; they differ in lightness too.
-PART_COLORS = {"train": "#4f5d57", "val": "#e69f00", "test": "#56b4e9", "": BAR}
+PART_COLORS = {"train": "#7a8a84", "val": "#e69f00", "test": "#56b4e9", "": BAR}
 
 
 def class_counts(counts: Mapping[tuple[str, str], int], words: Mapping[str, str]) -> go.Figure:
@@ -472,6 +472,8 @@ def recall_by_size(rows: Sequence[dict]) -> go.Figure:
             error_y={
                 "type": "data",
                 "symmetric": False,
+                "color": "#e69f00",
+                "thickness": 2,
                 "array": [100 * each.high - share for each, share in zip(intervals, shares, strict=True)],
                 "arrayminus": [share - 100 * each.low for each, share in zip(intervals, shares, strict=True)],
             },

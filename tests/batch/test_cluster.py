@@ -1,0 +1,110 @@
+"""Photos through a Ray cluster; its nodes are processes of this computer."""
+
+import threading
+from collections import Counter
+
+import pytest
+
+from core.batch.cluster import LOCAL, NOT_HERE, RESULTS, Place, list_photos, score_on_cluster
+from core.batch.formats import write_formats
+from core.batch.inputs import InputError, items
+from core.batch.results import FolderError, Results
+from core.batch.score import Work, score
+from core.vision.pipeline import PHOTO_SETTINGS, method_with_its_own_model
+from tests.batch.test_score import write_photos
+
+ray = pytest.importorskip("ray", reason="needs the packages of requirements-cluster.txt")
+
+
+def rows(out) -> list[dict]:
+    place = Place(str(out))
+    return [row for name in place.names(RESULTS) for row in place.table(f"{RESULTS}/{name}").to_pylist()]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = write_photos(tmp_path / "photos", 6)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "film.mp4").write_bytes(b"no film")
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Work(method_with_its_own_model(), PHOTO_SETTINGS, tmp_path)
+
+
+def test_the_list_of_photos_is_made_once(photos, tmp_path):
+    place = Place(str(tmp_path / "out"))
+    assert list_photos([str(photos)], place, {"a": 1}, shard_photos=3) == 3
+    listed = [row for name in place.names("photos") for row in place.table(f"photos/{name}").to_pylist()]
+    assert len(listed) == len({row["source"] for row in listed}) == 8
+    assert [row["problem"] for row in listed if row["source"].endswith("mp4")] == [NOT_HERE]
+    (photos / "later.jpg").write_bytes(b"")
+    assert list_photos([str(photos)], place, {"a": 1}, shard_photos=1) == 3, "a shard keeps its photos"
+    with pytest.raises(FolderError, match="other settings"):
+        list_photos([str(photos)], place, {"a": 2})
+
+
+def test_inputs_by_address_and_what_is_not_there(photos, tmp_path):
+    place = Place(str(tmp_path / "out"))
+    assert list_photos([f"file://{photos}"], place, {}, shard_photos=100) == 1
+    assert {row["source"] for row in place.table("photos/000000.parquet").to_pylist()} == {
+        f"file://{photos}/{name}" for name in (*(f"{i}.jpg" for i in range(6)), "broken.jpg")
+    }
+    with pytest.raises(InputError):
+        list_photos([f"file://{photos}/none"], Place(str(tmp_path / "other")), {})
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("x")
+    with pytest.raises(FolderError, match="other files"):
+        list_photos([str(photos)], Place(str(tmp_path / "full")), {})
+
+
+@pytest.mark.slow
+def test_a_lost_computer_costs_nothing_and_nothing_is_done_twice(photos, work, tmp_path):
+    from ray.cluster_utils import Cluster
+
+    alone, out = tmp_path / "alone", tmp_path / "out"
+    with Results(alone, work.as_settings()) as results:
+        score((item for item in items([str(photos)], alone) if not item.is_film), results, work, 1)
+        expected = write_formats(results, ("csv",))
+        faces = {record["source"]: record.get("faces") for _, record in results.lines()}
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        second = cluster.add_node(num_cpus=1)
+        shards, killed = 8, threading.Event()
+
+        def lose(done: int, _: int) -> None:
+            if done == 2 and not killed.is_set():
+                killed.set()
+                cluster.remove_node(second, allow_graceful=False)
+
+        summary = score_on_cluster([str(photos)], str(out), work, cluster.address, 2, lose, shard_photos=1)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert killed.is_set()
+    found = rows(out)
+    assert Counter(row["source"] for row in found) == Counter(dict.fromkeys([*faces, str(photos / "film.mp4")], 1))
+    assert len(found) == shards
+    for row in found:
+        if row["problem"]:
+            assert faces.get(row["source"]) is None
+        else:
+            values = [{k: v for k, v in face.items() if k != "photo"} for face in faces[row["source"]]]
+            assert [{k: v for k, v in face.items() if k != "photo"} for face in row["faces"]] == values
+    assert (summary.photos, summary.stats) == (expected.photos, expected.stats)
+
+
+@pytest.mark.slow
+def test_what_is_done_is_not_done_again(photos, work, tmp_path):
+    out = tmp_path / "out"
+    first = score_on_cluster([str(photos)], str(out), work, LOCAL, 1, shard_photos=4)
+    assert (first.photos, len(first.unreadable)) == (6, 2)
+    kept, again = sorted((out / RESULTS).iterdir())
+    before = kept.stat().st_mtime_ns
+    again.unlink()
+    seen = []
+    second = score_on_cluster([str(photos)], str(out), work, LOCAL, 1, lambda *at: seen.append(at), shard_photos=4)
+    assert second == first and seen == [(1, 2), (2, 2)] and kept.stat().st_mtime_ns == before
