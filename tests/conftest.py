@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# Two processes of tests on two cores: threads of one would only wait for those of the other, and not idly.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(name, "1")
 # Tests deploy models and remove them: in a copy, so that the real ones stay as they are. This must be set before
 # anything of ours is imported.
 MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
@@ -18,7 +22,11 @@ for each in (ROOT / "models").glob("mask-*"):
     shutil.copy(each, os.environ["MASK_MODELS_DIR"])
 shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
 
+from core.vision.litert import use_threads  # noqa: E402
 from tests.helpers import CHROMIUM, FLAGS, SHARED, app_server  # noqa: E402
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    use_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ def test_inputs_by_address_and_what_is_not_there(photos, tmp_path):
         list_photos([str(photos)], Place(str(tmp_path / "full")), {})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_lost_computer_costs_nothing_and_nothing_is_done_twice(photos, work, tmp_path):
     from ray.cluster_utils import Cluster
 

@@ -18,7 +18,7 @@ def test_median_and_p95():
     assert median_and_p95(list(range(101)))["p95"] == 95.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_result_has_the_promised_keys_and_one_face_is_fast():
     result = run_benchmark(repeats=3, counts=(1,))
     assert set(result["frame_ms"]) >= {"seed", "classic", "neural", "neural fast", "neural thorough"}

@@ -39,6 +39,7 @@ def make_pictures(folder):
     return folder
 
 
+@pytest.mark.long
 def test_both_sides_are_timed_and_judged_for_every_seed(tmp_path):
     folder, file = make_pictures(tmp_path / "lights"), tmp_path / "result.json"
     done = run(

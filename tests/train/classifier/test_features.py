@@ -204,7 +204,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_fast_base_agrees_with_keras_and_the_head_shares_its_weights(request):
     # In a process of its own: on Python 3.13 the video library, which other tests import, crashes after TensorFlow.
     try:

@@ -131,6 +131,7 @@ def test_the_exported_model_says_what_the_keras_model_says(finished_run, faces_f
     assert np.abs(exact - small).mean() < 0.03
 
 
+@pytest.mark.long
 def test_a_run_killed_at_the_turn_to_the_second_stage_goes_on(faces_folder, tmp_path):
     out = tmp_path / "run"
     process = subprocess.Popen(command(faces_folder, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -152,6 +153,7 @@ def wait_for_epoch(process, out, epoch):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_training_on_kept_features_goes_on_after_a_kill_and_after_a_signal(faces_folder, tmp_path):
     from train.classifier.trainer import read_state
 

@@ -142,6 +142,7 @@ def finished_run(street, tmp_path_factory):
 # A finished run
 
 
+@pytest.mark.long
 def test_a_run_folder_holds_what_it_promises(finished_run, street):
     out, printed = finished_run
     assert {path.name for path in out.iterdir()} == {
@@ -161,6 +162,7 @@ def test_a_run_folder_holds_what_it_promises(finished_run, street):
     assert "train, street: 12 photos, 6 with_mask" in printed and "3 epochs of 20 steps" in printed
 
 
+@pytest.mark.long
 def test_the_exported_model_knows_the_photos_by_heart(finished_run, street):
     """With shifted boxes, exchanged classes or a scale forgotten between training and app this is out of reach."""
     out, _ = finished_run
@@ -176,6 +178,7 @@ def test_the_exported_model_knows_the_photos_by_heart(finished_run, street):
     assert result.false_alarms_per_photo < 0.5
 
 
+@pytest.mark.long
 def test_the_report_says_what_the_exported_model_does_on_its_photos(finished_run):
     report = json.loads((finished_run[0] / "report.json").read_text())
     assert report["epoch"] == 3
@@ -187,6 +190,7 @@ def test_the_report_says_what_the_exported_model_does_on_its_photos(finished_run
     assert report["calibration"]["center_scale"] > 0 and report["calibration"]["temperature"] > 0
 
 
+@pytest.mark.long
 def test_the_card_is_a_detectors_and_its_model_can_be_installed_and_loaded(finished_run, street, tmp_path):
     out, _ = finished_run
     report = json.loads((out / "report.json").read_text())
@@ -274,6 +278,7 @@ def in_keras(finished_run, street, wide_frame, tmp_path_factory):
     return dict(np.load(folder / "out.npz"))
 
 
+@pytest.mark.long
 def test_the_exported_model_says_what_the_keras_model_says(finished_run, wide_frame, in_keras):
     canvas, scale = letterbox(wide_frame, SIDE)
     maps = Network(finished_run[0] / "model.tflite")(canvas[None])
@@ -288,6 +293,7 @@ def test_the_exported_model_says_what_the_keras_model_says(finished_run, wide_fr
     assert (states[ours].argmax(axis=1) == in_keras["class_id"][theirs]).all()
 
 
+@pytest.mark.long
 def test_batches_repeat_with_seed_and_epoch_and_large_windows_are_fewer(in_keras):
     shapes = [in_keras[f"pass0_{step}_pixels"].shape for step in range(6)]
     larger = {(4, 128, 128, 3), (2, 192, 192, 3)}  # half as large again in multiples of 32, or twice
@@ -306,6 +312,7 @@ def test_batches_repeat_with_seed_and_epoch_and_large_windows_are_fewer(in_keras
     )
 
 
+@pytest.mark.long
 def test_processes_make_the_same_batches(in_keras):
     if "processes_0_pixels" not in in_keras:
         pytest.skip("needs PyTorch")
@@ -317,6 +324,7 @@ def test_processes_make_the_same_batches(in_keras):
         )
 
 
+@pytest.mark.long
 def test_weights_are_averaged_with_those_of_an_earlier_run(in_keras):
     assert in_keras["mixed"] < 1e-3, "weights are kept in half precision"
 
@@ -468,6 +476,7 @@ def test_the_command_needs_data_and_a_run_folder(detector_command, capsys):
         assert f"required: {missing}" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_other_settings_do_not_go_into_a_finished_runs_folder(detector_command, finished_run, street, tmp_path):
     shutil.copy(finished_run[0] / "config.json", tmp_path)
     settings = ["--data", str(street), "--out", str(tmp_path), "--imagenet-weights", "none", *BY_HEART]
