@@ -173,7 +173,7 @@ def test_what_is_imported_is_required():
     assert imported(("tests",)) - {"torch"} <= everything | cluster | required("requirements-dev.txt")
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-app.txt", "requirements-cluster.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", [f"requirements{part}.txt" for part in ("", "-app", "-cluster", "-dev")])
 def test_every_requirement_is_within_the_tested_versions(file):
     from packaging.requirements import Requirement
 
