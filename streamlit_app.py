@@ -4,9 +4,9 @@ import logging
 
 import streamlit as st
 
-from pages.components import access, api, server
+from pages.components import access, api, server, streams
 from pages.components.memory import return_memory
-from pages.components.start import sweep_once
+from pages.components.start import start_cameras, sweep_once
 from pages.components.state import IMAGES
 from pages.components.uploads import watch_uploads
 
@@ -52,4 +52,5 @@ access.start()
 if __name__ == "__main__":  # as Streamlit runs a page
     main()
 else:  # as its server loads this file
-    app = st.App(__file__, middleware=server.MIDDLEWARE, routes=[*api.ROUTES, *server.ROUTES])
+    start_cameras()
+    app = st.App(__file__, middleware=server.MIDDLEWARE, routes=[*api.ROUTES, *server.ROUTES, *streams.ROUTES])

@@ -1,5 +1,6 @@
-"""The command line: ``python -m core detect INPUT… --out DIR``, ``python -m core benchmark``."""
+"""The command line: ``python -m core detect INPUT… --out DIR``, ``watch`` and ``benchmark``."""
 
+import functools
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ from rich.text import Text
 
 app = typer.Typer(
     name="python -m core",
-    help="Who wears a face mask: many photos at once, on all cores, without a browser.",
+    help="Who wears a face mask, without a browser: many photos at once, on all cores, or network cameras.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -141,6 +142,69 @@ def _detect_on_cluster(
     except OSError as error:
         _end(disk_sentence(error))
     _tell(summary, f"{folder}/{RESULTS}", strict)
+
+
+@app.command()
+def watch(
+    names: Annotated[
+        list[str] | None, typer.Option("--camera", metavar="NAME", help="Only this one; may be given several times.")
+    ] = None,
+    record: Annotated[
+        bool | None, typer.Option("--record/--no-record", help="Keep the record; as MASK_RECORD says, else yes.")
+    ] = None,
+    shown: Annotated[
+        bool, typer.Option("--print/--no-print", help="Print a line for each camera every minute, and what happens.")
+    ] = True,
+) -> None:
+    """Watch the network cameras in this server's settings without a browser, until Ctrl-C.
+
+    Counts go on the record of the app, alerts to the targets in the settings.
+    """
+    import logging
+    import signal
+    import threading
+
+    from core.config import OFF, file_secrets, settings, use_secrets
+    from core.registry.active import in_use
+    from core.video.cameras import Cameras, Prepared, prepared
+    from core.video.record import Recorder
+    from core.video.watch import watch
+    from core.vision.pipeline import Method, Pipeline, build_pipeline, method_version
+
+    @functools.lru_cache(1)
+    def made(method: Method, version: str) -> Pipeline:
+        return build_pipeline(*method)
+
+    def prepare() -> Prepared:
+        method = in_use().method
+        version = method_version(method)
+        return prepared(made(method, version), (method, version))
+
+    logging.getLogger("core.video.cameras").setLevel(logging.ERROR)  # the lines below say the same
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        secrets = file_secrets()
+        use_secrets(lambda: secrets)
+        now = settings()
+        for problem in now.problems:
+            err.print(problem, markup=False)
+        listed = [camera.name for camera in now.cameras]
+        if not listed:
+            _end("no camera is in the settings; docs/deployment.md says how to list them in MASK_CAMERAS.")
+        for name in names or ():
+            if name not in listed:
+                _end(f"there is no camera {name!r}; possible are {', '.join(listed)}.")
+        keeps = now.record != OFF if record is None else record
+        prepare()
+        cameras = Cameras(Recorder(), prepare, always=lambda: keeps)
+        tell = functools.partial(out.print, markup=False) if shown else lambda _: None
+        watch(cameras, tuple(dict.fromkeys(names or listed)), keeps, tell, stop)
+    except ValueError as error:  # each of ours is a sentence
+        _end(str(error))
+    if shown:
+        out.print("Stopped; what was counted is on the record." if keeps else "Stopped.")
 
 
 @app.command()

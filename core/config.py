@@ -3,18 +3,20 @@
 ``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_VIDEOS_DIR``: by
 default in the system's folder for temporary files. ``MASK_ALLOWED_DIRS``: folders below which visitors may use images
 where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``: STUN and TURN servers for live video.
-``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS``, ``MASK_API_TOKEN`` and a variable per limit:
-see ``Settings``.
+``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS``, ``MASK_API_TOKEN``, ``MASK_CAMERAS``,
+``MASK_PUBLIC_CAMERAS`` and a variable per limit: see ``Settings``.
 """
 
 import dataclasses
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 OPEN, PUBLIC = "open", "public"
 """Who may do what: everybody everything (your own computer), or visitors look and operators log in."""
@@ -22,6 +24,10 @@ ON, OFF = "on", "off"
 SECRETS = ".streamlit/secrets.toml"
 MIN_TOKEN = 16
 """A shorter token could be guessed."""
+MAX_CAMERA = 40
+"""Letters in the name of a camera."""
+CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https")
+CAMERA_DEVICE = re.compile(r"/dev/[\w./-]*video[\w./-]*")
 
 
 def _limit(usual: float, bounds: tuple[float, float], unit: str, about: str, reached: str) -> Any:
@@ -126,6 +132,17 @@ LIMITS = {each.name: each for each in dataclasses.fields(Limits)}
 
 
 @dataclass(frozen=True)
+class Camera:
+    """A network camera, or one at the server itself."""
+
+    name: str
+    address: str = field(repr=False)
+    """With its password, if it has one: never shown, logged or kept."""
+    public: bool = False
+    """Visitors who are not operators may see it too, with blurred faces."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the operator decided for all visitors."""
 
@@ -142,6 +159,9 @@ class Settings:
     """``MASK_ALERT_URLS`` (with spaces) or ``alert_urls``: where alerts go, as apprise writes targets."""
     api_token: str = field(default="", repr=False)
     """``MASK_API_TOKEN`` or ``api_token``: what programs must send; empty keeps the door for programs closed."""
+    cameras: tuple[Camera, ...] = ()
+    """``MASK_CAMERAS`` (``Name=address``, each on a line or separated by semicolons) or the table ``cameras``; who
+    may see them: ``MASK_PUBLIC_CAMERAS`` (names, separated in the same way) or the list ``public_cameras``."""
 
 
 def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settings:
@@ -199,7 +219,64 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
         )
         token = ""
     targets = tuple(map(str, urls))
-    return Settings(access, kept, Limits(**values), tuple(problems), record, targets, api_token=token)
+    cameras, wrong_cameras = _cameras(secrets, environment)
+    problems += wrong_cameras
+    return Settings(access, kept, Limits(**values), tuple(problems), record, targets, token, cameras)
+
+
+def _cameras(secrets: Mapping, environment: Mapping) -> tuple[tuple[Camera, ...], list[str]]:
+    """The cameras that can be used, and a sentence for each mistake; none has an address in it."""
+    problems: list[str] = []
+    table = secrets.get("cameras")
+    if table is None:
+        table, entries = {}, _entries(environment.get("MASK_CAMERAS"))
+        for number, entry in enumerate(entries, start=1):
+            name, equals, address = (part.strip() for part in entry.partition("="))
+            if not equals or re.search(r"[:/@]", name):  # no name at all, but an address with = in it
+                problems.append(f"Camera {number} of MASK_CAMERAS is left out: write its name, = and its address.")
+            elif name in table:
+                problems.append(f"There are two cameras {name[:MAX_CAMERA]!r}; the second is left out.")
+            else:
+                table[name] = address
+    elif not isinstance(table, Mapping):
+        return (), [f"The cameras in {SECRETS} must be a table of names and addresses; until then there are none."]
+    public = secrets.get("public_cameras", _entries(environment.get("MASK_PUBLIC_CAMERAS")))
+    if isinstance(public, str) or not isinstance(public, Sequence):
+        problems.append(f"The public_cameras in {SECRETS} must be a list of names; until then none is public.")
+        public = ()
+    cameras: dict[str, Camera] = {}
+    for name, address in table.items():
+        shown = repr(name[:MAX_CAMERA])
+        if not name or len(name) > MAX_CAMERA or not name.isprintable() or name != " ".join(name.split()):
+            problems.append(f"A camera's name has 1 to {MAX_CAMERA} plain letters; the camera {shown} is left out.")
+        elif name.casefold() in cameras:
+            problems.append(f"There are two cameras {shown}; the second is left out.")
+        elif not _is_camera_address(address):
+            problems.append(
+                f"The camera {shown} is left out: its address must begin with {', '.join(CAMERA_SCHEMES[:-1])} or "
+                f"{CAMERA_SCHEMES[-1]}://, or be a device such as /dev/video0."
+            )
+        else:
+            cameras[name.casefold()] = Camera(name, address, name in public)
+    names = {camera.name for camera in cameras.values()}
+    problems += [f"There is no camera {str(name)[:MAX_CAMERA]!r} to be public." for name in public if name not in names]
+    return tuple(cameras.values()), problems
+
+
+def _entries(text: str | None) -> list[str]:
+    return [entry.strip() for entry in re.split(r"[;\n]", text or "") if entry.strip()]
+
+
+def _is_camera_address(address: object) -> bool:
+    if not isinstance(address, str) or not address.isprintable():
+        return False
+    try:
+        parts = urlsplit(address)
+        return bool(CAMERA_DEVICE.fullmatch(address)) or (
+            parts.scheme in CAMERA_SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+        )
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _is_address(text: str) -> bool:
@@ -232,6 +309,29 @@ def use_secrets(source: Callable[[], Mapping]) -> None:
     """
     global _secrets
     _secrets = source
+
+
+def file_secrets() -> Mapping:
+    """The secrets as a command line finds them: in the files that the app reads.
+
+    Raises:
+        ValueError: a file cannot be read; the message is one sentence.
+    """
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        raise ValueError(f"Python 3.11 is needed to read {SECRETS} here; use environment variables.") from None
+    named = os.environ.get("STREAMLIT_SECRETS_FILES")
+    files = named.split() if named else [Path.home() / SECRETS, Path.cwd() / SECRETS]
+    found: dict = {}
+    for path in map(Path, files):
+        try:
+            found |= tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):  # the error would quote what is in the file
+            raise ValueError(f"The file {path.name} of secrets cannot be read.") from None
+    return found
 
 
 def settings() -> Settings:

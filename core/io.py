@@ -62,6 +62,21 @@ def file_lock(path: Path | str) -> Iterator[None]:
         yield
 
 
+def take_lock(path: Path) -> FileLock | None:
+    """A lock for as long as it is not released and this process lives; ``None`` if somebody else has it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock
+
+
 def folder_lock(folder: Path) -> contextlib.AbstractContextManager[None]:
     """The one lock for everything that apps change in a folder; it is made if need be. Raises: OSError."""
     if not folder.is_dir():

@@ -16,14 +16,15 @@ from core.vision.images import encode_image
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
 from pages.components.compat import page_part, part_of_the_app, session_id, show_newest_frames
-from pages.components.faces import show_hidden_faces
 from pages.components.messages import plain
 from pages.components.resources import live_places, method_changed, pipeline_or_stop, server_recorder
 from pages.components.settings import settings_form
 from pages.components.state import kept
+from pages.components.terms import BLUR_HELP
 from pages.views.live.alerts import alert_form, show_alerts, show_log
-from pages.views.live.numbers import show_counters, show_minutes, show_place
-from pages.views.live.place import place_editor
+from pages.views.live.network import choose_camera, page_title, show_network_camera
+from pages.views.live.numbers import show_moment
+from pages.views.live.place import place_editor, place_for_visit
 from pages.views.live.record import record_switch, what_is_kept
 
 if TYPE_CHECKING:
@@ -41,14 +42,10 @@ TEXTS: "Translations" = {
 
 STREAM = "live"
 NUMBERS_S = 0.5
-BLUR_HELP = (
-    "Every face that is found becomes a mosaic, small and unclear ones too. While nothing is known of where faces are, "
-    "the whole picture does."
-)
 NO_PICTURE = np.zeros((48, 64, 3), np.uint8)
 
 part_of_the_app()
-st.title("Live webcam")
+st.title(page_title())
 places, viewer = live_places(), session_id()
 
 
@@ -62,6 +59,9 @@ def wait_for_a_place() -> None:
 
 if not places.take(viewer, only_ask=True):
     wait_for_a_place()
+    st.stop()
+if name := choose_camera():
+    show_network_camera(name, places, viewer)
     st.stop()
 method, settings = settings_form("live", LIVE_SETTINGS)
 pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
@@ -139,30 +139,20 @@ def show_numbers() -> None:
     if method_changed():
         st.rerun(scope="app")  # the stream goes on, and the new method gets its next frame
     told = processor.moment()
-    seen = told.counts
     if is_playing() and not places.take(viewer, only_ask=True):
         st.info(limits().reached("live_viewers"))
         return
     show_alerts(told)
-    for problem in (seen.error, server_recorder().problem if processor.keeps else ""):
+    for problem in (told.counts.error, server_recorder().problem if processor.keeps else ""):
         if problem:
             st.error(plain(problem))
     if not is_playing():
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
-    if not seen.analysed_frames:
+    if not told.counts.analysed_frames:
         st.info("Waiting for the first frame …")
         return
-    show_counters(told, pipeline)
-    if told.place:
-        show_place(told.place, bool(processor.place.line))
-    if settings.min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
-        show_hidden_faces("live", seen.now, settings.min_face_px, narrow=True)
-    show_minutes(told)
-    if seen.analysis_ms is not None:
-        st.caption(f"{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
-    if processor.blur and not told.covered:
-        st.caption("Where faces are is not known at the moment: the whole picture is blurred.")
+    show_moment(told, pipeline, bool(processor.place.line), settings.min_face_px, processor.blur)
     show_log(told.alerts)
 
 
@@ -173,9 +163,9 @@ with video:
     with st.container(horizontal=True, vertical_alignment="center"):
         processor.blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
         camera = record_switch(processor)
-    st.caption(plain(what_is_kept(processor)))
+    st.caption(plain(what_is_kept(processor.blur, processor.keeps)))
     with st.expander("Zone and line", icon=":material/fence:"):
-        place_editor(processor, camera)
+        place_editor(processor, place_for_visit(processor, camera))
     with st.expander("Alerts", icon=":material/notifications:"):
         alert_form(processor.alerts, pipeline)
 with numbers:

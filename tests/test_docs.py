@@ -47,7 +47,7 @@ def commands() -> list[tuple[str, str]]:
 def known_options(module: str) -> set[str]:
     """The options of a command, read from its source, since ``--help`` of all of them takes a minute."""
     source = Path(command_file(module)).read_text(encoding="utf-8")
-    known = set(re.findall(r'"(--[a-z][a-z-]*)"', source)) | {"--help"}
+    known = set(re.findall(r'["/](--[a-z][a-z-]*)(?=["/])', source)) | {"--help"}
     for config in (TrainConfig, DetectorConfig):
         if config.__name__ in source:
             known |= {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(config)}

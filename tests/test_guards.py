@@ -26,6 +26,8 @@ HARMLESS = {
     "core.datasets.store.sweep_data": "takes away what killed work left, and no more",
     "core.registry.active.sweep_models": "takes away what killed work left, and no more",
     "core.video.record.Recorder.put": "only a Keeper writes, and an operator or the settings begin one",
+    "core.video.cameras.SharedCamera.record": "its Keeper asks; an empty file is the lock",
+    "core.video.cameras.SharedCamera.refresh_choices": "what operators chose; an empty file is the lock",
     "core.video.record.delete_old": "what the settings say is kept no longer",
     "core.video.shelf.Shelf.add": "a visitor's own video, within the operator's limits",
     "core.video.shelf.Shelf.delete": "a visitor's own video",

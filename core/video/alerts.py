@@ -135,6 +135,11 @@ def outside(failed: Callable[[str], None]) -> Callable[[str], None]:
     Args:
         failed: called in that thread with a sentence, should they not arrive.
     """
+    return to_targets(failed)
+
+
+def to_targets(failed: Callable[[str], None]) -> Callable[[str], None]:
+    """As ``outside``, for what an operator decided before; a page asks ``outside``."""
     urls = settings().alert_urls
 
     def send(text: str) -> None:

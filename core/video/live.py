@@ -227,13 +227,27 @@ class LiveProcessor:
 
     def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
         """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
-        mirror, blur, place, now = self.mirror, self.blur, self._place, time.monotonic()
+        blur = self.blur
+        self.give(frame_bgr)
+        shown = self.draw(frame_bgr, blur)
+        with self._condition:
+            self._shown = shown, blur
+        return shown
+
+    def give(self, frame_bgr: np.ndarray) -> None:
+        """Let a new frame be analysed, if it is still the newest when its turn comes."""
+        with self._condition:
+            if self.detect is not None:
+                self._give(frame_bgr, time.monotonic())
+
+    def draw(self, frame_bgr: np.ndarray, blur: bool) -> np.ndarray:
+        """A frame as it is shown now. Where ``self.blur`` is off, nobody follows what must be blurred: all of it is."""
+        mirror, place, now = self.mirror, self._place, time.monotonic()
         shown = np.ascontiguousarray(frame_bgr[:, ::-1]) if mirror else frame_bgr
         height, width = frame_bgr.shape[:2]
         detections, faces = no_detections(), None
         with self._condition:
             if self.detect is not None:
-                self._give(frame_bgr, now)
                 if now - self._seen_at <= max(MAX_BOX_AGE_S, 2 * self._analysis_s):
                     detections = self._tracker.shown(now)
                 if blur and now - self._faces_at <= MAX_BLUR_AGE_S:
@@ -247,8 +261,6 @@ class LiveProcessor:
             if mirror:
                 detections = replace(detections, xyxy=mirror_boxes(detections.xyxy, width))
             shown = annotate(shown, detections)
-        with self._condition:
-            self._shown = shown, blur
         return shown
 
     def _give(self, frame_bgr: np.ndarray, now: float) -> None:
@@ -273,7 +285,8 @@ class LiveProcessor:
     def _all_leave(self) -> None:
         """The camera is gone, and everybody with it; with the lock."""
         self._tracker.leave()
-        self._logbook.update(time.monotonic(), ended=True)
+        if self._seen_at:  # nobody watched since then
+            self._logbook.update(self._seen_at, ended=True)
 
     def _analyse(self) -> None:
         while True:

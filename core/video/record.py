@@ -20,7 +20,7 @@ from pathlib import Path
 
 from core import sqlite
 from core.access import AccessError, Role, for_operators, role
-from core.config import OFF, ON, limits, record_path, settings
+from core.config import MAX_CAMERA, OFF, ON, limits, record_path, settings
 from core.io import disk_sentence
 from core.vision.classes import CLASS_NAMES, WITH_MASK
 from core.vision.stats import FrameStats
@@ -58,7 +58,6 @@ TIDY_S = 3600.0
 """How often rows that are too old are deleted."""
 MAX_GAP_S = 2.0
 """Between two analysed frames; longer than this nobody watched."""
-MAX_CAMERA = 40
 QUARTER_S = 900
 """Times of day differ by whole quarters of an hour around the world."""
 
@@ -176,13 +175,13 @@ class Recorder:
 class Keeper:
     """Turns what one camera sees into rows, and counts its people of today. Not thread-safe."""
 
-    def __init__(self, recorder: Recorder, camera: str, zone: tzinfo, now_s: float | None = None):
+    def __init__(self, recorder: Recorder, camera: str, zone: tzinfo | None, now_s: float | None = None):
         """Begin a record.
 
         Args:
             recorder: where rows go.
             camera: what it is called.
-            zone: whose days these are.
+            zone: whose days these are; ``None`` for the server's own.
 
         Raises:
             AccessError: this user does not decide about the record, or the operator decided against one.

@@ -297,9 +297,9 @@ def read_image(path: Path | str) -> np.ndarray:
         raise ImageError(f"{path}: {error}") from None
 
 
-def encode_image(frame_bgr: np.ndarray, extension: str = ".jpg") -> bytes:
-    """Encode a frame as the bytes of a ``.jpg`` (quality 92), ``.png`` or ``.webp`` file."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if extension == ".jpg" else []
+def encode_image(frame_bgr: np.ndarray, extension: str = ".jpg", quality: int = 92) -> bytes:
+    """Encode a frame as the bytes of a ``.jpg`` (of this quality, 0..100), ``.png`` or ``.webp`` file."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if extension == ".jpg" else []
     done, data = cv2.imencode(extension, frame_bgr, options)
     if not done:
         raise ImageError(f"A frame of shape {frame_bgr.shape} cannot be written as {extension}.")

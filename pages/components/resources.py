@@ -11,6 +11,7 @@ from core.jobs import Jobs
 from core.quota import Places
 from core.registry.active import in_use, withdraw
 from core.turns import Turns
+from core.video.cameras import Cameras, Prepared, prepared
 from core.video.record import Recorder
 from core.video.shelf import Shelf
 from core.vision.model_card import ModelError
@@ -63,6 +64,18 @@ def server_recorder() -> Recorder:
 def photo_turns() -> Turns:
     """In which order the photos of all visitors are judged: while one is decoded, another is in the network."""
     return Turns(limits().photos_at_once)
+
+
+@functools.cache  # its pictures go out by a route of the server
+def network_cameras() -> Cameras:
+    """The cameras in the operator's settings, those that run."""
+
+    def prepare() -> Prepared:
+        method = in_use().method
+        version = method_version(method)
+        return prepared(load_pipeline(method, version), (method, version))
+
+    return Cameras(server_recorder(), prepare)
 
 
 @functools.cache  # the server's own route asks for it too, outside of any page

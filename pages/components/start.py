@@ -1,20 +1,39 @@
-"""What happens once when the server starts, beside the first page."""
+"""What happens once when the server starts, and beside the first page."""
 
 import logging
 import threading
+from collections.abc import Callable
 
 import streamlit as st
+
+from core.config import ON, settings
 
 log = logging.getLogger(__name__)
 # The first page comes first: what follows imports a good deal.
 AFTER_S = 5.0
 
 
+def start_cameras() -> None:
+    """Start the network cameras that always keep a record, also while no visitor is there."""
+    if settings().cameras and settings().record == ON:
+        _later("cameras", _start_cameras)
+
+
+def _start_cameras() -> None:
+    from pages.components.resources import network_cameras
+
+    network_cameras().start_always()
+
+
 @st.cache_resource(show_spinner=False)
 def sweep_once() -> None:
     """Remove what killed processes left (data sets, models and runs, half made or half gone), and too old counts."""
-    timer = threading.Timer(AFTER_S, _sweep)
-    timer.name, timer.daemon = "sweep", True
+    _later("sweep", _sweep)
+
+
+def _later(name: str, work: Callable[[], None]) -> None:
+    timer = threading.Timer(AFTER_S, work)
+    timer.name, timer.daemon = name, True
     timer.start()
 
 

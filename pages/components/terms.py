@@ -4,6 +4,10 @@ from collections.abc import Iterable
 
 import streamlit as st
 
+BLUR_HELP = (
+    "Every face that is found becomes a mosaic, small and unclear ones too. While nothing is known of where faces are, "
+    "the whole picture does."
+)
 PEOPLE_HELP = (
     "Everybody is counted once, as they were last seen. Who is out of the picture for more than two seconds counts as "
     "another person when they return."

@@ -12,13 +12,36 @@ from core.vision.pipeline import Pipeline
 from core.vision.stats import FrameStats, describe_people
 from pages.components.charts import people_by_class
 from pages.components.clock import visitors_zone
-from pages.components.faces import show_class_counts
+from pages.components.faces import show_class_counts, show_hidden_faces
 from pages.components.messages import plain
 from pages.components.state import made_once
 from pages.components.terms import PEOPLE_HELP
 
 TODAY_HELP = "Today is who is on today's record, and in the picture."
 MAX_COLUMNS = 4
+
+
+def show_moment(told: Moment, pipeline: Pipeline, line: bool, min_face_px: float, blurred: bool) -> None:
+    """All that is told of a running video.
+
+    Args:
+        told: of this moment.
+        pipeline: what looks at it.
+        line: whether a line is drawn.
+        min_face_px: smaller faces are left out.
+        blurred: whether faces are blurred in what is shown.
+    """
+    seen = told.counts
+    show_counters(told, pipeline)
+    if told.place:
+        show_place(told.place, line)
+    if min_face_px:  # with a limit its line is always there, so that nothing moves when a face comes or goes
+        show_hidden_faces("live", seen.now, min_face_px, narrow=True)
+    show_minutes(told)
+    if seen.analysis_ms is not None:
+        st.caption(f"{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
+    if blurred and not told.covered:
+        st.caption("Where faces are is not known at the moment: the whole picture is blurred.")
 
 
 def show_counters(told: Moment, pipeline: Pipeline) -> None:

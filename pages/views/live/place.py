@@ -1,7 +1,7 @@
 """Where people count: a zone and a line, drawn with the mouse or a finger on a still of the camera."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -21,15 +21,42 @@ HOW = {
 }
 
 
-def place_editor(processor: LiveProcessor, camera: str) -> None:
-    """Draw, turn or remove the place of a camera; it is kept for this visit.
+Keep = Callable[[Place], None]
+
+
+class Shown(Protocol):
+    """What a place can be drawn on."""
+
+    @property
+    def place(self) -> Place:
+        """What is drawn on it now."""
+
+    @property
+    def blur(self) -> bool:
+        """Whether faces are blurred in what is shown."""
+
+    @property
+    def mirror(self) -> bool:
+        """Whether the picture is turned round."""
+
+    def snapshot(self) -> np.ndarray | None:
+        """The picture as it is shown."""
+
+
+def place_for_visit(processor: LiveProcessor, camera: str) -> Keep:
+    """Give a camera the place that was drawn for it during this visit; what keeps another one."""
+    places: dict[str, Place] = st.session_state.setdefault(PLACES, {})
+    processor.place = places.get(camera, Place())
+    return lambda place: places.update({camera: place})
+
+
+def place_editor(processor: Shown, keep: Keep) -> None:
+    """Draw, turn or remove the place of a camera.
 
     Args:
         processor: whose place it is.
-        camera: what the camera is called.
+        keep: called with another place.
     """
-    places: dict[str, Place] = st.session_state.setdefault(PLACES, {})
-    processor.place = places.get(camera, Place())
     still, blurred = st.session_state.get(LIVE_STILL, (None, True))
     if processor.blur and not blurred:  # the switch holds for what was taken before, too
         del st.session_state[LIVE_STILL]
@@ -44,15 +71,15 @@ def place_editor(processor: LiveProcessor, camera: str) -> None:
             st.session_state.pop(LIVE_STILL)
             st.rerun()
         if processor.place.line and st.button("Exchange in and out", icon=":material/swap_horiz:"):
-            _keep(processor, camera, processor.place.turned())
+            _keep(keep, processor.place.turned())
         if processor.place != Place() and st.button("Remove zone and line", icon=":material/delete:"):
-            _keep(processor, camera, Place())
+            _keep(keep, Place())
     if still is not None:
-        _board(processor, camera, still)
+        _board(processor, keep, still)
 
 
-def _keep(processor: LiveProcessor, camera: str, place: Place) -> None:
-    st.session_state[PLACES][camera] = place
+def _keep(keep: Keep, place: Place) -> None:
+    keep(place)
     st.session_state.pop(FIRST_END, None)
     _new_board()
 
@@ -63,7 +90,7 @@ def _new_board() -> None:
     st.rerun()
 
 
-def _board(processor: LiveProcessor, camera: str, still: np.ndarray) -> None:
+def _board(processor: Shown, keep: Keep, still: np.ndarray) -> None:
     shape = st.segmented_control("Draw", SHAPES, default=ZONE, required=True, key="live_shape")
     first = st.session_state.get(FIRST_END) if shape == LINE else None
     st.caption("Now click the other end." if first else HOW[shape])
@@ -77,17 +104,17 @@ def _board(processor: LiveProcessor, camera: str, still: np.ndarray) -> None:
     )
     selection: Mapping[str, Any] = drawn["selection"]
     if shape == ZONE and (zone := zone_of(selection)):
-        _keep_drawn(processor, camera, Place(zone, shown.line))
+        _keep_drawn(processor, keep, Place(zone, shown.line))
     elif shape == LINE and (end := point_of(selection)):
         if first is not None and first != end:
-            _keep_drawn(processor, camera, Place(shown.zone, (first, end)))
+            _keep_drawn(processor, keep, Place(shown.zone, (first, end)))
         st.session_state[FIRST_END] = end
         _new_board()
 
 
-def _keep_drawn(processor: LiveProcessor, camera: str, place: Place) -> None:
+def _keep_drawn(processor: Shown, keep: Keep, place: Place) -> None:
     """What was drawn on the picture as it is shown, which may be mirrored."""
-    _keep(processor, camera, place.mirrored() if processor.mirror else place)
+    _keep(keep, place.mirrored() if processor.mirror else place)
 
 
 def zone_of(selection: Mapping[str, Any]) -> tuple[Point, ...]:

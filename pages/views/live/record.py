@@ -3,11 +3,12 @@
 import streamlit as st
 
 from core.config import OFF, ON, limits, settings
+from core.video.cameras import SharedCamera
 from core.video.live import LiveProcessor
 from core.video.record import MAX_CAMERA, Keeper, RecordError, deletions
 from pages.components.access import is_operator
 from pages.components.clock import visitors_zone
-from pages.components.messages import plain
+from pages.components.messages import plain, tried
 from pages.components.resources import server_recorder
 from pages.components.state import kept, made_once
 
@@ -28,9 +29,7 @@ def record_switch(processor: LiveProcessor) -> str:
     camera = USUAL_NAME
     if is_operator():
         if fixed in (ON, OFF):
-            words = f"The settings of this server keep the record {fixed}."
-            st.toggle("Keep a record", value=fixed == ON, disabled=True, help=words, key=f"live_record_{fixed}")
-            keeps = fixed == ON
+            keeps = _fixed_switch(fixed)
         else:
             keeps = st.toggle("Keep a record", help=HELP, **kept("live_record", False))
         if keeps:
@@ -52,10 +51,33 @@ def record_switch(processor: LiveProcessor) -> str:
     return camera
 
 
-def what_is_kept(processor: LiveProcessor) -> str:
+def shared_record_switch(camera: SharedCamera) -> None:
+    """The same for a network camera, whose record is one for all who watch it; for operators."""
+    fixed = settings().record
+    if fixed in (ON, OFF):
+        _fixed_switch(fixed)
+    else:
+        key = f"live_record_{camera.name}"
+        st.session_state[key] = camera.records  # another operator may have switched it
+
+        def switch() -> None:
+            (camera.record if st.session_state[key] else camera.end_record)()
+
+        st.toggle("Keep a record", help=HELP, key=key, on_change=tried(switch))
+    if camera.record_problem:
+        st.warning(plain(camera.record_problem))
+
+
+def _fixed_switch(fixed: str) -> bool:
+    words = f"The settings of this server keep the record {fixed}."
+    st.toggle("Keep a record", value=fixed == ON, disabled=True, help=words, key=f"live_record_{fixed}")
+    return fixed == ON
+
+
+def what_is_kept(blurred: bool, keeps: bool) -> str:
     """What happens with the pictures and the counts, in words."""
-    shown = "with blurred faces" if processor.blur else "as they are"
+    shown = "with blurred faces" if blurred else "as they are"
     pictures = f"Pictures are shown {shown} and never stored."
-    if processor.keeps:
+    if keeps:
         return f"{pictures} Counts are on the record for {limits().record_days} days."
     return f"{pictures} No record is kept."
