@@ -27,7 +27,7 @@ MIN_TOKEN = 16
 MAX_CAMERA = 40
 """Letters in the name of a camera."""
 CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https")
-CAMERA_DEVICE = re.compile(r"/dev/[\w./-]*video[\w./-]*")
+CAMERA_DEVICE = re.compile(r"/dev/(video\d+|v4l/by-(id|path)/\w[\w.:+-]*)")
 
 
 def _limit(usual: float, bounds: tuple[float, float], unit: str, about: str, reached: str) -> Any:

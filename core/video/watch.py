@@ -33,13 +33,13 @@ def watch(
         watched = [_Watched(name, tell) for name in names if _is_ours(cameras, name, record, tell)]
         if not watched:
             raise RecordError(NOBODY_LEFT)
-        minute, problem = int(time.time() // 60), ""
+        minute, problem = this_minute(), ""
         while not stop.wait(LOOK_S):
-            whole = int(time.time() // 60) != minute
+            whole = this_minute() != minute
             for each in watched:
                 if camera := cameras.watch(each.name):
                     each.look(camera, minute if whole else None)
-            minute = int(time.time() // 60)
+            minute = this_minute()
             before, problem = problem, cameras.problem or cameras.recorder.problem
             if problem and problem != before:
                 tell(problem)
@@ -85,6 +85,11 @@ class _Watched:
 
     def _line(self, words: str) -> None:
         self._tell(f"{datetime.now():%H:%M} {self.name}: {words}")
+
+
+def this_minute() -> int:
+    """Since 1970."""
+    return int(time.time() // 60)
 
 
 def minute_words(entered: FrameStats, now: FrameStats) -> str:

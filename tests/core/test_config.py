@@ -1,6 +1,17 @@
 import pytest
 
-from core.config import LIMITS, OPEN, PUBLIC, Limits, Settings, ice_servers, read_settings, settings
+from core.config import (
+    LIMITS,
+    OPEN,
+    PUBLIC,
+    Camera,
+    Limits,
+    Settings,
+    file_secrets,
+    ice_servers,
+    read_settings,
+    settings,
+)
 
 TURN = {"urls": "turn:turn.example.org:3478", "username": "door", "credential": "secret"}
 
@@ -122,3 +133,62 @@ class TestOperatorsSettings:
         assert read_settings({"record": "ON"}, {"MASK_RECORD": "off"}).record == "on"
         found = read_settings({}, {"MASK_RECORD": "yes"})
         assert found.record == "off" and "MASK_RECORD must be on or off" in found.problems[0]
+
+
+class TestCameras:
+    def test_of_the_environment_on_lines_or_with_semicolons(self):
+        text = "Entrance=rtsp://door:a=b@192.0.2.7:554/1?x=1; Yard = http://192.0.2.8/video\n\nDesk=/dev/video0;Hall=/dev/v4l/by-id/usb-Cam_1.0-video-index0"
+        found = read_settings({}, {"MASK_CAMERAS": text, "MASK_PUBLIC_CAMERAS": "Yard"})
+        assert found.cameras == (
+            Camera("Entrance", "rtsp://door:a=b@192.0.2.7:554/1?x=1"),
+            Camera("Yard", "http://192.0.2.8/video", public=True),
+            Camera("Desk", "/dev/video0"),
+            Camera("Hall", "/dev/v4l/by-id/usb-Cam_1.0-video-index0"),
+        )
+        assert not found.problems and "192.0.2" not in repr(found)
+
+    def test_of_the_secrets_which_come_first(self):
+        secrets = {"cameras": {"Back door": "rtsps://h/x;y"}, "public_cameras": ["Back door"]}
+        found = read_settings(secrets, {"MASK_CAMERAS": "Other=rtsp://h/"})
+        assert found.cameras == (Camera("Back door", "rtsps://h/x;y", public=True),) and not found.problems
+
+    @pytest.mark.parametrize(
+        ("secrets", "environment", "words"),
+        [
+            ({}, "rtsp://u:hunter2@h/?a=b", "Camera 1 of MASK_CAMERAS is left out"),
+            ({}, "rtsp://u:hunter2@h/", "Camera 1 of MASK_CAMERAS is left out"),
+            ({}, "A=ftp://u:hunter2@h/", "its address must begin with rtsp, rtsps, http or https://"),
+            ({}, "A=file:///etc/hunter2", "its address must begin"),
+            ({}, "A=/etc/hunter2", "its address must begin"),
+            ({}, "A=/dev/../etc/video", "its address must begin"),
+            ({}, "A=rtsp://u:hunter2@h:port/", "its address must begin"),
+            ({}, "A=rtsp:///hunter2", "its address must begin"),
+            ({}, f"{'x' * 41}=rtsp://hunter2/", "A camera's name has 1 to 40 plain letters"),
+            ({}, "=rtsp://hunter2/", "A camera's name has 1 to 40"),
+            ({"cameras": {"A  B": "rtsp://hunter2/"}}, "", "A camera's name has 1 to 40"),
+            ({"cameras": {"A": 5}}, "", "its address must begin"),
+            ({"cameras": ["rtsp://hunter2/"]}, "", "must be a table of names and addresses"),
+            ({"cameras": {}, "public_cameras": "A"}, "", "must be a list of names"),
+            ({"public_cameras": ["Z"]}, "", "There is no camera 'Z' to be public"),
+        ],
+    )
+    def test_each_mistake_is_one_sentence_without_the_address(self, secrets, environment, words):
+        found = read_settings(secrets, {"MASK_CAMERAS": environment})
+        (problem,) = found.problems
+        assert words in problem and "hunter2" not in problem and found.cameras == ()
+
+    @pytest.mark.parametrize("second", ["A", "a"])
+    def test_of_two_with_the_same_name_the_first_is_used(self, second):
+        found = read_settings({}, {"MASK_CAMERAS": f"A=rtsp://first/\n{second}=rtsp://second/"})
+        assert found.cameras == (Camera("A", "rtsp://first/"),)
+        assert found.problems == (f"There are two cameras {second!r}; the second is left out.",)
+
+
+def test_a_command_line_reads_the_secrets_of_the_app(tmp_path, monkeypatch):
+    monkeypatch.setenv("STREAMLIT_SECRETS_FILES", str(tmp_path / "secrets.toml"))
+    assert file_secrets() == {}
+    (tmp_path / "secrets.toml").write_text('[cameras]\nEntrance = "rtsp://h/"\n')
+    assert read_settings(file_secrets(), {}).cameras == (Camera("Entrance", "rtsp://h/"),)
+    (tmp_path / "secrets.toml").write_text("hunter2 = [")
+    with pytest.raises(ValueError, match=r"^The file secrets.toml of secrets cannot be read\.$"):
+        file_secrets()

@@ -44,20 +44,17 @@ def _visible() -> dict[str, Camera]:
 
 def choose_camera() -> str | None:
     """Let the visitor choose; the name of a network camera, or ``None`` for their own webcam."""
-    names = list(_visible())
-    if not names:
-        return None
-
-    def forget_still() -> None:
-        st.session_state.pop(LIVE_STILL, None)
-
-    choice = st.selectbox(
-        "Camera", [OWN, *names], width=320, on_change=forget_still, **kept(SOURCE, OWN, [OWN, *names])
-    )
-    if choice != OWN:
-        return choice
+    if names := list(_visible()):
+        options = [OWN, *names]
+        choice = st.selectbox("Camera", options, width=320, on_change=_forget_still, **kept(SOURCE, OWN, options))
+        if choice != OWN:
+            return choice
     withdraw(st.session_state.get(TICKET, ""))
     return None
+
+
+def _forget_still() -> None:
+    st.session_state.pop(LIVE_STILL, None)
 
 
 @dataclass
