@@ -33,6 +33,7 @@ OPTIONS = {
     "format_whitelist": "mpjpeg,mjpeg,rtsp,rtp,mpegts,h264,hevc,mov,matroska,webm,flv,sdp",
 }
 DEVICE = "/dev/"
+SILENT = "it does not answer"
 REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (
         (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
@@ -40,7 +41,7 @@ REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] =
     ),
     (av.error.HTTPNotFoundError, "nothing is at the path of its address"),
     (av.error.ConnectionRefusedError, "nothing answers at its address"),
-    ((av.error.ExitError, av.error.TimeoutError), "it does not answer"),
+    ((av.error.ExitError, av.error.TimeoutError), SILENT),
     (av.error.FileNotFoundError, "the device is not connected"),
     (av.error.PermissionError, "this program may not use the device"),
     (av.error.InvalidDataError, "what it sends is no video that can be read"),
@@ -71,7 +72,7 @@ class CameraStream:
         Raises:
             StreamError: it cannot be reached, or sends no video.
         """
-        device = address.startswith(DEVICE)
+        device, started = address.startswith(DEVICE), time.monotonic()
         try:
             self._container: InputContainer = av.open(
                 address,
@@ -80,7 +81,8 @@ class CameraStream:
                 timeout=(OPEN_S, READ_S),
             )
         except (av.FFmpegError, ValueError) as error:
-            raise StreamError(_reason(error)) from None
+            late = time.monotonic() - started >= OPEN_S  # then FFmpeg may call it by another name
+            raise StreamError(SILENT if late else _reason(error)) from None
         self._condition = threading.Condition()
         self._waiting: list[av.Packet] = []
         self._ended: str | None = None

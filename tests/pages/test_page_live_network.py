@@ -1,6 +1,7 @@
 """Network cameras on the live page, and the way of their pictures to the browser."""
 
 import asyncio
+import time
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from core.access import Role
 from core.video import cameras as module
 from core.video.cameras import OFFLINE, Choices, read_choices
 from core.video.zones import Place
-from pages.components import resources, streams
+from pages.components import resources, start, streams
 from tests.helpers import ROOT, labelled, numbers, texts, wait_until
 from tests.video.mjpeg import PASSWORD, mjpeg_camera
 
@@ -141,6 +142,19 @@ def test_what_operators_choose_is_the_same_for_all(served, monkeypatch):
     assert labelled(second.toggle, "Keep a record").value
     labelled(second.toggle, "Keep a record").set_value(False).run()
     assert not shared().records
+
+
+def test_with_the_record_always_on_cameras_start_with_the_app(served, monkeypatch):
+    monkeypatch.setattr(start, "AFTER_S", 0.0)
+    start.start_cameras()
+    time.sleep(0.1)
+    assert shared() is None, "nobody asked for a record"
+    monkeypatch.setenv("MASK_RECORD", "on")
+    start.start_cameras()
+    wait_until(lambda: shared() and shared().records and shared("Yard").records)
+    app = opened()
+    toggle = labelled(app.toggle, "Keep a record")
+    assert toggle.value and toggle.disabled and "Counts are on the record" in texts(app)
 
 
 def test_a_still_of_one_camera_is_not_shown_with_another(served):

@@ -1,5 +1,7 @@
 """Network cameras that the tests serve: lost and found again, watched by several, on the record once."""
 
+import http.server
+import socket
 import threading
 import time
 from datetime import timezone
@@ -18,6 +20,7 @@ from core.video.zones import Place
 from core.vision.detections import make_detections
 from tests.helpers import wait_until
 from tests.video.mjpeg import PASSWORD, mjpeg_camera
+from tests.video.rtsp import rtsp_camera, transport_stream
 
 BOXES = [[80, 150, 280, 380], [360, 150, 560, 380]]
 CLASSES = ("with_mask", "without_mask", "worn_incorrectly")
@@ -76,6 +79,48 @@ def test_a_stream_gives_the_newest_frame_and_a_slow_reader_is_not_held_up(served
                 pass
     with pytest.raises(StreamError, match="nothing answers at its address"):
         CameraStream(served.address)
+
+
+def test_rtsp_goes_over_one_connection_with_a_password():
+    with rtsp_camera() as (address, asked):
+        light = []
+        with CameraStream(address) as opened, pytest.raises(StreamError, match="sends no more pictures"):
+            for frame in opened.frames():
+                assert frame.shape == (240, 320, 3)
+                light.append(frame.mean())
+        assert len(light) > 3 and light == sorted(light) and light[-1] > 200, "in their order, to the newest"
+        (setup,) = (request for request in asked if request.startswith("SETUP"))
+        assert "RTP/AVP/TCP" in setup
+        with pytest.raises(StreamError, match="does not take the name and password"):
+            CameraStream(address.replace(PASSWORD, "wrong"))
+
+
+def test_a_camera_that_says_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(stream, "OPEN_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for scheme in ("rtsp", "http"):
+            with pytest.raises(StreamError, match="it does not answer"):
+                CameraStream(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/")
+
+
+def test_what_a_camera_sends_leads_to_no_file_of_the_server(tmp_path):
+    class Playlist(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+            self.end_headers()
+            self.wfile.write(f"#EXTM3U\n#EXTINF:1,\nfile://{film}\n".encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    film = tmp_path / "film.ts"
+    film.write_bytes(transport_stream())
+    with http.server.HTTPServer(("127.0.0.1", 0), Playlist) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        with pytest.raises(StreamError, match="no video that can be read"):
+            CameraStream(f"http://127.0.0.1:{server.server_port}/video.m3u8")
+        server.shutdown()
 
 
 def test_where_decoding_falls_behind_it_goes_on_at_the_newest_whole_picture():
