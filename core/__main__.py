@@ -198,7 +198,7 @@ def watch(
                 _end(f"there is no camera {name!r}; possible are {', '.join(listed)}.")
         keeps = now.record != OFF if record is None else record
         prepare()
-        cameras = Cameras(Recorder(), prepare, always=lambda: keeps)
+        cameras = Cameras(Recorder(), prepare, always=lambda: keeps, outside=bool(now.alert_urls))
         tell = functools.partial(out.print, markup=False) if shown else lambda _: None
         watch(cameras, tuple(dict.fromkeys(names or listed)), keeps, tell, stop)
     except ValueError as error:  # each of ours is a sentence

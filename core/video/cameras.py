@@ -115,8 +115,15 @@ class State:
 class SharedCamera:
     """One camera with one analysis, for all who watch it. Thread-safe."""
 
-    def __init__(self, camera: Camera, recorder: Recorder):
-        """Args: which camera; where its record goes. ``start`` connects to it."""
+    def __init__(self, camera: Camera, recorder: Recorder, outside: bool = False):
+        """Nothing is opened yet.
+
+        Args:
+            camera: which one.
+            recorder: where its record goes.
+            outside: send its alerts to the operator's targets, whatever was chosen on the page.
+        """
+        self._outside = outside
         self.camera, self.name = camera, camera.name
         self.processor = LiveProcessor()
         self.processor.min_face_px = LIVE_SETTINGS.min_face_px
@@ -133,6 +140,7 @@ class SharedCamera:
         self._stop: threading.Event | None = None
         self._drawing = {blurred: threading.Lock() for blurred in (False, True)}
         self._pictures: dict[bool, tuple[int, bytes]] = {}
+        self._recording = threading.Lock()
         self._owned: FileLock | None = None
         self._kept: int | None = None
         self.choices = Choices()
@@ -250,7 +258,7 @@ class SharedCamera:
         self.processor.place = self.choices.place
         alerts = self.processor.alerts
         alerts.rules = self.choices.rules
-        alerts.send = self._send if self.choices.outside else None
+        alerts.send = self._send if self._outside or self.choices.outside else None
 
     def _send(self, text: str) -> None:
         """Of several programs that watch the same camera, the one that keeps its record sends its alerts."""
@@ -276,18 +284,19 @@ class SharedCamera:
             AccessError: this user does not decide about the record, or the operator decided against one.
             RecordError: another program records this camera, or the record cannot be read or written.
         """
-        rows = deletions()
-        if self._kept == rows:
-            return
-        keeper = Keeper(self._recorder, self.name, None)
-        try:
-            self._owned = self._owned or take_lock(self._lock_path())
-        except OSError as error:
-            raise RecordError(f"No record is kept. {disk_sentence(error)}") from None
-        if self._owned is None:
-            raise RecordError(IS_RECORDED)
-        self.processor.keep(keeper)
-        self._kept, self.record_problem = rows, ""
+        with self._recording:
+            rows = deletions()
+            if self._kept == rows:
+                return
+            keeper = Keeper(self._recorder, self.name, None)
+            try:
+                self._owned = self._owned or take_lock(self._lock_path())
+            except OSError as error:
+                raise RecordError(f"No record is kept. {disk_sentence(error)}") from None
+            if self._owned is None:
+                raise RecordError(IS_RECORDED)
+            self.processor.keep(keeper)
+            self._kept, self.record_problem = rows, ""
 
     @for_operators
     def end_record(self) -> None:
@@ -295,11 +304,12 @@ class SharedCamera:
         self._end_record()
 
     def _end_record(self) -> None:
-        self.processor.keep(None)
-        self._kept = None
-        if self._owned:
-            self._owned.release()
-            self._owned = None
+        with self._recording:
+            self.processor.keep(None)
+            self._kept = None
+            if self._owned:
+                self._owned.release()
+                self._owned = None
 
     def _lock_path(self) -> Path:
         return data_dir() / f".camera-{hashlib.sha256(self.name.encode()).hexdigest()[:16]}.lock"
@@ -313,6 +323,7 @@ class Cameras:
         recorder: Recorder,
         prepare: Callable[[], Prepared],
         always: Callable[[], bool] = lambda: settings().record == ON,
+        outside: bool = False,
     ):
         """Nothing runs yet.
 
@@ -320,8 +331,9 @@ class Cameras:
             recorder: where records go.
             prepare: gives what finds people; it is asked every second. Raises ``ValueError`` with a sentence.
             always: whether every camera that runs keeps a record; then it also goes on unwatched.
+            outside: as for ``SharedCamera``.
         """
-        self.recorder, self._prepare, self._always = recorder, prepare, always
+        self.recorder, self._prepare, self._always, self._outside = recorder, prepare, always, outside
         self._lock = threading.RLock()
         self._running: dict[str, SharedCamera] = {}
         self._asked_s: dict[str, float] = {}
@@ -346,7 +358,7 @@ class Cameras:
         with self._lock:
             self._asked_s[name] = time.monotonic()
             if name not in self._running:
-                self._running[name] = SharedCamera(listed[name], self.recorder)
+                self._running[name] = SharedCamera(listed[name], self.recorder, self._outside)
                 self._running[name].start()
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, name="mask-cameras", daemon=True)

@@ -6,7 +6,8 @@ export default function ({ data, parentElement }) {
   const stopped = new AbortController();
   const wait = (ms) => new Promise((done) => setTimeout(done, ms));
   const shown = (picture) => {
-    image.hidden = button.hidden = !picture;
+    image.hidden = !picture;
+    button.hidden = !picture || !image.requestFullscreen;
     words.textContent = picture ? "" : "No picture at the moment.";
   };
   image.alt = data.alt;

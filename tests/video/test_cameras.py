@@ -267,6 +267,9 @@ def test_alerts_go_outside_with_the_cameras_name_and_from_one_program(served, mo
     time.sleep(0.05)
     assert sent == ["Entrance: The camera is gone: no more pictures come."]
     one.stop()
+    assert SharedCamera(settings().cameras[0], Recorder(), outside=True).processor.alerts.send
+    one.choose(Choices())
+    assert one.processor.alerts.send is None
 
 
 def test_what_finds_people_may_fail(served):

@@ -8,6 +8,7 @@ import streamlit as st
 from core.config import Camera, limits, settings
 from core.quota import Places
 from core.registry.active import in_use
+from core.video.alerts import OUTSIDE
 from core.video.cameras import LIVE, OFFLINE, Cameras, SharedCamera
 from core.video.zones import Place
 from core.vision.images import encode_image
@@ -173,4 +174,4 @@ def _show_numbers(camera: SharedCamera, cameras: Cameras, pipeline: Pipeline) ->
         show_moment(told, pipeline, bool(camera.processor.place.line), camera.processor.min_face_px, _blurred())
     else:
         st.info("Waiting for the first result …")
-    show_log(told.alerts)
+    show_log(tuple(alert for alert in told.alerts if is_operator() or alert.kind != OUTSIDE))

@@ -58,6 +58,8 @@ def shared_record_switch(camera: SharedCamera) -> None:
         _fixed_switch(fixed)
     else:
         key = f"live_record_{camera.name}"
+        if camera.records:
+            tried(camera.record)()  # anew, where rows were deleted
         st.session_state[key] = camera.records  # another operator may have switched it
 
         def switch() -> None:
