@@ -12,26 +12,22 @@ export default function ({ data, parentElement }) {
   };
   image.alt = data.alt;
   button.onclick = () => (document.fullscreenElement ? document.exitFullscreen() : image.requestFullscreen());
+  const ask = (after) =>
+    fetch(`cameras/${data.ticket}?after=${after}`, { cache: "no-store", signal: stopped.signal }).catch(() => null);
   const run = async () => {
-    for (let after = ""; !stopped.signal.aborted; ) {
-      try {
-        const address = `cameras/${data.ticket}?after=${after}`;
-        const answer = await fetch(address, { cache: "no-store", signal: stopped.signal });
-        if (answer.status !== 200) {
-          shown(false);
-          await wait(answer.status === 204 ? 0 : 500);
-          continue;
-        }
-        after = answer.headers.get("Picture");
+    for (let coming = ask(""); !stopped.signal.aborted; ) {
+      const answer = await coming;
+      if (answer?.status === 200) {
+        const picture = await answer.blob().catch(() => null);
+        coming = ask(answer.headers.get("Picture"));  // on its way while this one is decoded
         const old = image.src;
-        image.src = URL.createObjectURL(await answer.blob());
-        await image.decode();
+        image.src = URL.createObjectURL(picture ?? new Blob());
+        shown(await image.decode().then(() => true, () => false));
         URL.revokeObjectURL(old);
-        shown(true);
-      } catch {
-        if (stopped.signal.aborted) return;
+      } else {
         shown(false);
-        await wait(500);
+        if (answer?.status !== 204) await wait(500);
+        coming = ask("");
       }
       // A page that nobody sees asks for nothing.
       while (document.hidden && !stopped.signal.aborted) await wait(500);
