@@ -60,8 +60,8 @@ def wait_for_a_place() -> None:
 if not places.take(viewer, only_ask=True):
     wait_for_a_place()
     st.stop()
-if name := choose_camera():
-    show_network_camera(name, places, viewer)
+if network := choose_camera():
+    show_network_camera(network, places, viewer)
     st.stop()
 method, settings = settings_form("live", LIVE_SETTINGS)
 pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
