@@ -18,7 +18,7 @@ from core.vision.pipeline import PHOTO_SETTINGS, build_pipeline
 from tests.helpers import ROOT
 from tests.photo_cost import photo_bytes, processor_s
 
-SIZE_WH = (2400, 1800)
+SIZE_WH = (1600, 1200)
 KINDS = 5
 
 

@@ -7,13 +7,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.vision.detections import make_detections, no_detections
 from core.vision.images import decode_image, encode_image
 from core.vision.model_card import ModelError
-from core.vision.pipeline import DEFAULT_PIPELINE, PIPELINES, PipelineSpec
+from pages.components import resources
 from pages.components.state import PHOTO_CHOSEN, PHOTO_EXAMPLE, PHOTO_SET
 from pages.views import photo as view
 from tests.helpers import ROOT, StubPipeline, labelled, numbers, picture_bytes, texts, unescaped
@@ -44,11 +43,8 @@ def photo(kind: int, seed: int = 0) -> bytes:
 @pytest.fixture
 def pipeline(monkeypatch):
     made = ByWidth()
-    spec = PipelineSpec("Stub", "As told.", build=lambda model: made, default_model="", model_kind="stub")
-    monkeypatch.setitem(PIPELINES, DEFAULT_PIPELINE, spec)
-    st.cache_resource.clear()
-    yield made
-    st.cache_resource.clear()
+    monkeypatch.setattr(resources, "load_pipeline", lambda method, version: made)
+    return made
 
 
 @pytest.fixture
