@@ -28,6 +28,7 @@ HARMLESS = {
     "core.video.record.Recorder.put": "only a Keeper writes, and an operator or the settings begin one",
     "core.video.record.delete_old": "what the settings say is kept no longer",
     "core.video.shelf.Shelf.add": "a visitor's own video, within the operator's limits",
+    "core.video.shelf.Shelf.receive": "as what is added, and gone at once where it is not",
     "core.video.shelf.Shelf.delete": "a visitor's own video",
     "core.video.shelf.Shelf.watch": "takes away what killed work left, and no more",
     "core.video.shelf.Shelf.drop_left": "videos whose visitors have left",

@@ -20,7 +20,7 @@ from core.vision.stats import FrameStats, describe_hidden
 from pages.components.messages import plain
 from pages.components.state import choose_next, is_chosen_next
 
-CROP_SIDE = 72
+CROP_SIDE = 60
 # More rows than this make a page slow and help nobody; the downloads have them all.
 MAX_ROWS_WITH_CROPS = 300
 # More counters than this make a page restless: then only those of classes that are seen are shown.
@@ -103,9 +103,10 @@ def show_faces_table(image: LoadedImage, detections: sv.Detections) -> None:
         rows.append(
             {
                 "Face": f"data:image/jpeg;base64,{jpeg}",
+                "No.": i + 1,
                 "Result": f"{style.sign} {style.words}",
                 "Confidence": "–" if style is NO_PREDICTION else percentage(shown.confidence[i]),
-                "Size": f"{width:.0f} × {height:.0f} px",
+                "Size": f"{width:.0f} × {height:.0f}",
             }
         )
     st.dataframe(
@@ -114,7 +115,9 @@ def show_faces_table(image: LoadedImage, detections: sv.Detections) -> None:
         row_height=CROP_SIDE,
         column_config={
             "Face": st.column_config.ImageColumn(width="small"),
+            "No.": st.column_config.NumberColumn(width=30, help="The number in the face's label on the photo."),
             "Confidence": st.column_config.TextColumn(help="How likely the model takes its result to be."),
+            "Size": st.column_config.TextColumn(help="Width and height in pixels of the photo."),
         },
     )
     if len(detections) > MAX_ROWS_WITH_CROPS:

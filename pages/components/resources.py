@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Iterator
 
 import streamlit as st
@@ -14,6 +15,7 @@ from core.turns import Turns
 from core.video.record import Recorder
 from core.video.shelf import Shelf
 from core.vision.model_card import ModelError
+from core.vision.photos import PhotoSet
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.compat import page_part
 from pages.components.messages import plain
@@ -63,6 +65,10 @@ def server_recorder() -> Recorder:
 def photo_turns() -> Turns:
     """In which order the photos of all visitors are judged: while one is decoded, another is in the network."""
     return Turns(limits().photos_at_once)
+
+
+photo_sets: weakref.WeakValueDictionary[tuple[str, str], PhotoSet] = weakref.WeakValueDictionary()
+"""The photos of all visitors, by the visitor's cookie, which may be empty, and the set's key; gone with their page."""
 
 
 @functools.cache  # the server's own route asks for it too, outside of any page

@@ -89,7 +89,7 @@ def test_a_photo_is_classified_without_a_button(photo_page):
         "Wear a mask well": "100%",
     }
     row = photo_page.dataframe[0].value.iloc[0]
-    assert row["Result"] == "✓ Mask" and row["Confidence"].endswith("%") and row["Size"].endswith("px")
+    assert row["Result"] == "✓ Mask" and row["Confidence"].endswith("%") and " × " in row["Size"] and row["No."] == 1
     assert row["Face"].startswith("data:image/jpeg;base64,")
     assert [button.label for button in photo_page.download_button] == [
         "Annotated photo",
@@ -101,7 +101,7 @@ def test_a_photo_is_classified_without_a_button(photo_page):
 def test_several_photos_add_up_and_one_is_shown(photo_page):
     upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
     assert numbers(photo_page)["Wear a mask well"] == "50%"
-    labelled(photo_page.selectbox, "Photo").select_index(1).run()
+    labelled(photo_page.button, "Next").click().run()
     assert photo_page.dataframe[0].value.iloc[0]["Result"] == "✗ No mask"
     labelled(photo_page.slider, "Smallest face").set_value(30).run()
     assert photo_page.dataframe[0].value.iloc[0]["Result"] == "✗ No mask", (
@@ -213,7 +213,7 @@ def test_a_photo_that_breaks_the_analysis_does_not_cost_the_others(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(AppTest, "camera_input"), reason="needs Streamlit 1.66: AppTest without a camera")
 def test_a_photo_that_cannot_be_shown_does_not_cost_the_others(photo_page, monkeypatch):
-    monkeypatch.setattr("core.vision.annotate.annotate", lambda *_: 1 / 0)
+    monkeypatch.setattr("core.vision.photos.annotate", lambda *_, **__: 1 / 0)
     upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
     (error,) = photo_page.error
     assert unescaped(error.value) == "a.jpg: This photo cannot be shown; try it in another format or size."
@@ -556,7 +556,7 @@ def test_a_page_follows_the_active_method_and_a_visitor_may_choose_another_until
     }, "no share of masks"
     assert "1 face: 1 No *helmet*." in texts(photo_page) and "Active on this server" in texts(photo_page)
     assert photo_page.dataframe[0].value.iloc[0]["Result"] == "N No *helmet*"
-    assert not photo_page.toggle, "nothing to say of masks"
+    assert [toggle.key for toggle in photo_page.toggle] == ["photo_blur"], "nothing to say of masks"
     assert "helmets" in photo_page.toast[0].value
     labelled(photo_page.selectbox, "Method").select("neural").run()
     photo_page.run()
