@@ -107,7 +107,9 @@ if uploads:
 if PHOTO_SET not in st.session_state:
     st.session_state[PHOTO_SET] = PhotoSet(photo_turns())
 photo_set: PhotoSet = st.session_state[PHOTO_SET]
-photos = photo_set.show([(upload.file_id, upload.name, upload.getvalue) for upload in uploads] or example())
+photos = photo_set.show(
+    [(upload.file_id, upload.name, upload.getvalue) for upload in uploads] or example(PHOTO_EXAMPLE)
+)
 progress, head, beside = st.container(), st.container(), st.container()
 method, settings = settings_form("photo", PHOTO_SETTINGS, beside if photos else None)
 follow_active_method()
@@ -144,7 +146,7 @@ with head:
         "Photos are in this server's memory while this page is open: they go when you leave it, and are never stored."
     )
     if not uploads:
-        show_examples()
+        show_examples(PHOTO_EXAMPLE)
 if not done:
     if going_on:  # all were refused until now
         look(SLICE_S)

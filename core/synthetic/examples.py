@@ -38,10 +38,11 @@ def _group() -> np.ndarray:
     return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
+SEVERAL = "Five people"
 EXAMPLES: dict[str, Callable[[], np.ndarray]] = {
     "One person": lambda: _portrait(None),
     "With a mask": lambda: _portrait(("surgical_blue", "well")),
-    "Five people": _group,
+    SEVERAL: _group,
 }
 """What each shows, and what makes it: (h, w, 3) uint8 BGR."""
 

@@ -54,7 +54,9 @@ PHOTO_STOPPED = "photo_stopped"
 SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synthetic_images", "synthetic_shot"
 LIVE_STILL = "live_still"
 """A picture of the camera, while a zone is drawn on it."""
+START_SET, START_EXAMPLE = "start_set", "start_example"
 IMAGES = {
+    "": (START_SET,),
     "photo": (PHOTO_SET, PHOTO_EXAMPLE, PHOTO_CHOSEN, PHOTO_GALLERY_PAGE, PHOTO_STOPPED),
     "live": (LIVE_STILL,),
     "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),

@@ -25,7 +25,7 @@ from pages.components.gallery import PER_PAGE, Tile, TileBox, page_of, show_tile
 from pages.components.messages import plain
 from pages.components.resources import photo_sets
 from pages.components.server import address, own_cookie
-from pages.components.state import PHOTO_CHOSEN, PHOTO_EXAMPLE, PHOTO_GALLERY_PAGE, kept, made_once
+from pages.components.state import PHOTO_CHOSEN, PHOTO_GALLERY_PAGE, kept, made_once
 
 # The photo on the page, longer side; the download has every pixel. Streamlit would encode a larger one again.
 DISPLAY_SIDE = (640, 1460)
@@ -55,20 +55,20 @@ def _example_tile(name: str) -> tuple[bytes, tuple[int, int]]:
     return encode_image(small), small.shape[1::-1]
 
 
-def show_examples() -> None:
-    """Photos for those who brought none; a click takes one."""
+def show_examples(key: str) -> None:
+    """Photos for those who brought none; a click takes one, and its name is in the session under the key."""
     st.markdown("No photo at hand? Take one of these:")
-    chosen = st.session_state.get(PHOTO_EXAMPLE)
+    chosen = st.session_state.get(key)
     tiles = [
         Tile(name, f"Example: {name}", *_example_tile(name), notes=(name,), current=name == chosen) for name in EXAMPLES
     ]
-    show_tiles("photo_examples", [("", tiles)], lambda name: st.session_state.update({PHOTO_EXAMPLE: name}))
+    show_tiles(f"{key}s", [("", tiles)], lambda name: st.session_state.update({key: name}))
     st.caption("Eileen Collins (NASA, public domain); masks and the group are drawn.")
 
 
-def example() -> list[tuple[str, str, Callable[[], bytes]]]:
+def example(key: str) -> list[tuple[str, str, Callable[[], bytes]]]:
     """The example that was taken, if any: key, name, and what reads it."""
-    name = st.session_state.get(PHOTO_EXAMPLE)
+    name = st.session_state.get(key)
     return [(f"example {name}", f"{name}.jpg", partial(example_file, name))] if name in EXAMPLES else []
 
 

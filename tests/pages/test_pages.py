@@ -60,9 +60,8 @@ def open_page(page: str | None = None) -> AppTest:
 def test_start_page_classifies_the_sample_and_leads_on():
     app = open_page()
     assert app.title[0].value == "Who wears a face mask?"
-    captions = [unescaped(caption) for image in app.image for caption in image.captions]
-    assert captions == ["1 face: 1 without a mask.", "1 face: 1 with a mask."]
-    assert len(app.get("page_link")) == 5
+    assert [numbers(app)[name] for name in ("Mask", "No mask", "Worn incorrectly")] == ["2", "2", "1"]
+    assert len(app.get("page_link")) == 6
     assert "Nothing is kept or sent on" in texts(app)
 
 
@@ -604,10 +603,14 @@ def test_a_model_from_elsewhere_that_breaks_down_makes_way_and_no_photo_is_lost(
     assert "The method before it is active again: Neural, mask-detector." in unescaped(photo_page.warning[0].value)
 
 
-def test_the_sample_of_the_start_page_is_classified_by_the_active_method(install):
+def test_the_start_page_classifies_an_example_and_a_photo_by_the_active_method(install):
     use(install("helmets", ("helmet", "no_helmet")))
-    captions = [unescaped(caption) for image in open_page().image for caption in image.captions]
-    assert captions == ["1 face: 1 No helmet.", "1 face: 1 Helmet."]
+    app = open_page()
+    assert [numbers(app)[f":gray-badge[{name[0]}] {name}"] for name in ("Helmet", "No helmet")] == ["2", "3"]
+    upload(app, ("x.jpg", picture_bytes(size_wh=(300, 77))))
+    assert set(numbers(app).values()) == {"0"}
+    upload(app, ("x.jpg", b"no picture"))
+    assert "x.jpg" in app.error[0].value and not app.metric
 
 
 def test_a_running_camera_follows_the_active_method(live_page, install):

@@ -24,7 +24,7 @@ MAX_COLUMNS = 4
 def show_counters(told: Moment, pipeline: Pipeline) -> None:
     """The numbers, and everybody so far in a small table."""
     seen = told.counts
-    show_class_counts(seen.now, pipeline, seen.now.mask_share, a_row=2)
+    show_class_counts(seen.now, pipeline, seen.now.mask_share)
     rows = {"Now": seen.now, "Session": seen.people}
     if told.today is not None:
         rows["Today"] = told.today
