@@ -59,7 +59,7 @@ class Limits:
         "Your uploads together are larger than the {limit} MB that this server keeps for a visitor; remove some first.",
     )  # fmt: skip
     upload_files: int = _limit(
-        200, (1, 10_000), COUNT, "Files that one visitor has in the server's memory",
+        500, (1, 10_000), COUNT, "Files that one visitor has in the server's memory",
         "You have uploaded the {limit} files that this server keeps for a visitor; remove some first.",
     )  # fmt: skip
     all_uploads_mb: float = _limit(

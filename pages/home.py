@@ -1,52 +1,88 @@
-"""First page: what this does, a sample that needs no network, and the way to the other pages."""
+"""First page: the tool itself, with an example or a photo of the visitor's, and the way to the other pages."""
+
+from functools import partial
 
 import streamlit as st
 
 from pages.components.access import is_operator
 
-st.title("Who wears a face mask?")
-st.markdown(
-    "This dashboard finds faces and says for each whether it wears a mask: in photos and videos that you upload and "
-    "live from your webcam. It runs on an ordinary computer, without a graphics card."
-    + (" You can also look at the data sets, train a model of your own, and deploy it." if is_operator() else "")
+CARDS = (
+    ("pages/live.py", "Live webcam", ":material/videocam:", "Who wears a mask right now; everybody is counted once."),
+    ("pages/photo.py", "Photos", ":material/photo_camera:", "Many at once, as a gallery, a table and a zip."),
+    ("pages/video.py", "Videos", ":material/movie:", "Boxes that move with people, and a card for each."),
+)
+OPERATORS_CARDS = (
+    ("pages/datasets.py", "Data sets", ":material/photo_library:", "Look at the images and correct their labels."),
+    ("pages/training.py", "Training", ":material/model_training:", "A model of your own, compared and deployed here."),
+    ("pages/model.py", "Model", ":material/neurology:", "How often the model errs, and on what."),
 )
 
-with st.container(horizontal=True):
-    st.page_link("pages/photo.py", label="Upload a photo", icon=":material/photo_camera:")
-    st.page_link("pages/video.py", label="Analyse a video", icon=":material/movie:")
-    st.page_link("pages/live.py", label="Start the webcam", icon=":material/videocam:")
-    if is_operator():
-        st.page_link("pages/datasets.py", label="See the data sets", icon=":material/photo_library:")
-        st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
-
-st.subheader("What it looks like")
-places = st.columns(2)
+st.title("Who wears a face mask?")
+picture, controls = st.columns([3, 2], gap="medium")
+with picture:
+    place = st.empty()
+place.caption("Looking for faces …")
+with controls:
+    st.markdown("Drop a photo: the faces in it are found, and for each it is said whether it wears a mask.")
+    upload = st.file_uploader("Your photo", key="start_photo")
+    examples = st.container()
+    st.caption("Photos are in this server's memory while this page is open, and are never stored.")
 
 # Only now, with the words on the screen, is anything heavy imported.
 from core.registry.active import in_use  # noqa: E402
-from core.synthetic.sample import sample_photo  # noqa: E402
-from core.vision.annotate import annotate  # noqa: E402
-from core.vision.images import encode_image  # noqa: E402
-from core.vision.pipeline import Method, detect_masks, method_version  # noqa: E402
+from core.synthetic.examples import SEVERAL  # noqa: E402
+from core.vision.photos import PhotoSet, detector_of, looks_at_all_pixels  # noqa: E402
+from core.vision.pipeline import PHOTO_SETTINGS, method_version  # noqa: E402
 from core.vision.stats import describe, summarize  # noqa: E402
+from core.vision.upright import quarters_to_upright  # noqa: E402
+from pages.components.faces import show_class_counts  # noqa: E402
 from pages.components.messages import plain  # noqa: E402
-from pages.components.resources import model_or_stop, pipeline_or_stop  # noqa: E402
+from pages.components.resources import model_or_stop, photo_turns, pipeline_or_stop  # noqa: E402
+from pages.components.state import START_EXAMPLE, START_SET  # noqa: E402
+from pages.views.photo import example, page_image, show_examples  # noqa: E402
 
 
-@st.cache_data(show_spinner=False)
-def annotated_sample(masked: bool, method: Method, version: str) -> tuple[bytes, str]:
-    """The sample photo with its boxes as JPEG, and the result in words; made once per server and model."""
-    photo = sample_photo(masked)
-    detections = detect_masks(photo, pipeline_or_stop(method))
-    return encode_image(annotate(photo, detections)), describe(summarize(detections))
+def show_result() -> None:
+    """The photo with a box per face, and what they are in numbers."""
+    files = [(upload.file_id, upload.name, upload.getvalue)] if upload else example(START_EXAMPLE)
+    (photo,) = photo_set.show(files)
+    with place, st.spinner("Looking for faces …"), model_or_stop():
+        photo_set.judge(
+            detector_of(pipeline, PHOTO_SETTINGS),
+            (method, method_version(method)),
+            whole=looks_at_all_pixels(method),
+            other_turn=partial(quarters_to_upright, pipeline),
+        )
+    if photo.problem:
+        place.error(f"{plain(photo.name)}: {photo.problem}")
+        return
+    seen = summarize(photo_set.shown(photo))
+    image = page_image(photo_set.image(photo), photo_set.shown(photo))
+    place.image(image, width="stretch", output_format="JPEG", alt=f"The photo with its result: {describe(seen)}")
+    show_class_counts(seen, pipeline, seen.mask_share)
+
+
+def show_cards(cards: tuple[tuple[str, str, str, str], ...]) -> None:
+    """What else there is."""
+    for column, (page, title, icon, words) in zip(st.columns(len(cards)), cards, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.page_link(page, label=f"**{title}**", icon=icon)
+            st.caption(words)
 
 
 method = in_use().method
-for place, masked in zip(places, (False, True), strict=True):
-    with place, st.spinner("Looking for faces …"), model_or_stop():
-        jpeg, words = annotated_sample(masked, method, method_version(method))
-    place.image(jpeg, caption=plain(words), width="stretch", alt=f"A portrait with the result: {words}")
-st.caption("Eileen Collins (NASA, public domain). The mask on the right is drawn; the results are this server's own.")
+pipeline = pipeline_or_stop(method)
+photo_set: PhotoSet = st.session_state.setdefault(START_SET, PhotoSet(photo_turns()))
+st.session_state.setdefault(START_EXAMPLE, SEVERAL)
+with examples:
+    show_examples(START_EXAMPLE)
+with picture:
+    show_result()
+
+st.subheader("What else there is")
+show_cards(CARDS)
+if is_operator():
+    show_cards(OPERATORS_CARDS)
 
 st.subheader("Good to know")
 st.markdown(
@@ -55,5 +91,6 @@ st.markdown(
     + (", unless you add it to a data set yourself.\n" if is_operator() else ".\n")
     + "- **Not perfect.** Every result is an estimate with a confidence beside it. Faces far away, half hidden or "
     "blurred are missed, or get a ? in place of a result.\n"
-    "- **To raise awareness.** It counts faces; it does not know who anybody is."
+    "- **To raise awareness.** It counts faces; it does not know who anybody is. It runs on an ordinary computer, "
+    "without a graphics card."
 )

@@ -4,91 +4,37 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import streamlit as st
-import supervision as sv
 
-from core.vision.annotate import annotate
-from core.vision.crops import fit_within
-from core.vision.detections import fitted, resized
-from core.vision.detector import MaskDetector
-from core.vision.explain import overlay_centers
-from core.vision.images import LoadedImage, encode_image
+from core.video.reader import in_words
+from core.vision.images import LoadedImage
 from core.vision.photos import Photo, PhotoSet, detector_of, looks_at_all_pixels
-from core.vision.pipeline import (
-    PHOTO_SETTINGS,
-    PIPELINES,
-    DetectionSettings,
-    Method,
-    method_version,
-)
+from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, DetectionSettings, Method, method_version
 from core.vision.stats import FrameStats, describe, summarize
-from core.vision.tables import detection_rows, rows_to_csv, rows_to_json
 from core.vision.upright import quarters_to_upright
 from pages.components.compat import part_of_the_app
-from pages.components.faces import show_class_counts, show_faces_table, show_hidden_faces, show_reasons
-from pages.components.messages import plain, told_apart
+from pages.components.faces import show_class_counts
+from pages.components.messages import plain
 from pages.components.resources import follow_active_method, model_or_stop, photo_turns, pipeline_or_stop
 from pages.components.settings import settings_form
-from pages.components.state import PHOTO_SET, made_once
+from pages.components.state import PHOTO_CHOSEN, PHOTO_EXAMPLE, PHOTO_SET, PHOTO_STOPPED
+from pages.views.photo import (
+    FIRST_S,
+    SLICE_S,
+    example,
+    filtered,
+    page_image,
+    show_downloads,
+    show_examples,
+    show_gallery,
+    show_heat_map,
+    show_neighbours,
+    show_photo,
+    show_refused,
+)
 
-# The photo on the page, longer side; the download has every pixel. Streamlit would encode a larger one again.
-DISPLAY_SIDE = (640, 1460)
 RESULTS, HEAT_MAP, METHODS = "Results", "Face heat map", "All methods"
 log = logging.getLogger(__name__)
-
-
-def page_image(image: LoadedImage, detections: sv.Detections) -> bytes:
-    """The annotated photo in a size for the page, as a JPEG file."""
-    in_frame = fitted(detections, image.size_wh, image.frame_bgr.shape[1::-1])
-    longest = max(image.frame_bgr.shape[:2])
-    # Labels on a tiny photo would hide it: enlarge it first.
-    scale = float(np.clip(longest, *DISPLAY_SIDE)) / longest
-    size_wh = tuple(max(1, round(scale * side)) for side in image.frame_bgr.shape[1::-1])
-    return encode_image(annotate(*resized(image.frame_bgr, in_frame, size_wh)))
-
-
-def show(photo: Photo, image: LoadedImage, found: sv.Detections) -> None:
-    """One photo large, its result in words, a row per face."""
-    seen = summarize(found)
-    if seen.faces or not seen.hidden:
-        st.markdown(f"**{plain(describe(replace(seen, hidden=0)))}**")
-    if seen.hidden:
-        show_hidden_faces("photo", seen, settings.min_face_px)
-    picture, table = st.columns([4, 3])
-    annotated = made_once("photo_annotated", (photo.key, photo.turned, made_with), partial(page_image, image, found))
-    picture.image(annotated, output_format="JPEG", width="stretch", alt="The photo with a box per face")
-    with table:
-        if len(found):
-            show_faces_table(image, found)
-            show_reasons(image.frame_bgr, fitted(found, image.size_wh, image.frame_bgr.shape[1::-1]), method)
-        with st.container(horizontal=True):
-            st.download_button(
-                "Annotated photo",
-                lambda: encode_image(annotate(photo.whole(), found)),
-                file_name="faces.jpg",
-                mime="image/jpeg",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-            st.button(
-                "Turn",
-                icon=":material/rotate_right:",
-                help="By a quarter to the right: faces are found best when they are upright.",
-                on_click=photo.turn,
-            )
-    if photo.note:
-        st.caption(photo.note)
-    if photo.found_turned:
-        st.caption("No face was clear as this photo is stored, so it was turned.")
-
-
-def show_heat_map(image: LoadedImage, detector: MaskDetector, settings: DetectionSettings) -> None:
-    """How likely every place is the centre of a face, over the photo."""
-    st.markdown("**The brighter, the likelier the centre of a face.** A box is drawn around each bright spot.")
-    small, _ = fit_within(image.frame_bgr, DISPLAY_SIDE[1])
-    seen = overlay_centers(small, detector.center_map(image.frame_bgr, settings.preset))
-    st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with its face heat map")
 
 
 def show_methods(photo: Photo, image: LoadedImage, settings: DetectionSettings) -> None:
@@ -107,15 +53,44 @@ def show_methods(photo: Photo, image: LoadedImage, settings: DetectionSettings) 
             st.image(page_image(image, found), output_format="JPEG", width="stretch", alt=spec.title)
 
 
+def show_progress(done: int, total: int, left_s: float) -> None:
+    """How far the analysis is; here a click interrupts it."""
+    left = f" About {in_words(round(left_s))} left." if left_s >= 1 and done < total else ""
+    bar.progress(done / total, f"Looking for faces: photo {done:,} of {total:,}.{left}")
+
+
 def show_place(before: int) -> None:
     """Whose photos are looked at first."""
     bar.progress(0.0, f"{before} {'photo is' if before == 1 else 'photos are'} before yours")
 
 
+def look(seconds: float) -> None:
+    """Look for faces in photos for about so long."""
+    with model_or_stop():
+        photo_set.judge(
+            detector_of(pipeline, all_faces),
+            made_with,
+            show_progress,
+            show_place,
+            looks_at_all_pixels(method),
+            partial(quarters_to_upright, pipeline),
+            first=first,
+            seconds=seconds,
+        )
+
+
+def stop() -> None:
+    """Leave the photos that are on the page as they are."""
+    st.session_state[PHOTO_STOPPED] = made_with, frozenset(photo.key for photo in photos)
+
+
+def resume() -> None:
+    """Look at the others too."""
+    st.session_state.pop(PHOTO_STOPPED, None)
+
+
 part_of_the_app()
 st.title("Photo")
-method, settings = settings_form("photo", PHOTO_SETTINGS)
-follow_active_method()
 source = st.segmented_control(
     "From", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"
 )
@@ -126,41 +101,70 @@ if source == "Upload":
 else:
     shot = st.camera_input("Take a photo", key="photo_camera")
     uploads = [shot] if shot else []
+if uploads:
+    st.session_state.pop(PHOTO_EXAMPLE, None)
 
 if PHOTO_SET not in st.session_state:
     st.session_state[PHOTO_SET] = PhotoSet(photo_turns())
 photo_set: PhotoSet = st.session_state[PHOTO_SET]
-photos = photo_set.show((upload.file_id, upload.name, upload.getvalue) for upload in uploads)
+photos = photo_set.show(
+    [(upload.file_id, upload.name, upload.getvalue) for upload in uploads] or example(PHOTO_EXAMPLE)
+)
+progress, head, beside = st.container(), st.container(), st.container()
+method, settings = settings_form("photo", PHOTO_SETTINGS, beside if photos else None)
+follow_active_method()
 pipeline = pipeline_or_stop(method)
-made_with = method, method_version(method), settings
-bar = st.empty()  # appears only while there is something to do
-with model_or_stop():
-    photo_set.judge(
-        detector_of(pipeline, settings),
-        made_with,
-        lambda done, total: bar.progress(done / total, f"Looking for faces: photo {done} of {total}"),
-        show_place,
-        looks_at_all_pixels(method),
-        partial(quarters_to_upright, pipeline),
-    )
-bar.empty()
-for photo in photos:
-    if photo.problem:
-        st.error(f"{plain(photo.name)}: {photo.problem}")
+# Faces that a limit hides are found too: downloads blur them, and another limit needs no other look.
+all_faces = replace(settings, min_face_px=0)
+photo_set.min_face_px = settings.min_face_px
+made_with = method, method_version(method), all_faces
+first = st.session_state.get(PHOTO_CHOSEN, "")
+
+stopped_with, stopped_at = st.session_state.get(PHOTO_STOPPED, (None, frozenset()))
+stopped = stopped_with == made_with and all(photo.key in stopped_at for photo in photos)
+with progress.container(horizontal=True, vertical_alignment="center"):
+    bar = st.empty()  # appears only while there is something to do
+    button = st.empty()
+if todo := photo_set.todo(made_with, first):
+    if stopped:
+        bar.info(f"Stopped: {len(photos) - len(todo):,} of {len(photos):,} photos were looked at.")
+        button.button("Continue", icon=":material/play_arrow:", on_click=resume)
+    elif len(photos) > 1:
+        button.button("Stop", icon=":material/stop_circle:", on_click=stop)
+    if not stopped and (len(todo) == len(photos) or todo[0].key == first):
+        look(FIRST_S)
+
 good = {photo.key: photo for photo in photos if not photo.problem}
-detections = {key: photo.detections for key, photo in good.items() if photo.detections is not None}
-if not good:
-    st.caption("Photos stay in this server's memory while you look at them and are never stored.")
+done = {key: photo for key, photo in good.items() if photo.judged_with == made_with}
+going_on = not stopped and len(done) < len(good)
+if not going_on and not stopped:
+    bar.empty()
+    button.empty()
+with head:
+    show_refused(photos)
+    st.caption(
+        "Photos are in this server's memory while this page is open: they go when you leave it, and are never stored."
+    )
+    if not uploads:
+        show_examples(PHOTO_EXAMPLE)
+if not done:
+    if going_on:  # all were refused until now
+        look(SLICE_S)
+        st.rerun()
     st.stop()
 
-total = sum((summarize(found) for found in detections.values()), FrameStats())
+stats = {key: summarize(photo_set.shown(photo)) for key, photo in done.items()}
+names, keys = photo_set.names(), list(done)
+with head:
+    total = sum(stats.values(), FrameStats())
+    show_class_counts(total, pipeline, total.mask_share)
+    if len(good) > 1:
+        keys = filtered(stats, pipeline.classes)
+    chosen = done[first if first in keys else keys[0]]
+    if len(good) > 1:
+        show_gallery(photo_set, [done[key] for key in keys], names, chosen.key)
+        show_neighbours(keys, names[chosen.key], chosen.key)
 detector = getattr(pipeline, "detector", None)
-show_class_counts(total, pipeline, total.mask_share)
-key = next(iter(good))
-if len(good) > 1:
-    names = told_apart({each: photo.name for each, photo in good.items()}, by_key=False)
-    key = st.selectbox("Photo", list(good), format_func=names.__getitem__, key="photo_chosen")
-chosen = good[key]
 views = [RESULTS, *([HEAT_MAP] if detector else []), METHODS]
 view = st.segmented_control(
     "Show", views, default=RESULTS, required=True, label_visibility="collapsed", key="photo_view"
@@ -172,15 +176,11 @@ try:
     elif view == HEAT_MAP and detector:
         show_heat_map(image, detector, settings)
     else:
-        show(chosen, image, detections[key])
+        show_photo(photo_set, chosen, image, made_with, method)
 except Exception:  # one photo that cannot be shown must not cost the others their results
     log.exception("A photo could not be shown")
     st.error(f"{plain(chosen.name)}: This photo cannot be shown; try it in another format or size.")
-
-rows = [row for key, found in detections.items() for row in detection_rows(good[key].name, found)]
-of = "all photos" if len(good) > 1 else "this photo"
-with st.container(horizontal=True):
-    for kind, make, mime in (("csv", rows_to_csv, "text/csv"), ("json", rows_to_json, "application/json")):
-        name = f"Results of {of} ({kind.upper()})"
-        data = partial(make, rows)
-        st.download_button(name, data, f"faces.{kind}", mime, icon=":material/download:", on_click="ignore")
+show_downloads(photo_set, [done[key] for key in keys], {key: names[key] for key in done}, len(keys) == len(done))
+if going_on:
+    look(SLICE_S)
+    st.rerun()

@@ -71,7 +71,7 @@ async def upload_photos(page: Page, url: str, end: float, report: Report, number
         await look(page, report)
         masked = not masked
         await page.get_by_role("button", name=f"Remove {file['name']}").click()
-        await page.get_by_text("Photos stay in this server's memory").wait_for()
+        await page.get_by_text("No photo at hand?").wait_for()
 
 
 async def watch(page: Page, url: str, end: float, report: Report, number: int) -> None:

@@ -30,6 +30,7 @@ HARMLESS = {
     "core.video.cameras.SharedCamera.refresh_choices": "what operators chose; an empty file is the lock",
     "core.video.record.delete_old": "what the settings say is kept no longer",
     "core.video.shelf.Shelf.add": "a visitor's own video, within the operator's limits",
+    "core.video.shelf.Shelf.receive": "as what is added, and gone at once where it is not",
     "core.video.shelf.Shelf.delete": "a visitor's own video",
     "core.video.shelf.Shelf.watch": "takes away what killed work left, and no more",
     "core.video.shelf.Shelf.drop_left": "videos whose visitors have left",

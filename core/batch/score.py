@@ -19,12 +19,11 @@ from core.batch.results import FILMS, PICTURES, Results
 from core.datasets.archive import LIMITS
 from core.datasets.formats import DataError
 from core.io import write_atomic
-from core.vision.annotate import annotate
 from core.vision.blur import blur_faces
 from core.vision.images import ImageError, encode_image, load_image, turn_image
 from core.vision.litert import use_threads
 from core.vision.model_card import ModelError
-from core.vision.photos import FAILED, ClassifiedPhoto, classify_photo
+from core.vision.photos import FAILED, JPEG_SUFFIXES, ClassifiedPhoto, classify_photo, draw_photo
 from core.vision.pipeline import (
     LIVE_SETTINGS,
     DetectionSettings,
@@ -39,7 +38,6 @@ from core.vision.tables import detection_rows
 # Photos that are read or wait while one is classified: enough that no process waits, few enough for any memory.
 AHEAD, AHEAD_BYTES = 4, 64 * 1024**2
 CRASHED = "Reading or classifying this photo ends the process that does it; save it in another format."
-JPEG_SUFFIXES = (".jpg", ".jpeg")
 # A film is looked at so often, however fast the computer is: the same film always gives the same.
 FILM_STEP_S, FILM_MAX_S = 0.1, 1e6
 # When somebody stops the work, photos under way are finished; what takes longer, as films do, is begun again later.
@@ -107,7 +105,7 @@ def record_of(task: Task, work: Work, pipeline: Pipeline) -> dict[str, Any]:
     except Exception:  # one photo that breaks the analysis must not cost the others their results
         return record | {"problem": FAILED}
     if picture is not None:
-        name = task.name if task.name.lower().endswith(JPEG_SUFFIXES) else f"{task.name}.jpg"
+        name = task.name if task.name.lower().endswith(JPEG_SUFFIXES) else f"{task.name}.jpg"  # may lie in folders
         write_atomic(work.folder / PICTURES / name, lambda temporary: temporary.write_bytes(picture))
     width, height = photo.size_wh
     return record | {
@@ -154,9 +152,10 @@ def _film(task: Task, work: Work, pipeline: Pipeline) -> dict[str, Any]:
 
 def _picture(data: bytes, photo: ClassifiedPhoto, work: Work) -> bytes:
     frame = turn_image(load_image(data), photo.turned).frame_bgr
-    if work.blur:
-        frame = blur_faces(frame, photo.detections.xyxy)
-    return encode_image(annotate(frame, photo.detections) if work.annotate else frame)
+    covered = photo.detections.xyxy if work.blur else None
+    if work.annotate:
+        return encode_image(draw_photo(frame, photo.detections, covered))
+    return encode_image(frame if covered is None else blur_faces(frame, covered))
 
 
 # In each process

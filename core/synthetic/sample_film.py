@@ -33,7 +33,7 @@ def write_sample_film(
         face_share: height of a face, as a share of the frame's.
     """
     width, height = size_wh
-    figures = [_figure(k, round(height * face_share)) for k in range(people)]
+    figures = [figure(sample_photo(masked=k % 2 == 1), 37 * k, round(height * face_share)) for k in range(people)]
     light = np.linspace(1.0, 0.85, height, dtype=np.float32)[:, None, None]
     wall = light * np.full((1, width, 3), WALL_BGR, np.float32)
     with FilmWriter(path, size_wh, fps) as film:
@@ -42,17 +42,25 @@ def write_sample_film(
             for k, (picture, alpha) in enumerate(figures):
                 walked = (time_s / seconds - 0.5 * k / max(1, people - 1)) / 0.5  # 0 beyond the left edge, 1 the right
                 left = round(walked * (width + picture.shape[1])) - picture.shape[1]
-                _put(frame, picture, alpha, left, height - picture.shape[0])
+                put(frame, picture, alpha, left, height - picture.shape[0])
             film.write(time_s, np.rint(frame).astype(np.uint8))
 
 
-def _figure(k: int, face_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """A person: colours times opacity (h, w, 3) and opacity (h, w, 1), float32."""
-    photo = sample_photo(masked=k % 2 == 1)
-    hsv = cv2.cvtColor(photo, cv2.COLOR_BGR2HSV)
+def figure(photo_bgr: np.ndarray, hue: int, face_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """A person cut out of the sample portrait.
+
+    Args:
+        photo_bgr: the portrait, with whatever is drawn onto its face.
+        hue: how far the suit's colour is turned, in OpenCV's degrees.
+        face_px: height of the face.
+
+    Returns:
+        Colours times opacity (h, w, 3) and opacity (h, w, 1), float32.
+    """
+    hsv = cv2.cvtColor(photo_bgr, cv2.COLOR_BGR2HSV)
     suit = hsv[..., 1] > 120
     suit[:190] = False  # faces and hair keep their colours
-    hsv[..., 0] = np.where(suit, (hsv[..., 0].astype(int) + 37 * k) % 180, hsv[..., 0])
+    hsv[..., 0] = np.where(suit, (hsv[..., 0].astype(int) + hue) % 180, hsv[..., 0])
     x1, y1, x2, y2 = PART_XYXY
     part = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[y1:y2, x1:x2].astype(np.float32)
     alpha = np.zeros((y2 - y1, x2 - x1), np.float32)
@@ -65,7 +73,7 @@ def _figure(k: int, face_px: int) -> tuple[np.ndarray, np.ndarray]:
     return resize(part * alpha[..., None], size), resize(alpha, size)[..., None]
 
 
-def _put(frame: np.ndarray, picture: np.ndarray, alpha: np.ndarray, left: int, top: int) -> None:
+def put(frame: np.ndarray, picture: np.ndarray, alpha: np.ndarray, left: int, top: int) -> None:
     """Lay a person over the frame, as far as they are in it."""
     height, width = frame.shape[:2]
     x1, x2 = max(0, left), min(width, left + picture.shape[1])

@@ -3,8 +3,8 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +81,22 @@ class Shelf:
                 self._seen[visitor] = self._clock()
             return list(self._videos.get(visitor, ()))
 
+    def visitors(self) -> set[str]:
+        """Everybody who has videos here, without taking them for being here."""
+        with self._lock:
+            return {visitor for visitor, videos in self._videos.items() if videos}
+
+    @contextmanager
+    def receive(self, size_bytes: int = 0) -> Iterator[Path]:
+        """A path for a video that is still on its way; what is not taken in at the end goes.
+
+        Raises:
+            ValueError: there is no room for so many bytes.
+        """
+        check_disk("videos_gb", size_bytes)
+        with scratch_folder(videos_dir(), FOLDER) as folder:
+            yield folder / SOURCE
+
     def find(self, visitor: str, key: str) -> Video | None:
         """One of a visitor's videos, and nobody else's."""
         return next((video for video in self.videos(visitor) if video.key == key), None)
@@ -93,6 +109,7 @@ class Shelf:
         detect: Detect,
         blur: bool = False,
         size_bytes: int = 0,
+        annotated: bool = True,
     ) -> Video:
         """Take a video in, and analyse it when its turn has come.
 
@@ -103,6 +120,7 @@ class Shelf:
             detect: as for ``analyse_film``.
             blur: make faces unrecognizable.
             size_bytes: of the file, if known.
+            annotated: whether the video with boxes is wanted.
 
         Raises:
             ValueError: the visitor has too many, it is too large, there is no room, or too many wait.
@@ -122,10 +140,10 @@ class Shelf:
         with self._lock:
             self._videos.setdefault(visitor, []).append(video)
             self._seen[visitor] = self._clock()
-        self.jobs.start(video.key, name, lambda report: self._analyse(video, detect, report))
+        self.jobs.start(video.key, name, lambda report: self._analyse(video, detect, annotated, report))
         return video
 
-    def _analyse(self, video: Video, detect: Detect, report: Report) -> None:
+    def _analyse(self, video: Video, detect: Detect, annotated: bool, report: Report) -> None:
         checked = 0.0
 
         def watched(done: int, total: int, text: str = "") -> None:
@@ -142,7 +160,13 @@ class Shelf:
             with self._turns.turn(lambda before: report(0, 0, _place(before))):
                 report(0, 0, "Opening the video")
                 source = video.folder / SOURCE
-                result = analyse_film(source, video.folder, detect, blur=video.blur, report=watched, preview=show)
+                result = analyse_film(
+                    *(source, video.folder, detect),
+                    blur=video.blur,
+                    annotated=annotated,
+                    report=watched,
+                    preview=show,
+                )
             source.unlink(missing_ok=True)
             video.result = result
         except (ValueError, OSError) as error:

@@ -2,7 +2,8 @@
 
 Never colour alone: every label has a sign (tick, cross, exclamation mark; a letter or a number for other classes),
 words and a percentage, in dark or light text on a filled field, so that it can be read on any picture. A face without a
-prediction has a question mark alone. Sizes follow the frame and the face.
+prediction has a question mark alone. Where faces are numbered, the number is in every label. Sizes follow the frame and
+the face.
 """
 
 import sys
@@ -28,12 +29,13 @@ TEXT_OF_FACE = 0.17
 MAX_WORDS = 24
 
 
-def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
+def annotate(frame_bgr: np.ndarray, detections: sv.Detections, numbered: bool = False) -> np.ndarray:
     """Draw every face's box and label.
 
     Args:
         frame_bgr: (h, w, 3) uint8; it is not changed.
         detections: as in ``core.vision.detections``; earlier ones get the better place for their label.
+        numbered: begin each label with the face's place among them, from 1.
 
     Returns:
         A new frame of the same shape.
@@ -54,18 +56,20 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), style.color_rgb[::-1], line)
     labels: list[Box] = []
-    for box, style, confidence in zip(boxes, styles, detections.confidence, strict=True):
+    for number, (box, style, confidence) in enumerate(zip(boxes, styles, detections.confidence, strict=True), 1):
         text_px = _text_height(box, (width, height))
         percent = percentage(confidence)
         texts: tuple[str, ...] = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
         if style is NO_PREDICTION:
             texts = ("",)
+        if numbered:
+            texts = tuple(f"{number}. {text}".rstrip(". ") for text in texts)
         others = [other for other in boxes if other is not box]
         # A whole label beside all faces is best, then a shorter one; only where all is full, one over another face.
-        tries = [*((text, labels + others) for text in texts), *((text, labels) for text in texts), ("", [])]
+        tries = [*((text, labels + others) for text in texts), *((text, labels) for text in texts), (texts[-1], [])]
         for text, taken in tries:
             size = _label_size(text, text_px)
-            place = _free_place(box, size, (width, height), taken, last_try=not (text or taken))
+            place = _free_place(box, size, (width, height), taken, last_try=text == texts[-1] and not taken)
             if place is not None:
                 labels.append((*place, place[0] + size[0], place[1] + size[1]))
                 _draw_label(canvas, place, size, text, text_px, style)
@@ -167,8 +171,8 @@ def _draw_letters(canvas: np.ndarray, x: int, y: int, side: int, text: str, colo
 class _CallableModule(ModuleType):
     """``from core.vision import annotate`` gives this module, not its function, once the module has been imported."""
 
-    def __call__(self, frame_bgr: np.ndarray, detections: sv.Detections) -> np.ndarray:
-        return annotate(frame_bgr, detections)
+    def __call__(self, frame_bgr: np.ndarray, detections: sv.Detections, numbered: bool = False) -> np.ndarray:
+        return annotate(frame_bgr, detections, numbered)
 
 
 sys.modules[__name__].__class__ = _CallableModule

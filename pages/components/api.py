@@ -1,30 +1,44 @@
-"""The door for programs: a photo in, its faces as JSON out. Closed unless the operator sets ``MASK_API_TOKEN``."""
+"""The door for programs: a photo in, its faces as JSON out; a video in, a job that analyses it.
+
+Closed unless the operator sets ``MASK_API_TOKEN``. A video lies on the visitors' shelf, as one of a visitor whom nobody
+can guess: it waits its turn among theirs, and goes when nobody has asked for it in a while.
+"""
 
 import asyncio
 import hmac
 import json
 import logging
 import math
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
+from contextlib import ExitStack
+from functools import partial, wraps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from core.config import Limits, settings
+from core.io import disk_sentence
+from core.jobs import UNEXPECTED
+
+if TYPE_CHECKING:
+    from core.video.shelf import Video
 
 log = logging.getLogger(__name__)
 OPENAPI = Path(__file__).with_name("openapi.json")
 BODY_S = 30.0
-"""A photo must have come within this time."""
+"""A photo must have come within this time, and of a video some part in every such time."""
 BUSY_S = 1
 """After so many seconds a program that was sent away may ask again."""
+FULL_S = 60
+"""The same where there is no room for another video."""
 MB = 1_000_000
 
 FIGURES = CollectorRegistry()
@@ -62,6 +76,10 @@ class Rate:
 
 rate = Rate()
 in_work = 0
+receiving = 0
+"""Videos that are on their way."""
+videos: set[str] = set()
+"""The names of programs' videos; on the shelf each is the only video of a visitor who is called so."""
 # Threads for as many as may be at work or wait for their turn; they are made when they are needed.
 threads = ThreadPoolExecutor(64, "api")
 
@@ -87,7 +105,10 @@ def _door(for_all: bool = False) -> Callable[[Answer], Answer]:
                     response.headers["Retry-After"] = str(refusal.retry_after_s)
                 if refusal.status == 401:
                     response.headers["WWW-Authenticate"] = "Bearer"
-            ANSWERS.labels(request.url.path, response.status_code).inc()
+            path = request.url.path
+            for name, value in request.path_params.items():  # figures are by kind of path, and name no video
+                path = path.replace(str(value), f"{{{name}}}")
+            ANSWERS.labels(path, response.status_code).inc()
             return response
 
         return guarded
@@ -170,6 +191,141 @@ def _faces(data: bytes, name: str) -> tuple[str, int]:
 
 
 @_door()
+async def send_video(request: Request) -> Response:
+    """Take a video in; it is analysed when its turn has come."""
+    global receiving
+    from pages.components.resources import video_shelf
+
+    limits, run = settings().limits, partial(asyncio.get_running_loop().run_in_executor, threads)
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > _most_bytes(limits):
+        raise Refusal(413, limits.reached("video_mb"))
+    videos.intersection_update((await run(video_shelf)).visitors())
+    if receiving + len(videos) >= limits.visitor_videos:
+        raise Refusal(429, limits.reached("visitor_videos"), FULL_S)
+    receiving += 1
+    stack = ExitStack()
+    try:
+        path = await run(stack.enter_context, video_shelf().receive(int(length)))
+        await _to_file(request, path, limits)
+        name = request.query_params.get("name", "video")[:200]
+        blur, annotated = (request.query_params.get(key) == "true" for key in ("blur", "annotate"))
+        key = await run(_take_in, path, name, blur, annotated)
+    except asyncio.TimeoutError:
+        raise Refusal(408, f"Nothing of the video came for {BODY_S:g} seconds; send it again.") from None
+    except ClientDisconnect:
+        raise Refusal(400, "The connection was closed before the whole video had come.") from None
+    except (ValueError, OSError) as error:  # there is no room
+        sentence = disk_sentence(error) if isinstance(error, OSError) else str(error)
+        raise Refusal(503, sentence, FULL_S) from None
+    finally:
+        receiving -= 1
+        await run(stack.close)
+    address = f"/api/v1/video/{key}"
+    return JSONResponse(_state(key), 202, {"Location": address})
+
+
+def _most_bytes(limits: Limits) -> float:
+    return limits.video_mb * 1024 * 1024
+
+
+async def _to_file(request: Request, path: Path, limits: Limits) -> None:
+    loop, size, parts = asyncio.get_running_loop(), 0, request.stream().__aiter__()
+    with path.open("wb") as file:
+        while True:
+            try:
+                chunk = await asyncio.wait_for(parts.__anext__(), BODY_S)
+            except StopAsyncIteration:
+                return
+            size += len(chunk)
+            if size > _most_bytes(limits):
+                raise Refusal(413, limits.reached("video_mb"))
+            await loop.run_in_executor(threads, file.write, chunk)
+
+
+def _take_in(path: Path, name: str, blur: bool, annotated: bool) -> str:
+    """Put a video that has come on the shelf; returns its name there. Raises: ``Refusal``, ``ValueError``, OSError."""
+    from core.registry.active import in_use
+    from core.vision.model_card import ModelError
+    from core.vision.pipeline import LIVE_SETTINGS, detect_masks, method_version
+    from pages.components.resources import load_pipeline, video_shelf
+
+    try:
+        method = in_use().method
+        pipeline = load_pipeline(method, method_version(method))
+    except ModelError as error:
+        raise Refusal(503, str(error), BUSY_S) from None
+    detect, key = partial(detect_masks, pipeline=pipeline, settings=LIVE_SETTINGS), secrets.token_urlsafe(24)
+    video_shelf().add(key, name, path.replace, detect, blur, annotated=annotated)
+    videos.add(key)
+    return key
+
+
+def _video(key: str) -> "Video":
+    """The video of this name, which is now kept for another while. Raises: ``Refusal``."""
+    from pages.components.resources import video_shelf
+
+    found = video_shelf().videos(key) if key in videos else []
+    if not found:
+        raise Refusal(404, "There is no such video; it was deleted, or nobody had asked for it in a long time.")
+    return found[0]
+
+
+def _state(key: str) -> dict[str, object]:
+    from core.video.film import summary
+    from pages.components.resources import video_shelf
+
+    video = _video(key)
+    job, error, result = video_shelf().jobs.status(video.key), "", None
+    state, progress = "running", job.share if job else None
+    if video.result:
+        state, progress, result = "done", 1.0, summary(video.result)
+    elif job is None or job.state != "running":
+        state, error = "failed", video.problem or (job.error if job else "") or UNEXPECTED
+    return {"id": key, "name": video.name, "state": state, "progress": progress, "error": error, "result": result}
+
+
+@_door()
+async def video_state(request: Request) -> Response:
+    """How far a video is and, at the end, who is in it."""
+    return JSONResponse(_state(request.path_params["id"]))
+
+
+@_door()
+async def video_result(request: Request) -> Response:
+    """Everything that was found in a video: the JSON that the Video page gives."""
+    from core.video.film import JSON
+
+    return _file(_video(request.path_params["id"]), JSON, "application/json")
+
+
+@_door()
+async def video_film(request: Request) -> Response:
+    """The video with boxes."""
+    from core.video.film import ANNOTATED
+
+    return _file(_video(request.path_params["id"]), ANNOTATED, "video/mp4")
+
+
+def _file(video: "Video", name: str, media_type: str) -> Response:
+    if not video.result or not (video.folder / name).is_file():
+        raise Refusal(404, "There is no such file: the video is not done, or ?annotate=true was not asked for.")
+    return FileResponse(video.folder / name, media_type=media_type, filename=name)
+
+
+@_door()
+async def delete_video(request: Request) -> Response:
+    """Stop a video and remove all of it."""
+    from pages.components.resources import video_shelf
+
+    key = request.path_params["id"]
+    delete = partial(video_shelf().delete, key, _video(key).key)
+    videos.discard(key)
+    await asyncio.get_running_loop().run_in_executor(threads, delete)
+    return Response(status_code=204)
+
+
+@_door()
 async def model(request: Request) -> Response:
     """Which method answers."""
 
@@ -211,6 +367,11 @@ async def openapi(request: Request) -> Response:
 
 ROUTES = [
     Route("/api/v1/detect", detect, methods=["POST"]),
+    Route("/api/v1/video", send_video, methods=["POST"]),
+    Route("/api/v1/video/{id}", video_state, methods=["GET"]),
+    Route("/api/v1/video/{id}", delete_video, methods=["DELETE"]),
+    Route("/api/v1/video/{id}/result", video_result, methods=["GET"]),
+    Route("/api/v1/video/{id}/film", video_film, methods=["GET"]),
     Route("/api/v1/model", model, methods=["GET"]),
     Route("/api/v1/openapi.json", openapi, methods=["GET"]),
     Route("/health", health, methods=["GET"]),

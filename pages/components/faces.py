@@ -20,7 +20,7 @@ from core.vision.stats import FrameStats, describe_hidden
 from pages.components.messages import plain
 from pages.components.state import choose_next, is_chosen_next
 
-CROP_SIDE = 72
+CROP_SIDE = 60
 # More rows than this make a page slow and help nobody; the downloads have them all.
 MAX_ROWS_WITH_CROPS = 300
 # More counters than this make a page restless: then only those of classes that are seen are shown.
@@ -62,14 +62,13 @@ def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: 
         st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
 
 
-def show_class_counts(stats: FrameStats, pipeline: Knows, mask_share: float | None, a_row: int = 5) -> None:
+def show_class_counts(stats: FrameStats, pipeline: Knows, mask_share: float | None) -> None:
     """A number per class that the pipeline knows, of faces without a prediction, and the share with a mask.
 
     Args:
         stats: what was counted.
         pipeline: what counted it.
         mask_share: 0..1, or ``None`` if there is none.
-        a_row: how many numbers stand side by side.
     """
     spoken = vocabulary(pipeline.classes)
     names = [name for name in spoken if name in pipeline.classes]
@@ -86,9 +85,9 @@ def show_class_counts(stats: FrameStats, pipeline: Knows, mask_share: float | No
     numbers.append((f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", str(stats.unknown), UNKNOWN_HELP))
     if CLASS_NAMES[WITH_MASK] in pipeline.classes:
         numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}", SHARE_HELP))
-    for start in range(0, len(numbers), a_row):
-        for column, (label, value, help) in zip(st.columns(a_row), numbers[start : start + a_row], strict=False):
-            column.metric(label, value, help=help)
+    with st.container(horizontal=True, gap="medium"):  # as many side by side as there is room for, on phones too
+        for label, value, help in numbers:
+            st.metric(label, value, help=help, width="content")
 
 
 def show_faces_table(image: LoadedImage, detections: sv.Detections) -> None:
@@ -103,9 +102,10 @@ def show_faces_table(image: LoadedImage, detections: sv.Detections) -> None:
         rows.append(
             {
                 "Face": f"data:image/jpeg;base64,{jpeg}",
+                "No.": i + 1,
                 "Result": f"{style.sign} {style.words}",
                 "Confidence": "–" if style is NO_PREDICTION else percentage(shown.confidence[i]),
-                "Size": f"{width:.0f} × {height:.0f} px",
+                "Size": f"{width:.0f} × {height:.0f}",
             }
         )
     st.dataframe(
@@ -114,7 +114,9 @@ def show_faces_table(image: LoadedImage, detections: sv.Detections) -> None:
         row_height=CROP_SIDE,
         column_config={
             "Face": st.column_config.ImageColumn(width="small"),
+            "No.": st.column_config.NumberColumn(width=30, help="The number in the face's label on the photo."),
             "Confidence": st.column_config.TextColumn(help="How likely the model takes its result to be."),
+            "Size": st.column_config.TextColumn(help="Width and height in pixels of the photo."),
         },
     )
     if len(detections) > MAX_ROWS_WITH_CROPS:

@@ -37,7 +37,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const section = make("div", "section");
     if (title) section.append(make("h4", "", title));
     const grid = make("div", "grid");
-    for (const { id, name, src, size, marks, notes, boxes, excluded } of tiles) {
+    for (const { id, name, src, size, marks, notes, boxes, excluded, current } of tiles) {
       const tile = make(clickable ? "button" : "div", excluded ? "tile excluded" : "tile");
       tile.title = name;
       const words = [name, ...marks.map((mark) => mark.text), ...notes].join(", ");
@@ -45,6 +45,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
         tile.type = "button";
         tile.setAttribute("aria-label", words);
         tile.onclick = () => setTriggerValue("picked", id);
+        if (current) tile.setAttribute("aria-current", "true");
       }
       const frame = make("span", "frame");
       const image = make("img");

@@ -37,6 +37,8 @@ class Tile:
     notes: tuple[str, ...] = ()
     boxes: tuple[TileBox, ...] = ()
     excluded: bool = False
+    current: bool = False
+    """Whether it is the one that is shown large beside the gallery."""
 
     def for_browser(self) -> dict:
         """Everything as JSON; text stays text there and is never read as HTML."""
@@ -60,6 +62,7 @@ class Tile:
                 for box in self.boxes
             ],
             "excluded": self.excluded,
+            "current": self.current,
         }
 
 

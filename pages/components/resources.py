@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Iterator
 
 import streamlit as st
@@ -15,6 +16,7 @@ from core.video.cameras import Cameras, Prepared, prepared
 from core.video.record import Recorder
 from core.video.shelf import Shelf
 from core.vision.model_card import ModelError
+from core.vision.photos import PhotoSet
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.compat import page_part
 from pages.components.messages import plain
@@ -76,6 +78,10 @@ def network_cameras() -> Cameras:
         return prepared(load_pipeline(method, version), (method, version))
 
     return Cameras(server_recorder(), prepare)
+
+
+photo_sets: weakref.WeakValueDictionary[tuple[str, str], PhotoSet] = weakref.WeakValueDictionary()
+"""The photos of all visitors, by the visitor's cookie, which may be empty, and the set's key; gone with their page."""
 
 
 @functools.cache  # the server's own route asks for it too, outside of any page

@@ -6,11 +6,11 @@ import re
 import secrets
 from pathlib import Path
 
-import streamlit
+import streamlit as st
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request, cookie_parser
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,7 +21,7 @@ from pages.components.uploads import reserved
 CLOSED = re.compile(r"/_stcore/(metrics|agent)(/|$)")
 UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 # Streamlit's own page has one script in it; with its digest no other one is let in.
-INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
+INDEX = Path(st.__file__).parent / "static" / "index.html"
 
 
 def content_policy() -> str:
@@ -104,6 +104,22 @@ def visitor_of(scope: Scope) -> str:
     return cookie_parser(cookies).get(VISITOR, "")
 
 
+def own_cookie() -> str:
+    """The same for the visitor of the page that runs."""
+    name = st.context.cookies.get(VISITOR)
+    return name if isinstance(name, str) else ""  # no text where a page is tested without a browser
+
+
+def address(page: str, path: str) -> str:
+    """Where the browser of this page's visitor finds one of ``ROUTES``.
+
+    Args:
+        page: the last part of this page's own address.
+        path: of the route.
+    """
+    return f"{(st.context.url or '').removesuffix('/').removesuffix(f'/{page}')}/{path}"
+
+
 def video(request: Request) -> Response:
     """A visitor's own annotated video, part by part as players ask for it; with ``?download`` as a file to keep."""
     from pages.components.resources import video_shelf
@@ -116,5 +132,16 @@ def video(request: Request) -> Response:
     return FileResponse(found.annotated, 200, {"Cache-Control": "private"}, "video/mp4", filename=name)
 
 
-ROUTES = [Route("/videos/{key}", video)]
+def photos(request: Request) -> Response:
+    """A zip of a visitor's own annotated photos, made while it is sent."""
+    from pages.components.resources import photo_sets
+
+    found = photo_sets.get((visitor_of(request.scope), request.path_params["key"]))
+    if found is None:
+        return PlainTextResponse("Not found", 404)
+    headers = {"Cache-Control": "private, no-store", "Content-Disposition": 'attachment; filename="faces.zip"'}
+    return StreamingResponse(found.zip_file(), 200, headers, "application/zip")
+
+
+ROUTES = [Route("/videos/{key}", video), Route("/photos/{key}", photos)]
 MIDDLEWARE = [Middleware(Guard)]

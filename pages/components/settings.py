@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.registry.active import active_method, in_use
 from core.registry.store import list_models
@@ -14,7 +15,9 @@ from pages.components.resources import method_words
 from pages.components.state import kept
 
 
-def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, DetectionSettings]:
+def settings_form(
+    page: str, defaults: DetectionSettings, beside: DeltaGenerator | None = None
+) -> tuple[Method, DetectionSettings]:
     """The settings in the sidebar: method, model and preset, and the limits. Kept while pages change.
 
     Method and model start from the active ones of this server. A visitor may choose others, until the server's change.
@@ -22,6 +25,7 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, Detec
     Args:
         page: whose preset and limits these are; method and model are the same on all pages.
         defaults: preset and limits at first.
+        beside: where on the page the limits are; in the sidebar without it.
     """
     _start_from_active_method()
     now = in_use()
@@ -52,14 +56,15 @@ def settings_form(page: str, defaults: DetectionSettings) -> tuple[Method, Detec
                 **kept(f"settings_{page}_preset", defaults.preset, PRESETS),
             )
             st.caption(PRESETS[preset].help)
-        confidence = st.slider(
+        left, right = beside.columns(2) if beside else (st.container(), st.container())
+        confidence = left.slider(
             "Minimum confidence",
             *(50, 99),
             format="%d%%",
             help="A face whose confidence is lower gets a ? in place of a result.",
             **kept(f"settings_{page}_confidence", round(100 * defaults.min_confidence)),
         )
-        min_face = st.slider(
+        min_face = right.slider(
             "Smallest face",
             *(0, 200),
             format="%d px",

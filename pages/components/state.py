@@ -45,11 +45,19 @@ TRAINING_SPLIT = "training_split"
 
 # Images in the server's memory, which go when their page is left.
 PHOTO_SET = "photo_set"
+PHOTO_EXAMPLE = "photo_example"
+"""Name of the example that is looked at."""
+PHOTO_CHOSEN, PHOTO_GALLERY_PAGE = "photo_chosen", "photo_gallery_page"
+"""Key of the photo that is shown large, and the page of the gallery."""
+PHOTO_STOPPED = "photo_stopped"
+"""With what the photos were being looked at when their visitor stopped that, and the keys of all there were."""
 SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synthetic_images", "synthetic_shot"
 LIVE_STILL = "live_still"
 """A picture of the camera, while a zone is drawn on it."""
+START_SET, START_EXAMPLE = "start_set", "start_example"
 IMAGES = {
-    "photo": (PHOTO_SET,),
+    "": (START_SET,),
+    "photo": (PHOTO_SET, PHOTO_EXAMPLE, PHOTO_CHOSEN, PHOTO_GALLERY_PAGE, PHOTO_STOPPED),
     "live": (LIVE_STILL,),
     "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),
 }

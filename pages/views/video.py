@@ -13,7 +13,7 @@ from core.vision.tables import UNKNOWN
 from pages.components.compat import page_part, session_id
 from pages.components.faces import show_class_counts
 from pages.components.messages import plain
-from pages.components.server import VISITOR
+from pages.components.server import address, own_cookie
 from pages.components.state import VIDEO_JUMP
 from pages.components.terms import PEOPLE_HELP
 from pages.views.datasets.filters import click_chart
@@ -24,12 +24,7 @@ CARD_PX, MAX_CARDS = 164, 60
 
 def visitor() -> str:
     """Whose videos these are: of the browser that has the cookie, or of this visit where cookies are refused."""
-    return _cookie() or session_id()
-
-
-def _cookie() -> str:
-    name = st.context.cookies.get(VISITOR)
-    return name if isinstance(name, str) else ""  # no text where a page is tested without a browser
+    return own_cookie() or session_id()
 
 
 @page_part(run_every=60.0, shows=False)
@@ -87,10 +82,7 @@ def _jump(video: Video, second: float) -> None:
 
 def _address(video: Video, suffix: str = "") -> str:
     """Where the browser gets the video part by part; empty where it has no cookie to get it with."""
-    page = st.context.url or ""
-    if not _cookie() or not page:
-        return ""
-    return f"{page.removesuffix('/').removesuffix('/video')}/videos/{video.key}{suffix}"
+    return address("video", f"videos/{video.key}{suffix}") if own_cookie() else ""
 
 
 def _show_people(video: Video, result: FilmResult) -> None:

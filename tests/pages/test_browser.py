@@ -2,6 +2,7 @@
 
 import re
 import time
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -57,6 +58,33 @@ def test_a_photo_is_uploaded_and_classified(open_page):
     annotated = cv2.imread(str(download.value.path()))
     assert annotated.shape == (512, 512, 3)
     assert (annotated != sample_photo(False)).any()
+
+
+def test_several_photos_are_leafed_through_filtered_and_zipped(open_page):
+    page = open_page("photo")
+    page.get_by_role("button", name="Example: Five people").click()
+    page.get_by_text("5 faces: 2 with a mask, 2 without a mask, 1 with a mask worn incorrectly.").wait_for()
+    files = [
+        {"name": f"{k}.jpg", "mimeType": "image/jpeg", "buffer": encode_image(sample_photo(masked=k % 2 == 1))}
+        for k in range(4)
+    ]
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_text("1 of 4: 0.jpg").wait_for()
+    page.get_by_role("button", name="3.jpg, Mask").click()
+    page.get_by_text("4 of 4: 3.jpg").wait_for()
+    page.get_by_role("heading", name="Photo").click()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("3 of 4: 2.jpg").wait_for()
+    page.get_by_text("No mask (2)").click()
+    page.get_by_text("2 of 2: 2.jpg").wait_for()
+    page.get_by_text("Blur faces in the downloads").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="These 2 photos, annotated (ZIP)").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.namelist() == ["0.jpg", "2.jpg"]
+        annotated = cv2.imdecode(np.frombuffer(archive.read("0.jpg"), np.uint8), cv2.IMREAD_COLOR)
+    mouth = annotated[150:180, 205:245]
+    assert len(np.unique(mouth.reshape(-1, 3) // 16, axis=0)) < 40, "the face is a mosaic"
 
 
 def test_two_faces_in_one_photo(open_page):

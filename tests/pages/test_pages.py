@@ -60,9 +60,8 @@ def open_page(page: str | None = None) -> AppTest:
 def test_start_page_classifies_the_sample_and_leads_on():
     app = open_page()
     assert app.title[0].value == "Who wears a face mask?"
-    captions = [unescaped(caption) for image in app.image for caption in image.captions]
-    assert captions == ["1 face: 1 without a mask.", "1 face: 1 with a mask."]
-    assert len(app.get("page_link")) == 5
+    assert [numbers(app)[name] for name in ("Mask", "No mask", "Worn incorrectly")] == ["2", "2", "1"]
+    assert len(app.get("page_link")) == 6
     assert "Nothing is kept or sent on" in texts(app)
 
 
@@ -89,7 +88,7 @@ def test_a_photo_is_classified_without_a_button(photo_page):
         "Wear a mask well": "100%",
     }
     row = photo_page.dataframe[0].value.iloc[0]
-    assert row["Result"] == "✓ Mask" and row["Confidence"].endswith("%") and row["Size"].endswith("px")
+    assert row["Result"] == "✓ Mask" and row["Confidence"].endswith("%") and " × " in row["Size"] and row["No."] == 1
     assert row["Face"].startswith("data:image/jpeg;base64,")
     assert [button.label for button in photo_page.download_button] == [
         "Annotated photo",
@@ -101,7 +100,7 @@ def test_a_photo_is_classified_without_a_button(photo_page):
 def test_several_photos_add_up_and_one_is_shown(photo_page):
     upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
     assert numbers(photo_page)["Wear a mask well"] == "50%"
-    labelled(photo_page.selectbox, "Photo").select_index(1).run()
+    labelled(photo_page.button, "Next").click().run()
     assert photo_page.dataframe[0].value.iloc[0]["Result"] == "✗ No mask"
     labelled(photo_page.slider, "Smallest face").set_value(30).run()
     assert photo_page.dataframe[0].value.iloc[0]["Result"] == "✗ No mask", (
@@ -213,7 +212,7 @@ def test_a_photo_that_breaks_the_analysis_does_not_cost_the_others(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(AppTest, "camera_input"), reason="needs Streamlit 1.66: AppTest without a camera")
 def test_a_photo_that_cannot_be_shown_does_not_cost_the_others(photo_page, monkeypatch):
-    monkeypatch.setattr("core.vision.annotate.annotate", lambda *_: 1 / 0)
+    monkeypatch.setattr("core.vision.photos.annotate", lambda *_, **__: 1 / 0)
     upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
     (error,) = photo_page.error
     assert unescaped(error.value) == "a.jpg: This photo cannot be shown; try it in another format or size."
@@ -556,7 +555,7 @@ def test_a_page_follows_the_active_method_and_a_visitor_may_choose_another_until
     }, "no share of masks"
     assert "1 face: 1 No *helmet*." in texts(photo_page) and "Active on this server" in texts(photo_page)
     assert photo_page.dataframe[0].value.iloc[0]["Result"] == "N No *helmet*"
-    assert not photo_page.toggle, "nothing to say of masks"
+    assert [toggle.key for toggle in photo_page.toggle] == ["photo_blur"], "nothing to say of masks"
     assert "helmets" in photo_page.toast[0].value
     labelled(photo_page.selectbox, "Method").select("neural").run()
     photo_page.run()
@@ -604,10 +603,14 @@ def test_a_model_from_elsewhere_that_breaks_down_makes_way_and_no_photo_is_lost(
     assert "The method before it is active again: Neural, mask-detector." in unescaped(photo_page.warning[0].value)
 
 
-def test_the_sample_of_the_start_page_is_classified_by_the_active_method(install):
+def test_the_start_page_classifies_an_example_and_a_photo_by_the_active_method(install):
     use(install("helmets", ("helmet", "no_helmet")))
-    captions = [unescaped(caption) for image in open_page().image for caption in image.captions]
-    assert captions == ["1 face: 1 No helmet.", "1 face: 1 Helmet."]
+    app = open_page()
+    assert [numbers(app)[f":gray-badge[{name[0]}] {name}"] for name in ("Helmet", "No helmet")] == ["2", "3"]
+    upload(app, ("x.jpg", picture_bytes(size_wh=(300, 77))))
+    assert set(numbers(app).values()) == {"0"}
+    upload(app, ("x.jpg", b"no picture"))
+    assert "x.jpg" in app.error[0].value and not app.metric
 
 
 def test_a_running_camera_follows_the_active_method(live_page, install):

@@ -1,11 +1,19 @@
 """What stands between the network and Streamlit."""
 
 import asyncio
+import gc
+import io
 import re
+import zipfile
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
-from pages.components.server import VISITOR, Guard, visitor_of
+from core.vision.photos import PhotoSet
+from pages.components.resources import photo_sets
+from pages.components.server import ROUTES, VISITOR, Guard, visitor_of
+from tests.helpers import StubPipeline, picture_bytes
 
 
 def headers_of(content_type: str, cookie: str = "") -> list[str]:
@@ -43,3 +51,28 @@ def test_a_visitor_gets_one_name_which_no_script_can_read_and_nobody_guess():
 def test_the_visitor_is_read_from_the_cookie(cookie, name):
     assert visitor_of({"headers": [(b"cookie", cookie.encode("latin-1"))]}) == name
     assert visitor_of({"headers": []}) == ""
+
+
+def test_a_zip_of_photos_is_its_visitors_alone_and_goes_with_their_page():
+    photos = PhotoSet()
+    photos.show([("a", "a.png", lambda: picture_bytes(size_wh=(300, 300)))])
+    photos.judge(StubPipeline(), 1)
+    photos.chosen, key = ("a",), photos.key
+    photo_sets["me", key] = photos
+
+    def ask(cookie):
+        async def one():
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=ROUTES))) as client:
+                headers = {"Cookie": f"{VISITOR}={cookie}"} if cookie else {}
+                return await client.get(f"http://test/photos/{key}", headers=headers)
+
+        return asyncio.run(one())
+
+    assert [ask(cookie).status_code for cookie in ("you", "")] == [404, 404]
+    answer = ask("me")
+    assert answer.headers["content-disposition"] == 'attachment; filename="faces.zip"'
+    assert "no-store" in answer.headers["cache-control"]
+    assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["a.png.jpg"]
+    del photos, answer
+    gc.collect()
+    assert ask("me").status_code == 404

@@ -1,11 +1,14 @@
+import io
+import zipfile
+
 import pytest
 
 from core.synthetic.sample import SAMPLE_FACE_XYXY
 from core.turns import Turns
 from core.vision.images import ImageError
-from core.vision.photos import PhotoSet
+from core.vision.photos import PhotoSet, jpeg_name
 from core.vision.pipeline import DetectionSettings, detect_masks
-from tests.helpers import StubPipeline, picture_bytes
+from tests.helpers import StubPipeline, peak_megabytes, picture_bytes
 
 
 def file(name, data=None, reads=None):
@@ -22,7 +25,7 @@ def test_photos_are_judged_once_per_setting_and_forgotten_when_removed():
     reads = []
     first, second = photos.show([file("a", reads=reads), file("b", reads=reads)])
     done = []
-    photos.judge(detect, "settings", lambda *step: done.append(step))
+    photos.judge(detect, "settings", lambda *step: done.append(step[:2]))
     assert detect.calls == 2 and done == [(1, 2), (2, 2)]
     assert len(first.detections) == len(second.detections) == 1
     photos.judge(detect, "settings")
@@ -131,3 +134,69 @@ def test_another_way_of_judging_is_kept_beside_the_predictions():
     assert photo.detections.class_id.tolist() == [0], "its own predictions stay"
     photo_set.compare(photo, other, "other settings")
     assert other.calls == 2
+
+
+def test_the_photo_that_is_looked_at_comes_first_and_a_slice_ends():
+    photos, seen = PhotoSet(), []
+    a, b, c = photos.show(file(name) for name in "abc")
+    steps = []
+    photos.judge(StubPipeline(), 1, lambda *step: steps.append(step), first="b", seconds=0)
+    assert [photo.judged_with for photo in (a, b, c)] == [None, 1, None]
+    assert [photo.key for photo in photos.todo(1)] == ["a", "c"]
+    (step,) = steps
+    assert step[:2] == (1, 3) and step[2] > 0, "seconds for the two that are left"
+    photos.judge(StubPipeline(), 1, lambda *step: seen.append(step[:2]))
+    assert seen == [(2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..", "/abs", "C:\\x.png", "a\0b", "äöü 😷.jpg", ""])
+def test_no_name_leads_out_of_the_zip(name):
+    made = jpeg_name(name)
+    assert made.lower().endswith(".jpg") and not {"/", "\\", "\0"} & set(made)
+
+
+def test_the_zip_is_of_the_moment_when_it_was_asked_for():
+    photos = PhotoSet()
+    _, second = photos.show([file("a"), file("b")])
+    photos.judge(StubPipeline(), 1)
+    photos.chosen, photos.blur = ("a", "b", "gone"), True
+    parts = photos.zip_file()
+    data = next(parts)
+    photos.blur, photos.chosen = False, ()
+    second.turn()
+    photos.show([])
+    data += b"".join(parts)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["a.png.jpg", "b.png.jpg"]
+        both = [archive.read(name) for name in archive.namelist()]
+    assert both[0] == both[1], "the second is blurred as well"
+
+
+def test_a_photo_that_cannot_be_annotated_any_more_costs_no_other(caplog):
+    photos, files = PhotoSet(), {"a": picture_bytes(size_wh=(300, 300)), "b": picture_bytes(size_wh=(300, 300))}
+    photos.show((key, f"{key}.png", lambda key=key: files[key]) for key in files)
+    photos.judge(StubPipeline(), 1)
+    photos.chosen, files["a"] = ("a", "b"), b""
+    with zipfile.ZipFile(io.BytesIO(b"".join(photos.zip_file()))) as archive:
+        assert archive.namelist() == ["b.png.jpg"]
+    assert "could not be annotated" in caplog.text
+
+
+def test_five_hundred_photos_take_little_memory_beyond_their_files():
+    prepare = """
+import cv2
+from core.synthetic.sample import sample_photo
+from core.vision.images import DecodedImages, encode_image
+from core.vision.photos import PhotoSet
+from tests.helpers import StubPipeline
+files = [encode_image(cv2.resize(sample_photo(False), (200, 100 + k))) for k in range(20)]
+photos = PhotoSet()
+photos._decoded = DecodedImages(0.1)  # megapixels
+"""
+    code = """
+photos.show((str(k), f"{k}.jpg", lambda k=k: files[k % 20]) for k in range(500))
+photos.judge(StubPipeline(), 1)
+photos.chosen, photos.blur = tuple(map(str, range(500))), True
+assert sum(len(part) for part in photos.zip_file()) > 2_000_000
+"""
+    assert peak_megabytes(prepare, code) < 9  # 65 kB of pixels each would be 33, annotated files 4 more

@@ -47,7 +47,7 @@ def show_moment(told: Moment, pipeline: Pipeline, line: bool, min_face_px: float
 def show_counters(told: Moment, pipeline: Pipeline) -> None:
     """The numbers, and everybody so far in a small table."""
     seen = told.counts
-    show_class_counts(seen.now, pipeline, seen.now.mask_share, a_row=2)
+    show_class_counts(seen.now, pipeline, seen.now.mask_share)
     rows = {"Now": seen.now, "Session": seen.people}
     if told.today is not None:
         rows["Today"] = told.today

@@ -1,0 +1,53 @@
+"""Example photos for those who come without one: the sample portrait, and a group of people cut out of it.
+
+All show Eileen Collins (NASA, public domain); masks and the group are drawn.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from core.synthetic.render import find_pose, put_on
+from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
+from core.synthetic.sample_film import WALL_BGR, figure, put
+from core.vision.images import encode_image
+
+SIZE_WH, FACE_PX = (1280, 420), 135
+# What the people of the group wear: a key of ``MASK_KINDS`` and one of ``WEARING``.
+GROUP = (("surgical_blue", "well"), None, ("black", "well"), ("cloth_dots", "under_nose"), None)
+
+
+@cache
+def _portrait(worn: tuple[str, str] | None) -> np.ndarray:
+    photo = sample_photo(False)
+    return put_on(photo, find_pose(photo, SAMPLE_FACE_XYXY), *worn) if worn else photo
+
+
+def _group() -> np.ndarray:
+    """Five people side by side before a wall."""
+    width, height = SIZE_WH
+    light = np.linspace(1.0, 0.8, height, dtype=np.float32)[:, None, None]
+    frame = light * np.full((1, width, 3), WALL_BGR, np.float32)
+    for k, worn in enumerate(GROUP):
+        picture, alpha = figure(_portrait(worn), 37 * k, FACE_PX)
+        if k % 2:
+            picture, alpha = picture[:, ::-1], alpha[:, ::-1]
+        left = round(width * (k + 0.5) / len(GROUP) - picture.shape[1] / 2)
+        put(frame, picture, alpha, left, height - picture.shape[0])
+    return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+
+
+SEVERAL = "Five people"
+EXAMPLES: dict[str, Callable[[], np.ndarray]] = {
+    "One person": lambda: _portrait(None),
+    "With a mask": lambda: _portrait(("surgical_blue", "well")),
+    SEVERAL: _group,
+}
+"""What each shows, and what makes it: (h, w, 3) uint8 BGR."""
+
+
+@cache
+def example_file(name: str) -> bytes:
+    """An example as JPEG file, made once; ``name`` is a key of ``EXAMPLES``."""
+    return encode_image(EXAMPLES[name]())
