@@ -48,7 +48,10 @@ PHOTO_SET = "photo_set"
 SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synthetic_images", "synthetic_shot"
 LIVE_STILL = "live_still"
 """A picture of the camera, while a zone is drawn on it."""
+HOW_SUBJECT = "how_subject"
+"""The photo of the page that explains how it works, with what was computed of it."""
 IMAGES = {
+    "how_it_works": (HOW_SUBJECT,),
     "photo": (PHOTO_SET,),
     "live": (LIVE_STILL,),
     "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),
