@@ -27,41 +27,36 @@ STEPS = {
     "Detector": detecting.show_detector,
     "Where both fail": detecting.show_failures,
 }
-STEP = "step"
-"""The step's name in the address."""
+STEP = "step"  # in the address
 
-st.markdown(
-    "From a photo to *mask* or *no mask*, one step at a time. Every picture and number is what the programs of this "
-    "server really see and compute."
-)
+st.markdown("From a photo to *mask* or *no mask*: every picture and number here is what this server really computes.")
 subject = choose_subject()
 names = list(STEPS)
 step = view_switch(STEP, names)
 place = names.index(step)
-st.subheader(f"{place + 1} of {len(names)} · {step}", anchor=False)
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.subheader(f"{place + 1} of {len(names)} · {step}", anchor=False, width="content")
+    with st.container(horizontal=True, width="content"):
+        for words, other in (("Back", place - 1), ("Next", place + 1)):
+            known = 0 <= other < len(names)
+            st.button(
+                words,
+                icon=":material/arrow_forward:" if words == "Next" else ":material/arrow_back:",
+                icon_position="right" if words == "Next" else "left",
+                type="primary" if words == "Next" else "secondary",
+                disabled=not known,
+                help=names[other] if known else None,
+                key=f"how_{words.lower()}",
+                on_click=choose_next,
+                args=(STEP, names[other] if known else step),
+            )
 if subject is None:
     st.info("Choose a photo first, or one of the two examples.")
 else:
     STEPS[step](subject)
+    if subject.note:
+        st.caption(subject.note)
 
-with st.container(horizontal=True):
-    for words, other, icon in (
-        ("Back", place - 1, ":material/arrow_back:"),
-        ("Next", place + 1, ":material/arrow_forward:"),
-    ):
-        known = 0 <= other < len(names)
-        st.button(
-            f"{words}: {names[other]}" if known else words,
-            icon=icon,
-            icon_position="right" if words == "Next" else "left",
-            type="primary" if words == "Next" else "secondary",
-            disabled=not known,
-            key=f"how_{words.lower()}",
-            on_click=choose_next,
-            args=(STEP, names[other] if known else step),
-        )
-if subject is not None and subject.note:
-    st.caption(subject.note)
 with st.expander("Where this comes from"):
     st.markdown(
         "- P. Viola, M. Jones: *Rapid object detection using a boosted cascade of simple features*. CVPR 2001. "

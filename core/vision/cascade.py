@@ -21,8 +21,6 @@ STAGE_SLACK = 1e-5
 LEAST_CONTRAST = 0.1
 # From this scale on, OpenCV looks at every place, under it at every second one.
 EVERY_PLACE_FROM = 2.0
-MAX_WINDOWS = 1_000_000
-"""More windows than this are not looked at: the step between sizes is made larger."""
 # A photo of 240 px has some 60,000 windows, which takes a third of a second.
 SHOWN_SIDE, SHOWN_STEP = 240, 1.15
 
@@ -240,7 +238,7 @@ def search(grey: np.ndarray, cascade: Cascade, step: float = SHOWN_STEP) -> Wind
     Args:
         grey: (h, w) uint8, equalised.
         cascade: from ``read_cascade``.
-        step: from one size of the window to the next, above 1; made larger where that would be too many windows.
+        step: from one size of the window to the next, above 1. Work grows with the picture: ``prepare`` keeps it small.
     """
     xyxy, passed, asked = [np.empty((0, 4), np.float32)], [np.empty(0, int)], [np.empty(0, bool)]
     for scale in scales(grey.shape[1::-1], cascade.side, step):
@@ -253,16 +251,12 @@ def search(grey: np.ndarray, cascade: Cascade, step: float = SHOWN_STEP) -> Wind
 
 
 def scales(size_wh: tuple[int, int], side: int, step: float = SHOWN_STEP) -> list[float]:
-    """By what a picture is divided, from large to small, for windows of one size to fit faces of every size."""
-    while True:
-        found, scale, windows = [], 1.0, 0.0
-        while round(side * scale) <= min(size_wh):
-            found.append(scale)
-            windows += size_wh[0] * size_wh[1] / scale**2 / (1 if scale >= EVERY_PLACE_FROM else 4)
-            scale *= step
-        if windows <= MAX_WINDOWS:
-            return found
-        step = 1 + 1.3 * (step - 1)
+    """By what a picture is divided, from small to large, for windows of one size to fit faces of every size."""
+    found, scale = [], 1.0
+    while round(side * scale) <= min(size_wh):
+        found.append(scale)
+        scale *= step
+    return found
 
 
 @dataclass(frozen=True, eq=False)

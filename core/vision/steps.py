@@ -17,7 +17,7 @@ FOUND_BGR, OTHER_BGR = (82, 122, 0), (0, 94, 213)
 FEW_WINDOWS = 60
 """So many windows can still be told apart when all of them are drawn."""
 # How bright a picture is where no window is left.
-DIMMED = 0.25
+DIMMED = 0.15
 GAP = 6
 
 
@@ -52,7 +52,7 @@ def _outlines(where: np.ndarray) -> Sequence[np.ndarray]:
 
 
 def windows_left(frame_bgr: np.ndarray, windows: Windows, stages: int, zoom: float) -> np.ndarray:
-    """The photo, dark where no window is left after so many stages; few windows are drawn, each by itself.
+    """The photo, the brighter the more windows are left after so many stages; few windows are drawn, each by itself.
 
     Args:
         frame_bgr: (h, w, 3) uint8; it is not changed.
@@ -69,8 +69,9 @@ def windows_left(frame_bgr: np.ndarray, windows: Windows, stages: int, zoom: flo
     count = np.zeros((height + 1, width + 1), np.int32)  # corners, whose sums are how many windows cover each pixel
     for x, y, sign in ((x1, y1, 1), (x2, y2, 1), (x1, y2, -1), (x2, y1, -1)):
         np.add.at(count, (y, x), sign)
-    covered = count.cumsum(axis=0).cumsum(axis=1)[:height, :width] > 0
-    picture = np.where(covered[..., None], frame_bgr, (DIMMED * frame_bgr).astype(np.uint8))
+    covering = count.cumsum(axis=0).cumsum(axis=1)[:height, :width, None]
+    light = DIMMED + (1 - DIMMED) * covering / max(1, int(covering.max()))
+    picture = (light * frame_bgr).astype(np.uint8)
     return outlined(picture, boxes, line=1) if len(boxes) <= FEW_WINDOWS else picture
 
 
@@ -159,6 +160,17 @@ def values_as_tiles(values: np.ndarray, columns: int, side: int = 24) -> np.ndar
     grid[: len(values)] = values / max(float(values.max()), 1e-9)
     small = cv2.applyColorMap((255 * grid).astype(np.uint8).reshape(rows, columns), cv2.COLORMAP_VIRIDIS)
     return enlarged(small, side * max(rows, columns))
+
+
+def numbered(tile: np.ndarray, text: str) -> np.ndarray:
+    """A copy of a tile (h, w, 3) with a short text in its corner."""
+    tile, side = tile.copy(), max(14, tile.shape[0] // 6)
+    scale = 0.7 * side / 22
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, scale, 1)
+    cv2.rectangle(tile, (0, 0), (max(side, width + side // 3), side), DARK_BGR, cv2.FILLED)
+    origin = (side // 5, side - side // 6)
+    cv2.putText(tile, text, origin, cv2.FONT_HERSHEY_DUPLEX, scale, BRIGHT_BGR, 1, cv2.LINE_AA)
+    return tile
 
 
 def in_rows(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:

@@ -74,8 +74,13 @@ def with_dropout(hidden: np.ndarray, head: DenseHead, share: float, draws: int, 
     Returns:
         (draws, k) probabilities.
     """
-    kept = np.random.default_rng(seed).random((draws, len(hidden))) >= share
+    kept = dropped_out(len(hidden), share, draws, seed)
     return softmax((kept * hidden / (1 - share)) @ head.logit_weights.T + head.logit_bias, axis=1)
+
+
+def dropped_out(count: int, share: float, draws: int, seed: int = 0) -> np.ndarray:
+    """Which of so many numbers stay on, (draws, count) bool; arguments as of ``with_dropout``."""
+    return np.random.default_rng(seed).random((draws, count)) >= share
 
 
 def strongest(maps: np.ndarray, count: int) -> np.ndarray:

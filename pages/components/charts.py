@@ -523,7 +523,13 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: tup
 
 
 def lines(
-    title: str, curves: Mapping[str, Sequence[float]], x: str, y: str, log: bool = False, marked: int | None = None
+    title: str,
+    curves: Mapping[str, Sequence[float]],
+    x: str,
+    y: str,
+    log: bool = False,
+    marked: int | None = None,
+    percent: bool = False,
 ) -> go.Figure:
     """Curves over 0, 1, 2, …, each told apart by colour and dash.
 
@@ -534,6 +540,7 @@ def lines(
         y: what the values are.
         log: whether the values' axis is logarithmic; zeros are left out then.
         marked: a place on the axis that gets a line.
+        percent: whether the values lie in 0..100.
     """
     figure = go.Figure()
     for (name, values), color, dash in zip(curves.items(), CURVE_COLORS, DASHES, strict=False):
@@ -549,7 +556,9 @@ def lines(
     _layout(figure, title, 320, x=x, y=y)
     figure.update_layout(showlegend=len(curves) > 1)
     if log:
-        figure.update_yaxes(type="log", dtick=1)
+        figure.update_yaxes(type="log", tickformat=",~r", dtick="D2")
+    if percent:
+        figure.update_yaxes(range=[-3, 103])
     return figure
 
 
@@ -562,12 +571,14 @@ def bars(
             x=[_text(name) for name in values],
             y=list(values.values()),
             text=list(texts) or [f"{value:,.3g}" for value in values.values()],
+            textposition="outside",
             marker={"color": list(colors) or BAR},
             hovertemplate="%{x}: %{y:,.4~g}<extra></extra>",
         )
     )
     _layout(figure, title, 280, y=y)
     figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[0, 1.15 * max(values.values(), default=1)])
     return figure
 
 

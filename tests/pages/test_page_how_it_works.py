@@ -82,5 +82,7 @@ def test_a_photo_without_faces_a_damaged_one_and_one_of_ones_own(page):
 
 def test_the_photo_is_forgotten_when_the_page_is_left(page):
     assert HOW_SUBJECT in page.session_state
-    page.switch_page("pages/home.py").run()
-    assert HOW_SUBJECT not in page.session_state
+    page.switch_page("pages/model.py")
+    del page.session_state["part_of_the_app"]  # otherwise AppTest runs a page alone
+    page.run()
+    assert page.title[0].value == "Model" and HOW_SUBJECT not in page.session_state

@@ -8,11 +8,19 @@ import numpy as np
 import streamlit as st
 
 from core.datasets.faces import Sample, cut_face
-from core.vision.annotate import percentage
 from core.vision.boxes import square_boxes
 from core.vision.classes import CLASS_NAMES, WITH_MASK, styles_of
-from core.vision.steps import FOUND_BGR, OTHER_BGR, filter_tiles, in_rows, map_tiles, outlined, values_as_tiles
-from core.vision.trace import Trace, strongest, with_dropout
+from core.vision.steps import (
+    FOUND_BGR,
+    OTHER_BGR,
+    filter_tiles,
+    in_rows,
+    map_tiles,
+    numbered,
+    outlined,
+    values_as_tiles,
+)
+from core.vision.trace import Trace, dropped_out, strongest, with_dropout
 from pages.components.messages import plain
 from pages.views.datasets.augmentation import RECIPE_NAMES
 from pages.views.how_it_works.parts import CHART, explain, no_face, picture_and_words, show_picture
@@ -116,6 +124,7 @@ def show_decision(subject: Subject) -> None:
         return
     seen, styles = subject.trace(face), styles_of(explainer().card.classes)
     names = [f"{style.sign} {style.words}" for style in styles]
+    shares = [exact_share(float(probability)) for probability in seen.probabilities]
     picture, words = picture_and_words()
     rows, columns, maps = seen.maps[-1].shape
     show_picture(
@@ -136,10 +145,10 @@ def show_decision(subject: Subject) -> None:
             {plain(name): float(share) for name, share in zip(names, seen.probabilities, strict=True)},
             "",
             [style.color_hex for style in styles],
-            [percentage(share) for share in seen.probabilities],
+            shares,
         ),
         config=CHART,
-        alt=", ".join(f"{name}: {percentage(p)}" for name, p in zip(names, seen.probabilities, strict=True)),
+        alt=", ".join(f"{name}: {share}" for name, share in zip(names, shares, strict=True)),
     )
     explain(
         words,
@@ -153,7 +162,7 @@ def show_decision(subject: Subject) -> None:
             "Softmax": "e to the power of each logit, divided by the sum of all of these: they add up to 1.",
         },
     )
-    powers, shares = np.exp(seen.logits.astype(np.float64)), [exact_share(float(p)) for p in seen.probabilities]
+    powers = np.exp(seen.logits.astype(np.float64))
     words.table(
         [
             {"Class": name, "Logit": f"{logit:.3f}", "e to the logit": f"{power:,.3f}", "Probability": share}
@@ -184,20 +193,21 @@ def show_dropout(subject: Subject) -> None:
     trained = float(explainer().card.training.get("dropout", 0.5))
     picture, words = picture_and_words()
     share = words.slider("Switched off", 0, 95, round(100 * trained), 5, format="%d%%", key="how_dropout") / 100
-    drawn = mask_share(with_dropout(seen.hidden, explainer().head, share, DRAWS, seed=st.session_state.get(SEED, 0)))
+    seed, answer = st.session_state.get(SEED, 0), int(seen.probabilities.argmax())
+    drawn = with_dropout(seen.hidden, explainer().head, share, DRAWS, seed)[:, answer]
     words.button("Draw again", icon=":material/casino:", on_click=other_seed, key="how_dropout_again")
-    kept = np.random.default_rng(st.session_state.get(SEED, 0)).random((DRAWS, len(seen.hidden)))[0] >= share
+    kept = dropped_out(len(seen.hidden), share, DRAWS, seed)[0]
     left, right = picture.columns(2)
     show_picture(left, values_as_tiles(seen.hidden, 16, side=20), "The dense layer's numbers, all on", exact=True)
     show_picture(
         right, values_as_tiles(seen.hidden * kept, 16, side=20), f"The same in one draw, {share:.0%} off", exact=True
     )
+    style = styles_of(explainer().card.classes)[answer]
+    curve = {style.words: np.sort(100 * drawn)[::-1].tolist()}
     picture.plotly_chart(
-        charts.lines(
-            "In 50 draws", {"Mask": np.sort(100 * drawn).tolist()}, "Draw, sorted", "Probability of a mask in %"
-        ),
+        charts.lines(f"In {DRAWS} draws", curve, "Draw, sorted", f"{plain(style.words)} in %", percent=True),
         config=CHART,
-        alt=f"The probability of a mask in {DRAWS} draws, from {drawn.min():.1%} to {drawn.max():.1%}",
+        alt=f"The probability of {style.words} in {DRAWS} draws, from {drawn.min():.1%} to {drawn.max():.1%}",
     )
     explain(
         words,
@@ -207,8 +217,8 @@ def show_dropout(subject: Subject) -> None:
         {"Dropout": "Switching numbers off by chance while training, against learning by heart."},
     )
     words.markdown(
-        f"In {DRAWS} draws, the probability of a mask lies between **{drawn.min():.1%}** and **{drawn.max():.1%}**; "
-        f"with everything on it is {float(mask_share(seen.probabilities)):.1%}."
+        f"In {DRAWS} draws, the probability of *{plain(style.words)}* lies between **{drawn.min():.1%}** and "
+        f"**{drawn.max():.1%}**; with everything on it is {exact_share(float(seen.probabilities[answer]))}."
     )
 
 
@@ -237,7 +247,7 @@ def show_augmentation(subject: Subject) -> None:
     sample = Sample("", Path(), CLASS_NAMES[WITH_MASK], patch, crop, face_px=0)
     views = np.array([varied_view(sample, card.input_size, RECIPES[recipe], rng) for _ in range(VIEWS)])
     said = mask_share(classic().classifier.probabilities(views))
-    tiles = [_with_number(cv2.cvtColor(view, cv2.COLOR_RGB2BGR), i + 1) for i, view in enumerate(views)]
+    tiles = [numbered(cv2.cvtColor(view, cv2.COLOR_RGB2BGR), str(i + 1)) for i, view in enumerate(views)]
     show_picture(picture, in_rows(tiles, 4), f"{VIEWS} views of this face as training varies them")
     explain(
         words,
@@ -245,10 +255,4 @@ def show_augmentation(subject: Subject) -> None:
         "same twice. So it must learn what a mask is, and cannot learn the pictures by heart.",
         {"Augmentation": "Varying training pictures by chance, in ways that do not change what is in them."},
     )
-    words.table([{"View": i + 1, "Probability of a mask": percentage(p)} for i, p in enumerate(said)])
-
-
-def _with_number(tile: np.ndarray, number: int) -> np.ndarray:
-    cv2.rectangle(tile, (0, 0), (40, 40), (20, 20, 20), cv2.FILLED)
-    cv2.putText(tile, str(number), (10, 30), cv2.FONT_HERSHEY_DUPLEX, 0.9, (255, 255, 255), 1, cv2.LINE_AA)
-    return tile
+    words.table([{"View": i + 1, "Probability of a mask": exact_share(float(p))} for i, p in enumerate(said)])

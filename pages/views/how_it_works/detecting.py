@@ -69,29 +69,32 @@ def show_detector(subject: Subject) -> None:
 
 def show_failures(subject: Subject) -> None:
     """What both find in this photo, and in the same photo made harder."""
-    left, right = st.columns(2)
-    settings = st.columns(3)
+    settings, pictures, said = st.columns(3), st.columns(2), st.columns(2)
     degrees = settings[0].slider("Turn", 0, 180, 0, 5, format="%d°", key="how_turn")
     size = settings[1].slider("Size", 5, 100, 100, 5, format="%d%%", key="how_size") / 100
     light = settings[2].slider("Light", 5, 100, 100, 5, format="%d%%", key="how_dark") / 100
     frame = darkened(farther(turned(subject.frame_bgr, degrees), size), light)
     old, new = (detect_masks(frame, pipeline, PHOTO_SETTINGS) for pipeline in (classic(), neural()))
-    show_picture(left, annotate(frame, old), f"Cascade and classifier: {count_of(len(old), 'face')}")
-    show_picture(right, annotate(frame, new), f"Detector: {count_of(len(new), 'face')}")
+    show_picture(pictures[0], annotate(frame, old), f"Cascade and classifier: {count_of(len(old), 'face')}")
+    show_picture(pictures[1], annotate(frame, new), f"Detector: {count_of(len(new), 'face')}")
     explain(
-        settings[0],
+        said[0],
         "Neither finds every face. Turn the photo, make it smaller or darker, and find out when each gives up.",
-        {"Finds": "A box counts as the same face where both boxes overlap by nearly a third or more."},
     )
-    said = [
+    lines = [
         *in_words(len(unmatched(new.xyxy, old.xyxy)), "The detector alone finds", "the cascade misses"),
         *in_words(len(unmatched(old.xyxy, new.xyxy)), "The cascade alone finds", "the detector misses"),
     ]
-    settings[1].markdown("\n".join(said) or both_agree(len(new)))
-    settings[2].markdown(
+    said[0].markdown("\n".join(lines) or both_agree(len(new)))
+    explain(
+        said[1],
         "The cascade learned upright faces that look at the camera, mostly bare: it loses turned heads, masks and "
         "faces under about 24 pixels. The detector learned street photos: it loses faces that lie on their side or "
-        "are tiny, and takes a fist for a face at times."
+        "are tiny, and takes a fist for a face at times.",
+        {
+            "Cascade": "The face finder of the first steps, as the app's *Classic* method uses it.",
+            "Detector": "The network of the step before, as the app uses it for photos, in several sizes.",
+        },
     )
 
 

@@ -9,8 +9,8 @@ from pages.views.how_it_works.parts import CHART, explain, picture_and_words, sh
 from pages.views.how_it_works.subject import Subject
 from train.lesson import HARD, SIDE, Descent, Faces, TwoSplits, descend, made_faces, two_splits
 
-RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-TOO_SMALL, RIGHT, TOO_LARGE = 0.03, 3.0, 30.0
+RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+TOO_SMALL, RIGHT, TOO_LARGE = 0.03, 3.0, 100.0
 STEPS, TRAINED = 100, 80
 COPIES, VIEWS = 4, 40
 
@@ -103,6 +103,7 @@ def show_overfitting(subject: Subject) -> None:
             },
             "Step",
             "Faces classified correctly in %",
+            percent=True,
         ),
         config=CHART,
         alt="Accuracy on training faces and in two tests; the honest test stays far below",
@@ -123,7 +124,7 @@ def show_overfitting(subject: Subject) -> None:
     )
     flattered, honest = words.columns(2)
     flattered.metric(
-        "Test drawn at random",
+        "Random test",
         f"{result.flattered[-1]:.0%}",
         help=f"Of {result.leaked:.0%} of these faces, a near-duplicate was learned from.",
     )

@@ -5,7 +5,16 @@ import streamlit as st
 
 from core.vision.cascade import answers, prepare
 from core.vision.haar import FACE_IN_SQUARE, HaarSettings
-from core.vision.steps import FOUND_BGR, OTHER_BGR, darkened, feature_on_window, outlined, windows_left
+from core.vision.steps import (
+    FOUND_BGR,
+    OTHER_BGR,
+    darkened,
+    feature_on_window,
+    in_rows,
+    numbered,
+    outlined,
+    windows_left,
+)
 from pages.views.how_it_works.parts import CHART, count_of, explain, picture_and_words, show_picture
 from pages.views.how_it_works.subject import Subject, cascade
 
@@ -16,7 +25,7 @@ NEIGHBOURS = HaarSettings.min_neighbors
 def show_light(subject: Subject) -> None:
     """Grey, and with its brightness equalised."""
     picture, words = picture_and_words()
-    light = words.slider("Light in the room", 10, 100, 100, format="%d%%", key="how_light") / 100
+    light = words.slider("Light in the room", 10, 100, 40, format="%d%%", key="how_light") / 100
     grey, even = prepare(darkened(subject.frame_bgr, light))
     left, right = picture.columns(2)
     show_picture(left, grey, "The photo in grey")
@@ -32,8 +41,8 @@ def show_light(subject: Subject) -> None:
         },
     )
     words.markdown(
-        f"Grey values used: {np.ptp(grey.astype(int)) + 1} of 256 on the left, from {even.min()} to {even.max()} on "
-        "the right."
+        f"From the darkest to the brightest pixel: {grey.min()} to {grey.max()} on the left, {even.min()} to "
+        f"{even.max()} on the right."
     )
 
 
@@ -96,7 +105,7 @@ def show_features(subject: Subject) -> None:
     words.table(
         [
             {
-                "Question": f"{tree + 1}{'ab'[i] if len(each.nodes) > 1 else ''}",
+                "Question": f"{tree + 1}{'ab'[i]}",
                 "Value": f"{value:.4f}",
                 "Threshold": f"{node.threshold:.4f}",
                 "Points": f"{each.points:.2f}" if i == len(each.nodes) - 1 else "asks on",
@@ -113,15 +122,18 @@ def show_features(subject: Subject) -> None:
             else "this window is refused at once, and nothing more is computed for it."
         )
     )
+    tiles = [
+        numbered(feature_on_window(window, node.feature), f"{tree + 1}{'ab'[i]}")
+        for tree, each in enumerate(said)
+        for i, (node, _) in enumerate(each.nodes)
+    ]
+    caption = f"The questions on this window, which the cascade sees with {cascade().side} × {cascade().side} pixels"
+    show_picture(picture, in_rows(tiles, 3), caption, exact=True)
     show_picture(
         picture,
         outlined(subject.frame_bgr, subject.windows.xyxy[[place]] * subject.zoom, FOUND_BGR if passes else OTHER_BGR),
-        f"The window in the photo; the cascade sees it with {cascade().side} × {cascade().side} pixels",
+        "The window in the photo",
     )
-    asked = [(tree, node) for tree, each in enumerate(said) for node, _ in each.nodes]
-    for start in range(0, len(asked), 3):
-        for column, (tree, node) in zip(picture.columns(3), asked[start : start + 3], strict=False):
-            show_picture(column, feature_on_window(window, node.feature), f"Question {tree + 1}", exact=True)
 
 
 def show_cascade(subject: Subject) -> None:
@@ -130,7 +142,7 @@ def show_cascade(subject: Subject) -> None:
 
     windows, stages = subject.windows, len(cascade().stages)
     picture, words = picture_and_words()
-    stage = words.slider("Stages passed", 0, stages, 3, key="how_stage")
+    stage = words.slider("Stages passed", 0, stages, 8, key="how_stage")
     left = [len(windows.left(number)) for number in range(stages + 1)]
     explain(
         words,
@@ -147,7 +159,7 @@ def show_cascade(subject: Subject) -> None:
     show_picture(
         picture,
         windows_left(subject.frame_bgr, windows, stage, subject.zoom),
-        f"Dark: no window is left here after {count_of(stage, 'stage')}",
+        f"The brighter, the more windows are left here after {count_of(stage, 'stage')}",
     )
     words.plotly_chart(
         charts.lines("Windows left", {"Windows": left}, "Stage", "Windows", log=True, marked=stage),
