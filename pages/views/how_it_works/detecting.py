@@ -10,6 +10,7 @@ from core.vision.detector_decode import MAX_OVERLAP, STRIDE, boxes_at, peaks, su
 from core.vision.explain import overlay_centers
 from core.vision.pipeline import PHOTO_SETTINGS, detect_masks
 from core.vision.steps import FOUND_BGR, darkened, farther, outlined, turned, unmatched, with_arms
+from pages.components.resources import photo_turns
 from pages.views.how_it_works.parts import count_of, explain, picture_and_words, show_picture
 from pages.views.how_it_works.subject import Subject, classic, neural
 
@@ -74,7 +75,9 @@ def show_failures(subject: Subject) -> None:
     size = settings[1].slider("Size", 5, 100, 100, 5, format="%d%%", key="how_size") / 100
     light = settings[2].slider("Light", 5, 100, 100, 5, format="%d%%", key="how_dark") / 100
     frame = darkened(farther(turned(subject.frame_bgr, degrees), size), light)
-    old, new = (detect_masks(frame, pipeline, PHOTO_SETTINGS) for pipeline in (classic(), neural()))
+    pipelines = classic(), neural()
+    with photo_turns().turn():
+        old, new = (detect_masks(frame, pipeline, PHOTO_SETTINGS) for pipeline in pipelines)
     show_picture(pictures[0], annotate(frame, old), f"Cascade and classifier: {count_of(len(old), 'face')}")
     show_picture(pictures[1], annotate(frame, new), f"Detector: {count_of(len(new), 'face')}")
     explain(

@@ -66,7 +66,9 @@ class Subject:
     @cached_property
     def found(self) -> sv.Detections:
         """The detector's faces, the largest first."""
-        return detect_masks(self.frame_bgr, neural(), PHOTO_SETTINGS)
+        pipeline = neural()
+        with photo_turns().turn():
+            return detect_masks(self.frame_bgr, pipeline, PHOTO_SETTINGS)
 
     @cached_property
     def grey(self) -> tuple[np.ndarray, np.ndarray]:
