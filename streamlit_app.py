@@ -19,6 +19,7 @@ def main() -> None:
     """One run of whatever page the visitor is on."""
     st.set_page_config(page_title="Face masks", page_icon="😷", layout="wide")
     model = st.Page("pages/model.py", title="Model", icon=":material/neurology:")
+    how = st.Page("pages/how_it_works.py", title="How it works", icon=":material/school:")
     pages = [
         st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
         st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
@@ -32,10 +33,11 @@ def main() -> None:
             st.Page("pages/synthetic.py", title="Synthetic masks", icon=":material/draw:"),
             st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
             model,
+            how,
         ]
         page = st.navigation({"": pages, "Data and training": more})
     else:
-        page = st.navigation([*pages, model])
+        page = st.navigation([*pages, model, how])
     sweep_once()
     return_memory()
     # Images of people go from the server's memory when their page is left.

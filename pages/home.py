@@ -11,6 +11,7 @@ CARDS = (
     ("pages/photo.py", "Photos", ":material/photo_camera:", "Many at once, as a gallery, a table and a zip."),
     ("pages/video.py", "Videos", ":material/movie:", "Boxes that move with people, and a card for each."),
 )
+LEARN = ("pages/how_it_works.py", "How it works", ":material/school:", "Every step, shown on a photo of your own.")
 OPERATORS_CARDS = (
     ("pages/datasets.py", "Data sets", ":material/photo_library:", "Look at the images and correct their labels."),
     ("pages/training.py", "Training", ":material/model_training:", "A model of your own, compared and deployed here."),
@@ -81,8 +82,7 @@ with picture:
 
 st.subheader("What else there is")
 show_cards(CARDS)
-if is_operator():
-    show_cards(OPERATORS_CARDS)
+show_cards((*(OPERATORS_CARDS if is_operator() else ()), LEARN))
 
 st.subheader("Good to know")
 st.markdown(

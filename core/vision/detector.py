@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -63,6 +64,19 @@ DOUBTFUL = (0.3, 0.9)
 # The side of the square in which it is shown, how long its own longer side is there, in pixels, and how many cells from
 # the middle the centre may lie (docs/detector.md has the measurements).
 AGAIN_SIDE, AGAIN_FACE_PX, AGAIN_WITHIN = 96, 40, 3
+
+
+class Maps(NamedTuple):
+    """The network's own output for one frame at one scale, a cell for every 4 pixels, as ``decode`` takes it."""
+
+    center: np.ndarray
+    """(h', w') float32: logit of a face's centre."""
+    log_edges: np.ndarray
+    """(h', w', 4) float32: logarithm of the distances to a face's four edges, in cells."""
+    states: np.ndarray
+    """(h', w', 3) float32: logits of ``CLASS_NAMES``."""
+    zoom: float
+    """Pixels of the network's input per pixel of the frame."""
 
 
 class MaskDetector:
@@ -183,11 +197,15 @@ class MaskDetector:
             (h', w') float32 in 0..1: a cell for every 4 pixels of the frame as the network sees it.
         """
         how = _preset(preset)
-        canvas, zoom = letterbox(frame_bgr, max(_sides(max(frame_bgr.shape[:2]), how)))
-        center, _, _ = self._run(canvas, 0)
-        height, width = (max(1, round(n * zoom / STRIDE)) for n in frame_bgr.shape[:2])
         scale, offset = self._center_calibration(how)
-        return expit(scale * center[:height, :width, 0] + offset)
+        return expit(scale * self.maps(frame_bgr, max(_sides(max(frame_bgr.shape[:2]), how))).center + offset)
+
+    def maps(self, frame_bgr: np.ndarray, long_side: int) -> Maps:
+        """What the network says of a frame (h, w, 3) uint8 whose longer side it sees with so many pixels."""
+        canvas, zoom = letterbox(frame_bgr, long_side)
+        height, width = (max(1, round(n * zoom / STRIDE)) for n in frame_bgr.shape[:2])
+        center, log_edges, states = (each[:height, :width] for each in self._run(canvas, 0))
+        return Maps(center[..., 0], log_edges, states, zoom)
 
     def _center_calibration(self, how: Preset) -> tuple[float, float]:
         calibration = self.card.calibration

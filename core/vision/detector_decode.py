@@ -30,18 +30,28 @@ def decode(
         (n, 4) float32 boxes in pixels of the network's input, (n,) float32 logit of the centre, and (n, 3) float32
         state logits; likeliest face first.
     """
+    rows, columns = peaks(center, min_score, max_faces)
+    xyxy = boxes_at(log_edges, rows, columns)
+    kept = suppress(xyxy, MAX_OVERLAP)
+    rows, columns = rows[kept], columns[kept]
+    return xyxy[kept], center[rows, columns].astype(np.float32), state[rows, columns].astype(np.float32)
+
+
+def peaks(center: np.ndarray, min_score: float, max_faces: int = MAX_FACES) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns (n,) of the centres, likeliest first; arguments as of ``decode``."""
     center = np.ascontiguousarray(center, np.float32)
-    min_logit = finite_logit(min_score)
     # A peak is as high as everything around it (Zhou et al. 2019).
-    rows, columns = np.nonzero((center >= cv2.dilate(center, np.ones((3, 3)))) & (center >= min_logit))
-    center_logit = center[rows, columns]
-    order = np.argsort(-center_logit, kind="stable")[:max_faces]
-    rows, columns, center_logit = rows[order], columns[order], center_logit[order]
+    rows, columns = np.nonzero((center >= cv2.dilate(center, np.ones((3, 3)))) & (center >= finite_logit(min_score)))
+    order = np.argsort(-center[rows, columns], kind="stable")[:max_faces]
+    return rows[order], columns[order]
+
+
+def boxes_at(log_edges: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Boxes (n, 4) float32, in pixels of the network's input, around the centres in these cells (n,)."""
     left, top, right, bottom = np.exp(np.minimum(log_edges[rows, columns].astype(np.float32), 6)).T
     x, y = columns + np.float32(0.5), rows + np.float32(0.5)
     xyxy = np.stack([x - left, y - top, x + right, y + bottom], axis=1) * STRIDE
-    kept = suppress(xyxy, MAX_OVERLAP)
-    return xyxy[kept].astype(np.float32), center_logit[kept], state[rows, columns].astype(np.float32)[kept]
+    return xyxy.astype(np.float32)
 
 
 def suppress(xyxy: np.ndarray, max_overlap: float) -> np.ndarray:

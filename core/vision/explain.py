@@ -7,6 +7,7 @@ last map of features, and since only a mean and two dense layers follow it, the 
 import os
 import threading
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,13 +129,15 @@ class FaceExplainer:
         self._interpreter = _open(model_path, (1, side, side, 3))
         (self._input,) = self._interpreter.get_input_details()
         self._tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_tensor_details()}
-        end = find_end(read_operations(model_path), self._interpreter.get_output_details())
+        self.operations = read_operations(model_path)
+        """The network's steps, as ``read_operations`` gives them."""
+        end = find_end(self.operations, self._interpreter.get_output_details())
         if end is not None:
-            self._features_place, self._logits_place = end.features, end.logits
-            self._head = DenseHead(*self._dense(end.hidden), *self._dense(end.last))
+            self._features_place, self.logits_place = end.features, end.logits
+            self.head = DenseHead(*self._dense(end.hidden), *self._dense(end.last))
             # Noise makes many features active, a plain picture hardly any.
             features, logits = self._run(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8))
-        if end is None or not self._head.agrees(features, logits):
+        if end is None or not self.head.agrees(features, logits):
             raise ModelError(
                 f"{Path(model_path).name} does not end in average pooling, a dense layer with ReLU and a dense layer, "
                 "so its results cannot be explained; choose another model."
@@ -147,23 +150,43 @@ class FaceExplainer:
             frame_bgr: (h, w, 3) uint8.
             face_xyxy: (4,) the face's box in pixels; it is cut out as ``MaskClassifier`` does.
         """
-        side = self.card.input_size
-        box = np.asarray(face_xyxy, np.float32).reshape(1, 4)
-        crop_rgb = crop_faces(frame_bgr, box, side, self.card.margin)[0]
+        crop_rgb = self.crop(frame_bgr, face_xyxy)
         features, logits = self._run(crop_rgb)
-        cam = grad_cam(features, self._head, mask_direction(self.card.classes, logits))
+        cam = grad_cam(features, self.head, mask_direction(self.card.classes, logits))
         return Explanation(
             crop_bgr=cv2.cvtColor(crop_rgb, cv2.COLOR_RGB2BGR),
-            relevance=enlarge_relevance(cam, side),
+            relevance=enlarge_relevance(cam, self.card.input_size),
             probabilities=dict(zip(self.card.classes, softmax(logits).tolist(), strict=True)),
         )
 
-    def _run(self, crop_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(size, size, 3) uint8 in; last map of features (h, w, c) and logits (k,) out, float32."""
+    def crop(self, frame_bgr: np.ndarray, face_xyxy: np.ndarray) -> np.ndarray:
+        """What the classifier gets of a face: (size, size, 3) uint8 RGB; arguments as of ``explain``."""
+        box = np.asarray(face_xyxy, np.float32).reshape(1, 4)
+        return crop_faces(frame_bgr, box, self.card.input_size, self.card.margin)[0]
+
+    def values(self, crop_rgb: np.ndarray, places: Sequence[int]) -> list[np.ndarray]:
+        """Classify a crop (size, size, 3) uint8 and read tensors of the network, constants too.
+
+        Args:
+            crop_rgb: from ``crop``.
+            places: as in ``operations``.
+
+        Returns:
+            A float32 array for each, as the network has it: maps are (1, h, w, c).
+        """
         with self._lock:
             self._interpreter.set_tensor(self._input["index"], crop_rgb[None].astype(self._input["dtype"], copy=False))
             self._interpreter.invoke()
-            return self._value(self._features_place)[0], self._value(self._logits_place)[0]
+            return [self._value(place) for place in places]
+
+    def shape(self, place: int) -> tuple[int, ...]:
+        """Of a tensor."""
+        return tuple(int(n) for n in self._tensors[place]["shape"])
+
+    def _run(self, crop_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(size, size, 3) uint8 in; last map of features (h, w, c) and logits (k,) out, float32."""
+        features, logits = self.values(crop_rgb, (self._features_place, self.logits_place))
+        return features[0], logits[0]
 
     def _dense(self, places: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """Weights (out, in) and bias (out,) of a dense layer."""

@@ -15,6 +15,8 @@ from core.vision.images import encode_image
 from core.vision.stats import FrameStats
 
 BAR = CLASS_STYLES[WITH_MASK].color_hex
+# Okabe and Ito: told apart with every kind of colour vision.
+CURVE_COLORS = (BAR, "#d55e00", "#0072b2", "#8a8a8a")
 WEEK_COLORS = ("#9fb4ad", BAR)
 
 
@@ -517,6 +519,66 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: tup
     figure.update_xaxes(range=[0, 103])
     figure.update_yaxes(range=[-3, 103])
     figure.update_layout(showlegend=True)
+    return figure
+
+
+def lines(
+    title: str,
+    curves: Mapping[str, Sequence[float]],
+    x: str,
+    y: str,
+    log: bool = False,
+    marked: int | None = None,
+    percent: bool = False,
+) -> go.Figure:
+    """Curves over 0, 1, 2, …, each told apart by colour and dash.
+
+    Args:
+        title: of the chart.
+        curves: by their names.
+        x: what is counted from 0.
+        y: what the values are.
+        log: whether the values' axis is logarithmic; zeros are left out then.
+        marked: a place on the axis that gets a line.
+        percent: whether the values lie in 0..100.
+    """
+    figure = go.Figure()
+    for (name, values), color, dash in zip(curves.items(), CURVE_COLORS, DASHES, strict=False):
+        figure.add_scatter(
+            y=[float(value) if value or not log else None for value in values],
+            mode="lines",
+            name=name,
+            line={"color": color, "width": 3, "dash": dash},
+            hovertemplate=f"{x} %{{x}}: %{{y:,.3~g}}<extra>{name}</extra>",
+        )
+    if marked is not None:
+        figure.add_vline(x=marked, line={"color": "#8a8a8a", "dash": "dot"})
+    _layout(figure, title, 320, x=x, y=y)
+    figure.update_layout(showlegend=len(curves) > 1)
+    if log:
+        figure.update_yaxes(type="log", tickformat=",~r", dtick="D2")
+    if percent:
+        figure.update_yaxes(range=[-3, 103])
+    return figure
+
+
+def bars(
+    title: str, values: Mapping[str, float], y: str, colors: Sequence[str] = (), texts: Sequence[str] = ()
+) -> go.Figure:
+    """A bar for each name, with its value or another text on it."""
+    figure = go.Figure(
+        go.Bar(
+            x=[_text(name) for name in values],
+            y=list(values.values()),
+            text=list(texts) or [f"{value:,.3g}" for value in values.values()],
+            textposition="outside",
+            marker={"color": list(colors) or BAR},
+            hovertemplate="%{x}: %{y:,.4~g}<extra></extra>",
+        )
+    )
+    _layout(figure, title, 280, y=y)
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[0, 1.15 * max(values.values(), default=1)])
     return figure
 
 

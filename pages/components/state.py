@@ -55,8 +55,11 @@ SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synth
 LIVE_STILL = "live_still"
 """A picture of the camera, while a zone is drawn on it."""
 START_SET, START_EXAMPLE = "start_set", "start_example"
+HOW_SUBJECT = "how_subject"
+"""The photo of the page that explains how it works, with what was computed of it."""
 IMAGES = {
     "": (START_SET,),
+    "how_it_works": (HOW_SUBJECT,),
     "photo": (PHOTO_SET, PHOTO_EXAMPLE, PHOTO_CHOSEN, PHOTO_GALLERY_PAGE, PHOTO_STOPPED),
     "live": (LIVE_STILL,),
     "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),

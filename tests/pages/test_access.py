@@ -58,6 +58,11 @@ def rerun(app: AppTest) -> AppTest:
     return app.run()
 
 
+def test_how_it_works_is_for_everybody(as_person):
+    app = as_person({}, "how_it_works")
+    assert app.title[0].value == "How it works" and app.image and not app.error
+
+
 @pytest.mark.parametrize("person", [{}, VERA], ids=["nobody", "not in the list"])
 @pytest.mark.parametrize("page", ["datasets", "synthetic", "training"])
 def test_an_operators_page_is_not_there_for_a_visitor_and_shows_nothing_by_itself(as_person, person, page):

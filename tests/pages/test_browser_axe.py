@@ -6,7 +6,7 @@ import pytest
 from tests.helpers import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.browser
-PAGES = ("", "photo", "video", "live", "history", "datasets", "synthetic", "training", "model")
+PAGES = ("", "photo", "video", "live", "history", "datasets", "synthetic", "training", "model", "how_it_works")
 GRAVE = ("serious", "critical")
 NAVIGATION = ".stSidebarNav, [data-testid=stSidebarNav]"
 """Streamlit's own; it puts headings between the items of a list."""
