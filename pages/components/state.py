@@ -43,17 +43,21 @@ VIDEO_JUMP = "video_jump"
 FOLLOWED_RUN = "training_followed"
 TRAINING_SPLIT = "training_split"
 
-# Images in the server's memory, which go when their page is left.
+# Images in the server's memory, and the camera, which go when their page is left.
 PHOTO_SET = "photo_set"
 SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synthetic_images", "synthetic_shot"
 LIVE_STILL = "live_still"
 """A picture of the camera, while a zone is drawn on it."""
+LIVE_STREAM = "live"
+"""The connection of the camera."""
+LIVE_WANTED = "live_wanted"
+"""Whether there should be a video: ``True`` from its first picture until Stop, ``False`` until it has stopped."""
 IMAGES = {
     "photo": (PHOTO_SET,),
-    "live": (LIVE_STILL,),
+    "live": (LIVE_STILL, LIVE_STREAM, LIVE_WANTED),
     "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),
 }
-"""The last part of a page's address to what it keeps."""
+"""The last part of a page's address to what it keeps only while it is shown."""
 
 
 def kept(key: str, default: object, options: Collection | None = None) -> dict:
