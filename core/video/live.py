@@ -38,7 +38,9 @@ MAX_BOX_AGE_S = 1.0
 IDLE_S = 3.0
 # After an analysis all rest for this share of the time it took: pictures and their encoders need the processor too. The
 # more frames these must leave out, the longer the rest.
-REST_SHARE, MAX_REST_SHARE, MAX_REST_S = 0.4, 12.0, 0.5
+REST_SHARE, MAX_REST_SHARE = 0.4, 12.0
+# But every video is looked at within this time, or nobody could be followed.
+ROUND_S = 1.0
 # Where a larger share of frames is left out, the processor has too much to do.
 MOST_LEFT_OUT = 0.08
 # Where even the longest rest is not enough for so many seconds, pictures become smaller, for this time at first.
@@ -80,7 +82,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._turns, self._lock = Turns(), threading.Lock()
-        self._rested_at = 0.0
+        self._videos, self._rested_at = 0, 0.0
         self._frames, self._left_out, self._count_at = 0, 0, 0.0
         self._share = REST_SHARE
         self._patience, self._small_s, self._small_until = PATIENCE, SMALLER_S, 0.0
@@ -88,14 +90,22 @@ class Pace:
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Wait until this video may look for faces, and let the others rest afterwards."""
-        with self._turns.turn():
-            time.sleep(max(0.0, self._rested_at - time.monotonic()))
-            started = time.monotonic()
-            try:
-                yield
-            finally:
-                now = time.monotonic()
-                self._rested_at = now + min(MAX_REST_S, self._share * (now - started))
+        with self._lock:
+            self._videos += 1
+        try:
+            with self._turns.turn():
+                time.sleep(max(0.0, self._rested_at - time.monotonic()))
+                started = time.monotonic()
+                try:
+                    yield
+                finally:
+                    now = time.monotonic()
+                    took_s = now - started
+                    longest_s = max(REST_SHARE * took_s, ROUND_S / self._videos - took_s)
+                    self._rested_at = now + min(longest_s, self._share * took_s)
+        finally:
+            with self._lock:
+                self._videos -= 1
 
     def frame(self, left_out: int) -> None:
         """Take in that a frame is about to be drawn, and how many before it were left out for want of time."""
