@@ -1,5 +1,6 @@
 """Who wears a mask before the visitor's webcam, live."""
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,16 +11,16 @@ import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.config import ice_servers, limits
-from core.video.live import LiveProcessor
+from core.video.live import PACE, LiveProcessor
 from core.vision.classes import vocabulary
 from core.vision.images import encode_image
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
-from pages.components.compat import page_part, part_of_the_app, session_id, show_newest_frames
+from pages.components.compat import keep_stream, page_part, part_of_the_app, session_id, show_newest_frames
 from pages.components.messages import plain
 from pages.components.resources import live_places, method_changed, pipeline_or_stop, server_recorder
 from pages.components.settings import settings_form
-from pages.components.state import kept
+from pages.components.state import LIVE_STREAM, LIVE_WANTED, kept
 from pages.components.terms import BLUR_HELP
 from pages.views.live.alerts import alert_form, show_alerts, show_log
 from pages.views.live.network import choose_camera, page_title, show_network_camera
@@ -40,8 +41,10 @@ TEXTS: "Translations" = {
     "media_api_not_available": CAMERA_PROBLEMS["insecure"],
 }
 
-STREAM = "live"
 NUMBERS_S = 0.5
+# A lost connection is tried again for so long.
+RECONNECT_S = 30.0
+SIZES = ((640, 480), (1280, 720), (1920, 1080))
 NO_PICTURE = np.zeros((48, 64, 3), np.uint8)
 
 part_of_the_app()
@@ -57,10 +60,18 @@ def wait_for_a_place() -> None:
     st.info(limits().reached("live_viewers"))
 
 
+def end_stream() -> None:
+    """Forget the connection, whose video is no longer on the page."""
+    for name in (LIVE_STREAM, LIVE_WANTED):
+        st.session_state.pop(name, None)
+
+
 if not places.take(viewer, only_ask=True):
+    end_stream()
     wait_for_a_place()
     st.stop()
 if network := choose_camera():
+    end_stream()
     show_network_camera(network, places, viewer)
     st.stop()
 method, settings = settings_form("live", LIVE_SETTINGS)
@@ -78,6 +89,13 @@ all_faces = partial(detect_masks, pipeline=pipeline, settings=replace(settings, 
 processor.use(all_faces, (method, settings.min_confidence))
 processor.min_face_px = settings.min_face_px
 processor.mirror = st.sidebar.toggle("Mirror the video", key="live_mirror")
+width, height = st.sidebar.selectbox(
+    "Picture size",
+    SIZES,
+    format_func=lambda size: f"{size[0]} × {size[1]}",
+    help="Of the camera, from its next start on. Larger shows faces further away and takes more of the server.",
+    **kept("live_size", SIZES[0], SIZES),
+)
 
 
 def on_frame(frame: av.VideoFrame) -> av.VideoFrame:
@@ -108,29 +126,64 @@ for warning in warnings:
 # whole page again.
 @page_part()
 def show_video() -> None:
-    """The video, with the button that starts and ends it."""
+    """The video, with the buttons that start and end it."""
+    keep_stream(LIVE_STREAM)
+    wanted = wanted_video()
     webrtc_streamer(
-        key=STREAM,
+        key=LIVE_STREAM,
         mode=WebRtcMode.SENDRECV,
         rtc_configuration={"iceServers": servers},
-        media_stream_constraints={"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False},
+        media_stream_constraints={"video": {"width": {"ideal": width}, "height": {"ideal": height}}, "audio": False},
+        # Without a wish there is the button Start. With one, the browser connects anew when the connection is lost.
+        desired_playing_state=wanted,
         video_frame_callback=on_frame,
         on_video_ended=end_video,
         video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
         translations=TEXTS,
     )
-    st.download_button(
-        *("Snapshot", snapshot, "snapshot.jpg", "image/jpeg"),
-        icon=":material/photo_camera:",
-        on_click="ignore",
-        disabled=not is_playing(),
-        help="The picture as it is shown, with its boxes, blurred if the switch is on.",
-    )
+    with st.container(horizontal=True):
+        if wanted:
+            st.button("Stop", icon=":material/stop_circle:", on_click=want, args=(False,))
+        st.download_button(
+            *("Snapshot", snapshot, "snapshot.jpg", "image/jpeg"),
+            icon=":material/photo_camera:",
+            on_click="ignore",
+            disabled=not is_playing(),
+            help="The picture as it is shown, with its boxes, blurred if the switch is on.",
+        )
+
+
+def wanted_video() -> bool | None:
+    """Whether there should be a video; ``None`` as long as nobody has pressed Start."""
+    state = st.session_state[LIVE_STREAM].state if LIVE_STREAM in st.session_state else None
+    wanted = st.session_state.get(LIVE_WANTED)
+    if wanted is None and state and state.playing:
+        want(True)
+    elif wanted is False and not (state and (state.playing or state.signalling)):
+        want(None)
+    return st.session_state.get(LIVE_WANTED)
+
+
+def want(wanted: bool | None) -> None:
+    """Set what ``wanted_video`` says."""
+    st.session_state[LIVE_WANTED] = wanted
+
+
+def connection_lost() -> bool:
+    """Whether the video has ended though nobody pressed Stop, and is being started again; after a while it is not."""
+    if is_playing() or not st.session_state.get(LIVE_WANTED):
+        st.session_state.pop("live_lost_at", None)
+        return False
+    lost_at = st.session_state.setdefault("live_lost_at", time.monotonic())
+    if time.monotonic() - lost_at > RECONNECT_S:
+        want(False)
+        st.rerun(scope="app")
+    return True
 
 
 def is_playing() -> bool:
     """Whether the visitor's camera runs."""
-    return STREAM in st.session_state and st.session_state[STREAM].state.playing
+    return LIVE_STREAM in st.session_state and st.session_state[LIVE_STREAM].state.playing
 
 
 @page_part(run_every=NUMBERS_S)
@@ -146,6 +199,9 @@ def show_numbers() -> None:
     for problem in (told.counts.error, server_recorder().problem if processor.keeps else ""):
         if problem:
             st.error(plain(problem))
+    if connection_lost():
+        st.info("The connection was lost; it is being made again …")
+        return
     if not is_playing():
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
         return
@@ -157,7 +213,7 @@ def show_numbers() -> None:
 
 
 video, numbers = st.columns([3, 2])
-show_newest_frames()
+show_newest_frames(PACE.frame)
 with video:
     show_video()
     with st.container(horizontal=True, vertical_alignment="center"):

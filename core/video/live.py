@@ -5,17 +5,20 @@ again; frames that arrive meanwhile are shown but not analysed. A slow model the
 holds the picture up.
 """
 
+import contextlib
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import supervision as sv
 
+from core.turns import Turns
 from core.video.alerts import Alert, AlertWatch
 from core.video.record import Keeper, Visit, as_stats
 from core.video.tracker import PersonTracker
@@ -29,13 +32,20 @@ from core.vision.stats import FrameStats, LiveSnapshot, LiveStats, summarize
 from core.vision.tables import UNKNOWN
 
 log = logging.getLogger(__name__)
-# Boxes older than this are not drawn, the picture has moved on; with a slow model, than twice its last time.
+# Boxes older than this are not drawn, the picture has moved on; where faces are looked for rarely, than two such looks.
 MAX_BOX_AGE_S = 1.0
 # Without a new frame for this long the camera is gone, and the analysis thread ends; the next frame starts a new one.
 IDLE_S = 3.0
-# After an analysis the thread rests for this share of the time it took: the picture, its encoder and other visitors
-# need the processor too.
-REST_SHARE = 0.4
+# After an analysis all rest for this share of the time it took: pictures and their encoders need the processor too. The
+# more frames these must leave out, the longer the rest.
+REST_SHARE, MAX_REST_SHARE = 0.4, 12.0
+# But every video is looked at within this time, or nobody could be followed.
+ROUND_S = 1.0
+# Where a larger share of frames is left out, the processor has too much to do.
+MOST_LEFT_OUT = 0.08
+# Where even the longest rest is not enough for so many seconds, pictures become smaller, for this time at first.
+PATIENCE, SMALLER_S, MAX_SMALLER_S = 4, 30.0, 480.0
+SMALLER_PX = 320
 # After an error the next try waits, so that a broken model does not fill a core with failures.
 RETRY_S = 0.5
 # Where faces are blurred, an analysis of an older frame no longer says where; then the whole picture is.
@@ -61,6 +71,80 @@ class Moment:
     """The newest first."""
     covered: bool = True
     """Whether faces are blurred one by one; else, with ``LiveProcessor.blur``, the whole picture is."""
+
+
+class Pace:
+    """How often the live videos of this server look for faces: together, and so that their pictures keep moving.
+
+    One looks at a time, each in turn. Where pictures do not keep up, looking gives way first, then their size.
+    Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._turns, self._lock = Turns(), threading.Lock()
+        self._videos, self._rested_at = 0, 0.0
+        self._frames, self._left_out, self._count_at = 0, 0, 0.0
+        self._share = REST_SHARE
+        self._patience, self._small_s, self._small_until = PATIENCE, SMALLER_S, 0.0
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until this video may look for faces, and let the others rest afterwards."""
+        with self._lock:
+            self._videos += 1
+        try:
+            with self._turns.turn():
+                time.sleep(max(0.0, self._rested_at - time.monotonic()))
+                started = time.monotonic()
+                try:
+                    yield
+                finally:
+                    now = time.monotonic()
+                    took_s = now - started
+                    longest_s = max(REST_SHARE * took_s, ROUND_S / self._videos - took_s)
+                    self._rested_at = now + min(longest_s, self._share * took_s)
+        finally:
+            with self._lock:
+                self._videos -= 1
+
+    def frame(self, left_out: int) -> None:
+        """Take in that a frame is about to be drawn, and how many before it were left out for want of time."""
+        with self._lock:
+            self._frames += 1 + left_out
+            self._left_out += left_out
+            if (now := time.monotonic()) >= self._count_at:
+                self._adapt(self._left_out / self._frames, now)
+                self._frames, self._left_out, self._count_at = 0, 0, now + 1
+
+    def _adapt(self, left_out: float, now: float) -> None:
+        """Once a second; with the lock."""
+        if left_out < MOST_LEFT_OUT:
+            self._patience = PATIENCE
+            if left_out < MOST_LEFT_OUT / 4:
+                self._share = max(REST_SHARE, 0.9 * self._share)
+        elif self._share < MAX_REST_SHARE:
+            self._share = min(MAX_REST_SHARE, 1.6 * self._share)
+        elif not self.smaller:
+            self._patience -= 1
+            if not self._patience:
+                # Soon after the last time, the full size was too much again.
+                again = now < self._small_until + self._small_s
+                self._small_s = min(MAX_SMALLER_S, 2 * self._small_s) if again else SMALLER_S
+                self._patience, self._small_until = PATIENCE, now + self._small_s
+
+    @property
+    def busy(self) -> bool:
+        """Whether faces are looked for less often than a quiet machine would."""
+        return self._share > 3 * REST_SHARE
+
+    @property
+    def smaller(self) -> bool:
+        """Whether pictures are shown at half their size."""
+        return time.monotonic() < self._small_until
+
+
+PACE = Pace()
+"""Of this server."""
 
 
 class Logbook:
@@ -137,9 +221,15 @@ def _minute(at_s: float) -> int:
 class LiveProcessor:
     """Annotates a stream of frames for one visitor."""
 
-    def __init__(self, detect: Callable[[np.ndarray], sv.Detections] | None = None, stats: LiveStats | None = None):
+    def __init__(
+        self,
+        detect: Callable[[np.ndarray], sv.Detections] | None = None,
+        stats: LiveStats | None = None,
+        pace: Pace = PACE,
+    ):
         """``detect`` maps a BGR frame to detections; without it the picture is shown as it comes."""
         self.detect = detect
+        self.pace = pace
         self.mirror = False
         """Turn the picture round, as a mirror does. May be changed while the stream runs."""
         self.blur = False
@@ -155,7 +245,7 @@ class LiveProcessor:
         self._forget()
         self._keeper: Keeper | None = None
         self._depends_on: object = None
-        self._analysis_s = 0.0
+        self._apart_s = 0.0
         self._worker: threading.Thread | None = None
         self._closed = False
         self._last_error = ""
@@ -226,12 +316,17 @@ class LiveProcessor:
             return None if self._shown is None or (self.blur and not self._shown[1]) else self._shown[0]
 
     def recv(self, frame_bgr: np.ndarray) -> np.ndarray:
-        """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing."""
-        blur = self.blur
+        """The frame with the newest known boxes: (h, w, 3) uint8 in and out. Takes no longer than drawing.
+
+        Where the machine is too slow, what comes out is half as wide and high.
+        """
+        blur, (height, width) = self.blur, frame_bgr.shape[:2]
         self.give(frame_bgr)
         shown = self.draw(frame_bgr, blur)
         with self._condition:
             self._shown = shown, blur
+        if self.pace.smaller and max(width, height) > SMALLER_PX:
+            return np.asarray(cv2.resize(shown, (width // 4 * 2, height // 4 * 2), interpolation=cv2.INTER_AREA))
         return shown
 
     def give(self, frame_bgr: np.ndarray) -> None:
@@ -248,7 +343,7 @@ class LiveProcessor:
         detections, faces = no_detections(), None
         with self._condition:
             if self.detect is not None:
-                if now - self._seen_at <= max(MAX_BOX_AGE_S, 2 * self._analysis_s):
+                if now - self._seen_at <= max(MAX_BOX_AGE_S, 2 * self._apart_s):
                     detections = self._tracker.shown(now)
                 if blur and now - self._faces_at <= MAX_BLUR_AGE_S:
                     faces = self._faces.places(now)
@@ -300,20 +395,25 @@ class LiveProcessor:
                 if self._closed:
                     self._worker = None
                     return
-                detect, newest, self._newest = self.detect, self._newest, None
-            if detect is None or newest is None:  # switched off since the frame came
-                continue
-            (frame, taken_at), started = newest, time.monotonic()
             try:
-                self._see(detect(frame), frame.shape[1::-1], taken_at, started)
+                self._look()
             except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
                 self._fail(error)
-                continue
-            now = time.monotonic()
-            time.sleep(min(REST_SHARE * (now - started), 0.2))
 
-    def _see(self, found: sv.Detections, size_wh: tuple[int, int], taken_at: float, started: float) -> None:
-        """Take in what was found in a frame; both times by the monotonic clock."""
+    def _look(self) -> None:
+        """Analyse the newest frame, when it is this video's turn."""
+        with self.pace.turn():
+            with self._condition:
+                detect, newest, self._newest = self.detect, self._newest, None
+            if detect is None or newest is None:  # switched off, or ended, since the frame came
+                return
+            (frame, taken_at), started = newest, time.monotonic()
+            found = detect(frame)
+            took_s = time.monotonic() - started
+        self._see(found, frame.shape[1::-1], taken_at, took_s)
+
+    def _see(self, found: sv.Detections, size_wh: tuple[int, int], taken_at: float, took_s: float) -> None:
+        """Take in what was found in a frame, taken at that time by the monotonic clock."""
         shown = hide_small(found, self.min_face_px)
         with self._condition:
             if self._closed:
@@ -324,9 +424,9 @@ class LiveProcessor:
             known = self._tracker.update(shown, taken_at)
             self._logbook.update(taken_at)
             self._check_place(known, size_wh, taken_at)
-            self._seen_at = time.monotonic()
-            self._analysis_s = self._seen_at - started
-            self.stats.update(summarize(known), self._analysis_s * 1000, self._tracker.people())
+            now = time.monotonic()
+            self._apart_s, self._seen_at = min(now - self._seen_at, MAX_BOX_AGE_S), now
+            self.stats.update(summarize(known), took_s * 1000, self._tracker.people())
             self._last_error = ""
 
     def _check_place(self, known: sv.Detections, size_wh: tuple[int, int], taken_at: float) -> None:

@@ -19,6 +19,8 @@ from core.vision.stats import FrameStats
 
 NO_NUMBER = -1
 MAX_GONE_S = 2.0
+# Nobody has left only because nobody looked: after so long without a look, though, it may be somebody else.
+MAX_UNSEEN_S = 6.0
 """Who is not seen for longer has left; a face that appears then is another person's."""
 MIN_VIEWS = 3
 """A face that is seen so often is a person's; as often must the same class be likeliest before it is told."""
@@ -94,7 +96,7 @@ class Person:
 
     def weigh(self, probabilities: np.ndarray, weight: float) -> None:
         """Add what one look says: (k,) probabilities, and how good a look it was, 0..1."""
-        self.evidence += weight * np.log(np.clip(probabilities, FLOOR, 1.0))
+        self.evidence += weight * np.log(np.maximum(probabilities, FLOOR))
         self.evidence = np.maximum(self.evidence - self.evidence.max(), -MAX_LEAD)
         self.likeliest[int(probabilities.argmax())] += 1
         best = int(self.evidence.argmax())
@@ -162,7 +164,7 @@ class PersonTracker:
                 continue
             person.see(detections.xyxy[i].astype(float), at_s)
             if detections.data[PREDICTED][i]:  # what is not sure enough to be told is no evidence
-                quality = min(1.0, float(person.size.mean()) / FULL_VIEW_PX) * float(scores[i])
+                quality = min(1.0, float(person.size[0] + person.size[1]) / 2 / FULL_VIEW_PX) * float(scores[i])
                 person.weigh(detections.data[PROBABILITIES][i].astype(float), quality)
             if person.number == NO_NUMBER and person.views >= MIN_VIEWS:
                 self._numbers += 1
@@ -226,7 +228,10 @@ class PersonTracker:
 
     def _part_with(self, at_s: float) -> None:
         """Count people who have left, and drop their tracks."""
-        gone = [person for person in self._people if at_s - person.seen_s > MAX_GONE_S]
+        limits_s = [MAX_UNSEEN_S if person.seen_s == self._newest_s else MAX_GONE_S for person in self._people]
+        gone = [
+            person for person, limit_s in zip(self._people, limits_s, strict=True) if at_s - person.seen_s > limit_s
+        ]
         numbered = [person for person in gone if person.number != NO_NUMBER]
         self._left.update(person.class_id for person in numbered)
         self._departures += [
@@ -257,7 +262,7 @@ def _pairs(people: list[Person], xyxy: np.ndarray, at_s: float) -> Iterator[tupl
         return
     centers, sizes = (xyxy[:, :2] + xyxy[:, 2:]) / 2, (xyxy[:, 2:] - xyxy[:, :2]).mean(axis=1)
     places = np.stack([person.place(at_s) for person in people])
-    own_sizes = np.array([person.size.mean() for person in people])
+    own_sizes = np.stack([person.size for person in people]).mean(axis=1)
     unit = np.sqrt(own_sizes[:, None] * sizes[None])
     distance = np.linalg.norm(places[:, None] - centers[None], axis=2) / unit
     cost = distance + SIZE_COST * np.abs(np.log2(own_sizes[:, None] / sizes[None]))

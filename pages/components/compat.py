@@ -1,12 +1,15 @@
 """Work-arounds of what libraries do inside: each has its reason here, and a test that fails once it is not needed."""
 
+import asyncio
 import functools
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import streamlit as st
 
 P = ParamSpec("P")
+# Frames come in bursts where the machine has other things to do; beyond so many, all but the newest are left out.
+MOST_WAITING = 3
 
 
 def page_part(run_every: float | None = None, shows: bool = True) -> Callable[[Callable[P, None]], Callable[P, None]]:
@@ -50,16 +53,87 @@ def part_of_the_app() -> None:
         st.rerun()
 
 
-def show_newest_frames() -> None:
+def show_newest_frames(tell: Callable[[int], object]) -> None:
     """Let a stream that cannot keep up leave frames out; call it before ``webrtc_streamer``.
 
-    Streamlit-webrtc hands the processed frames to the encoder through aiortc's relay, which by default queues them
-    without end: where encoding takes longer than frames come, what the visitor sees falls behind by half a second for
-    every second. It offers no setting for that, so the relay's default changes for this process.
-    """
-    from aiortc.contrib.media import MediaRelay
+    Streamlit-webrtc has a frame drawn while it already hands the one before to the encoder, again the same if none is
+    ready, and passes frames on through queues without end: what the visitor sees falls behind. It offers no setting for
+    that, so ``NewestFrames`` takes the place of its own part, for this process.
 
-    MediaRelay.subscribe.__defaults__ = (False,)  # buffered
+    Args:
+        tell: is called for every frame that is about to be drawn, with how many before it were left out.
+    """
+    import streamlit_webrtc.webrtc
+
+    frames = newest_frames()
+    frames.tell = staticmethod(tell)
+    streamlit_webrtc.webrtc.AsyncVideoProcessTrack = frames  # type: ignore[misc]
+
+
+@functools.cache
+def newest_frames() -> Any:
+    """The class; the video libraries are imported where they are needed."""
+    from aiortc import MediaStreamTrack
+    from aiortc.contrib.media import MediaRelay
+    from aiortc.mediastreams import MediaStreamError
+
+    class NewestFrames(MediaStreamTrack):
+        """Draws a frame each time the encoder asks for one, in a thread; the next, or the newest if too many wait."""
+
+        kind = "video"
+        tell: Callable[[int], object]
+
+        def __init__(self, track: Any, processor: Any):
+            super().__init__()
+            self.track, self.processor = track, processor
+            self._drawing: asyncio.Future | None = None
+            track.on("ended", self.stop)
+
+        async def recv(self) -> Any:
+            if self.readyState != "live":
+                raise MediaStreamError
+            waiting, left_out = self.track._queue, 0
+            if waiting.qsize() > MOST_WAITING:
+                left_out = waiting.qsize() - 1
+                for _ in range(left_out):
+                    waiting.get_nowait()
+            frame = await self.track.recv()
+            self.tell(left_out)
+            self._drawing = asyncio.get_running_loop().run_in_executor(None, self.processor.recv, frame)
+            shown = await self._drawing
+            shown.pts, shown.time_base = frame.pts, frame.time_base
+            return shown
+
+        def stop(self) -> None:
+            if self.readyState != "live":
+                return
+            super().stop()
+            self.track.stop()
+            if self._drawing is None or self._drawing.done():
+                self.processor.on_ended()
+            else:  # the last frame would begin everything anew
+                self._drawing.add_done_callback(lambda drawing: self.processor.on_ended())
+
+    subscribe = MediaRelay.subscribe
+
+    def directly(self: MediaRelay, track: MediaStreamTrack, buffered: bool = True) -> MediaStreamTrack:
+        """The relay would have frames drawn that the encoder never asks for."""
+        return track if isinstance(track, NewestFrames) else subscribe(self, track, buffered)
+
+    MediaRelay.subscribe = directly  # type: ignore[method-assign]
+    return NewestFrames
+
+
+def keep_stream(key: str) -> None:
+    """Let a video go on that is on the screen; call it before ``webrtc_streamer`` with its key.
+
+    Streamlit-webrtc ends a video that was not shown in the run before, taking its page for left. It counts runs when
+    their last message leaves the server; where several end before that (a slider that is moved by key presses, a
+    server with much to do), the count jumps, and it ends a video that was shown all the time. When its page is left,
+    ``streamlit_app.py`` drops the stream's state, so that nothing old is there on return.
+    """
+    if key in st.session_state:
+        st.session_state[key]._last_rendered_run_count = None
 
 
 def session_id() -> str:

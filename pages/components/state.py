@@ -43,7 +43,7 @@ VIDEO_JUMP = "video_jump"
 FOLLOWED_RUN = "training_followed"
 TRAINING_SPLIT = "training_split"
 
-# Images in the server's memory, which go when their page is left.
+# Images in the server's memory, and the camera, which go when their page is left.
 PHOTO_SET = "photo_set"
 PHOTO_EXAMPLE = "photo_example"
 """Name of the example that is looked at."""
@@ -54,6 +54,10 @@ PHOTO_STOPPED = "photo_stopped"
 SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT = "synthetic_portrait", "synthetic_images", "synthetic_shot"
 LIVE_STILL = "live_still"
 """A picture of the camera, while a zone is drawn on it."""
+LIVE_STREAM = "live"
+"""The connection of the camera."""
+LIVE_WANTED = "live_wanted"
+"""Whether there should be a video: ``True`` from its first picture until Stop, ``False`` until it has stopped."""
 START_SET, START_EXAMPLE = "start_set", "start_example"
 HOW_SUBJECT = "how_subject"
 """The photo of the page that explains how it works, with what was computed of it."""
@@ -61,10 +65,10 @@ IMAGES = {
     "": (START_SET,),
     "how_it_works": (HOW_SUBJECT,),
     "photo": (PHOTO_SET, PHOTO_EXAMPLE, PHOTO_CHOSEN, PHOTO_GALLERY_PAGE, PHOTO_STOPPED),
-    "live": (LIVE_STILL,),
+    "live": (LIVE_STILL, LIVE_STREAM, LIVE_WANTED),
     "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),
 }
-"""The last part of a page's address to what it keeps."""
+"""The last part of a page's address to what it keeps only while it is shown."""
 
 
 def kept(key: str, default: object, options: Collection | None = None) -> dict:

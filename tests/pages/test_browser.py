@@ -215,7 +215,7 @@ def test_the_live_page_classifies_the_camera_and_the_video_moves(open_page, came
         assert time.monotonic() < end, "the mirror does nothing, or the picture falls behind"
         page.wait_for_timeout(100)
     assert video_frames(page) > before
-    page.frame_locator("iframe").get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop").click()
     page.get_by_text("Press Start").wait_for()
 
 
@@ -249,7 +249,7 @@ def test_everyone_is_counted_who_walks_towards_the_camera(open_page, tmp_path):
     page.get_by_role("button", name="Show them").click()
     wait_for_faces(5)
     assert slider.input_value() == "0" and not page.get_by_text("your limit").count()
-    page.frame_locator("iframe").get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop").click()
 
 
 def choose(page, label: str, option: str) -> None:

@@ -385,11 +385,11 @@ class FakeStreamer:
     """Stands for the browser: keeps what the page asked for, and its state where the real one has it."""
 
     def __init__(self, playing):
-        self.playing, self.arguments = playing, {}
+        self.playing, self.signalling, self.arguments = playing, False, {}
 
     def __call__(self, key, **arguments):
         self.arguments = arguments
-        st.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=self.playing))
+        st.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=self.playing, signalling=self.signalling))
 
 
 @pytest.fixture
@@ -415,6 +415,44 @@ def test_live_page_says_what_to_do_and_asks_no_other_machine(live_page):
     assert streamer.arguments["rtc_configuration"] == {"iceServers": []}
     assert streamer.arguments["media_stream_constraints"]["audio"] is False
     assert "refused" in streamer.arguments["translations"]["device_access_denied"]
+
+
+def test_a_lost_connection_is_made_again_until_somebody_presses_stop(live_page):
+    app, streamer = live_page(playing=True)
+    assert streamer.arguments["desired_playing_state"] is None, "the visitor presses Start"
+    app.run()
+    assert streamer.arguments["desired_playing_state"] is True
+    streamer.playing = False  # and nobody pressed Stop
+    app.run()
+    app.run()
+    assert streamer.arguments["desired_playing_state"] is True and "connection was lost" in texts(app)
+    streamer.playing = True
+    app.run()
+    labelled(app.button, "Stop").click().run()
+    assert streamer.arguments["desired_playing_state"] is False
+    streamer.playing = False
+    app.run()
+    app.run()
+    assert streamer.arguments["desired_playing_state"] is None and "Press **Start**" in texts(app)
+
+
+def test_a_connection_that_stays_lost_is_given_up(live_page):
+    app, streamer = live_page(playing=True)
+    app.run()
+    streamer.playing = False
+    app.run()
+    app.run()
+    app.session_state["live_lost_at"] -= 100
+    app.run()
+    app.run()
+    assert streamer.arguments["desired_playing_state"] is None and "Press **Start**" in texts(app)
+
+
+def test_the_size_of_the_live_picture_is_a_choice(live_page):
+    app, streamer = live_page(playing=False)
+    assert streamer.arguments["media_stream_constraints"]["video"]["width"] == {"ideal": 640}
+    labelled(app.sidebar.selectbox, "Picture size").select((1920, 1080)).run()
+    assert streamer.arguments["media_stream_constraints"]["video"]["height"] == {"ideal": 1080}
 
 
 def test_live_page_counts_what_the_camera_shows(live_page):

@@ -7,7 +7,7 @@ import pytest
 
 from core.synthetic.sample import SAMPLE_FACE_XYXY
 from core.video import live, record
-from core.video.live import LiveProcessor
+from core.video.live import LiveProcessor, Pace
 from core.video.record import Keeper, Recorder
 from core.vision.detections import no_detections
 from core.vision.stats import FrameStats
@@ -244,3 +244,86 @@ def test_counters_minutes_and_today_are_of_one_moment_and_the_record_has_everybo
     processor.close()
     assert recorder.flush()
     assert sum(record.people_by_quarter(0, 1e10).values()) == 1, "switched off, nothing more is kept"
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(live, "time", made)
+    return made
+
+
+def play(pace, clock, seconds, left_out):
+    """Thirty frames a second, of which some are left out before each that is drawn."""
+    for _ in range(seconds * 30 // (1 + left_out)):
+        pace.frame(left_out)
+        clock.now += (1 + left_out) / 30
+
+
+def rest_after(pace, clock, took_s=0.05):
+    with pace.turn():
+        clock.now += took_s
+    before = clock.now
+    with pace.turn():
+        return (clock.now - before) / took_s
+
+
+def test_where_pictures_do_not_keep_up_looking_for_faces_gives_way_first_and_then_their_size(clock):
+    pace = Pace()
+    play(pace, clock, 10, left_out=0)
+    assert rest_after(pace, clock) == pytest.approx(live.REST_SHARE, abs=0.01) and not pace.busy
+    play(pace, clock, 5, left_out=1)
+    assert rest_after(pace, clock) > 5 * live.REST_SHARE and pace.busy and not pace.smaller
+    play(pace, clock, 10, left_out=1)
+    assert pace.smaller
+    play(pace, clock, 60, left_out=0)
+    assert not pace.smaller and not pace.busy and rest_after(pace, clock) < 2 * live.REST_SHARE
+
+
+def test_a_size_that_is_soon_too_much_again_waits_longer(clock):
+    pace = Pace()
+    play(pace, clock, 15, left_out=1)
+    assert pace.smaller
+    play(pace, clock, 40, left_out=1)  # as soon as it is large again
+    clock.now = pace._small_until - live.SMALLER_S - 1
+    assert pace.smaller
+
+
+def test_a_smaller_picture_is_for_the_screen_alone():
+    pace = Pace()
+    pace._small_until = time.monotonic() + 100
+    processor = LiveProcessor(pace=pace)
+    assert processor.recv(FRAME).shape == (240, 320, 3)
+    assert processor.snapshot().shape == FRAME.shape
+    assert processor.recv(FRAME[:180, :320]).shape == (180, 320, 3), "what is small stays as it is"
+
+
+def test_two_videos_take_turns():
+    pace, seen = Pace(), []
+
+    def look(name):
+        def detect(frame):
+            seen.append(name)
+            time.sleep(0.02)
+            return StubPipeline()(frame)
+
+        return detect
+
+    both = [LiveProcessor(look(name), pace=pace) for name in "ab"]
+    wait_until(lambda: [each.recv(FRAME) for each in both] and len(seen) >= 12)
+    for each in both:
+        each.close()
+    assert abs(seen.count("a") - seen.count("b")) <= 2

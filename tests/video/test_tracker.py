@@ -62,6 +62,16 @@ def test_who_returns_soon_is_the_same_person_and_later_another_one(gone_s, peopl
     assert tracker.people().counts == (people, 0, 0)
 
 
+def test_on_a_busy_machine_nobody_leaves_between_two_looks():
+    """Three seconds apart; who is not there at a look has left by the next."""
+    tracker, _ = follow([[(300, 200, 0.9)] for _ in range(8)], fps=1 / 3)
+    assert tracker.people().counts == (1, 0, 0)
+    follow([[], [(300, 200, 0.9)], [(300, 200, 0.9)], [(300, 200, 0.9)]], tracker, start_s=24, fps=1 / 3)
+    assert tracker.people().counts == (2, 0, 0)
+    follow([[(300, 200, 0.9)] for _ in range(3)], tracker, start_s=100)
+    assert tracker.people().counts == (3, 0, 0), "after long it may be somebody else"
+
+
 def test_what_is_hardly_a_face_begins_nobody_but_continues_somebody():
     tracker, _ = follow([[(100, 100, 0.9, 0.3)] for _ in range(10)])
     assert tracker.people().faces == 0

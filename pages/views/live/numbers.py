@@ -5,7 +5,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.video.live import Moment
+from core.video.live import PACE, Moment
 from core.video.zones import PlaceCounts
 from core.vision.classes import CLASS_NAMES, WITH_MASK, WORN_INCORRECTLY, styles_of, vocabulary
 from core.vision.pipeline import Pipeline
@@ -39,7 +39,10 @@ def show_moment(told: Moment, pipeline: Pipeline, line: bool, min_face_px: float
         show_hidden_faces("live", seen.now, min_face_px, narrow=True)
     show_minutes(told)
     if seen.analysis_ms is not None:
-        st.caption(f"{seen.analyses_per_s:.0f} frames analysed per second, {seen.analysis_ms:.0f} ms each.")
+        rate = f"{seen.analyses_per_s:.0f}" if seen.analyses_per_s >= 2 else f"{seen.analyses_per_s:.1f}"
+        busy = " The server is busy: faces are looked for less often" if PACE.busy else ""
+        size = ", and the picture is smaller." if busy and PACE.smaller else "." if busy else ""
+        st.caption(f"{rate} frames analysed per second, {seen.analysis_ms:.0f} ms each.{busy}{size}")
     if blurred and not told.covered:
         st.caption("Where faces are is not known at the moment: the whole picture is blurred.")
 
