@@ -48,7 +48,7 @@ def show_result() -> None:
     files = [(upload.file_id, upload.name, upload.getvalue)] if upload else example(START_EXAMPLE)
     (photo,) = photo_set.show(files)
     with place, st.spinner("Looking for faces …"), model_or_stop():
-        photo_set.judge(
+        photo_set.classify(
             detector_of(pipeline, PHOTO_SETTINGS),
             (method, method_version(method)),
             whole=looks_at_all_pixels(method),

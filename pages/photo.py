@@ -67,7 +67,7 @@ def show_place(before: int) -> None:
 def look(seconds: float) -> None:
     """Look for faces in photos for about so long."""
     with model_or_stop():
-        photo_set.judge(
+        photo_set.classify(
             detector_of(pipeline, all_faces),
             made_with,
             show_progress,
@@ -135,7 +135,7 @@ if todo := photo_set.todo(made_with, first):
         look(FIRST_S)
 
 good = {photo.key: photo for photo in photos if not photo.problem}
-done = {key: photo for key, photo in good.items() if photo.judged_with == made_with}
+done = {key: photo for key, photo in good.items() if photo.classified_with == made_with}
 going_on = not stopped and len(done) < len(good)
 if not going_on and not stopped:
     bar.empty()

@@ -213,7 +213,7 @@ def every_frame(path: Path) -> int:
 
 def targets() -> dict[str, Target]:
     """Every reader, by name. Imported late: ``--help`` needs none of it."""
-    from core.datasets.edits import Repairs
+    from core.datasets.edits import Edits
     from core.datasets.formats import DataError
     from core.registry.active import in_use
     from core.registry.upload import open_upload
@@ -231,9 +231,9 @@ def targets() -> dict[str, Target]:
     settings = run_settings(TrainConfig(data=("set",), out="run"))
     sets = {"refusals": (DataError,), "leaves": DATA_FILES}
 
-    def edits(path: Path) -> Repairs:
+    def edits(path: Path) -> Edits:
         with patch.dict(os.environ, MASK_DATA_DIR=str(path.parent)):
-            return Repairs.load(path.parent / "fuzzed")
+            return Edits.load(path.parent / "fuzzed")
 
     def run_files(path: Path) -> object:
         return [read(path.parent) for read in (read_progress, read_report, read_metrics)]

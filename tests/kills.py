@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import psutil
 
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.importers import import_zip
 from core.datasets.sources.webcam import add_sample, count_samples, delete_last
 from core.datasets.store import delete_dataset, list_datasets, publish, read_pictures, sweep_data
@@ -123,7 +123,7 @@ class Import(Operation):
 class Deletion(Operation):
     def before(self, folder: Path) -> None:
         publish(class_folders(folder / ".made"), "set", {"title": "Set"})
-        Repairs.load(folder / "set").set_aside("a/0.jpg")
+        Edits.load(folder / "set").exclude("a/0.jpg")
         (folder / ".cache" / "set").mkdir(parents=True)
         (folder / ".cache" / "set" / "index.sqlite").touch()
 
@@ -132,7 +132,7 @@ class Deletion(Operation):
 
     def state(self, folder: Path) -> object:
         return [
-            (each.card, [(picture.key, picture.set_aside) for picture in read_pictures(each.folder)])
+            (each.card, [(picture.key, picture.excluded) for picture in read_pictures(each.folder)])
             for each in list_datasets()
         ]
 
@@ -142,11 +142,11 @@ class Deletion(Operation):
 
 class Relabelling(Deletion):
     def work(self, folder: Path) -> object:
-        return Repairs.load(folder / "set").change_label(["a/0.jpg", "a/2.jpg"], "other")
+        return Edits.load(folder / "set").change_label(["a/0.jpg", "a/2.jpg"], "other")
 
     def state(self, folder: Path) -> object:
-        repairs = Repairs.load(folder / "set")
-        return repairs.labels, sorted(repairs.aside), len(repairs.history), repairs.path.read_text()
+        edits = Edits.load(folder / "set")
+        return edits.labels, sorted(edits.excluded), len(edits.history), edits.path.read_text()
 
 
 class FirstEdit(Relabelling):
@@ -157,7 +157,7 @@ class FirstEdit(Relabelling):
         (folder / "set.repairs.json").write_text('{"labels": {}, "aside": ["a/0.jpg"], "history": []}')
 
     def state(self, folder: Path) -> object:
-        return [p.labels for p in read_pictures(folder / "set")], sorted(Repairs.load(folder / "set").aside)
+        return [p.labels for p in read_pictures(folder / "set")], sorted(Edits.load(folder / "set").excluded)
 
     def left(self, folder: Path) -> object:
         return names(folder)

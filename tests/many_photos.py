@@ -44,12 +44,12 @@ def main() -> None:
 
     warm = PhotoSet()
     show(warm, files[:1])
-    warm.judge(detect, 1)  # the model, and one photo
+    warm.classify(detect, 1)  # the model, and one photo
     del warm
     before, started, photos = psutil.Process().memory_info().rss / 1e6, time.monotonic(), PhotoSet()
     print(f"{number} photos of {SIZE_WH[0]} × {SIZE_WH[1]}, {sum(map(len, files)) / 1e6:.0f} MB", flush=True)
     show(photos, files)
-    photos.judge(detect, 1)
+    photos.classify(detect, 1)
     print(f"faces found: {time.monotonic() - started:.0f} s, {peak_mb() - before:.0f} MB more at most", flush=True)
     started = time.monotonic()
     size = sum(len(part) for part in photos.zip_file())

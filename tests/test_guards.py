@@ -160,7 +160,7 @@ def test_every_kind_of_change_is_among_the_guarded():
     names = {name.rpartition(".")[2] for _, name in guarded()}
     assert names >= {
         *("import_zip", "make_demo_set", "fetch_report_set", "link_folder", "delete_dataset", "make_drawn_set"),
-        *("change_label", "set_aside", "revert", "undo", "add_sample", "delete_last", "delete_all", "judge"),
+        *("change_label", "exclude", "revert", "undo", "add_sample", "delete_last", "delete_all", "find_issues"),
         *("use", "go_back", "remove_model", "install_model", "check_litert", "install_uploaded", "convert_keras"),
         *(
             "delete_between",

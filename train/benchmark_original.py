@@ -95,7 +95,7 @@ def run_benchmark(repeats: int = 40, counts: Sequence[int] = FACES) -> dict:
         crops = np.repeat(crop_faces(head, box, size, classifier.card.margin), faces, axis=0)
         times = times_ms(partial(classifier.probabilities, crops), repeats)
         result.setdefault("classify_ms", {})[str(faces)] = median_and_p95(times)
-    # One face the whole way, as predict is timed: cut out, resized, judged.
+    # One face the whole way, as predict is timed: cut out, resized, classified.
     one = median_and_p95(times_ms(lambda: classifier.classify(head, box), repeats))
     result["classify_one_ms"], result["classify_one_p95_ms"] = one["median"], one["p95"]
     seed = seed_times(frames, repeats)

@@ -47,7 +47,7 @@ class SplitEstimate:
 
 
 def count_faces(folder: Path | str, min_face_px: float) -> Counter:
-    """Faces of a data set by (class, whether they are held out for the test); what repairs set aside is left out.
+    """Faces of a data set by (class, whether they are held out for the test); what a person excluded is left out.
 
     Raises:
         DataError: the set cannot be read.
@@ -135,7 +135,7 @@ SPEEDS = "speed.json"
 START_S = 9.0  # TensorFlow's import, the network, its weights
 READ_S = 0.006  # a picture
 TRAIN_S = 0.013  # a face shown to the whole network, base frozen
-JUDGE_S = 0.012  # a face judged by the whole network
+CLASSIFY_S = 0.012  # a face classified by the whole network
 CONVERT_S = 4.0  # the frozen base made into a LiteRT file
 FEATURE_S = 0.005  # a view made and put through that
 HEAD_STEP_S = 0.003  # a batch of kept features
@@ -170,7 +170,7 @@ def stage_seconds(config: Settings, train: int, val: int, test: int) -> dict[str
     """
     steps = ceil(train / config.batch_size)
     shown = steps * config.batch_size
-    per_epoch = JUDGE_S * val + SAVE_S
+    per_epoch = CLASSIFY_S * val + SAVE_S
     seconds = {"reading": START_S + READ_S * (train + val + test)}
     if config.features == "cached":
         seconds["features"] = CONVERT_S + FEATURE_S * (train * (config.views + 1) + val)
@@ -181,7 +181,7 @@ def stage_seconds(config: Settings, train: int, val: int, test: int) -> dict[str
         step = TRAIN_S * backward_cost(config.fine_tune_blocks)
         first = FIRST_STEP_S + config.fine_tune_blocks
         seconds["fine-tune"] = first + config.fine_tune_epochs * (step * shown + per_epoch)
-    seconds["finishing"] = EXPORT_S.get(config.precision, max(EXPORT_S.values())) + JUDGE_S * (val + 1.5 * test)
+    seconds["finishing"] = EXPORT_S.get(config.precision, max(EXPORT_S.values())) + CLASSIFY_S * (val + 1.5 * test)
     factors = read_factors()
     return {stage: value * factors.get(stage_kind(config, stage), CAUTION) for stage, value in seconds.items()}
 

@@ -77,14 +77,14 @@ def evaluate(
 
 
 def select_photos(
-    photos: list[AnnotatedPhoto], list_path: Path | None, set_aside: Collection[str] = ()
+    photos: list[AnnotatedPhoto], list_path: Path | None, excluded: Collection[str] = ()
 ) -> list[AnnotatedPhoto]:
     """The photos that a list names, or all.
 
     Args:
         photos: to choose from.
         list_path: file with the names.
-        set_aside: names, without extension, that the list may hold though they are not among the photos.
+        excluded: names, without extension, that the list may hold though they are not among the photos.
 
     Raises:
         DataError: the list names photos that are not there.
@@ -95,7 +95,7 @@ def select_photos(
         wanted = read_list(list_path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The list {list_path} cannot be read: {error}") from None
-    missing = wanted - {photo.path.stem for photo in photos} - set(set_aside)
+    missing = wanted - {photo.path.stem for photo in photos} - set(excluded)
     if missing:
         raise DataError(f"{list_path} names {len(missing)} photos that are not in the data, {min(missing)} for one.")
     return [photo for photo in photos if photo.path.stem in wanted]
@@ -171,8 +171,8 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     defaults = {"photo": PHOTO_SETTINGS, "live": LIVE_SETTINGS}[given.use]
     preset = given.preset or defaults.preset
     pictures = read_pictures(given.data)
-    set_aside = {picture.path.stem for picture in pictures if picture.set_aside}
-    photos = select_photos(annotated_photos(pictures, given.data), given.list, set_aside)
+    excluded = {picture.path.stem for picture in pictures if picture.excluded}
+    photos = select_photos(annotated_photos(pictures, given.data), given.list, excluded)
     extra = read_extra(given.extra) if given.extra else {}
     photos = [add_extra(photo, extra.get(photo.path.stem)) for photo in photos]
     pipeline = build_pipeline(given.pipeline, given.model)

@@ -46,7 +46,7 @@ def leak_of_random_split(index: "Index", test_share: float = LEAK_TEST_SHARE, se
 
     faces = index.faces
     held_out = np.array([picture.split == "test" for picture in index.pictures], bool)
-    taking_part = np.flatnonzero(~faces.aside & ~held_out[faces.picture]) if len(faces.picture) else np.empty(0, int)
+    taking_part = np.flatnonzero(~faces.excluded & ~held_out[faces.picture]) if len(faces.picture) else np.empty(0, int)
     labels = faces.label[taking_part]
     count = ceil(test_share * len(taking_part))
     rarest = min(Counter(labels.tolist()).values(), default=0)

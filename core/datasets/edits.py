@@ -1,7 +1,7 @@
 """What people changed in a data set: labels, and what is kept out of training. The pictures stay as they are.
 
-An item is a picture's key in class folders, and ``KEY#2`` for the third face of an annotated picture; a bare key sets
-a whole annotated picture aside. Changes are kept in one small file beside the set, saved at once.
+An item is a picture's key in class folders, and ``KEY#2`` for the third face of an annotated picture; a bare key
+means a whole annotated picture. Changes are kept in one small file beside the set, saved at once.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ MAX_STEPS = 500
 
 
 @dataclass
-class Repairs:
+class Edits:
     """The changes to one data set. Safe with several visitors and apps: each change starts from what the file says.
 
     They belong to the set's id: one that is deleted takes them with it, a new one of its name starts without any.
@@ -30,29 +30,29 @@ class Repairs:
     """The id when the changes were loaded."""
     labels: dict[str, str] = field(default_factory=dict)
     """Item to its new label."""
-    aside: set[str] = field(default_factory=set)
+    excluded: set[str] = field(default_factory=set)
     """Items kept out of training."""
     history: list[dict] = field(default_factory=list)
-    """Steps that can be undone, oldest first: ``what`` in words, ``before``: item to its [label or None, aside]."""
+    """Steps that can be undone, oldest first: ``what`` in words, ``before``: item to its [label or None, excluded]."""
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Repairs":
-        """The repairs of the data set in this folder; none yet is fine.
+    def load(cls, folder: Path | str) -> "Edits":
+        """The edits of the data set in this folder; none yet is fine.
 
         Raises:
             DataError: the file is damaged.
         """
-        from core.datasets.store import identity_path, repairs_path  # the store applies repairs, and knows both places
+        from core.datasets.store import edits_path, identity_path  # the store applies edits, and knows both places
 
-        repairs = cls(repairs_path(folder), identity_path(folder))
-        repairs.set_id = repairs._id()
-        if repairs.identity and not repairs.set_id:
+        edits = cls(edits_path(folder), identity_path(folder))
+        edits.set_id = edits._id()
+        if edits.identity and not edits.set_id:
             try:
-                repairs._give_id()
+                edits._give_id()
             except OSError:  # a folder that is only read: its edits go by its name
-                repairs.identity = None
-        repairs.reload()
-        return repairs
+                edits.identity = None
+        edits.reload()
+        return edits
 
     def _id(self) -> str:
         return str(read_json(self.identity).get("id") or "") if self.identity else ""
@@ -81,12 +81,12 @@ class Repairs:
             if self.set_id and data.get("set") != self.set_id:
                 raise FileNotFoundError  # left behind by another set of this name
             labels = {str(item): clean_label(label) for item, label in data["labels"].items()}
-            aside, history = {str(item) for item in data["aside"]}, _steps(data["history"])
+            excluded, history = {str(item) for item in data["aside"]}, _steps(data["history"])
         except FileNotFoundError:
-            labels, aside, history = {}, set(), []
+            labels, excluded, history = {}, set(), []
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise DataError(f"{self.path.name}, which holds the repairs of this set, is damaged; delete it.") from None
-        self.labels, self.aside, self.history = labels, aside, history
+            raise DataError(f"{self.path.name}, which holds the edits of this set, is damaged; delete it.") from None
+        self.labels, self.excluded, self.history = labels, excluded, history
 
     @for_operators
     def change_label(self, items: str | Iterable[str], label: str) -> None:
@@ -102,7 +102,7 @@ class Repairs:
         self._step(lambda name: f"{name} is now {label}", items, lambda old: (label, old[1]))
 
     @for_operators
-    def set_aside(self, items: str | Iterable[str]) -> None:
+    def exclude(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
         self._step(lambda name: f"{name} excluded", items, lambda old: (old[0], True))
 
@@ -118,16 +118,16 @@ class Repairs:
             if not self.history:
                 return None
             step = self.history.pop()
-            for item, (label, aside) in step["before"].items():
-                self._put(item, label, aside)
+            for item, (label, excluded) in step["before"].items():
+                self._put(item, label, excluded)
             self._save()
             return step["what"]
 
     def _step(self, what: Callable[[str], str], items: str | Iterable[str], change: Callable[[tuple], tuple]) -> None:
-        """``change`` turns an item's (label or None, aside) into the new one."""
+        """``change`` turns an item's (label or None, excluded) into the new one."""
         items = [items] if isinstance(items, str) else list(dict.fromkeys(items))
         with self._alone():
-            before = {item: (self.labels.get(item), item in self.aside) for item in items}
+            before = {item: (self.labels.get(item), item in self.excluded) for item in items}
             before = {item: old for item, old in before.items() if change(old) != old}
             if not before:
                 return
@@ -150,16 +150,16 @@ class Repairs:
                 self.reload()  # what could not be written has not happened
                 raise
 
-    def _put(self, item: str, label: str | None, aside: bool) -> None:
+    def _put(self, item: str, label: str | None, excluded: bool) -> None:
         if label is None:
             self.labels.pop(item, None)
         else:
             self.labels[item] = label
-        (self.aside.add if aside else self.aside.discard)(item)
+        (self.excluded.add if excluded else self.excluded.discard)(item)
 
     def _save(self) -> None:
         del self.history[:-MAX_STEPS]
-        edits = {"labels": self.labels, "aside": sorted(self.aside), "history": self.history}
+        edits = {"labels": self.labels, "aside": sorted(self.excluded), "history": self.history}
         write_json(self.path, {"set": self.set_id} | edits if self.set_id else edits)
 
 
@@ -169,8 +169,8 @@ def _steps(raw: list) -> list[dict]:
         {
             "what": str(step["what"]),
             "before": {
-                str(item): [None if label is None else clean_label(label), bool(aside)]
-                for item, (label, aside) in step["before"].items()
+                str(item): [None if label is None else clean_label(label), bool(excluded)]
+                for item, (label, excluded) in step["before"].items()
             },
         }
         for step in raw

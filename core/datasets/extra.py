@@ -1,8 +1,8 @@
 """Faces that annotations lack, filled in by eye: a small JSON file beside a data set, and lists of validation photos.
 
 A file of extra faces is an array of ``{"photo": stem, "xyxy": [x1, y1, x2, y2], "name": class name or null}``, boxes in
-pixels of the photo. A box without a name holds something that nobody can judge; it counts neither as hit nor as miss.
-An entry on an annotated box takes its place, unless a person has changed that face in the app: that is newer.
+pixels of the photo. A box without a name holds something that nobody can classify; it counts neither as hit nor as
+miss. An entry on an annotated box takes its place, unless a person has changed that face in the app: that is newer.
 """
 
 import dataclasses

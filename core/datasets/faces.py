@@ -64,7 +64,7 @@ class Sample:
     """Shorter side of the annotated box in the photo; of the whole picture in a class folder."""
     held_out: bool = False
     key: str = ""
-    """What repairs call it: the picture's path below the folder, and of annotated pictures the face: ``a/b.jpg#2``."""
+    """What edits call it: the picture's path below the folder, and of annotated pictures the face: ``a/b.jpg#2``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class AnnotatedPhoto:
     """(m, 4) float32: places that count neither as hit nor as miss."""
     held_out: bool = False
     edited_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
-    """(k, 4) float32: the boxes of faces that a person gave another label or set aside."""
+    """(k, 4) float32: the boxes of faces that a person gave another label or excluded."""
 
 
 def read_photos(folder: Path | str) -> list[AnnotatedPhoto]:
@@ -90,14 +90,14 @@ def read_photos(folder: Path | str) -> list[AnnotatedPhoto]:
 
 
 def annotated_photos(pictures: list[Picture], folder: Path | str) -> list[AnnotatedPhoto]:
-    """The pictures of a folder as ``read_photos`` gives them, without those that a person set aside."""
+    """The pictures of a folder as ``read_photos`` gives them, without those that a person excluded."""
     if any(picture.whole for picture in pictures):
         raise DataError(f"{folder} has no boxes: expected are photos with boxes as Pascal VOC, YOLO or COCO.")
-    return [annotated_photo(picture) for picture in pictures if not picture.set_aside]
+    return [annotated_photo(picture) for picture in pictures if not picture.excluded]
 
 
 def annotated_photo(picture: Picture) -> AnnotatedPhoto:
-    """One picture with boxes; what is difficult or was set aside becomes a place that does not count.
+    """One picture with boxes; what is difficult or was excluded becomes a place that does not count.
 
     Raises:
         DataError: a face has a class that is not this project's.
@@ -112,7 +112,7 @@ def annotated_photo(picture: Picture) -> AnnotatedPhoto:
         make_detections(picture.xyxy[counted], np.array(class_id, int)),
         np.delete(picture.xyxy, counted, axis=0),
         picture.split == "test",
-        picture.xyxy[sorted({*picture.edited, *picture.faces_aside})],
+        picture.xyxy[sorted({*picture.edited, *picture.excluded_faces})],
     )
 
 

@@ -76,10 +76,10 @@ class Picture:
     """``train``, ``val`` or ``test`` if the set itself says so, else empty."""
     whole: bool = False
     """Whether the label is that of the whole picture, as in class folders."""
-    set_aside: bool = False
+    excluded: bool = False
     """Whether a repair keeps the picture out of training."""
-    faces_aside: tuple[int, ...] = ()
-    """Places of single faces that repairs keep out of training."""
+    excluded_faces: tuple[int, ...] = ()
+    """Places of single faces that edits keep out of training."""
     edited: tuple[int, ...] = ()
     """Places of faces whose label a person changed."""
     difficult: tuple[int, ...] = ()
@@ -88,7 +88,7 @@ class Picture:
     """Number of each face in the annotation file, if boxes were dropped that cannot be used; empty if none was."""
 
     def item(self, face: int) -> str:
-        """What repairs and samples call this face; ``face`` counts from 0 and is 0 in class folders."""
+        """What edits and samples call this face; ``face`` counts from 0 and is 0 in class folders."""
         return self.key if self.whole else f"{self.key}#{self.numbers[face] if self.numbers else face}"
 
     def place_of(self, number: int) -> int:
@@ -101,9 +101,9 @@ class Picture:
 
     @property
     def counted(self) -> tuple[int, ...]:
-        """Places of the faces to train on and to count: all but what is difficult or was set aside."""
-        left_out = {*self.faces_aside, *self.difficult}
-        return () if self.set_aside else tuple(i for i in range(len(self.labels)) if i not in left_out)
+        """Places of the faces to train on and to count: all but what is difficult or was excluded."""
+        left_out = {*self.excluded_faces, *self.difficult}
+        return () if self.excluded else tuple(i for i in range(len(self.labels)) if i not in left_out)
 
 
 def clean_label(text: object) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 
 from core.datasets import index_db
 from core.datasets.duplicates import HASH_SIDE, brighter_than_left, groups_of_hashes
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.formats import Picture
-from core.datasets.store import DataSet, apply_repairs, class_order, read_pictures, repairs_path
+from core.datasets.store import DataSet, apply_edits, class_order, edits_path, read_pictures
 from core.jobs import Report, no_report
 from core.vision.classes import ClassStyle, styles_of
 from core.vision.crops import fit_within
@@ -81,7 +81,7 @@ class FaceTable:
     """(m,) float32: shorter side of the box; of the whole image in class folders."""
     items: tuple[str, ...]
     """Identifier of each face in edits and samples, see ``Picture.item``."""
-    aside: np.ndarray
+    excluded: np.ndarray
     """(m,) bool: excluded from training, alone or with its image."""
 
 
@@ -98,13 +98,13 @@ class Index:
     originals: tuple[Picture, ...]
     """``pictures`` as in the files, without edits."""
 
-    def repaired(self) -> "Index":
+    def with_edits(self) -> "Index":
         """The same images with the edits made by now.
 
         Raises:
             DataError: the file of edits is damaged.
         """
-        pictures = apply_repairs(list(self.originals), Repairs.load(self.dataset.folder))
+        pictures = apply_edits(list(self.originals), Edits.load(self.dataset.folder))
         return replace(self, pictures=tuple(pictures))
 
     def __len__(self) -> int:
@@ -150,7 +150,7 @@ class Index:
     def faces(self) -> FaceTable:
         """All labelled faces, image by image."""
         whole = np.minimum(self.rows["width"], self.rows["height"])
-        place, label, size, items, aside = [], [], [], [], []
+        place, label, size, items, excluded = [], [], [], [], []
         for i, picture in enumerate(self.pictures):
             sides = [whole[i]] if picture.whole else (picture.xyxy[:, 2:] - picture.xyxy[:, :2]).min(axis=1)
             for k, (name, side) in enumerate(zip(picture.labels, sides, strict=True)):
@@ -158,9 +158,13 @@ class Index:
                 label.append(name)
                 size.append(side)
                 items.append(picture.item(k))
-                aside.append(picture.set_aside or k in picture.faces_aside)
+                excluded.append(picture.excluded or k in picture.excluded_faces)
         return FaceTable(
-            np.array(place, int), np.array(label, str), np.array(size, np.float32), tuple(items), np.array(aside, bool)
+            np.array(place, int),
+            np.array(label, str),
+            np.array(size, np.float32),
+            tuple(items),
+            np.array(excluded, bool),
         )
 
     def thumbnails(self, places: np.ndarray) -> list[bytes]:
@@ -181,7 +185,7 @@ def build_index(dataset: DataSet, report: Report = no_report) -> Index:
         DataError: the data set cannot be read, or its index cannot be written.
     """
     report(0, 0, "Reading the labels")
-    pictures = read_pictures(dataset.folder, repaired=False)
+    pictures = read_pictures(dataset.folder, with_edits=False)
     stamps = {picture.key: _fingerprint(picture.path) for picture in pictures}
     entries = index_db.change(dataset.name, partial(_update, pictures, stamps, report))
     return _opened(dataset, pictures, entries)
@@ -260,7 +264,7 @@ def open_index(dataset: DataSet) -> Index | None:
     known = _entries(index_db.select(dataset.name, SELECT_ENTRIES))
     if not known:
         return None
-    pictures = read_pictures(dataset.folder, repaired=False)
+    pictures = read_pictures(dataset.folder, with_edits=False)
     entries = {picture.key: known[picture.key] for picture in pictures if picture.key in known}
     is_current = _is_current(entries, {picture.key: _fingerprint(picture.path) for picture in pictures})
     return _opened(dataset, pictures, entries) if is_current and _is_complete(entries) else None
@@ -269,7 +273,7 @@ def open_index(dataset: DataSet) -> Index | None:
 def index_fingerprint(dataset: DataSet) -> tuple[int, int]:
     """Fingerprint of index and edits: changes whenever the index was built or a label was edited."""
     built = index_db.select(dataset.name, "SELECT finished_ns FROM builds")
-    return built[0][0] if built else 0, _fingerprint(repairs_path(dataset.folder))[1]
+    return built[0][0] if built else 0, _fingerprint(edits_path(dataset.folder))[1]
 
 
 def _decode(picture: Picture) -> Decoded:
@@ -328,4 +332,4 @@ def _opened(dataset: DataSet, pictures: list[Picture], entries: dict[str, Entry]
         np.array(rows, ROW),
         {p.key: entries[p.key].error for p in pictures if entries[p.key].error},
         good,
-    ).repaired()
+    ).with_edits()

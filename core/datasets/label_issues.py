@@ -110,22 +110,22 @@ def suspicious(index: Index, opinion: LabelIssues) -> np.ndarray:
     Excluded faces are left out: somebody has already decided on them.
     """
     losses = opinion.losses
-    places = np.flatnonzero(~np.isnan(losses) & ~index.faces.aside)
+    places = np.flatnonzero(~np.isnan(losses) & ~index.faces.excluded)
     return places[np.argsort(-losses[places], kind="stable")]
 
 
 @for_operators
-def judge(index: Index, classifier: MaskClassifier, report: Report = no_report) -> LabelIssues:
+def find_issues(index: Index, classifier: MaskClassifier, report: Report = no_report) -> LabelIssues:
     """Classify every face that this model has not classified yet; what was done is kept also when asked to stop.
 
     Raises:
         DataError: the index file cannot be written.
     """
-    seen = index_db.change(index.dataset.name, partial(_judge, index, classifier, report))
+    seen = index_db.change(index.dataset.name, partial(_find_issues, index, classifier, report))
     return _opinion(index, classifier.card, seen)
 
 
-def _judge(
+def _find_issues(
     index: Index, classifier: MaskClassifier, report: Report, connection: sqlite3.Connection
 ) -> dict[str, Prediction]:
     card = classifier.card

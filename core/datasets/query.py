@@ -31,14 +31,14 @@ class Filter:
     """The shorter side of one of its faces lies in this range."""
     brightness: Range | None = None
     """The mean brightness, 0..1, lies in this range."""
-    near_copies: bool = False
+    near_duplicates: bool = False
     """Has a near-duplicate in the set."""
     group_size: Range | None = None
     """Its group of near-duplicates has so many images."""
     copy_of: str = ""
     """Is a near-duplicate of the image with this key, or that image."""
-    aside: str = "all"
-    """``all``, ``kept`` or ``aside``: with excluded images, without them, or these alone."""
+    excluded: str = "all"
+    """``all``, ``kept`` or ``excluded``: with excluded images, without them, or these alone."""
     disagrees: bool = False
     """The model predicts another class for one of its faces."""
 
@@ -60,10 +60,10 @@ class Filter:
             _range_in_words("longer side", self.size_px, " px"),
             _range_in_words("a face", self.face_px, " px"),
             _range_in_words("brightness", self.brightness, "%", 100),
-            "a near-duplicate" if self.near_copies else "",
+            "a near-duplicate" if self.near_duplicates else "",
             _group_in_words(self.group_size),
             f"likeness to {self.copy_of}" if self.copy_of else "",
-            {"all": "", "kept": "nothing excluded", "aside": "something excluded"}[self.aside],
+            {"all": "", "kept": "nothing excluded", "excluded": "something excluded"}[self.excluded],
             "a label that the model disagrees with" if self.disagrees else "",
         ]
         return ", ".join(part for part in parts if part)
@@ -104,7 +104,7 @@ def matching(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -
     ):
         if limits is not None:
             fits &= _within(values, limits)
-    if wanted.near_copies:
+    if wanted.near_duplicates:
         fits &= index.group_sizes > 1
     if wanted.copy_of:
         place = index.place_of.get(wanted.copy_of)
@@ -118,10 +118,10 @@ def matching(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -
         fits_face &= False if opinion is None else opinion.disagrees
     if wanted.classes or wanted.face_px is not None or wanted.disagrees:
         fits &= np.isin(np.arange(len(index)), faces.picture[fits_face])
-    if wanted.aside != "all":
-        is_aside = np.array([picture.set_aside for picture in pictures], bool)
-        is_aside[faces.picture[faces.aside]] = True
-        fits &= is_aside if wanted.aside == "aside" else ~is_aside
+    if wanted.excluded != "all":
+        is_excluded = np.array([picture.excluded for picture in pictures], bool)
+        is_excluded[faces.picture[faces.excluded]] = True
+        fits &= is_excluded if wanted.excluded == "excluded" else ~is_excluded
     return np.flatnonzero(fits)
 
 
@@ -144,8 +144,8 @@ def facts(index: Index) -> SetFacts:
     faces = index.faces
     labels = Counter(
         (str(label), index.pictures[place].split)
-        for label, place, aside in zip(faces.label, faces.picture, faces.aside, strict=True)
-        if not aside
+        for label, place, excluded in zip(faces.label, faces.picture, faces.excluded, strict=True)
+        if not excluded
     )
     whole = all(picture.whole for picture in index.pictures)
     totals = {
@@ -153,7 +153,7 @@ def facts(index: Index) -> SetFacts:
         **({} if whole else {"Labelled faces": len(faces.items)}),
         "Classes": len(index.classes),
         "With a near-duplicate": int((index.group_sizes > 1).sum()),
-        "Excluded": int(faces.aside.sum()),
+        "Excluded": int(faces.excluded.sum()),
         "Unreadable": len(index.problems),
     }
     return SetFacts(totals, dict(labels))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.access import for_operators
 from core.config import allowed_dirs, cache_dir, data_dir
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.formats import LAYOUTS, DataError, Picture, layout_of, walk
 from core.datasets.readers import read_layout
 from core.io import (
@@ -38,23 +38,23 @@ __all__ = [
     "DataError",
     "DataSet",
     "Picture",
-    "apply_repairs",
+    "apply_edits",
     "class_order",
     "clean_name",
     "delete_dataset",
     "detect_layout",
+    "edits_path",
     "find_dataset",
     "identity_path",
     "link_folder",
     "list_datasets",
     "publish",
     "read_pictures",
-    "repairs_path",
     "sweep_data",
     "write_card",
 ]
 MAX_NAME = 60
-LINK, CARD, REPAIRS = ".link.json", ".card.json", ".repairs.json"
+LINK, CARD, EDITS = ".link.json", ".card.json", ".repairs.json"
 IDENTITY = ".identity.json"
 """Within a set: its id. That of a linked one is in its link."""
 INCOMING, DELETED = ".incoming-", ".deleted-"
@@ -177,11 +177,11 @@ def _stamp(folder: Path) -> tuple:
     return folder.stat().st_mtime_ns, tuple(inner)
 
 
-def read_pictures(folder: Path | str, repaired: bool = True) -> list[Picture]:
+def read_pictures(folder: Path | str, with_edits: bool = True) -> list[Picture]:
     """Every picture of a data set with its labels, in name order; nothing is decoded.
 
     Args:
-        repaired: apply what people changed; pictures and faces set aside are then marked, not left out.
+        with_edits: apply what people changed; pictures and excluded faces are then marked, not left out.
 
     Raises:
         DataError: the folder is missing or has no known layout, or an annotation file is broken.
@@ -191,36 +191,36 @@ def read_pictures(folder: Path | str, repaired: bool = True) -> list[Picture]:
         raise DataError(f"There is no data folder {folder}.")
     tree = walk(folder)
     pictures = read_layout(tree, layout_of(tree))
-    return apply_repairs(pictures, Repairs.load(folder)) if repaired else pictures
+    return apply_edits(pictures, Edits.load(folder)) if with_edits else pictures
 
 
-def apply_repairs(pictures: list[Picture], repairs: Repairs) -> list[Picture]:
-    """The pictures, read with ``repaired=False``, as people changed them."""
-    if not (repairs.labels or repairs.aside):
+def apply_edits(pictures: list[Picture], edits: Edits) -> list[Picture]:
+    """The pictures, read with ``with_edits=False``, as people changed them."""
+    if not (edits.labels or edits.excluded):
         return pictures
-    return [_repair(picture, repairs) for picture in pictures]
+    return [_edited(picture, edits) for picture in pictures]
 
 
-def _repair(picture: Picture, repairs: Repairs) -> Picture:
+def _edited(picture: Picture, edits: Edits) -> Picture:
     items = [picture.item(i) for i in range(len(picture.labels))]
     return replace(
         picture,
-        labels=tuple(repairs.labels.get(item, label) for item, label in zip(items, picture.labels, strict=True)),
-        set_aside=picture.key in repairs.aside,
-        faces_aside=() if picture.whole else tuple(i for i, item in enumerate(items) if item in repairs.aside),
-        edited=tuple(i for i, item in enumerate(items) if item in repairs.labels),
+        labels=tuple(edits.labels.get(item, label) for item, label in zip(items, picture.labels, strict=True)),
+        excluded=picture.key in edits.excluded,
+        excluded_faces=() if picture.whole else tuple(i for i, item in enumerate(items) if item in edits.excluded),
+        edited=tuple(i for i, item in enumerate(items) if item in edits.labels),
     )
 
 
 # Small files beside the sets
 
 
-def repairs_path(folder: Path | str) -> Path:
+def edits_path(folder: Path | str) -> Path:
     """``NAME.repairs.json`` beside the set; in the data folder if the set is linked from there."""
     folder = Path(folder).absolute()
     if name := _linked_as(folder):
-        return data_dir() / f"{name}{REPAIRS}"
-    return folder.parent / f"{folder.name}{REPAIRS}"
+        return data_dir() / f"{name}{EDITS}"
+    return folder.parent / f"{folder.name}{EDITS}"
 
 
 def _linked_as(folder: Path) -> str | None:
@@ -268,7 +268,7 @@ def _forget(name: str) -> None:
     """Remove everything that is known of a set that is no longer there."""
     if os.path.lexists(data_dir() / name) or (data_dir() / f"{name}{LINK}").exists():
         return
-    for suffix in (CARD, REPAIRS):
+    for suffix in (CARD, EDITS):
         (data_dir() / f"{name}{suffix}").unlink(missing_ok=True)
     shutil.rmtree(cache_dir(name), ignore_errors=True)
 

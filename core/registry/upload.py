@@ -163,7 +163,7 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 @for_operators
 def check_litert(path: Path | str, limit_s: float = TRIAL_LIMIT_S, report: Callable = lambda *_: None) -> ModelFacts:
-    """Whether a LiteRT file can judge faces: size and kind, then a trial in a process of its own.
+    """Whether a LiteRT file can classify faces: size and kind, then a trial in a process of its own.
 
     Args:
         path: the file.

@@ -271,7 +271,7 @@ class LiveProcessor:
         with self._condition:
             if depends_on != self._depends_on:
                 self._depends_on = depends_on
-                self._tracker.judge_anew()
+                self._tracker.forget_evidence()
             self.detect = detect
 
     def keep(self, keeper: Keeper | None) -> None:

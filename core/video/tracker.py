@@ -88,7 +88,7 @@ class Person:
         self.center, self.size, self.seen_s = center, size, at_s
         self.views += 1
 
-    def judge_anew(self) -> None:
+    def forget_evidence(self) -> None:
         """Forget what they wear."""
         self.evidence = np.zeros_like(self.evidence)
         self.class_id = None
@@ -193,10 +193,10 @@ class PersonTracker:
         grow = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.clip(ages_s, 0, MAX_GONE_S)[:, None]
         return np.hstack([boxes[:, :2] - grow, boxes[:, 2:] + grow])
 
-    def judge_anew(self) -> None:
+    def forget_evidence(self) -> None:
         """Forget what those in the picture wear: from now on something else tells, or must be surer."""
         for person in self._people:
-            person.judge_anew()
+            person.forget_evidence()
 
     def people(self) -> FrameStats:
         """Everybody so far, each once, by what they wore when last seen."""

@@ -87,10 +87,10 @@ class MaskClassifier:
         Returns:
             ``class_id`` (n,) into ``classes`` and ``confidence`` (n,) in 0..1 for that class.
         """
-        probabilities = self.judge(frame_bgr, xyxy)
+        probabilities = self.predict(frame_bgr, xyxy)
         return probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
 
-    def judge(self, frame_bgr: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+    def predict(self, frame_bgr: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         """Probability of each of ``classes`` for the faces of a frame, as in ``classify``; 0 for what it does not know.
 
         Returns:

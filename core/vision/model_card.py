@@ -38,7 +38,7 @@ class ModelCard:
     output: str
     """Classifier: ``logits`` (softmax still to be taken) or ``probabilities``. Detector: ``centers``, three maps."""
     kind: str = "classifier"
-    """``classifier`` judges one face, ``detector`` finds and judges all faces of a picture."""
+    """``classifier`` classifies one face, ``detector`` finds and classifies all faces of a picture."""
     face_scores: dict = field(default_factory=dict)
     """Detector: how likely a face must be to be shown, 0..1, by use (``photo``, ``live``): one number, or, since who
     looks more often finds more, one by preset. ``shown_from`` reads both."""

@@ -1,4 +1,4 @@
-"""A visitor's photos: what is known of each, judged once per change of settings, pixels kept within a limit."""
+"""A visitor's photos: what is known of each, classified once per change of settings, pixels kept within a limit."""
 
 import io
 import logging
@@ -152,26 +152,26 @@ class Photo:
     """The file's own name, for people; never used as a path."""
     read: Callable[[], bytes]
     problem: str = ""
-    """Why it cannot be judged, in one sentence; empty if it can."""
+    """Why it cannot be classified, in one sentence; empty if it can."""
     note: str = ""
     """What of the file is left out, in one sentence; empty if nothing is."""
     turned: int | None = None
     """How many quarters it is turned clockwise; ``None`` as long as nobody has tried another way up."""
     found_turned: bool = False
     """Whether it is turned because its faces are upright that way, without a person who said so."""
-    judged_with: Hashable = None
+    classified_with: Hashable = None
     detections: sv.Detections | None = None
     size_wh: tuple[int, int] = (1, 1)
-    """Of the whole photo as it is turned, once it was judged."""
+    """Of the whole photo as it is turned, once it was classified."""
     thumbnail: bytes = b""
-    """As it is turned, a JPEG file of ``THUMBNAIL_SIDE`` pixels at most, once it was judged."""
+    """As it is turned, a JPEG file of ``THUMBNAIL_SIDE`` pixels at most, once it was classified."""
     compared: dict[Hashable, tuple[sv.Detections, float]] = field(default_factory=dict)
-    """What other ways of judging it gave, and the milliseconds they took, by what they depend on."""
+    """What other ways of classifying it gave, and the milliseconds they took, by what they depend on."""
 
     def turn(self, quarters: int = 1) -> None:
-        """Turn it clockwise; it must be judged anew."""
+        """Turn it clockwise; it must be classified anew."""
         self.turned = ((self.turned or 0) + quarters) % 4
-        self.judged_with, self.detections, self.found_turned, self.thumbnail = None, None, False, b""
+        self.classified_with, self.detections, self.found_turned, self.thumbnail = None, None, False, b""
         self.compared.clear()
 
     def whole(self) -> np.ndarray:
@@ -224,16 +224,16 @@ class PhotoSet:
         return turn_image(image, photo.turned or 0)
 
     def shown(self, photo: Photo) -> sv.Detections:
-        """What is shown of a judged photo: faces of ``min_face_px`` and more."""
+        """What is shown of a classified photo: faces of ``min_face_px`` and more."""
         assert photo.detections is not None
         return hide_small(photo.detections, self.min_face_px)
 
     def todo(self, made_with: Hashable, first: str = "") -> list[Photo]:
-        """The photos that were not judged with exactly these settings yet, that of the key ``first`` before others."""
-        left = [photo for photo in self._photos.values() if not photo.problem and photo.judged_with != made_with]
+        """The photos not classified with exactly these settings yet, that of the key ``first`` before others."""
+        left = [photo for photo in self._photos.values() if not photo.problem and photo.classified_with != made_with]
         return sorted(left, key=lambda photo: photo.key != first)
 
-    def judge(
+    def classify(
         self,
         detect: Detect,
         made_with: Hashable,
@@ -244,10 +244,10 @@ class PhotoSet:
         first: str = "",
         seconds: float = math.inf,
     ) -> None:
-        """Judge every photo that was not judged with exactly these settings yet; a failure costs that photo alone.
+        """Classify every photo that was not with exactly these settings yet; a failure costs that photo alone.
 
         Args:
-            detect: what judges a picture.
+            detect: what classifies a picture.
             made_with: what the predictions depend on.
             progress: called after each photo with how many are done, how many there are, and the seconds for the rest.
             waiting: called with the number of photos that are before the next one, as by ``core.turns``.
@@ -265,13 +265,13 @@ class PhotoSet:
             if photo is not todo[0] and begun - started >= seconds:
                 return
             with self._turns.turn(waiting):
-                self._judge(photo, detect, whole, other_turn)
-            photo.judged_with = made_with
+                self._classify(photo, detect, whole, other_turn)
+            photo.classified_with = made_with
             _, spent_s, count = self._pace if self._pace[0] == made_with else (None, 0.0, 0)
             self._pace = made_with, spent_s + time.monotonic() - begun, count + 1
             progress(len(self._photos) - left, len(self._photos), left * self._pace[1] / self._pace[2])
 
-    def _judge(self, photo: Photo, detect: Detect, whole: bool, other_turn: OtherTurn) -> None:
+    def _classify(self, photo: Photo, detect: Detect, whole: bool, other_turn: OtherTurn) -> None:
         try:
             image = self.image(photo, whole)
             photo.note, before = image.note, photo.turned or 0
@@ -288,7 +288,7 @@ class PhotoSet:
         except ModelError:  # no fault of the photo's: another model may classify it
             raise
         except Exception:  # one photo that breaks the analysis must not cost the others their results
-            log.exception("A photo could not be judged")
+            log.exception("A photo could not be classified")
             photo.problem = FAILED
 
     def compare(
@@ -312,7 +312,7 @@ class PhotoSet:
         return dict(zip(self._photos, unique_names(photo.name for photo in self._photos.values()), strict=True))
 
     def annotated(self, photo: Photo) -> bytes:
-        """A judged photo in its full size with a box per face, as JPEG file. Raises: ImageError."""
+        """A classified photo in its full size with a box per face, as JPEG file. Raises: ImageError."""
         return _annotated(photo, self.min_face_px, self.blur)
 
     def zip_file(self) -> Iterator[bytes]:

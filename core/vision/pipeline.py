@@ -51,12 +51,12 @@ class Pipeline(Protocol):
     """How likely a face must be to be shown, 0..1, as in ``ModelCard``; for a use that is missing, 0."""
 
     def __call__(self, frame_bgr: np.ndarray, settings: DetectionSettings) -> sv.Detections:
-        """Find and judge the faces of a frame (h, w, 3) uint8; fields as in ``core.vision.detections``."""
+        """Find and classify the faces of a frame (h, w, 3) uint8; fields as in ``core.vision.detections``."""
         ...
 
 
 class ClassicPipeline:
-    """The report's pipeline: a cascade finds faces, MobileNetV2 judges them all in one call."""
+    """The report's pipeline: a cascade finds faces, MobileNetV2 classifies them all in one call."""
 
     def __init__(self, classifier: MaskClassifier):
         """Args: a loaded classifier. Raises: ModelError, if OpenCV comes without cascades."""
@@ -69,13 +69,13 @@ class ClassicPipeline:
         xyxy, face_score = self.find_faces(frame_bgr, settings.haar)
         if not len(xyxy):
             return no_detections(self.classifier.classes)
-        probabilities = self.classifier.judge(frame_bgr, xyxy)
+        probabilities = self.classifier.predict(frame_bgr, xyxy)
         xyxy = clip_boxes(xyxy, frame_bgr.shape[1::-1])
         return _predictions(xyxy, probabilities.argmax(axis=1), face_score, self.classifier.classes, probabilities)
 
 
 class NeuralPipeline:
-    """The centre-point detector: one pass finds and judges every face."""
+    """The centre-point detector: one pass finds and classifies every face."""
 
     classes: tuple[str, ...] = CLASS_NAMES
 
@@ -93,7 +93,7 @@ class NeuralPipeline:
 
 
 class CombinedPipeline:
-    """The detector finds the faces, a classifier of any classes looks at each again and judges it, all in one call.
+    """The detector finds the faces, a classifier of any classes looks at each again and classifies it, all in one call.
 
     A classifier of the project's classes that does not know masks worn incorrectly leaves these to the detector: where
     the detector sees one, its prediction stays; elsewhere the classifier's holds.
@@ -112,7 +112,7 @@ class CombinedPipeline:
         xyxy, face_score, states = self.detector.find(frame_bgr, settings.preset, least_face_score(self, settings))
         if not len(xyxy):
             return no_detections(self.classifier.classes)
-        probabilities = self.classifier.judge(frame_bgr, xyxy)
+        probabilities = self.classifier.predict(frame_bgr, xyxy)
         class_id = probabilities.argmax(axis=1)
         if self._asks_detector:
             worn_incorrectly = states.argmax(axis=1) == WORN_INCORRECTLY

@@ -64,7 +64,7 @@ def server_recorder() -> Recorder:
 
 @st.cache_resource(show_spinner=False)
 def photo_turns() -> Turns:
-    """In which order the photos of all visitors are judged: while one is decoded, another is in the network."""
+    """In which order the photos of all visitors are classified: while one is decoded, another is in the network."""
     return Turns(limits().photos_at_once)
 
 

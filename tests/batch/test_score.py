@@ -58,7 +58,7 @@ def test_results_are_those_of_the_photo_page(photos, name, tmp_path):
     paths = [photos / "2.jpg", photos / "3.jpg"]
     page = PhotoSet()
     shown = page.show((str(path), path.name, path.read_bytes) for path in paths)
-    page.judge(
+    page.classify(
         detector_of(pipeline, PHOTO_SETTINGS),
         method,
         whole=looks_at_all_pixels(method),

@@ -3,9 +3,9 @@ import tempfile
 
 import pytest
 
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.faces import DataError, read_samples
-from core.datasets.store import apply_repairs, delete_dataset, link_folder, publish, read_pictures, repairs_path
+from core.datasets.store import apply_edits, delete_dataset, edits_path, link_folder, publish, read_pictures
 from tests.helpers import run_together, write_class_folders, write_voc
 
 
@@ -19,103 +19,103 @@ def labels(folder):
     return [sample.label for sample in read_samples(folder, 0.15)]
 
 
-def test_repairs_change_what_is_read_and_not_the_files(folder):
+def test_edits_change_what_is_read_and_not_the_files(folder):
     before = {path: path.read_bytes() for path in folder.rglob("*.jpg")}
-    repairs = Repairs.load(folder)
-    repairs.change_label("with_mask/000.jpg", "  half\na mask ")
-    repairs.set_aside("without_mask/002.jpg")
+    edits = Edits.load(folder)
+    edits.change_label("with_mask/000.jpg", "  half\na mask ")
+    edits.exclude("without_mask/002.jpg")
     assert labels(folder) == ["half a mask", "with_mask", "with_mask", "without_mask", "without_mask"]
     pictures = read_pictures(folder)
     assert pictures[0].labels == ("half a mask",) and pictures[0].key == "with_mask/000.jpg"
-    assert [picture.set_aside for picture in pictures] == [False] * 5 + [True]
-    unchanged = read_pictures(folder, repaired=False)
+    assert [picture.excluded for picture in pictures] == [False] * 5 + [True]
+    unchanged = read_pictures(folder, with_edits=False)
     assert unchanged[0].labels == ("with_mask",)
-    again = apply_repairs(unchanged, Repairs.load(folder))
-    assert [(p.labels, p.set_aside) for p in again] == [(p.labels, p.set_aside) for p in pictures]
+    again = apply_edits(unchanged, Edits.load(folder))
+    assert [(p.labels, p.excluded) for p in again] == [(p.labels, p.excluded) for p in pictures]
     assert before == {path: path.read_bytes() for path in folder.rglob("*.jpg")}
 
 
 def test_single_faces_of_annotated_pictures(tmp_path):
     boxes = [("with_mask", (1, 1, 50, 50)), ("without_mask", (60, 1, 110, 50)), ("with_mask", (60, 60, 110, 110))]
     folder = write_voc(tmp_path / "voc", {"a": boxes, "b": boxes[:1]})
-    repairs = Repairs.load(folder)
-    repairs.set_aside("images/a.jpg#0")
-    repairs.change_label("images/a.jpg#2", "helmet")
+    edits = Edits.load(folder)
+    edits.exclude("images/a.jpg#0")
+    edits.change_label("images/a.jpg#2", "helmet")
     first, second = read_pictures(folder)
-    assert first.labels == ("with_mask", "without_mask", "helmet") and first.faces_aside == (0,)
-    assert len(first.xyxy) == 3 and not first.set_aside and second.faces_aside == ()
+    assert first.labels == ("with_mask", "without_mask", "helmet") and first.excluded_faces == (0,)
+    assert len(first.xyxy) == 3 and not first.excluded and second.excluded_faces == ()
     samples = read_samples(folder, 0.15)
     assert [(sample.key, sample.label) for sample in samples] == [
         ("images/a.jpg#1", "without_mask"),
         ("images/a.jpg#2", "helmet"),
         ("images/b.jpg#0", "with_mask"),
     ]
-    repairs.set_aside("images/a.jpg")
+    edits.exclude("images/a.jpg")
     assert [sample.key for sample in read_samples(folder, 0.15)] == ["images/b.jpg#0"]
 
 
 def test_every_step_can_be_undone(folder):
-    repairs = Repairs.load(folder)
-    assert repairs.undo() is None
-    repairs.change_label("with_mask/000.jpg", "one")
-    repairs.change_label("with_mask/000.jpg", "{two}")
-    repairs.set_aside(["with_mask/000.jpg", "with_mask/001.jpg"])
-    repairs.set_aside("with_mask/000.jpg")  # it is already: no step
-    repairs.revert("with_mask/000.jpg")
-    assert labels(folder).count("with_mask") == 2 and len(repairs.history) == 4
-    assert repairs.undo() == "with_mask/000.jpg as it was"
-    assert repairs.labels == {"with_mask/000.jpg": "{two}"} and len(repairs.aside) == 2
-    assert repairs.undo() == "2 images excluded"
-    assert repairs.aside == set()
-    assert repairs.undo() == "with_mask/000.jpg is now {two}"
-    assert repairs.labels == {"with_mask/000.jpg": "one"}
-    assert repairs.undo() and repairs.undo() is None
+    edits = Edits.load(folder)
+    assert edits.undo() is None
+    edits.change_label("with_mask/000.jpg", "one")
+    edits.change_label("with_mask/000.jpg", "{two}")
+    edits.exclude(["with_mask/000.jpg", "with_mask/001.jpg"])
+    edits.exclude("with_mask/000.jpg")  # it is already: no step
+    edits.revert("with_mask/000.jpg")
+    assert labels(folder).count("with_mask") == 2 and len(edits.history) == 4
+    assert edits.undo() == "with_mask/000.jpg as it was"
+    assert edits.labels == {"with_mask/000.jpg": "{two}"} and len(edits.excluded) == 2
+    assert edits.undo() == "2 images excluded"
+    assert edits.excluded == set()
+    assert edits.undo() == "with_mask/000.jpg is now {two}"
+    assert edits.labels == {"with_mask/000.jpg": "one"}
+    assert edits.undo() and edits.undo() is None
     assert labels(folder) == ["with_mask"] * 3 + ["without_mask"] * 3
 
 
 def test_two_visitors_do_not_overwrite_each_other(folder):
-    first, second = Repairs.load(folder), Repairs.load(folder)
-    first.set_aside("with_mask/000.jpg")
+    first, second = Edits.load(folder), Edits.load(folder)
+    first.exclude("with_mask/000.jpg")
     second.change_label("with_mask/001.jpg", "other")
-    again = Repairs.load(folder)
-    assert again.aside == {"with_mask/000.jpg"} and again.labels == {"with_mask/001.jpg": "other"}
+    again = Edits.load(folder)
+    assert again.excluded == {"with_mask/000.jpg"} and again.labels == {"with_mask/001.jpg": "other"}
     first.undo()
-    assert Repairs.load(folder).labels == {}
+    assert Edits.load(folder).labels == {}
 
 
 def test_an_empty_label_is_refused(folder):
     with pytest.raises(DataError, match="Type a class name"):
-        Repairs.load(folder).change_label("with_mask/000.jpg", " \n ")
-    assert not repairs_path(folder).exists()
+        Edits.load(folder).change_label("with_mask/000.jpg", " \n ")
+    assert not edits_path(folder).exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"labels": {}}', '{"labels": {"a": [1]}, "aside": [], "history": []}'])
-def test_a_damaged_file_is_not_taken_for_no_repairs(folder, text):
-    repairs_path(folder).write_text(text)
+def test_a_damaged_file_is_not_taken_for_no_edits(folder, text):
+    edits_path(folder).write_text(text)
     with pytest.raises(DataError, match=r"set\.repairs\.json.*damaged"):
         read_samples(folder, 0.15)
 
 
 def test_the_file_is_small_and_plain(folder):
-    Repairs.load(folder).set_aside("with_mask/000.jpg")
-    assert repairs_path(folder) == folder.parent / "set.repairs.json"
-    assert json.loads(repairs_path(folder).read_text())["aside"] == ["with_mask/000.jpg"]
+    Edits.load(folder).exclude("with_mask/000.jpg")
+    assert edits_path(folder) == folder.parent / "set.repairs.json"
+    assert json.loads(edits_path(folder).read_text())["aside"] == ["with_mask/000.jpg"]
 
 
 def test_two_apps_on_one_data_folder_lose_nothing(folder):
     """Not even with a set of an earlier version, which gets its id meanwhile."""
     run_together(
         """
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 # together
-repairs = Repairs.load(folder / "set")
+edits = Edits.load(folder / "set")
 for i in range(10):
-    repairs.change_label(f"{me}/{i}.jpg", "other")
+    edits.change_label(f"{me}/{i}.jpg", "other")
 """,
         folder.parent,
     )
-    repairs = Repairs.load(folder)
-    assert len(repairs.labels) == len(repairs.history) == 20
+    edits = Edits.load(folder)
+    assert len(edits.labels) == len(edits.history) == 20
 
 
 # To whom edits belong
@@ -123,68 +123,68 @@ for i in range(10):
 
 def test_a_set_of_an_earlier_version_gets_an_id_and_keeps_its_edits(folder):
     old = {"labels": {"with_mask/000.jpg": "other"}, "aside": ["with_mask/001.jpg"], "history": []}
-    repairs_path(folder).write_text(json.dumps(old))
-    assert Repairs.load(folder).labels == old["labels"]
-    kept = json.loads(repairs_path(folder).read_text())
+    edits_path(folder).write_text(json.dumps(old))
+    assert Edits.load(folder).labels == old["labels"]
+    kept = json.loads(edits_path(folder).read_text())
     assert kept.pop("set") == json.loads((folder / ".identity.json").read_text())["id"] and kept == old
-    Repairs.load(folder).undo()
+    Edits.load(folder).undo()
     assert labels(folder) == ["other", "with_mask", "without_mask", "without_mask", "without_mask"]
 
 
 def test_a_new_set_of_the_same_name_inherits_nothing(folder):
-    before = Repairs.load(folder)
+    before = Edits.load(folder)
     before.change_label("with_mask/000.jpg", "other")
-    stale = repairs_path(folder).read_text()
+    stale = edits_path(folder).read_text()
     delete_dataset("set")
     with pytest.raises(DataError, match="no longer there"):
-        before.set_aside("with_mask/001.jpg")
-    assert not folder.exists() and not repairs_path(folder).exists()
+        before.exclude("with_mask/001.jpg")
+    assert not folder.exists() and not edits_path(folder).exists()
     publish(write_class_folders(folder.parent / ".made", 3), "set", {})
-    repairs_path(folder).write_text(stale)  # as if the deletion had been killed
-    assert Repairs.load(folder).labels == {} and labels(folder) == ["with_mask"] * 3 + ["without_mask"] * 3
+    edits_path(folder).write_text(stale)  # as if the deletion had been killed
+    assert Edits.load(folder).labels == {} and labels(folder) == ["with_mask"] * 3 + ["without_mask"] * 3
     for change in (before.undo, lambda: before.revert("with_mask/000.jpg")):
         with pytest.raises(DataError, match="no longer there"):
             change()
-    Repairs.load(folder).set_aside("with_mask/002.jpg")
-    assert (Repairs.load(folder).labels, Repairs.load(folder).aside) == ({}, {"with_mask/002.jpg"})
+    Edits.load(folder).exclude("with_mask/002.jpg")
+    assert (Edits.load(folder).labels, Edits.load(folder).excluded) == ({}, {"with_mask/002.jpg"})
 
 
 def test_a_linked_folder_has_its_id_in_the_link(folder, tmp_path, monkeypatch):
     elsewhere = write_class_folders(tmp_path / "server" / "real", 1)
     monkeypatch.setenv("MASK_ALLOWED_DIRS", str(tmp_path / "server"))
     link_folder(elsewhere, "linked")
-    first = Repairs.load(elsewhere)
-    first.set_aside("with_mask/000.jpg")
+    first = Edits.load(elsewhere)
+    first.exclude("with_mask/000.jpg")
     link = folder.parent / "linked.link.json"
-    assert json.loads(repairs_path(elsewhere).read_text())["set"] == json.loads(link.read_text())["id"]
+    assert json.loads(edits_path(elsewhere).read_text())["set"] == json.loads(link.read_text())["id"]
     link.write_text(json.dumps({"folder": str(elsewhere)}))  # of an earlier version
-    assert Repairs.load(elsewhere).aside == {"with_mask/000.jpg"} and "id" in json.loads(link.read_text())
+    assert Edits.load(elsewhere).excluded == {"with_mask/000.jpg"} and "id" in json.loads(link.read_text())
     delete_dataset("linked")
     with pytest.raises(DataError, match="no longer there"):
-        first.set_aside("without_mask/000.jpg")
+        first.exclude("without_mask/000.jpg")
     assert not link.exists() and list(elsewhere.glob(".*")) == []
 
 
 def test_a_change_that_cannot_be_written_has_not_happened(folder, monkeypatch):
-    repairs = Repairs.load(folder)
-    repairs.set_aside("with_mask/000.jpg")
-    kept = repairs_path(folder).read_text()
+    edits = Edits.load(folder)
+    edits.exclude("with_mask/000.jpg")
+    kept = edits_path(folder).read_text()
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as during:
         during.setattr("pathlib.Path.write_text", full)
-        for change in (repairs.undo, lambda: repairs.change_label("with_mask/001.jpg", "x")):
+        for change in (edits.undo, lambda: edits.change_label("with_mask/001.jpg", "x")):
             with pytest.raises(OSError, match="No space"):
                 change()
-            assert (repairs.aside, repairs.labels, len(repairs.history)) == ({"with_mask/000.jpg"}, {}, 1)
-    assert repairs_path(folder).read_text() == kept
+            assert (edits.excluded, edits.labels, len(edits.history)) == ({"with_mask/000.jpg"}, {}, 1)
+    assert edits_path(folder).read_text() == kept
     assert not [path for path in folder.parent.iterdir() if "partial" in path.name]
 
 
 def test_a_disk_that_is_only_read_still_shows_what_was_edited(folder, monkeypatch):
-    repairs_path(folder).write_text('{"labels": {"with_mask/000.jpg": "other"}, "aside": [], "history": []}')
+    edits_path(folder).write_text('{"labels": {"with_mask/000.jpg": "other"}, "aside": [], "history": []}')
 
     def only_read(*_, **__):
         raise OSError(30, "Read-only file system")
@@ -194,7 +194,7 @@ def test_a_disk_that_is_only_read_still_shows_what_was_edited(folder, monkeypatc
 
 
 def test_a_set_whose_folder_is_only_read_is_edited_beside_it(folder, monkeypatch):
-    repairs_path(folder).write_text('{"labels": {"with_mask/000.jpg": "other"}, "aside": [], "history": []}')
+    edits_path(folder).write_text('{"labels": {"with_mask/000.jpg": "other"}, "aside": [], "history": []}')
     make = tempfile.mkstemp
 
     def only_read(dir, **named):
@@ -204,7 +204,7 @@ def test_a_set_whose_folder_is_only_read_is_edited_beside_it(folder, monkeypatch
 
     monkeypatch.setattr("tempfile.mkstemp", only_read)
     for name in ("with_mask/001.jpg", "with_mask/002.jpg"):
-        Repairs.load(folder).set_aside(name)
-    repairs = Repairs.load(folder)
-    assert len(repairs.aside) == 2 and repairs.labels == {"with_mask/000.jpg": "other"}
+        Edits.load(folder).exclude(name)
+    edits = Edits.load(folder)
+    assert len(edits.excluded) == 2 and edits.labels == {"with_mask/000.jpg": "other"}
     assert not (folder / ".identity.json").exists()

@@ -18,11 +18,11 @@ from core.config import cache_dir
 from core.datasets import index as module
 from core.datasets import index_db
 from core.datasets.duplicates import leak_of_random_split, near_duplicate_groups, photo_groups
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.faces import read_samples
 from core.datasets.formats import DataError
 from core.datasets.index import THUMBNAIL_SIDE, build_index, index_fingerprint, open_index
-from core.datasets.label_issues import judge, label_issues_fingerprint, open_label_issues, suspicious
+from core.datasets.label_issues import find_issues, label_issues_fingerprint, open_label_issues, suspicious
 from core.datasets.query import Filter, face_sample, facts, matching
 from core.datasets.store import find_dataset
 from core.jobs import Cancelled
@@ -210,7 +210,7 @@ def test_a_damaged_or_foreign_index_is_made_anew(class_folders, damage, decoded)
     assert len(build_index(class_folders)) == 8 and len(decoded) == 9
     assert len(open_index(class_folders)) == 8 and all(index.thumbnails(np.arange(8)))
     classifier = StubClassifier()
-    judge(index, classifier)
+    find_issues(index, classifier)
     assert open_label_issues(index, classifier.card) is not None
 
 
@@ -337,17 +337,17 @@ def test_two_processes_build_at_once(data_folder, before):
         pytest.param(Filter(size_px=(200, 400)), ["1", "2 small", "5"], id="size with both ends"),
         pytest.param(Filter(face_px=(0, 30)), ["5"], id="face size"),
         pytest.param(Filter(brightness=(0, 0.25)), ["4 dark"], id="dark"),
-        pytest.param(Filter(near_copies=True), ["1", "2 small", "3", "7"], id="near-duplicates"),
+        pytest.param(Filter(near_duplicates=True), ["1", "2 small", "3", "7"], id="near-duplicates"),
         pytest.param(Filter(group_size=(1, 1)), ["4 dark", "5", "6 large", "8"], id="alone"),
         pytest.param(Filter(copy_of="with_mask/3.jpg"), ["3", "7"], id="like this one"),
         pytest.param(Filter(copy_of="gone.jpg"), [], id="like one that is gone"),
-        pytest.param(Filter(aside="aside"), ["8"], id="set aside"),
-        pytest.param(Filter(aside="kept", splits=("test",)), ["6 large", "7"], id="not set aside, in a part"),
+        pytest.param(Filter(excluded="excluded"), ["8"], id="excluded"),
+        pytest.param(Filter(excluded="kept", splits=("test",)), ["6 large", "7"], id="not excluded, in a part"),
         pytest.param(Filter(disagrees=True), [], id="no model was asked"),
     ],
 )
 def test_filters(class_folders, wanted, found):
-    Repairs.load(class_folders.folder).set_aside("test/helmet/8.png")
+    Edits.load(class_folders.folder).exclude("test/helmet/8.png")
     index = build_index(class_folders)
     assert sorted(keys(index, matching(index, wanted))) == found
 
@@ -361,7 +361,7 @@ def test_conditions_in_words():
 
 
 def test_facts_leave_out_what_is_set_aside(class_folders):
-    Repairs.load(class_folders.folder).set_aside("test/helmet/8.png")
+    Edits.load(class_folders.folder).exclude("test/helmet/8.png")
     numbers = facts(build_index(class_folders))
     assert numbers.totals == {
         "Images": 8, "Classes": 3, "With a near-duplicate": 4, "Excluded": 1, "Unreadable": 1,
@@ -390,7 +390,7 @@ def test_a_set_too_small_to_be_divided_leaks_nothing(annotated):
 def test_a_repaired_label_shows_at_once(class_folders, decoded):
     build_index(class_folders)
     before = index_fingerprint(class_folders)
-    Repairs.load(class_folders.folder).change_label("with_mask/3.jpg", "helmet")
+    Edits.load(class_folders.folder).change_label("with_mask/3.jpg", "helmet")
     assert index_fingerprint(class_folders) != before
     decoded.clear()
     index = open_index(class_folders)
@@ -434,7 +434,7 @@ def light_and_dark(data_folder):
 def test_the_most_doubtful_label_comes_first(light_and_dark):
     index, classifier = build_index(light_and_dark), StubClassifier()
     assert open_label_issues(index, classifier.card) is None
-    opinion = judge(index, classifier)
+    opinion = find_issues(index, classifier)
     faces = suspicious(index, opinion)
     assert [index.faces.items[face] for face in faces] == [
         *("without_mask/2.png", "with_mask/1.png"),
@@ -450,42 +450,42 @@ def test_the_most_doubtful_label_comes_first(light_and_dark):
 
 def test_a_model_looks_once_and_a_new_one_looks_again(light_and_dark):
     index, classifier = build_index(light_and_dark), StubClassifier()
-    judge(index, classifier)
-    judge(index, classifier)
+    find_issues(index, classifier)
+    find_issues(index, classifier)
     assert classifier.faces == 5
     write(light_and_dark.folder / "with_mask/1.png", np.full((40, 60, 3), 200, np.uint8))
     assert open_label_issues(build_index(light_and_dark), classifier.card) is None
-    opinion = judge(build_index(light_and_dark), classifier)
+    opinion = find_issues(build_index(light_and_dark), classifier)
     assert classifier.faces == 6 and opinion.disagrees.sum() == 1
     assert open_label_issues(index, StubClassifier(sha256="b" * 64).card) is None
 
 
 def test_only_what_can_be_shown_is_kept_of_a_model(annotated):
-    judge(build_index(annotated), StubClassifier(sha256="a" * 64))
+    find_issues(build_index(annotated), StubClassifier(sha256="a" * 64))
     (annotated.folder / "labels/a.txt").write_text("0 0.25 0.5 0.2 0.6\n")
     index, newer = build_index(annotated), StubClassifier(sha256="b" * 64)
-    judge(index, newer)
+    find_issues(index, newer)
     for table in ("label_issues", "crops"):
         kept = index_db.select("boxes", f"SELECT model, item FROM {table}")
         assert kept == [("b" * 64, "images/a.png#0")]
     (annotated.folder / "labels/a.txt").write_text("")
     assert label_issues_fingerprint(index, newer.card) != 0
-    judge(build_index(annotated), newer)
+    find_issues(build_index(annotated), newer)
     assert index_db.select("boxes", "SELECT item FROM label_issues UNION SELECT item FROM crops") == []
 
 
 def test_a_repair_settles_a_doubt_without_asking_again(light_and_dark):
     classifier = StubClassifier()
-    judge(build_index(light_and_dark), classifier)
-    repairs = Repairs.load(light_and_dark.folder)
-    repairs.change_label("without_mask/2.png", "with_mask")
-    repairs.set_aside("with_mask/1.png")
+    find_issues(build_index(light_and_dark), classifier)
+    edits = Edits.load(light_and_dark.folder)
+    edits.change_label("without_mask/2.png", "with_mask")
+    edits.exclude("with_mask/1.png")
     index = open_index(light_and_dark)
     opinion = open_label_issues(index, classifier.card)
     assert not opinion.disagrees[suspicious(index, opinion)].any() and opinion.disagrees.sum() == 1
 
 
-def test_what_was_judged_before_a_stop_is_kept(light_and_dark, monkeypatch):
+def test_what_was_classified_before_a_stop_is_kept(light_and_dark, monkeypatch):
     monkeypatch.setattr("core.datasets.label_issues.PER_REPORT", 2)
     index, classifier = build_index(light_and_dark), StubClassifier()
 
@@ -494,23 +494,23 @@ def test_what_was_judged_before_a_stop_is_kept(light_and_dark, monkeypatch):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        judge(index, classifier, stop_soon)
+        find_issues(index, classifier, stop_soon)
     assert open_label_issues(index, classifier.card) is None
-    judge(index, classifier)
+    find_issues(index, classifier)
     assert classifier.faces == 5
 
 
 def test_faces_of_annotated_pictures(annotated):
-    Repairs.load(annotated.folder).set_aside("images/a.png#1")
+    Edits.load(annotated.folder).exclude("images/a.png#1")
     index = build_index(annotated)
     assert index.faces.items == ("images/a.png#0", "images/a.png#1")
-    assert index.faces.label.tolist() == ["with_mask", "helmet"] and index.faces.aside.tolist() == [False, True]
+    assert index.faces.label.tolist() == ["with_mask", "helmet"] and index.faces.excluded.tolist() == [False, True]
     assert index.faces.size_px[0] == pytest.approx(40)
     assert index.picture_and_face("images/a.png#1") == ("images/a.png", 1)
     assert index.picture_and_face("images/b.png") == ("images/b.png", 0)
     assert keys(index, matching(index, Filter(face_px=(35, 45), classes=("with_mask",)))) == ["a"]
     assert keys(index, matching(index, Filter(face_px=(35, 45), classes=("helmet",)))) == []
-    opinion = judge(index, StubClassifier())
+    opinion = find_issues(index, StubClassifier())
     assert all(opinion.jpegs(np.arange(2))) and opinion.probabilities.shape == (2, 2)
     first, none = image_tiles(index, np.array([0, 1]), opinion)
     assert len(first.boxes) == 2 and none.boxes == () and first.notes[-1] == "1 excluded"

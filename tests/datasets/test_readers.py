@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.faces import cut_face, face_view, read_photos, read_samples
 from core.datasets.store import read_pictures
 from core.vision.crops import crop_faces
@@ -90,7 +90,7 @@ def test_a_box_that_cannot_be_is_clipped_or_dropped(tmp_path, write, box, read):
     assert len(samples) == len(expected)
     # A face keeps its name whatever becomes of those before it: edits are kept under it.
     assert samples[-1].key == "images/a.png#1" and picture.place_of(1) == len(expected) - 1
-    Repairs.load(folder).change_label("images/a.png#1", "hat")
+    Edits.load(folder).change_label("images/a.png#1", "hat")
     assert read_pictures(folder)[0].labels == ("with_mask",) * (len(expected) - 1) + ("hat",)
 
 

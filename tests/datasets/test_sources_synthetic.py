@@ -138,14 +138,14 @@ def picture(labels, boxes=(), **fields):
         pytest.param(picture(("without_mask",)), ["x/y.jpg"], id="class folder"),
         pytest.param(picture(("with_mask",)), [], id="masked"),
         pytest.param(picture(("helmet",)), [], id="another class"),
-        pytest.param(picture(("without_mask",), set_aside=True), [], id="set aside"),
+        pytest.param(picture(("without_mask",), excluded=True), [], id="set aside"),
         pytest.param(picture(("without_mask",), split="test"), [], id="kept for testing"),
         pytest.param(
             picture(("with_mask", "without_mask", "without_mask"), [(0, 0, 50, 60), (0, 0, 50, 60), (0, 0, 20, 60)]),
             ["x/y.jpg#1"],
             id="annotated, one too small",
         ),
-        pytest.param(picture(("without_mask",), [(0, 0, 50, 60)], faces_aside=(0,)), [], id="a face set aside"),
+        pytest.param(picture(("without_mask",), [(0, 0, 50, 60)], excluded_faces=(0,)), [], id="a face set aside"),
     ],
 )
 def test_which_faces_are_drawn_on(given, items):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.faces import read_samples
 from core.datasets.findings import Findings
 from core.datasets.formats import layout_of, walk
@@ -16,11 +16,11 @@ from core.datasets.store import (
     clean_name,
     delete_dataset,
     detect_layout,
+    edits_path,
     find_dataset,
     link_folder,
     list_datasets,
     read_pictures,
-    repairs_path,
     sweep_data,
     write_card,
 )
@@ -373,7 +373,7 @@ def test_a_new_class_folder_changes_the_layout_at_once(data_folder):
 def test_deleting_takes_the_small_files_along(data_folder):
     write_class_folders(data_folder / "beta", 1)
     write_card("beta", {"title": "Second"})
-    Repairs.load(data_folder / "beta").set_aside("with_mask/000.jpg")
+    Edits.load(data_folder / "beta").exclude("with_mask/000.jpg")
     (data_folder / ".cache" / "beta").mkdir(parents=True)
     (data_folder / "gamma").symlink_to(data_folder / "not mounted now")
     (data_folder / "gamma.repairs.json").write_text("{}")
@@ -428,8 +428,8 @@ def test_links_only_below_allowed_folders(data_folder, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="in the list already"):
         link_folder(elsewhere, "other")
 
-    assert repairs_path(elsewhere) == data_folder / "My-set.repairs.json"
-    Repairs.load(elsewhere).change_label("with_mask/000.jpg", "without_mask")
+    assert edits_path(elsewhere) == data_folder / "My-set.repairs.json"
+    Edits.load(elsewhere).change_label("with_mask/000.jpg", "without_mask")
     files = sorted(path.name for path in data_folder.iterdir())
     assert files == [".lock", "My-set.link.json", "My-set.repairs.json"]
 

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.config import models_dir
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.index import build_index
 from core.datasets.sources.webcam import add_sample, count_samples
 from core.datasets.store import find_dataset, list_datasets
@@ -67,7 +67,7 @@ def disk(tmp_path, monkeypatch):
         monkeypatch.setenv(f"MASK_{name.upper()}_DIR", str(folder / name))
     write_class_folders(folder / "data" / "faces", 4)
     build_index(find_dataset("faces"))
-    Repairs.load(folder / "data" / "faces").set_aside("with_mask/001.jpg")
+    Edits.load(folder / "data" / "faces").exclude("with_mask/001.jpg")
     add_sample("webcam-samples", sample_photo(False), np.float32([178, 60, 272, 190]), "cap")
     monkeypatch.setattr(runs, "training_command", lambda run: ["/nowhere"])
     stopped = runs.RunManager(folder / "runs").add("stopped", data=(str(folder / "data" / "faces"),))

@@ -13,7 +13,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.importers import import_zip
 from core.datasets.index import Index, build_index, open_index
 from core.datasets.query import Filter
@@ -235,14 +235,14 @@ def test_a_label_is_corrected_and_the_edit_undone(helmets):
     assert label.value == "helmet" and "1 of 70" not in texts(app) and "3 of 70" in texts(app)
     label.set_value("no_helmet")
     app = run(app)
-    assert Repairs.load(helmets.folder).labels == {"helmet/02.jpg": "no_helmet"}
+    assert Edits.load(helmets.folder).labels == {"helmet/02.jpg": "no_helmet"}
     assert named(app.selectbox, "Label").value == "no_helmet"
     named(app.button, "Exclude").click()
     app = run(app)
-    assert Repairs.load(helmets.folder).aside == {"helmet/02.jpg"} and "leaves this image out" in texts(app)
+    assert Edits.load(helmets.folder).excluded == {"helmet/02.jpg"} and "leaves this image out" in texts(app)
     named(app.button, "Undo").click()
     run(app)
-    assert not Repairs.load(helmets.folder).aside
+    assert not Edits.load(helmets.folder).excluded
     named(app.button, "Restore").click()
     app = run(app)
     assert named(app.selectbox, "Label").value == "helmet"
@@ -331,12 +331,12 @@ def test_a_first_look_leaves_what_others_have_opened(helmets, server, monkeypatc
         opened.append(dataset.name)
         return open_index(dataset)
 
-    def repaired_counted(index, repaired=Index.repaired):
+    def counted_with_edits(index, with_edits=Index.with_edits):
         corrected.append(index.dataset.name)
-        return repaired(index)
+        return with_edits(index)
 
     monkeypatch.setattr("pages.views.datasets.opened.open_index", open_counted)
-    monkeypatch.setattr(Index, "repaired", repaired_counted)
+    monkeypatch.setattr(Index, "with_edits", counted_with_edits)
     first = open_page("Gallery", **{DATA_SET: "helmets"})
     open_page("Gallery", **{DATA_SET: "another"})
     before = corrected.copy()
@@ -385,7 +385,7 @@ def full_disk(monkeypatch):
 
 
 def test_on_a_full_disk_every_change_of_an_image_is_refused_in_one_sentence(helmets, full_disk):
-    Repairs.load(helmets.folder).set_aside("helmet/04.jpg")
+    Edits.load(helmets.folder).exclude("helmet/04.jpg")
     app = open_page("Gallery", kept_set="helmets", **{OPEN_IMAGE: ("helmet/02.jpg", 0)})
     full_disk()
     named(app.selectbox, "Label").set_value("no_helmet")
@@ -396,8 +396,8 @@ def test_on_a_full_disk_every_change_of_an_image_is_refused_in_one_sentence(helm
         app = run(app)
         assert [error.value for error in app.error] == [FULL]
         assert not run(app).error, "said once"
-    repairs = Repairs.load(helmets.folder)
-    assert (repairs.labels, repairs.aside) == ({}, {"helmet/04.jpg"})
+    edits = Edits.load(helmets.folder)
+    assert (edits.labels, edits.excluded) == ({}, {"helmet/04.jpg"})
 
 
 def test_on_a_full_disk_a_set_stays_whole_and_none_is_added(helmets, full_disk):
@@ -422,7 +422,7 @@ def test_an_image_of_a_set_that_is_gone_is_refused_in_one_sentence(helmets, serv
     named(app.selectbox, "Label").set_value("no_helmet")
     app = run(app)
     assert "no longer there" in app.error[0].value
-    assert Repairs.load(server / "data/helmets").labels == {}
+    assert Edits.load(server / "data/helmets").labels == {}
 
 
 def test_no_small_file_breaks_the_page_whatever_it_holds(helmets, server):

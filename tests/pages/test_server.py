@@ -56,7 +56,7 @@ def test_the_visitor_is_read_from_the_cookie(cookie, name):
 def test_a_zip_of_photos_is_its_visitors_alone_and_goes_with_their_page():
     photos = PhotoSet()
     photos.show([("a", "a.png", lambda: picture_bytes(size_wh=(300, 300)))])
-    photos.judge(StubPipeline(), 1)
+    photos.classify(StubPipeline(), 1)
     photos.chosen, key = ("a",), photos.key
     photo_sets["me", key] = photos
 

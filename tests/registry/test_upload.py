@@ -27,7 +27,7 @@ DETECTOR = models_dir() / load_card(models_dir() / "mask-detector.json").file
 FACTS = ModelFacts(input_size=224, classes=2, output="logits", ms_per_face=2.0)
 
 
-def test_a_good_file_is_tried_and_judges_faces_afterwards(tmp_path):
+def test_a_good_file_is_tried_and_classifies_faces_afterwards(tmp_path):
     facts = check_litert(GOOD)
     assert (facts.input_size, facts.classes, facts.output) == (224, 2, "logits") and facts.ms_per_face > 0
     ((bare, masked),) = facts.answers.values()

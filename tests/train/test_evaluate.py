@@ -115,8 +115,8 @@ def test_the_shipped_classifier_on_faces_of_the_test_list(shared_data):
     assert len(samples) > 400
     labels = np.array([card.classes.index(sample.label) for sample in samples])
     views = np.stack([plain_view(sample, card.input_size) for sample in samples])
-    judged = classifier.probabilities(views).argmax(axis=1)
-    recalls = [(judged[labels == k] == k).mean() for k in range(len(card.classes))]
+    classified = classifier.probabilities(views).argmax(axis=1)
+    recalls = [(classified[labels == k] == k).mean() for k in range(len(card.classes))]
     assert np.mean(recalls) >= 0.97
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.faces import DataError, plain_view, read_photos, read_samples
 from core.vision.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK
 from core.vision.detections import make_detections
@@ -75,7 +75,7 @@ def test_a_relabelled_face_counts_in_detector_training_and_evaluation(tmp_path, 
     before = evaluated(folder)
     assert (before.photos, before.faces, before.found_and_right) == (2, 3, 1.0)
     assert scenes(folder)["a"].class_id.tolist() == [WITH_MASK, WITHOUT_MASK]
-    Repairs.load(folder).change_label("images/a.jpg#1", "with_mask")
+    Edits.load(folder).change_label("images/a.jpg#1", "with_mask")
     assert scenes(folder)["a"].class_id.tolist() == [WITH_MASK, WITH_MASK]
     after = evaluated(folder)
     assert (after.faces, after.found, after.found_and_right) == (3, 1.0, pytest.approx(2 / 3))
@@ -89,13 +89,13 @@ def test_what_was_set_aside_is_neither_trained_on_nor_counted(tmp_path, write, e
     folder = write(tmp_path / "set")
     (tmp_path / "both.txt").write_text("a\nb\n")
     assert evaluated(folder, "--list", tmp_path / "both.txt").false_alarms_per_photo == 0.5
-    Repairs.load(folder).set_aside("images/a.jpg#0")
+    Edits.load(folder).exclude("images/a.jpg#0")
     scene = scenes(folder)["a"]
     assert np.allclose(scene.faces_xyxy, [RIGHT_XYXY], atol=0.01)
     assert np.allclose(scene.ignored, [[*LEFT_XYXY, 0]], atol=0.01), "its place is no background either"
     result = evaluated(folder)
     assert (result.faces, result.false_alarms_per_photo) == (2, 0.5), "the box on it is no false alarm"
-    Repairs.load(folder).set_aside("images/b.jpg")
+    Edits.load(folder).exclude("images/b.jpg")
     assert set(scenes(folder)) == {"a"}
     assert evaluated(folder, "--list", tmp_path / "both.txt").photos == 1
     (tmp_path / "both.txt").write_text("a\nnobody\n")
@@ -112,10 +112,10 @@ def test_a_persons_edit_is_newer_than_a_file_of_extra_faces(tmp_path, evaluated)
     ]
     (tmp_path / "set.json").write_text(json.dumps(rows))
     (tmp_path / "set-validation.txt").write_text("a\n")
-    Repairs.load(folder).change_label("images/a.jpg#1", "with_mask")
+    Edits.load(folder).change_label("images/a.jpg#1", "with_mask")
     (frame,) = read_validation([folder], tmp_path)
     assert [CLASS_NAMES[i] for i in frame.class_id] == ["with_mask", "mask_weared_incorrect"]
-    Repairs.load(folder).set_aside("images/a.jpg#0")
+    Edits.load(folder).exclude("images/a.jpg#0")
     (frame,) = read_validation([folder], tmp_path)
     assert frame.xyxy.tolist() == [RIGHT_XYXY] and frame.ignored_xyxy.tolist() == [LEFT_XYXY]
     assert scenes(folder, labels=str(tmp_path))["a"].class_id.tolist() == [WITH_MASK]
@@ -175,10 +175,10 @@ def test_the_cascade_is_tuned_without_difficult_faces(tmp_path, monkeypatch):
 
 def test_edits_count_in_class_folders_too(tmp_path):
     folder = write_class_folders(tmp_path / "cut", 2)
-    repairs = Repairs.load(folder)
-    repairs.change_label("with_mask/000.jpg", "without_mask")
-    repairs.change_label("with_mask/001.jpg", "hat")
-    repairs.set_aside("without_mask/000.jpg")
+    edits = Edits.load(folder)
+    edits.change_label("with_mask/000.jpg", "without_mask")
+    edits.change_label("with_mask/001.jpg", "hat")
+    edits.exclude("without_mask/000.jpg")
     found = find_all([folder], lambda frame, side: np.array([[1, 2, 30, 40, 0.9]], np.float32))
     assert list(found) == ["cut/with_mask/000.jpg", "cut/without_mask/001.jpg"]
     rows = {f"cut/{name}/{i:03}.jpg": [[1, 2, 30, 40, 0.9]] for name in CLASS_NAMES for i in range(2)}

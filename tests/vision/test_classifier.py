@@ -20,7 +20,7 @@ def classifier():
     return load_classifier()
 
 
-def test_the_sample_is_judged_right_bare_and_masked(classifier):
+def test_the_sample_is_classified_right_bare_and_masked(classifier):
     for masked, class_id in ((False, 1), (True, 0)):
         ids, confidence = classifier.classify(sample_photo(masked), np.array([SAMPLE_FACE_XYXY], np.float32))
         assert ids.tolist() == [class_id]
@@ -97,10 +97,10 @@ def test_a_classifier_may_know_any_classes(classifier):
     helmets = MaskClassifier(replace(classifier.card, classes=("helmet", "no_helmet")), path)
     assert helmets.classes == ("helmet", "no_helmet")
     assert helmets.classify(sample_photo(False), box)[0].tolist() == [1]
-    judged = helmets.judge(sample_photo(False), np.vstack([box, box]))
-    assert judged.shape == (2, 2)
-    ours = classifier.judge(sample_photo(False), box)
-    assert ours.shape == (1, 3) and ours[0, :2].tolist() == judged[0].tolist() and ours[0, 2] == 0
+    classified = helmets.predict(sample_photo(False), np.vstack([box, box]))
+    assert classified.shape == (2, 2)
+    ours = classifier.predict(sample_photo(False), box)
+    assert ours.shape == (1, 3) and ours[0, :2].tolist() == classified[0].tolist() and ours[0, 2] == 0
 
 
 @pytest.mark.parametrize(

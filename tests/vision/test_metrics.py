@@ -50,7 +50,7 @@ def test_false_alarms_on_a_photo_without_faces_count():
     ("shown", "found", "right"),
     [
         pytest.param(no_detections(), 0.0, 0.0, id="missed"),
-        pytest.param(make_detections([A], [1], [0.9]), 0.5, 0.0, id="found, judged wrong"),
+        pytest.param(make_detections([A], [1], [0.9]), 0.5, 0.0, id="found, classified wrong"),
         pytest.param(make_detections([A, B], [0, 1], [0.9, 0.9]), 1.0, 1.0, id="both right"),
         pytest.param(make_detections([A, A], [0, 0], [0.9, 0.8]), 0.5, 0.5, id="found twice counts once"),
         pytest.param(make_detections([[12, 30, 90, 95]], [0], [0.9]), 0.0, 0.0, id="too far off"),

@@ -20,23 +20,23 @@ def file(name, data=None, reads=None):
     return name, f"{name}.png", read
 
 
-def test_photos_are_judged_once_per_setting_and_forgotten_when_removed():
+def test_photos_are_classified_once_per_setting_and_forgotten_when_removed():
     photos, detect = PhotoSet(), StubPipeline()
     reads = []
     first, second = photos.show([file("a", reads=reads), file("b", reads=reads)])
     done = []
-    photos.judge(detect, "settings", lambda *step: done.append(step[:2]))
+    photos.classify(detect, "settings", lambda *step: done.append(step[:2]))
     assert detect.calls == 2 and done == [(1, 2), (2, 2)]
     assert len(first.detections) == len(second.detections) == 1
-    photos.judge(detect, "settings")
+    photos.classify(detect, "settings")
     assert detect.calls == 2
-    photos.judge(detect, "other settings")
+    photos.classify(detect, "other settings")
     assert detect.calls == 4 and reads == ["a", "b"], "decoded once"
     (again,) = photos.show([file("b", reads=reads)])
     assert again is second
     (new,) = photos.show([file("a", reads=reads)])
     assert new is not first and new.detections is None
-    photos.judge(detect, "other settings")
+    photos.classify(detect, "other settings")
     assert reads == ["a", "b", "a"], "the pixels of a removed photo were not kept"
 
 
@@ -50,13 +50,13 @@ def test_a_failure_costs_one_photo_alone(caplog):
     shown = photos.show(
         [file("broken", b"no"), file("bad", picture_bytes(size_wh=(300, 77))), file("good"), file("empty", b"")]
     )
-    photos.judge(detect, 1)
+    photos.classify(detect, 1)
     assert "not an image" in shown[0].problem and "could not be classified" in shown[1].problem
     assert not shown[2].problem and len(shown[2].detections) == 1
     assert "empty" in shown[3].problem
     assert "out of luck" in caplog.text and "luck" not in shown[1].problem
-    photos.judge(detect, 1)  # what is broken is not tried again and again
-    assert caplog.text.count("could not be judged") == 1
+    photos.classify(detect, 1)  # what is broken is not tried again and again
+    assert caplog.text.count("could not be classified") == 1
     with pytest.raises(ImageError):
         photos.image(shown[0])
 
@@ -69,10 +69,10 @@ def test_a_large_photo_is_reduced_and_its_boxes_are_those_of_the_whole():
         seen.append(image.frame_bgr.shape[1::-1])
         return detect_masks(image.frame_bgr, StubPipeline(), DetectionSettings(min_face_px=100), image.size_wh)
 
-    photos.judge(detect, 1)
+    photos.classify(detect, 1)
     (box,) = photo.detections.xyxy.tolist()
     assert seen == [(2000, 1500)] and box == [2 * side for side in SAMPLE_FACE_XYXY]
-    photos.judge(detect, 2, whole=True)
+    photos.classify(detect, 2, whole=True)
     assert seen[1:] == [(4000, 3000)]
     assert photo.whole().shape == (3000, 4000, 3)
 
@@ -90,13 +90,13 @@ def test_a_photo_is_turned_by_a_person_or_where_its_faces_are_upright():
         asked.append(len(found))
         return 3
 
-    photos.judge(detect, 1, other_turn=other_turn)
+    photos.classify(detect, 1, other_turn=other_turn)
     assert asked == [1] and photo.turned == 3 and photo.found_turned
     assert shapes == [((400, 300), (400, 300)), ((300, 400), (300, 400))]
-    photos.judge(detect, 2, other_turn=other_turn)
+    photos.classify(detect, 2, other_turn=other_turn)
     assert asked == [1], "once"
     photo.turn()
-    photos.judge(detect, 2, other_turn=other_turn)
+    photos.classify(detect, 2, other_turn=other_turn)
     assert photo.turned == 0 and not photo.found_turned and asked == [1]
     assert shapes[3:] == [((400, 300), (400, 300))]
     photo.turn()
@@ -116,21 +116,21 @@ def test_a_waiting_visitor_is_told_their_place():
         raise LeftError
 
     with turns.turn(), pytest.raises(LeftError):
-        photos.judge(StubPipeline(), 1, waiting=leave)
-    assert places == [1] and photo.judged_with is None
-    photos.judge(StubPipeline(), 1, waiting=leave)
-    assert photo.judged_with == 1
+        photos.classify(StubPipeline(), 1, waiting=leave)
+    assert places == [1] and photo.classified_with is None
+    photos.classify(StubPipeline(), 1, waiting=leave)
+    assert photo.classified_with == 1
 
 
-def test_another_way_of_judging_is_kept_beside_the_predictions():
+def test_another_way_of_classifying_is_kept_beside_the_predictions():
     photo_set = PhotoSet()
     (photo,) = photo_set.show([("a", "a.png", picture_bytes)])
-    photo_set.judge(StubPipeline(0), "own")
+    photo_set.classify(StubPipeline(0), "own")
     other = StubPipeline(1)
     found, elapsed_ms = photo_set.compare(photo, other, "other")
     assert found.class_id.tolist() == [1] and elapsed_ms >= 0
     photo_set.compare(photo, other, "other")
-    assert other.calls == 1, "judged once"
+    assert other.calls == 1, "classified once"
     assert photo.detections.class_id.tolist() == [0], "its own predictions stay"
     photo_set.compare(photo, other, "other settings")
     assert other.calls == 2
@@ -140,12 +140,12 @@ def test_the_photo_that_is_looked_at_comes_first_and_a_slice_ends():
     photos, seen = PhotoSet(), []
     a, b, c = photos.show(file(name) for name in "abc")
     steps = []
-    photos.judge(StubPipeline(), 1, lambda *step: steps.append(step), first="b", seconds=0)
-    assert [photo.judged_with for photo in (a, b, c)] == [None, 1, None]
+    photos.classify(StubPipeline(), 1, lambda *step: steps.append(step), first="b", seconds=0)
+    assert [photo.classified_with for photo in (a, b, c)] == [None, 1, None]
     assert [photo.key for photo in photos.todo(1)] == ["a", "c"]
     (step,) = steps
     assert step[:2] == (1, 3) and step[2] > 0, "seconds for the two that are left"
-    photos.judge(StubPipeline(), 1, lambda *step: seen.append(step[:2]))
+    photos.classify(StubPipeline(), 1, lambda *step: seen.append(step[:2]))
     assert seen == [(2, 3), (3, 3)]
 
 
@@ -158,7 +158,7 @@ def test_no_name_leads_out_of_the_zip(name):
 def test_the_zip_is_of_the_moment_when_it_was_asked_for():
     photos = PhotoSet()
     _, second = photos.show([file("a"), file("b")])
-    photos.judge(StubPipeline(), 1)
+    photos.classify(StubPipeline(), 1)
     photos.chosen, photos.blur = ("a", "b", "gone"), True
     parts = photos.zip_file()
     data = next(parts)
@@ -175,7 +175,7 @@ def test_the_zip_is_of_the_moment_when_it_was_asked_for():
 def test_a_photo_that_cannot_be_annotated_any_more_costs_no_other(caplog):
     photos, files = PhotoSet(), {"a": picture_bytes(size_wh=(300, 300)), "b": picture_bytes(size_wh=(300, 300))}
     photos.show((key, f"{key}.png", lambda key=key: files[key]) for key in files)
-    photos.judge(StubPipeline(), 1)
+    photos.classify(StubPipeline(), 1)
     photos.chosen, files["a"] = ("a", "b"), b""
     with zipfile.ZipFile(io.BytesIO(b"".join(photos.zip_file()))) as archive:
         assert archive.namelist() == ["b.png.jpg"]
@@ -195,7 +195,7 @@ photos._decoded = DecodedImages(0.1)  # megapixels
 """
     code = """
 photos.show((str(k), f"{k}.jpg", lambda k=k: files[k % 20]) for k in range(500))
-photos.judge(StubPipeline(), 1)
+photos.classify(StubPipeline(), 1)
 photos.chosen, photos.blur = tuple(map(str, range(500))), True
 assert sum(len(part) for part in photos.zip_file()) > 2_000_000
 """

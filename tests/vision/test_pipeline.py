@@ -29,7 +29,7 @@ def pipeline(request):
     return build_pipeline(request.param)
 
 
-def test_the_sample_is_judged_right(pipeline):
+def test_the_sample_is_classified_right(pipeline):
     for masked, class_id in ((False, 1), (True, 0)):
         frame = sample_photo(masked)
         before = frame.copy()
@@ -187,18 +187,18 @@ class Told:
         boxes = np.array([[10 * i, 5, 10 * i + 30, 45] for i in range(len(self.states))], np.float32).reshape(-1, 4)
         return boxes, np.full(len(boxes), 0.9, np.float32), np.array(self.states, np.float32).reshape(-1, 3)
 
-    def judge(self, frame_bgr, xyxy):
+    def predict(self, frame_bgr, xyxy):
         self.batches.append(len(xyxy))
-        judged = np.zeros((len(xyxy), len(self.classes)), np.float32)
-        judged[:, [self.classes.index(name) for name in self.card.classes]] = self.table
-        return judged
+        classified = np.zeros((len(xyxy), len(self.classes)), np.float32)
+        classified[:, [self.classes.index(name) for name in self.card.classes]] = self.table
+        return classified
 
 
 STATES = [[0.9, 0.1, 0.0], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]]
 
 
 @pytest.mark.parametrize(
-    ("classes", "judged", "known", "names", "confidence"),
+    ("classes", "classified", "known", "names", "confidence"),
     [
         pytest.param(
             *(CLASS_NAMES[:2], [[0.2, 0.8], [0.9, 0.1], [1, 0]], CLASS_NAMES),
@@ -222,8 +222,8 @@ STATES = [[0.9, 0.1, 0.0], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]]
         ),
     ],
 )
-def test_the_detector_finds_and_the_classifier_judges(classes, judged, known, names, confidence):
-    classifier = Told(classes=classes, probabilities=judged)
+def test_the_detector_finds_and_the_classifier_classifies(classes, classified, known, names, confidence):
+    classifier = Told(classes=classes, probabilities=classified)
     combined = CombinedPipeline(Told(STATES), classifier)
     assert set(combined.classes) == set(known)
     frame = np.zeros((60, 90, 3), np.uint8)
@@ -236,7 +236,7 @@ def test_the_detector_finds_and_the_classifier_judges(classes, judged, known, na
     assert found.data["probabilities"][np.arange(3), found.class_id].tolist() == found.confidence.tolist()
 
 
-def test_no_face_is_nothing_to_judge():
+def test_no_face_is_nothing_to_classify():
     classifier = Told(classes=("helmet", "cap"), probabilities=[])
     found = detect_masks(
         np.zeros((60, 90, 3), np.uint8), CombinedPipeline(Told([]), classifier), DetectionSettings(preset="fast")

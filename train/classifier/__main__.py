@@ -81,7 +81,7 @@ def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -
     write_settings(out, settings)
     with stopping_on_signals(trainer):
         trainer.run()
-    progress.stage("finishing", "Exporting the model and judging the test pictures", epoch=config.total_epochs)
+    progress.stage("finishing", "Exporting the model and classifying the test pictures", epoch=config.total_epochs)
     report = finish(config, faces, out)
     slowness = progress.end()
     if not over_before:

@@ -3,8 +3,8 @@
 Both sides train the same head on the same frozen base, split, seed and number of epochs (the report's protocol: 80/20,
 no validation), each in a fresh run folder. Timed is everything from the ready network to the finished weights: making
 views, the base, the head, saving; for the cached side also the base's conversion. Reading the pictures, importing
-TensorFlow and building the network are the same for both and are left out. Afterwards each network judges the same test
-pictures.
+TensorFlow and building the network are the same for both and are left out. Afterwards each network classifies the same
+test pictures.
 """
 
 import argparse
@@ -78,8 +78,8 @@ def _accuracy(model: "keras.Model", faces: Faces) -> float:
     from train.classifier.network import INPUT_SIZE
     from train.classifier.trainer import predict
 
-    judged = predict(model, plain_views(faces, faces.split.test, INPUT_SIZE)).argmax(axis=1)
-    return float((judged == faces.labels[faces.split.test]).mean())
+    classified = predict(model, plain_views(faces, faces.split.test, INPUT_SIZE)).argmax(axis=1)
+    return float((classified == faces.labels[faces.split.test]).mean())
 
 
 def _summary(config: TrainConfig, faces: Faces, split: Split, rows: list[dict]) -> dict:

@@ -1,4 +1,4 @@
-"""The labelled faces of a run in memory: varied views to train on, plain ones to judge by."""
+"""The labelled faces of a run in memory: varied views to train on, plain ones to measure by."""
 
 import hashlib
 import json

@@ -24,7 +24,7 @@ from train.classifier.data import Faces
 from train.config import TrainConfig
 from train.run_folder import FEATURES
 
-# Views that a worker makes and judges at a time.
+# Views that a worker makes and classifies at a time.
 BLOCK = 8
 SAVE_EVERY_S = 15.0
 

@@ -76,14 +76,14 @@ def finish(config: TrainConfig, faces: Faces, out: Path) -> dict:
     )
     exported = MaskClassifier(card, out / MODEL)
     report: dict[str, Any] = {"classes": list(faces.classes), "temperature": temperature, "split": split.facts}
-    judged = []
+    classified = []
     for name, places in (("test", split.test), ("held_out", split.held_out)):
         views, labels = plain_views(faces, places, INPUT_SIZE), faces.labels[places]
         report[name] = classification_scores(predict(model, views), labels, faces.classes)
         probabilities = exported.probabilities(views)
         report[f"{name}_exported"] = classification_scores(probabilities, labels, faces.classes)
-        judged += [_prediction(faces, i, p, name) for i, p in zip(places, probabilities, strict=True)]
-    write_json(out / PREDICTIONS, {"classes": list(faces.classes), "faces": judged})
+        classified += [_prediction(faces, i, p, name) for i, p in zip(places, probabilities, strict=True)]
+    write_json(out / PREDICTIONS, {"classes": list(faces.classes), "faces": classified})
     report["epoch"] = read_state(kept)["epochs_done"]
     report["data"] = card.data
     write_json(out / REPORT, report)

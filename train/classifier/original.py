@@ -33,16 +33,16 @@ def time_seed(frames: dict[str, str], repeats: int) -> dict:
     folder = cv2.data.haarcascades  # type: ignore[attr-defined]  # missing in OpenCV's stubs
     cascade = cv2.CascadeClassifier(folder + "haarcascade_frontalface_default.xml")
 
-    def judge(face_bgr: np.ndarray) -> np.ndarray:
+    def predict(face_bgr: np.ndarray) -> np.ndarray:
         face = cv2.resize(cv2.cvtColor(face_bgr, cv2.COLOR_BGR2RGB), (INPUT_SIZE, INPUT_SIZE))
         return model.predict(face[None].astype(np.float32), verbose=0)
 
     def whole(frame: np.ndarray) -> None:
         for x, y, w, h in cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)):
-            judge(frame[y : y + h, x : x + w])
+            predict(frame[y : y + h, x : x + w])
 
     face = np.full((120, 100, 3), 127, np.uint8)
-    result: dict[str, Any] = {"predict_ms": times_ms(lambda: judge(face), repeats), "frame_ms": {}}
+    result: dict[str, Any] = {"predict_ms": times_ms(lambda: predict(face), repeats), "frame_ms": {}}
     for faces, path in frames.items():
         frame = cv2.imread(path)
         if frame is None:

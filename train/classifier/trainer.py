@@ -173,8 +173,8 @@ class Trainer:
                 raise Interrupted
             if sys.stdout.isatty():
                 print(f"\repoch {epoch}/{config.total_epochs} step {step}/{self.steps}", end="", flush=True)
-        judged = predict(trained, kept.val if kept else self._val_views)
-        val = classification_scores(judged, self.faces.labels[self.faces.split.val], self.faces.classes)
+        classified = predict(trained, kept.val if kept else self._val_views)
+        val = classification_scores(classified, self.faces.labels[self.faces.split.val], self.faces.classes)
         line = {
             "epoch": epoch,
             "stage": stage,

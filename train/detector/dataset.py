@@ -78,7 +78,7 @@ def load_scenes(
 ) -> SceneSplit:
     """Read all data sets; photos held out for a test and near-duplicates of them are left out.
 
-    What a person set aside is left out too; the place of such a face, or of a difficult one, does not count.
+    What a person excluded is left out too; the place of such a face, or of a difficult one, does not count.
 
     Args:
         folders: photos with boxes (Pascal VOC, YOLO, COCO), or, with ``boxes_file``, class folders too.
@@ -100,7 +100,7 @@ def load_scenes(
         known = read_labels(labels, folder.name) if labels else Labels({}, None)
         trust = 1.0 if folder.name in redraw else TRUST_IN_FOUND
         for picture in read_pictures(folder):
-            if picture.set_aside:
+            if picture.excluded:
                 continue
             found, own = _split_found(pseudo.get(picture_key(folder, picture.path), []))
             if not picture.whole:

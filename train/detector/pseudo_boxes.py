@@ -76,7 +76,7 @@ def find_all(folders: list[Path], detector: YuNet, own: MaskDetector | None = No
         pictures = [
             picture
             for picture in read_pictures(folder)
-            if not picture.set_aside and (not picture.whole or picture.labels[0] in CLASS_NAMES)
+            if not picture.excluded and (not picture.whole or picture.labels[0] in CLASS_NAMES)
         ]
         with_face = 0
         for done, picture in enumerate(pictures, start=1):

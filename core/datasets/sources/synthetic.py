@@ -102,10 +102,10 @@ class Drawn:
 
 
 def bare_faces(pictures: list[Picture], min_face_px: float = 0) -> list[BareFace]:
-    """The faces labelled as bare. What is set aside or kept for testing is left out."""
+    """The faces labelled as bare. What is excluded or kept for testing is left out."""
     found = []
     for picture in pictures:
-        if picture.set_aside or picture.split == "test":
+        if picture.excluded or picture.split == "test":
             continue
         if picture.whole:
             if picture.labels[0] == BARE:

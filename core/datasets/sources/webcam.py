@@ -111,7 +111,7 @@ def delete_last(dataset_name: str) -> str | None:
 
 @for_operators
 def delete_all(dataset_name: str) -> int:
-    """Delete every picture, with repairs, thumbnails and everything else known of them; how many there were."""
+    """Delete every picture, with edits, thumbnails and everything else known of them; how many there were."""
     with names_lock():
         folder = _folder(dataset_name)
         count = len(_pictures(folder))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.datasets.account import Account
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.index import Index
 from core.datasets.parts import PARTS
 from core.vision.classes import CLASS_NAMES, styles_of
@@ -72,7 +72,7 @@ def join_classes(index: Index, offered: dict[str, str]) -> None:
 def _rename(index: Index, old: str, new: str) -> None:
     faces = index.faces
     items = [item for item, label in zip(faces.items, faces.label, strict=True) if label == old]
-    Repairs.load(index.dataset.folder).change_label(items, new)
+    Edits.load(index.dataset.folder).change_label(items, new)
 
 
 def _words(name: str) -> str:

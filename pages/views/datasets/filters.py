@@ -54,9 +54,9 @@ def filter_form(index: Index, wanted: Filter, can_disagree: bool) -> Filter:
         "classes": list(wanted.classes),
         "splits": list(wanted.splits),
         "name": wanted.name,
-        "near_copies": wanted.near_copies,
+        "near_duplicates": wanted.near_duplicates,
         "disagrees": wanted.disagrees,
-        "aside": wanted.aside,
+        "excluded": wanted.excluded,
         "size_px": tuple(int(np.clip(side, low, high)) for side in wanted.size_px or (low, high)),
         "brightness": tuple(round(100 * share) for share in wanted.brightness or (0, 1)),
     }
@@ -95,16 +95,16 @@ def filter_form(index: Index, wanted: Filter, can_disagree: bool) -> Filter:
         if low < high:
             st.slider("Longer side", low, high, format="%d px", **widget("size_px"))
         st.slider("Mean brightness", 0, 100, format="%d%%", **widget("brightness"))
-        st.toggle("Has a near-duplicate", **widget("near_copies"))
+        st.toggle("Has a near-duplicate", **widget("near_duplicates"))
         st.toggle(
             "The model disagrees",
             disabled=not can_disagree,
             help="First let the model classify the set, under Label issues.",
             **widget("disagrees"),
         )
-        shown = {"all": "Show", "kept": "Hide", "aside": "Only these"}
+        shown = {"all": "Show", "kept": "Hide", "excluded": "Only these"}
         st.segmented_control(
-            "Excluded images", list(shown), format_func=shown.__getitem__, required=True, **widget("aside")
+            "Excluded images", list(shown), format_func=shown.__getitem__, required=True, **widget("excluded")
         )
     if wanted.count:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.datasets.index import Index
-from core.datasets.label_issues import LabelIssues, classifier_card, judge, suspicious
+from core.datasets.label_issues import LabelIssues, classifier_card, find_issues, suspicious
 from core.vision.classifier import load_classifier
 from core.vision.model_card import ModelError
 from pages.components.gallery import page_of, show_tiles
@@ -35,7 +35,7 @@ def show_label_issues(index: Index, predictions: LabelIssues | None) -> None:
                 "the label, one of them is wrong: often the model, sometimes the label."
             )
             if st.button("Find label issues", icon=":material/search:", type="primary"):
-                work = lambda report: judge(index, load_classifier(card.name), report)  # noqa: E731
+                work = lambda report: find_issues(index, load_classifier(card.name), report)  # noqa: E731
                 server_jobs().start(key, "Looking for label issues", work)
                 st.rerun()
         return

@@ -49,7 +49,7 @@ def opened(_dataset: DataSet, name: str, built_at: int) -> Opened:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def corrected(_index: Index, name: str, stamp: tuple) -> Index:
     """The index with what people had changed at this moment."""
-    return _index.repaired()
+    return _index.with_edits()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from pages.components.gallery import ImageDetails, show_tiles
 from pages.components.messages import plain, show_problem, tried
 from pages.components.state import AUGMENTATIONS, AUGMENTED_FACE, DATA_VIEW, NEIGHBOURS, OPEN_IMAGE, choose_next
@@ -19,12 +19,12 @@ def close_image() -> None:
     st.session_state.pop(OPEN_IMAGE, None)
 
 
-def image_panel(details: ImageDetails, repairs: Repairs) -> None:
+def image_panel(details: ImageDetails, edits: Edits) -> None:
     """One image in full, what is known of it, and what can be done with it.
 
     Args:
         details: of the image.
-        repairs: of its data set.
+        edits: of its data set.
     """
     image, panel = st.columns([3, 2])
     with image:
@@ -33,10 +33,10 @@ def image_panel(details: ImageDetails, repairs: Repairs) -> None:
         _neighbours()
         show_problem()
         if details.faces:
-            _face_panel(details, repairs)
+            _face_panel(details, edits)
         else:
             st.markdown("No face is labelled in this image.")
-        _exclude_buttons(details, repairs)
+        _exclude_buttons(details, edits)
         if details.faces:
             words, item = "Show augmentations", details.faces[details.chosen].item
             st.button(words, icon=":material/visibility:", on_click=_show_augmentations, args=(item,))
@@ -67,7 +67,7 @@ def _neighbours() -> None:
         st.markdown(f"{place + 1:,} of {len(around):,}")
 
 
-def _face_panel(details: ImageDetails, repairs: Repairs) -> None:
+def _face_panel(details: ImageDetails, edits: Edits) -> None:
     key = details.tile.id
     if len(details.faces) > 1:
         st.session_state["data_face"] = details.chosen
@@ -84,7 +84,7 @@ def _face_panel(details: ImageDetails, repairs: Repairs) -> None:
 
     def relabel() -> None:
         if st.session_state[field]:
-            tried(repairs.change_label)(face.item, st.session_state[field])
+            tried(edits.change_label)(face.item, st.session_state[field])
 
     st.selectbox(
         "Label",
@@ -100,13 +100,13 @@ def _face_panel(details: ImageDetails, repairs: Repairs) -> None:
         st.markdown(f"Prediction of the model: **{plain(face.prediction)}**{loss}.")
 
 
-def _exclude_buttons(details: ImageDetails, repairs: Repairs) -> None:
-    set_aside, revert = tried(repairs.set_aside), tried(repairs.revert)
+def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
+    exclude, revert = tried(edits.exclude), tried(edits.revert)
 
     @tried
     def undo() -> None:
         # Shown below: within a dialog a callback must not show anything itself.
-        st.session_state["data_undone"] = repairs.undo() or "nothing"
+        st.session_state["data_undone"] = edits.undo() or "nothing"
 
     if undone := st.session_state.pop("data_undone", None):
         st.toast(f"Undone: {plain(undone)}.")
@@ -118,7 +118,7 @@ def _exclude_buttons(details: ImageDetails, repairs: Repairs) -> None:
                 st.button(
                     f"Exclude {words}",
                     icon=":material/person_off:",
-                    on_click=set_aside,
+                    on_click=exclude,
                     args=(face.item,),
                 )
         if not details.excluded:
@@ -126,16 +126,16 @@ def _exclude_buttons(details: ImageDetails, repairs: Repairs) -> None:
                 "Exclude" if details.whole else "Exclude image",
                 icon=":material/visibility_off:",
                 help="Training and evaluation leave it out. The file stays.",
-                on_click=set_aside,
+                on_click=exclude,
                 args=(details.tile.id,),
             )
         mine = [details.tile.id, *(face.item for face in details.faces)]
-        changed = [item for item in mine if item in repairs.labels or item in repairs.aside]
+        changed = [item for item in mine if item in edits.labels or item in edits.excluded]
         if changed:
             st.button("Restore", icon=":material/history:", on_click=revert, args=(changed,),
                       help="The label as the files have it, and not excluded.")  # fmt: skip
-        if repairs.history:
-            last = repairs.history[-1].get("what", "")
+        if edits.history:
+            last = edits.history[-1].get("what", "")
             st.button("Undo", icon=":material/undo:", on_click=undo, help=f"The latest change: {plain(str(last))}.")
     if details.excluded:
         st.info("Excluded: training leaves this image out.")

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from core.datasets.duplicates import Leak, leak_of_random_split, near_duplicate_groups
-from core.datasets.edits import Repairs
+from core.datasets.edits import Edits
 from core.datasets.index import Index, index_fingerprint
 from core.datasets.label_issues import LabelIssues
 from core.datasets.query import Filter, face_sample, matching
@@ -64,7 +64,7 @@ def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
 
 def show_augmentations(index: Index) -> None:
     """One face under the augmentations of a training."""
-    faces = np.flatnonzero(~index.faces.aside)
+    faces = np.flatnonzero(~index.faces.excluded)
     if not len(faces):
         st.info("Every image of this set is excluded.")
         return
@@ -87,7 +87,7 @@ def show_image(dataset: DataSet) -> None:
     if not st.session_state.get(OPEN_IMAGE):
         st.rerun()  # it was left for another view
     try:
-        index, repairs = index_of(dataset), Repairs.load(dataset.folder)
+        index, edits = index_of(dataset), Edits.load(dataset.folder)
     except (DataError, OSError) as error:
         st.error(why(error))
         return
@@ -101,7 +101,7 @@ def show_image(dataset: DataSet) -> None:
     except ImageError as error:
         st.error(plain(str(error)))
         return
-    image_panel(details, repairs)
+    image_panel(details, edits)
     copies = np.flatnonzero(index.groups == index.groups[index.place_of[key]])
     if len(copies) > 1:
         others = copies[copies != index.place_of[key]][:PER_PAGE]

@@ -37,16 +37,16 @@ def image_tiles(index: Index, places: np.ndarray, predictions: LabelIssues | Non
     for place, first, jpeg in zip(places, first_face, index.thumbnails(places), strict=True):
         picture = index.pictures[place]
         mine = slice(first, first + len(picture.labels))
-        excluded = index.faces.aside[mine]
+        excluded = index.faces.excluded[mine]
         notes = []
         if disagrees[mine].any():
             notes.append(_objection(index, predictions, int(first + np.flatnonzero(disagrees[mine])[0]), styles))
         if (copies := int(index.group_sizes[place]) - 1) > 0:
             notes.append(f"{copies} near-duplicate{'' if copies == 1 else 's'}")
-        if picture.set_aside:
+        if picture.excluded:
             notes.append("Excluded")
-        elif picture.faces_aside:
-            notes.append(f"{len(picture.faces_aside)} excluded")
+        elif picture.excluded_faces:
+            notes.append(f"{len(picture.excluded_faces)} excluded")
         tiles.append(
             Tile(
                 id=picture.key,
@@ -56,7 +56,7 @@ def image_tiles(index: Index, places: np.ndarray, predictions: LabelIssues | Non
                 marks=_marks(picture, styles),
                 notes=tuple(notes),
                 boxes=boxes_of(index, int(place), styles, numbered=False),
-                excluded=picture.set_aside or bool(excluded.size and excluded.all()),
+                excluded=picture.excluded or bool(excluded.size and excluded.all()),
             )
         )
     return tiles
@@ -78,7 +78,7 @@ def face_tiles(index: Index, faces: np.ndarray, predictions: LabelIssues) -> lis
                 size_wh=(int(row["width"]), int(row["height"])) if whole else (1, 1),
                 marks=((styles[str(table.label[face])], ""),),
                 notes=(_objection(index, predictions, int(face), styles),),
-                excluded=bool(table.aside[face]),
+                excluded=bool(table.excluded[face]),
             )
         )
     return tiles
@@ -94,7 +94,7 @@ def large_tile(index: Index, place: int, styles: dict[str, ClassStyle]) -> Tile:
     frame, _ = fit_within(read_image(picture.path), LARGE_SIDE)
     _, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 88])
     boxes = boxes_of(index, place, styles, numbered=len(picture.labels) > 1)
-    return Tile(picture.key, picture.key, jpeg.tobytes(), frame.shape[1::-1], boxes=boxes, excluded=picture.set_aside)
+    return Tile(picture.key, picture.key, jpeg.tobytes(), frame.shape[1::-1], boxes=boxes, excluded=picture.excluded)
 
 
 def image_details(index: Index, key: str, face: int, predictions: LabelIssues | None = None) -> ImageDetails:
@@ -111,7 +111,7 @@ def image_details(index: Index, key: str, face: int, predictions: LabelIssues | 
             picture.item(k),
             label,
             float(table.size_px[first + k]),
-            bool(table.aside[first + k]),
+            bool(table.excluded[first + k]),
             prediction_in_words(predictions, first + k, styles),
             float(predictions.losses[first + k]) if predictions else float("nan"),
         )
@@ -129,7 +129,7 @@ def image_details(index: Index, key: str, face: int, predictions: LabelIssues | 
         min(face, max(0, len(faces) - 1)),
         styles,
         {name: text for name, text in known.items() if text},
-        picture.set_aside,
+        picture.excluded,
         picture.whole,
     )
 
@@ -152,7 +152,7 @@ def boxes_of(index: Index, place: int, styles: dict[str, ClassStyle], numbered: 
             tuple(np.clip(xyxy / size, 0, 1).tolist()),
             styles[label],
             str(k + 1) if numbered else "",
-            picture.set_aside or k in picture.faces_aside,
+            picture.excluded or k in picture.excluded_faces,
         )
         for k, (xyxy, label) in enumerate(zip(picture.xyxy, picture.labels, strict=not picture.whole))
     )

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.datasets.faces import DataError
 from core.datasets.parts import PARTS
-from core.datasets.store import LAYOUTS, list_datasets, repairs_path
+from core.datasets.store import LAYOUTS, edits_path, list_datasets
 from core.vision.classes import styles_of
 from pages.components.messages import plain, told_apart, why
 from pages.components.state import FOLLOWED_RUN, PROGRESS, TRAINING_VIEW, choose_next
@@ -30,7 +30,7 @@ def counted(folder: Path, min_face_px: float, stamp: tuple) -> Counter:
 
 def stamp_of(folder: Path) -> tuple:
     """Changes with the set's edits and with its folder; what changes deeper down is seen after a while."""
-    paths = [folder, *(path for path in folder.iterdir() if path.is_dir()), repairs_path(folder)]
+    paths = [folder, *(path for path in folder.iterdir() if path.is_dir()), edits_path(folder)]
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
 
 

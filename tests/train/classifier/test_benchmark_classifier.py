@@ -40,7 +40,7 @@ def make_pictures(folder):
 
 
 @pytest.mark.long
-def test_both_sides_are_timed_and_judged_for_every_seed(tmp_path):
+def test_both_sides_are_timed_and_classified_for_every_seed(tmp_path):
     folder, file = make_pictures(tmp_path / "lights"), tmp_path / "result.json"
     done = run(
         *("--data", str(folder), "--imagenet-weights", "none", "--seeds", "2", "--epochs", "1", "--views", "1"),

@@ -362,7 +362,7 @@ def short_run(little, tmp_path_factory):
     return out
 
 
-def test_validation_is_judged_and_the_best_weights_are_kept(short_run, little):
+def test_validation_is_classified_and_the_best_weights_are_kept(short_run, little):
     data, _ = little
     facts = json.loads((short_run / "data.json").read_text())
     assert facts["val"][str(data[0])]["photos"] == 1
