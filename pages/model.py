@@ -17,6 +17,7 @@ from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_m
 from pages.components.access import is_operator
 from pages.components.charts import accuracy_by_method, calibration, recall_by_size, times_by_faces
 from pages.components.compat import part_of_the_app
+from pages.components.figure import show_figure
 from pages.components.messages import plain, try_to
 from pages.components.resources import follow_active_method, method_words, model_or_stop, pipeline_or_stop
 from pages.components.settings import settings_form
@@ -26,7 +27,6 @@ KINDS = {"detector": "finds and classifies faces", "classifier": "classifies fac
 WIDTHS = {"int8": "8-bit", "fp16": "16-bit", "float32": "32-bit"}
 # More class names than this are counted, not listed.
 MAX_NAMES = 8
-CHART = {"displayModeBar": False}
 
 
 def class_words(card: ModelCard) -> str:
@@ -109,9 +109,9 @@ def show_where_it_errs(board: Scoreboard, chosen: Method, preset: str) -> None:
             continue
         left, right = st.columns(2)
         if sizes := row.figures.get("by_size"):
-            left.plotly_chart(recall_by_size(sizes), key=f"model_sizes_{board.photos}", config=CHART)
+            show_figure(recall_by_size(sizes), key=f"model_sizes_{board.photos}", place=left)
         if bins := row.figures.get("calibration"):
-            right.plotly_chart(calibration(bins), key=f"model_calibration_{board.photos}", config=CHART)
+            show_figure(calibration(bins), key=f"model_calibration_{board.photos}", place=right)
         if interval := row.figures.get("intervals", {}).get("found_and_right"):
             st.caption(
                 f"**{method_title(row.pipeline, row.preset)}**: on other photos like these, its accuracy lies between "
@@ -161,7 +161,7 @@ for board in boards:
         f"{figures['min_face_px']:g} pixels and more:"
     )
     chart = accuracy_by_method([row["Method"] for row in table], [row["Accuracy"] for row in table])
-    st.plotly_chart(chart, key=f"model_{board.photos}", config=CHART)
+    show_figure(chart, key=f"model_{board.photos}")
     st.dataframe(rounded(table), hide_index=True, column_config=metric_columns(METRICS))
     show_where_it_errs(board, method, settings.preset if PIPELINES[method.pipeline].uses_preset else "")
 st.caption("Point at the name of a column to see what it means. Faces that the annotators had left out were filled in.")
@@ -179,7 +179,7 @@ if is_operator() and st.button("Measure", key="model_measure", icon=":material/t
     title = f"{method_title(method.pipeline, preset)}, {method.model}"
     st.session_state["model_times"] = {**st.session_state.get("model_times", {}), title: times}
 for title, times in st.session_state.get("model_times", {}).items():
-    st.plotly_chart(times_by_faces(title, times), key=f"model_times_{title}", config=CHART)
+    show_figure(times_by_faces(title, times), key=f"model_times_{title}")
 
 st.subheader("Limits")
 st.markdown("\n".join(f"- {plain(sentence)}" for sentence in [card.limits, *card.failures] if sentence))

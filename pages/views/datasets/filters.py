@@ -10,6 +10,7 @@ import streamlit as st
 from core.datasets.index import Index
 from core.datasets.parts import PARTS
 from core.datasets.query import Filter
+from pages.components.figure import CHART
 from pages.components.messages import plain, show_problem, told_apart, tried
 from pages.components.state import DATA_VIEW, FILTER, GALLERY, GALLERY_PAGE, TRAINING_SPLIT, choose_next
 
@@ -26,7 +27,7 @@ def click_chart(figure: "go.Figure", key: str, on_click: Callable[[list], None])
         if bar is not None:
             on_click(bar)
 
-    st.plotly_chart(figure, key=key, on_select=chosen, selection_mode="points", config={"displayModeBar": False})
+    st.plotly_chart(figure, key=key, on_select=chosen, selection_mode="points", config=CHART)
 
 
 def show_filtered(wanted: Filter) -> None:

@@ -21,9 +21,10 @@ from core.vision.steps import (
     values_as_tiles,
 )
 from core.vision.trace import Trace, dropped_out, strongest, with_dropout
+from pages.components.figure import show_figure
 from pages.components.messages import plain
 from pages.views.datasets.augmentation import RECIPE_NAMES
-from pages.views.how_it_works.parts import CHART, explain, no_face, picture_and_words, show_picture
+from pages.views.how_it_works.parts import explain, no_face, picture_and_words, show_picture
 from pages.views.how_it_works.subject import Subject, classic, explainer
 from train.augment import RECIPES, varied_view
 
@@ -139,7 +140,7 @@ def show_decision(subject: Subject) -> None:
         f"{len(seen.hidden)} numbers of the dense layer; {int((seen.hidden > 0).sum())} are above 0",
         exact=True,
     )
-    picture.plotly_chart(
+    show_figure(
         charts.bars(
             "Probability",
             {plain(name): float(share) for name, share in zip(names, seen.probabilities, strict=True)},
@@ -147,7 +148,7 @@ def show_decision(subject: Subject) -> None:
             [style.color_hex for style in styles],
             shares,
         ),
-        config=CHART,
+        place=picture,
         alt=", ".join(f"{name}: {share}" for name, share in zip(names, shares, strict=True)),
     )
     explain(
@@ -204,9 +205,9 @@ def show_dropout(subject: Subject) -> None:
     )
     style = styles_of(explainer().card.classes)[answer]
     curve = {style.words: np.sort(100 * drawn)[::-1].tolist()}
-    picture.plotly_chart(
+    show_figure(
         charts.lines(f"In {DRAWS} draws", curve, "Draw, sorted", f"{plain(style.words)} in %", percent=True),
-        config=CHART,
+        place=picture,
         alt=f"The probability of {style.words} in {DRAWS} draws, from {drawn.min():.1%} to {drawn.max():.1%}",
     )
     explain(

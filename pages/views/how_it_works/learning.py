@@ -5,7 +5,8 @@ import numpy as np
 import streamlit as st
 
 from core.vision.steps import in_rows, weights_picture
-from pages.views.how_it_works.parts import CHART, explain, picture_and_words, show_picture
+from pages.components.figure import show_figure
+from pages.views.how_it_works.parts import explain, picture_and_words, show_picture
 from pages.views.how_it_works.subject import Subject
 from train.lesson import HARD, SIDE, Descent, Faces, TwoSplits, descend, made_faces, two_splits
 
@@ -49,9 +50,9 @@ def show_descent(subject: Subject) -> None:
         if other != rate:
             descent = descend(pixels[:TRAINED], faces.masked[:TRAINED], other, STEPS)
             curves[f"{other:g}: {name}"] = descent.losses(pixels[:TRAINED], faces.masked[:TRAINED]).tolist()
-    picture.plotly_chart(
+    show_figure(
         charts.lines("Loss by step", curves, "Step", "Loss", log=True),
-        config=CHART,
+        place=picture,
         alt=f"The loss over {STEPS} steps at a learning rate of {rate:g}, beside three others",
     )
     show_picture(picture, as_row(faces.pictures[:12], 6), "Some of the faces it learns from; the masks are drawn")
@@ -93,7 +94,7 @@ def show_overfitting(subject: Subject) -> None:
 
     result, faces = splits()
     picture, words = picture_and_words()
-    picture.plotly_chart(
+    show_figure(
         charts.lines(
             "Accuracy by step",
             {
@@ -105,7 +106,7 @@ def show_overfitting(subject: Subject) -> None:
             "Faces classified correctly in %",
             percent=True,
         ),
-        config=CHART,
+        place=picture,
         alt="Accuracy on training faces and in two tests; the honest test stays far below",
     )
     show_picture(

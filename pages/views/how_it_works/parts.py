@@ -8,8 +8,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.vision.images import encode_image
 
-CHART = {"displayModeBar": False}
-
 
 def picture_and_words() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Two columns."""

@@ -15,7 +15,8 @@ from core.vision.steps import (
     outlined,
     windows_left,
 )
-from pages.views.how_it_works.parts import CHART, count_of, explain, picture_and_words, show_picture
+from pages.components.figure import show_figure
+from pages.views.how_it_works.parts import count_of, explain, picture_and_words, show_picture
 from pages.views.how_it_works.subject import Subject, cascade
 
 THE_FACE, ELSEWHERE = "The likeliest face", "A place without a face"
@@ -161,9 +162,9 @@ def show_cascade(subject: Subject) -> None:
         windows_left(subject.frame_bgr, windows, stage, subject.zoom),
         f"The brighter, the more windows are left here after {count_of(stage, 'stage')}",
     )
-    words.plotly_chart(
+    show_figure(
         charts.lines("Windows left", {"Windows": left}, "Stage", "Windows", log=True, marked=stage),
-        config=CHART,
+        place=words,
         alt="Windows left after each stage, falling steeply",
     )
 

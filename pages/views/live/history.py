@@ -21,11 +21,11 @@ from core.video.record import (
 from core.vision.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.vision.stats import FrameStats
 from pages.components.charts import people_by_class, share_with_mask, weeks_side_by_side
+from pages.components.figure import show_figure
 from pages.components.messages import tried
 from pages.components.state import kept
 
 TODAY, WEEK, MONTH, ALL = PERIODS = ("Today", "7 days", "30 days", "Everything")
-CHART = {"displayModeBar": False}
 FEW = 30
 """With fewer people than this a share says little."""
 
@@ -66,11 +66,11 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     if period != TODAY:
         by_day = {day: FrameStats() for day in _days(first, today)} | {at.date(): stats for at, stats in days.items()}
         shown = {f"{day:%a} {day.day} {day:%b %Y}": by_day[day] for day in sorted(by_day)}
-        st.plotly_chart(people_by_class("People by day", shown), key="history_days", config=CHART)
+        show_figure(people_by_class("People by day", shown), key="history_days")
     title = "People by hour" if period == TODAY else "People by hour of the day, all days together"
-    st.plotly_chart(people_by_class(title, by_hour), key="history_hours", config=CHART)
+    show_figure(people_by_class(title, by_hour), key="history_hours")
     if any(share_interval(stats) for stats in shown.values()):
-        st.plotly_chart(share_with_mask(shown), key="history_share", config=CHART)
+        show_figure(share_with_mask(shown), key="history_share")
         st.caption("The lines show where each true share probably lies (95%): the fewer people, the wider.")
 
 
@@ -125,7 +125,7 @@ def compare_weeks(camera: str | None, span: tuple[float, float], zone: tzinfo) -
         st.caption("Choose two different weeks.")
         return
     bars = {name: _by_weekday(days) for name, days in zip(names, counted, strict=True)}
-    st.plotly_chart(weeks_side_by_side(bars), key="history_weeks", config=CHART)
+    show_figure(weeks_side_by_side(bars), key="history_weeks")
     rows = []
     for name, days in zip(names, counted, strict=True):
         everybody = sum(days.values(), FrameStats())

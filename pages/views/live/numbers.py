@@ -13,6 +13,7 @@ from core.vision.stats import FrameStats, describe_people
 from pages.components.charts import people_by_class
 from pages.components.clock import visitors_zone
 from pages.components.faces import show_class_counts, show_hidden_faces
+from pages.components.figure import show_figure
 from pages.components.messages import plain
 from pages.components.state import made_once
 from pages.components.terms import PEOPLE_HELP
@@ -101,4 +102,4 @@ def show_minutes(told: Moment) -> None:
     figure = made_once(
         "live_minutes", told.by_minute, lambda: people_by_class("People by minute", points, "Time", height=240)
     )
-    st.plotly_chart(figure, key="live_by_minute", config={"displayModeBar": False})
+    show_figure(figure, key="live_by_minute")

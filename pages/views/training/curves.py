@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.components.figure import show_figure
 from train.run_folder import epochs_of, read_metrics, read_steps
 from train.runs import Run
 
-CHART = {"displayModeBar": False}
 LOG_LINES = 200
 
 
@@ -20,7 +20,7 @@ def show_curves(key: str, steps: Sequence[dict], metrics: Sequence[dict], epochs
 
     for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         figure = learning_curve(quantity, steps, metrics, epochs, fine_tune_from)
-        column.plotly_chart(figure, key=f"{key}_{quantity}", config=CHART)
+        show_figure(figure, key=f"{key}_{quantity}", place=column)
 
 
 def show_log(lines: Sequence[str]) -> None:

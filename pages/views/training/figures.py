@@ -8,10 +8,10 @@ import streamlit as st
 
 from core.vision.classes import styles_of
 from core.vision.metrics import reliability
+from pages.components.figure import show_figure
 from pages.components.gallery import Tile, show_tiles
 from pages.components.messages import plain, why
 from pages.components.terms import METRICS, metric_columns
-from pages.views.training.curves import CHART
 from train.run_folder import KERAS_MODEL, MODEL, ONNX_MODEL
 
 HEADLINES = {"better": st.success, "worse": st.warning, "unclear": st.info}
@@ -71,7 +71,7 @@ def show_report(scores: Mapping, classes: tuple[str, ...], key: str) -> None:
     from pages.components.charts import confusion
 
     left, right = st.columns(2)
-    left.plotly_chart(confusion(scores["confusion_matrix"], classes), key=f"{key}_confusion", config=CHART)
+    show_figure(confusion(scores["confusion_matrix"], classes), key=f"{key}_confusion", place=left)
     per_class = scores["per_class"]
     right.markdown("**By class**")
     right.dataframe(
@@ -98,8 +98,8 @@ def show_prediction_curves(labels: np.ndarray, probabilities: np.ndarray, classe
     left, right = st.columns(2)
     correct = probabilities.argmax(axis=1) == labels
     bins = reliability(probabilities.max(axis=1), correct, bins=10)
-    left.plotly_chart(calibration(bins), key=f"{key}_calibration", config=CHART)
-    right.plotly_chart(precision_recall(labels, probabilities, classes), key=f"{key}_recall", config=CHART)
+    show_figure(calibration(bins), key=f"{key}_calibration", place=left)
+    show_figure(precision_recall(labels, probabilities, classes), key=f"{key}_recall", place=right)
 
 
 def wrong_tile(

@@ -8,9 +8,10 @@ from typing import Any
 import streamlit as st
 
 from core.io import is_number
+from pages.components.figure import show_figure
 from pages.components.messages import plain, told_apart, try_to
 from pages.components.terms import metric_columns
-from pages.views.training.curves import CHART, show_log, show_run_curves
+from pages.views.training.curves import show_log, show_run_curves
 from pages.views.training.result import show_result
 from pages.views.training.words import STATES
 from train import runs as run_states
@@ -118,7 +119,7 @@ def compare_runs(runs: Sequence[tuple[str, Sequence[dict]]], differing: Mapping[
     from pages.components.charts import curves_together
 
     for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
-        column.plotly_chart(curves_together(quantity, runs), key=f"training_together_{quantity}", config=CHART)
+        show_figure(curves_together(quantity, runs), key=f"training_together_{quantity}", place=column)
     st.markdown("**Settings that differ**")
     if not differing:
         st.caption("None: the settings are the same.")

@@ -1,0 +1,32 @@
+"""The one way to show a plotly chart."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+CHART = {"displayModeBar": False}
+
+
+def show_figure(figure: go.Figure, key: str | None = None, place: Any = st, alt: str = "") -> None:
+    """Show a chart without plotly's row of tools.
+
+    Args:
+        figure: of ``pages.components.charts``.
+        key: of the widget.
+        place: where; the page itself, if left out.
+        alt: what screen readers are told; the chart's title and what its axes count, if left out.
+    """
+    place.plotly_chart(figure, key=key, config=CHART, alt=alt or described(figure))
+
+
+def described(figure: go.Figure) -> str:
+    """What a chart shows, in words.
+
+    >>> described(go.Figure(layout={"title": {"text": "People"}, "yaxis": {"title": {"text": "Number"}}}))
+    'Chart. People: Number.'
+    """
+    layout = figure.layout
+    axes = [axis.title.text for axis in (layout.xaxis, layout.yaxis) if axis.title.text]
+    words = ": ".join([layout.title.text or "", " against ".join(axes[::-1])] if axes else [layout.title.text or ""])
+    return f"Chart. {words.strip(': ')}."
