@@ -29,6 +29,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     use_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no process is left alone with one at the end."""
+    rooms = ("train", "pages", "batch")
+    long = [ROOT / "tests" / room for room in rooms]
+    items.sort(key=lambda item: next((k for k, room in enumerate(long) if room in item.path.parents), len(long)))
+
+
 @pytest.fixture(autouse=True)
 def usual_method():
     """Every test starts with the method that is in use at first."""

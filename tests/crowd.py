@@ -22,7 +22,7 @@ from playwright.async_api import TimeoutError as TooLate
 
 from core.synthetic.sample import sample_photo
 from core.vision.images import encode_image
-from tests.helpers import CHROMIUM, FLAGS, app_server
+from tests.helpers import CHROMIUM, FLAGS, app_server, server_process
 
 # Chromium and the app share one machine here: a result may take this long before it counts as missing.
 PATIENCE_MS = 90_000
@@ -159,7 +159,7 @@ def run(browsers: int, minutes: float) -> Report:
             }
         ) as url,
     ):
-        server = next(each for each in psutil.Process().children() if "streamlit" in each.cmdline())
+        server = server_process()
         # One visitor first: models are loaded once and stay, and are no part of what a crowd costs.
         warm = Report(2, 0.1)
         asyncio.run(crowd(url, server, warm))

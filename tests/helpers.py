@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -174,6 +175,15 @@ def app_server(environment: Mapping[str, str], *options: str, port: int = 0) -> 
     finally:
         server.terminate()
         server.wait(20)
+
+
+def server_process() -> psutil.Process:
+    """The newest app that ``app_server`` started and that still runs."""
+    running = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # one that has just ended
+            running += [child] if "streamlit" in child.cmdline() else []
+    return max(running, key=lambda child: child.create_time())
 
 
 def free_port() -> int:

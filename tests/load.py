@@ -33,7 +33,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
 
 from core.synthetic.sample_film import write_sample_film
-from tests.helpers import app_server
+from tests.helpers import app_server, server_process
 
 FPS = 30
 FILM_S = 4
@@ -309,7 +309,7 @@ def app(viewers: int) -> Iterator[tuple[str, psutil.Process]]:
     with tempfile.TemporaryDirectory() as home:
         own = {"MASK_DATA_DIR": f"{home}/data", "MASK_RUNS_DIR": f"{home}/runs", "MASK_LIVE_VIEWERS": str(viewers)}
         with app_server(own) as url:
-            yield url, next(each for each in psutil.Process().children() if "streamlit" in each.cmdline())
+            yield url, server_process()
 
 
 async def watch(url: str, server: psutil.Process, film: list[bytes], viewers: int, seconds: float) -> dict:

@@ -78,9 +78,9 @@ def test_an_operators_page_is_not_there_for_a_visitor_and_shows_nothing_by_itsel
 
 def test_the_first_page_leads_a_visitor_to_what_there_is(as_person):
     app = as_person({})
-    assert [link.proto.page for link in app.get("page_link")] == ["photo", "video", "live"]
+    assert [link.proto.page for link in app.get("page_link")] == [*("live", "photo", "video", "how_it_works")]
     assert "data set" not in texts(app)
-    assert len(as_person(OLGA).get("page_link")) == 5
+    assert len(as_person(OLGA).get("page_link")) == 7
 
 
 def test_the_model_page_is_read_only_for_visitors(as_person):
