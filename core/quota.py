@@ -80,6 +80,12 @@ class Places:
                 self._heard[who] = now
             return True
 
+    def held(self) -> int:
+        """How many places are taken."""
+        now = time.monotonic()
+        with self._lock:
+            return sum(now - at < self._silent_s for at in self._heard.values())
+
     def leave(self, who: str) -> None:
         """Give the place back."""
         with self._lock:

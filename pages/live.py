@@ -42,6 +42,8 @@ TEXTS: "Translations" = {
 }
 
 NUMBERS_S = 0.5
+# Where more than so many watch, rarer counters leave the processor to their pictures: twice the frames with six.
+MANY_VIEWERS, MANY_NUMBERS_S = 3, 2.0
 # A lost connection is tried again for so long.
 RECONNECT_S = 30.0
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
@@ -186,10 +188,18 @@ def is_playing() -> bool:
     return LIVE_STREAM in st.session_state and st.session_state[LIVE_STREAM].state.playing
 
 
-@page_part(run_every=NUMBERS_S)
+def numbers_every_s() -> float:
+    """How often the counters are made anew."""
+    return NUMBERS_S if places.held() <= MANY_VIEWERS else MANY_NUMBERS_S
+
+
+every_s = numbers_every_s()
+
+
+@page_part(run_every=every_s)
 def show_numbers() -> None:
     """The counters; this part of the page alone runs again, twice a second, and follows the active method."""
-    if method_changed():
+    if method_changed() or numbers_every_s() != every_s:
         st.rerun(scope="app")  # the stream goes on, and the new method gets its next frame
     told = processor.moment()
     if is_playing() and not places.take(viewer, only_ask=True):

@@ -112,10 +112,11 @@ def test_places_are_kept_given_back_and_lost_by_silence(monkeypatch):
     monkeypatch.setenv("MASK_LIVE_VIEWERS", "2")
     places = Places("live_viewers", silent_s=10)
     assert places.take("a", only_ask=True) and places.take("a") and places.take("b")
-    assert not places.take("c") and not places.take("c", only_ask=True)
+    assert not places.take("c") and not places.take("c", only_ask=True) and places.held() == 2
     assert places.take("a") and places.take("b", only_ask=True), "who has one keeps it"
     places.leave("a")
     places.leave("a")
     assert places.take("c", only_ask=True) and places.take("d"), "to ask takes none"
     now[0] += 11
+    assert places.held() == 0
     assert places.take("e") and places.take("f") and not places.take("b")
