@@ -19,14 +19,13 @@ OPERATORS_CARDS = (
 )
 
 st.title("Who wears a face mask?")
-picture, controls = st.columns([3, 2], gap="medium")
+picture, controls = st.columns([2, 1], gap="medium")
 with picture:
     place = st.empty()
 place.caption("Looking for faces …")
 with controls:
     st.markdown("Drop a photo: the faces in it are found, and for each it is said whether it wears a mask.")
     upload = st.file_uploader("Your photo", key="start_photo")
-    examples = st.container()
     st.caption("Photos are in this server's memory while this page is open, and are never stored.")
 
 # Only now, with the words on the screen, is anything heavy imported.
@@ -75,10 +74,11 @@ method = in_use().method
 pipeline = pipeline_or_stop(method)
 photo_set: PhotoSet = st.session_state.setdefault(START_SET, PhotoSet(photo_turns()))
 st.session_state.setdefault(START_EXAMPLE, SEVERAL)
-with examples:
-    show_examples(START_EXAMPLE)
 with picture:
-    show_result()
+    result = st.container()
+    show_examples(START_EXAMPLE)
+    with result:
+        show_result()
 
 st.subheader("What else there is")
 show_cards(CARDS)
