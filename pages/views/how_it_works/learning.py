@@ -18,7 +18,7 @@ COPIES, VIEWS = 4, 40
 
 @st.cache_data(show_spinner="Making faces …", max_entries=1)
 def lesson() -> tuple[Faces, np.ndarray]:
-    """The made faces of the lesson, and their pixels; the first ``TRAINED`` are learned from."""
+    """The made faces of the lesson, and their pixels; the first ``TRAINED`` are trained on."""
     faces = made_faces(2 * TRAINED, seed=1)
     return faces, faces.pixels
 
@@ -67,7 +67,7 @@ def show_descent(subject: Subject) -> None:
             "Learning rate": "The length of the step.",
         },
     )
-    words.markdown(verdict(losses))
+    words.markdown(outcome(losses))
     right = learned.accuracies(pixels[TRAINED:], faces.masked[TRAINED:])[-1]
     words.markdown(f"After {STEPS} steps it is right on {right:.0%} of {TRAINED} faces that it has not seen.")
     show_picture(
@@ -79,7 +79,7 @@ def show_descent(subject: Subject) -> None:
     )
 
 
-def verdict(losses: np.ndarray) -> str:
+def outcome(losses: np.ndarray) -> str:
     """What a curve of losses shows, in a sentence."""
     if losses.max() > 1.05 * losses[0]:
         return "**Too large.** The loss jumps above where it began: each step lands on the other side of the valley."
@@ -98,7 +98,7 @@ def show_overfitting(subject: Subject) -> None:
         charts.lines(
             "Accuracy by step",
             {
-                "Faces it learned from": (100 * result.training).tolist(),
+                "Training faces": (100 * result.training).tolist(),
                 "Test with near-duplicates": (100 * result.flattered).tolist(),
                 "Honest test": (100 * result.honest).tolist(),
             },
@@ -119,7 +119,7 @@ def show_overfitting(subject: Subject) -> None:
         "With few faces a network can learn each by heart instead of what a mask is: it is right on all that it knows "
         "and not on new ones. If copies of known faces are in the test, it does not even show.",
         {
-            "Over-fitting": "Being much better on what was learned from than on anything new.",
+            "Over-fitting": "Being much better on what was trained on than on anything new.",
             "Near-duplicates": "Pictures that are nearly the same: frames of one film, or one photo stored again.",
         },
     )
@@ -127,7 +127,7 @@ def show_overfitting(subject: Subject) -> None:
     flattered.metric(
         "Random test",
         f"{result.flattered[-1]:.0%}",
-        help=f"Of {result.leaked:.0%} of these faces, a near-duplicate was learned from.",
+        help=f"Of {result.leaked:.0%} of these faces, a near-duplicate was trained on.",
     )
     honest.metric("Honest test", f"{result.honest[-1]:.0%}", help="All copies of a face are on one side.")
     words.markdown(
