@@ -1,6 +1,6 @@
 """The pictures of a network camera: the newest one, as soon as it is there.
 
-FFmpeg reads, through PyAV. A thread takes what comes off the network; the thread that asks for frames decodes it, and where
+FFmpeg reads, through PyAV. One thread takes what comes off the network, that of the viewers decodes it, and where
 that takes too long, leaves pictures out, so that what is seen never lags behind. Addresses may hold passwords, and
 FFmpeg's errors quote addresses: nothing of either leaves this module.
 """
