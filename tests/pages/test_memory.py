@@ -1,5 +1,4 @@
 import threading
-import time
 
 import pytest
 from streamlit.runtime.caching.ttl_cache import TTLCache
@@ -42,14 +41,15 @@ def test_a_session_whose_visitor_left_is_ended(monkeypatch):
     class Part:
         """Stands for what Streamlit has; its own names are checked below."""
 
+    now = 0
     session, info, storage, manager, server = Session(), Part(), Part(), Part(), Part()
-    info.session, storage._cache = session, TTLCache(9, ttl=0.05)
+    info.session, storage._cache = session, TTLCache(9, ttl=1, timer=lambda: now)
     storage._cache["a"] = info
     manager._storage_lock, manager._session_storage, server._session_mgr = threading.Lock(), storage, manager
     monkeypatch.setattr("streamlit.runtime.exists", lambda: True)
     monkeypatch.setattr("streamlit.runtime.get_instance", lambda: server)
     assert compat.end_old_sessions() == session.ended == 0
-    time.sleep(0.06)
+    now = 2
     assert [compat.end_old_sessions(), compat.end_old_sessions()] == [1, 0]
     assert session.ended == 1
 

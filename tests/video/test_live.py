@@ -31,24 +31,22 @@ def test_boxes_appear_and_counters_move(processor):
 
 
 def test_the_picture_does_not_wait_for_a_slow_model_and_old_frames_are_dropped():
-    seen = []
+    seen, done = [], threading.Event()
 
     def slow(frame):
         seen.append(int(frame[0, 0, 0]))
-        time.sleep(0.3)
+        assert done.wait(60)
         return StubPipeline()(frame)
 
     processor = LiveProcessor(slow)
-    started = time.monotonic()
     for i in range(60):
         processor.recv(np.full((480, 640, 3), i, np.uint8))
-        time.sleep(0.01)
-    elapsed = time.monotonic() - started
-    wait_until(lambda: seen and seen[-1] == 59)
+        if i == 0:
+            wait_until(lambda: seen)
+    done.set()  # all frames are through, while the model looked at the first
+    wait_until(lambda: seen[-1] == 59)
     processor.close()
-    assert elapsed < 2.5, "60 frames at 10 ms each are through, while the model managed a few"
-    assert len(seen) <= elapsed / 0.3 + 3
-    assert seen == sorted(seen), "always a newer frame"
+    assert seen == [0, 59], "and the newest is next"
 
 
 def test_an_error_leaves_the_picture_running_and_is_shown_until_it_is_over(monkeypatch, caplog):

@@ -131,9 +131,7 @@ def test_a_disk_that_cannot_be_written_is_one_sentence_and_nothing_is_lost(monke
 
     monkeypatch.setattr(record.sqlite, "connect", broken)
     recorder = Recorder()
-    started = time.monotonic()
     recorder.put(visit())
-    assert time.monotonic() - started < 0.1
     wait_until(lambda: recorder.problem)
     assert recorder.problem.endswith("the video goes on. The server's disk is full; make room and try again.")
     recorder.put(visit(NOON + 60))

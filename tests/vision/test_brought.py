@@ -5,7 +5,6 @@ value is 77, and gives NaN where it is 78; TensorFlow made it of a ``tf.while_lo
 """
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ def workers():
 def classifier():
     made = MaskClassifier(card(), TRAP, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(brought, "CALL_S", 0.3)
+        patch.setattr(brought, "CALL_S", 0.9)
         patch.setattr(brought, "FACE_S", 0.1)
         yield made
     made._network._end()
@@ -67,10 +66,9 @@ def test_one_that_loops_is_stopped_and_its_next_call_works(classifier):
     classifier.on_failure = told.append
     classifier.probabilities(faces(255))
     old = workers()
-    started = time.monotonic()
-    with pytest.raises(ModelFailure, match="The model mine did not answer within 0 seconds and was stopped"):
+    with pytest.raises(ModelFailure, match="The model mine did not answer within 1 seconds and was stopped"):
         classifier.probabilities(faces(255, LOOPS))
-    assert time.monotonic() - started < 5 and len(told) == 1
+    assert len(told) == 1
     assert not any(process.is_running() for process in old)
     assert len(classifier.probabilities(faces(255))) == 1, "another process took its place"
 
@@ -85,13 +83,14 @@ def test_who_waited_for_a_model_that_fails_waits_no_longer(classifier):
             refused.append(str(error))
 
     classifier.probabilities(faces(255))
+    before = classifier._network._failures
     threads = [threading.Thread(target=ask) for _ in range(20)]
-    started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(refused) == 20 and time.monotonic() - started < 15 * 0.4
+    assert len(refused) == 20
+    assert classifier._network._failures - before < 10, "those who wait end with the one that was stopped"
 
 
 def test_one_that_gives_no_numbers_gets_a_sentence(classifier):
