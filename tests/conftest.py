@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ def packages_scanned_once():
         patch.setattr(
             manifest_scanner, "scan_component_manifests", functools.cache(manifest_scanner.scan_component_manifests)
         )
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def memory_is_left_alone():
+    """The app of a test looks through all that the tests hold, every few seconds."""
+    from pages.components import memory
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "SWEEP_S", threading.TIMEOUT_MAX)
         yield
 
 

@@ -1,13 +1,13 @@
 """Memory that visitors used goes back to the machine once they are gone."""
 
 import ctypes
+import functools
 import gc
 import logging
 import threading
 import time
 
 import psutil
-import streamlit as st
 
 from pages.components.compat import end_old_sessions
 
@@ -20,7 +20,7 @@ M_MMAP_THRESHOLD, M_ARENA_MAX, ARENAS = -3, -8, 2
 log = logging.getLogger(__name__)
 
 
-@st.cache_resource(show_spinner=False)
+@functools.cache
 def return_memory() -> None:
     """Begin to give memory back, once for the server."""
     libc = _glibc()

@@ -362,6 +362,7 @@ def short_run(little, tmp_path_factory):
     return out
 
 
+@pytest.mark.long
 def test_validation_is_classified_and_the_best_weights_are_kept(short_run, little):
     data, _ = little
     facts = json.loads((short_run / "data.json").read_text())
@@ -377,6 +378,7 @@ def test_validation_is_classified_and_the_best_weights_are_kept(short_run, littl
     assert [entry["name"] for entry in card.data] == ["street", "cut"]
 
 
+@pytest.mark.long
 def test_an_interrupted_run_goes_on_where_it_was(short_run):
     """Each epoch once, and at each the rate that an uninterrupted run has there: the optimizer counts on."""
     lines = lines_of(short_run)
@@ -387,6 +389,7 @@ def test_an_interrupted_run_goes_on_where_it_was(short_run):
         assert line["learning_rate"] == pytest.approx(rate * (1 + np.cos(np.pi * done)) / 2, rel=0.01, abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_run_does_not_go_on_with_other_photos(short_run, little, tmp_path):
     data, settings = little
     out = tmp_path / "run"
