@@ -1,4 +1,4 @@
-"""Long work beside the pages: it goes on when a page is reloaded, shows how far it is, and can be cancelled."""
+"""Long work beside the pages: it continues when a page is reloaded, shows how far it is, and can be cancelled."""
 
 import logging
 import threading

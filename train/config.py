@@ -254,7 +254,7 @@ class DetectorConfig:
     out: str
     boxes: str = option("", "what train.detector.pseudo_boxes wrote; needed for class folders")
     redraw: str = option("", "names of data sets, separated by commas, whose boxes are replaced by found ones")
-    epochs: int = option(30, "epochs in all; a run that goes on may have more or fewer", low=1, high=MAX_EPOCHS)
+    epochs: int = option(30, "epochs in all; a resumed run may have more or fewer", low=1, high=MAX_EPOCHS)
     windows: int = option(4000, "windows per epoch", low=1, high=10_000_000)
     batch_size: int = option(16, "windows per step", low=1, high=MAX_BATCH)
     side: int = option(256, "side of a window in pixels, a multiple of 32", low=64, high=2048)

@@ -229,7 +229,7 @@ def ending_with_a_sentence(program: str) -> Iterator[None]:
     except DataError as error:
         sys.exit(f"{program}: {error}")
     except Interrupted:
-        print("\nStopped; start again with the same settings to go on.", flush=True)
+        print("\nStopped; start again with the same settings to resume.", flush=True)
         sys.exit(143)
     except OSError as error:
         if error.errno is None:  # of a connection, say
@@ -328,7 +328,7 @@ def read_state(path: Path) -> dict:
             return state
     except (OSError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         raise DataError(
-            f"{path} is no checkpoint that can be gone on from; start a new run in another folder."
+            f"{path} is no checkpoint that a run can resume from; start a new run in another folder."
         ) from None
 
 

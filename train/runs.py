@@ -108,7 +108,7 @@ class Run:
 
     @property
     def can_resume(self) -> bool:
-        """Whether it may be put in the queue again, to go on after its last finished epoch."""
+        """Whether it may be put in the queue again, to resume after its last finished epoch."""
         return self.state in (CANCELLED, INTERRUPTED, FAILED) and bool(self.settings.get("data"))
 
     @property
@@ -176,7 +176,7 @@ class RunManager:
             sweep_partial(run.folder)
 
     def close(self) -> None:
-        """Stop watching; trainings go on."""
+        """Stop watching; trainings continue."""
         self._closed.set()
 
     # What there is
@@ -255,7 +255,7 @@ class RunManager:
         self._check_room()
         with self._changing(run_id) as (run, data):
             if not run.can_resume:
-                raise RunError(f"“{run.name}” is {run.state}; only a run that has stopped can go on.")
+                raise RunError(f"“{run.name}” is {run.state}; only a run that has stopped can resume.")
             data |= {"state": QUEUED, "queued": time.time(), "sentence": ""}
             data.setdefault("created", run.created)
             data.pop("cancel_asked", None)
@@ -474,7 +474,7 @@ def read_run(folder: Path) -> Run | None:
         if finished(folder):
             state, sentence = DONE, ""
         elif _speaks(folder) > max(_number(data.get("ended")), time.time() - SILENCE_S):
-            state, sentence, by_hand = RUNNING, "", True  # somebody goes on with it on a command line
+            state, sentence, by_hand = RUNNING, "", True  # somebody resumed it on a command line
         elif state not in STATES:
             state, sentence = what_happened(folder, data, None)
     return Run(

@@ -37,7 +37,7 @@ CONNECTING, LIVE, OFFLINE = "connecting", "live", "offline"
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
 """Between two tries to reach a camera; each pause is twice as long as the one before."""
 LINGER_S = 10.0
-"""A camera that nobody watches goes on for so long."""
+"""A camera that nobody watches runs for so long."""
 TICK_S = 1.0
 RECORD_AGAIN_S = 10.0
 """Where a record that should be kept cannot be, it is tried again this often."""
@@ -330,7 +330,7 @@ class Cameras:
         Args:
             recorder: where records go.
             prepare: gives what finds people; it is asked every second. Raises ``ValueError`` with a sentence.
-            always: whether every camera that runs keeps a record; then it also goes on unwatched.
+            always: whether every camera that runs keeps a record; then it also runs unwatched.
             outside: as for ``SharedCamera``.
         """
         self.recorder, self._prepare, self._always, self._outside = recorder, prepare, always, outside

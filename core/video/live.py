@@ -397,7 +397,7 @@ class LiveProcessor:
                     return
             try:
                 self._look()
-            except Exception as error:  # whatever breaks, the picture must go on; the page shows a sentence
+            except Exception as error:  # whatever breaks, the video must continue; the page shows a sentence
                 self._fail(error)
 
     def _look(self) -> None:
@@ -445,5 +445,5 @@ class LiveProcessor:
             if repr(error) != self._last_error:  # one traceback for a lasting error, not one for each frame
                 log.error("The analysis of a live frame failed", exc_info=error)
                 self._last_error = repr(error)
-            self.stats.fail("Faces cannot be classified at the moment; the video goes on. The server's log says why.")
+            self.stats.fail("Faces cannot be classified at the moment; the video continues. The server's log says why.")
         time.sleep(RETRY_S)

@@ -90,7 +90,7 @@ class FilmReader:
         self.problem = ""
         """After reading: why not everything could be, in one sentence; empty if it was."""
         self.too_long = False
-        """After reading: whether the film goes on after ``max_s``."""
+        """After reading: whether the film continues after ``max_s``."""
         if not Path(path).stat().st_size:
             raise FilmError("This file is empty; save or export the video again.")
         self._container = open_container(path)

@@ -151,7 +151,7 @@ class Recorder:
                     self._write(connection, rows)
                 problem = ""
             except (OSError, sqlite3.Error, ValueError) as error:
-                problem = f"The record cannot be written at the moment; the video goes on. {_sentence(error)}"
+                problem = f"The record cannot be written at the moment; the video continues. {_sentence(error)}"
                 if problem != self._problem:
                     log.error("The record cannot be written", exc_info=error)
             with self._condition:

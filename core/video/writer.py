@@ -179,7 +179,7 @@ def _codec(source: Any) -> str:
 
 @contextlib.contextmanager
 def _left_out() -> Iterator[None]:
-    """Sound that cannot be read or written is left out: the picture goes on."""
+    """Sound that cannot be read or written is left out; the pictures stay."""
     try:
         yield
     except (*CANNOT_BE_READ, NotImplementedError) as error:

@@ -1,4 +1,4 @@
-"""What a run folder says of a training that goes on, and what this machine learns from it."""
+"""What a run folder says of a training that resumes, and what this machine learns from it."""
 
 import argparse
 import ast
@@ -87,7 +87,7 @@ def test_progress_is_written_at_most_twice_a_second(tmp_path, clock):
         pytest.param("head", 10, 0, 0, 5, 100 + 20, id="no step yet"),
         pytest.param("head", 10, 0, 5, 100, 100 + 20, id="half done, twice as slow as expected"),
         pytest.param("head", 10, 0, 5, 5, (50 + 5) / 2 + 20, id="too early to trust what is measured"),
-        pytest.param("head", 10, 5, 6, 20, 80 + 20, id="gone on after half of it"),
+        pytest.param("head", 10, 5, 6, 20, 80 + 20, id="resumed after half of it"),
         pytest.param("finishing", 1, 0, 1, 3, 0, id="the end"),
         pytest.param("fine-tune", 10, 0, 5, 3, None, id="a stage nobody expected"),
     ],
@@ -370,7 +370,7 @@ def test_progress_that_cannot_be_written_is_no_reason_to_end_a_training(tmp_path
     [
         (DataError("No faces."), "train.classifier: No faces.", 1),
         (OSError(28, "x", "/srv/secret"), "train.classifier: The server's disk is full; make room and try again.", 1),
-        (Interrupted(), "Stopped; start again with the same settings to go on.", 143),
+        (Interrupted(), "Stopped; start again with the same settings to resume.", 143),
     ],
     ids=["its own sentence", "a full disk", "asked to stop"],
 )

@@ -25,7 +25,7 @@ import json, signal, sys, time
 from pathlib import Path
 out, kind = Path(sys.argv[1]), sys.argv[2]
 def stop(*_):
-    print("\\nStopped; start again with the same settings to go on.", flush=True)
+    print("\\nStopped; start again with the same settings to resume.", flush=True)
     sys.exit(143)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if kind == "deaf" else stop)
 if kind == "refuses":
@@ -35,7 +35,7 @@ if kind == "breaks":
 (out / "begun").touch()
 metrics = out / "metrics.jsonl"
 done = len(metrics.read_text().splitlines()) if metrics.is_file() else 0
-print("Going on after epoch", done, flush=True)
+print("Resuming after epoch", done, flush=True)
 while done < 3:
     while not (out / f"epoch-{done + 1}").exists():
         time.sleep(0.01)
@@ -131,7 +131,7 @@ def test_a_cancelled_run_stops_and_may_go_on(make_manager):
     assert state(manager, run) == "running"
     let(manager, run, 2, 3)
     wait_until(lambda: state(manager, run) == "done")
-    assert "Going on after epoch 1" in read_log(run.folder)
+    assert "Resuming after epoch 1" in read_log(run.folder)
 
 
 def test_a_waiting_run_is_taken_out_of_the_queue(make_manager):
@@ -423,7 +423,7 @@ def test_a_full_disk_starts_nothing_and_says_so(make_manager, monkeypatch):
         assert state(manager, second) == "queued"
     assert not started and manager.problem.endswith("stands still. The server's disk is full; make room and try again.")
     monkeypatch.setattr(runs, "write_json", write)
-    assert state(manager, second) == "running" and not manager.problem, "it goes on by itself"
+    assert state(manager, second) == "running" and not manager.problem, "it resumes by itself"
 
 
 def test_a_training_whose_process_cannot_be_noted_is_stopped(make_manager, monkeypatch):

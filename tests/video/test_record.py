@@ -133,7 +133,7 @@ def test_a_disk_that_cannot_be_written_is_one_sentence_and_nothing_is_lost(monke
     recorder = Recorder()
     recorder.put(visit())
     wait_until(lambda: recorder.problem)
-    assert recorder.problem.endswith("the video goes on. The server's disk is full; make room and try again.")
+    assert recorder.problem.endswith("the video continues. The server's disk is full; make room and try again.")
     recorder.put(visit(NOON + 60))
     full.clear()
     assert recorder.flush() and not recorder.problem

@@ -3,7 +3,7 @@
 The report's recipe by default: head on a frozen ImageNet base, then, if asked for, the last blocks at a low rate.
 With ``--features cached`` the frozen base sees a few views of each face once, and the head is trained on what it made
 of them. What a run folder holds is told in ``train.run_folder``. Started again with the same settings, an interrupted
-run goes on after its last finished epoch; ``--run`` reads them from the folder.
+run resumes after its last finished epoch; ``--run`` reads them from the folder.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main(config: TrainConfig) -> dict:
 
     Raises:
         DataError: data or settings cannot be used.
-        Interrupted: SIGTERM or SIGINT came; start again with the same settings to go on.
+        Interrupted: SIGTERM or SIGINT came; start again with the same settings to resume.
     """
     out = Path(config.out)
     settings = run_settings(config)
@@ -109,7 +109,7 @@ def parse_arguments(arguments: list[str] | None = None) -> TrainConfig:
         "--run", metavar="RUN_DIR", help="run folder with its settings in it; no other option is needed"
     )
     parser.add_argument("--data", action="append", required=not run, metavar="DIR", help="a data set of any format")
-    parser.add_argument("--out", required=not run, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
+    parser.add_argument("--out", required=not run, metavar="RUN_DIR", help="run folder; an interrupted run resumes")
     parser.add_argument(
         "--classes",
         type=lambda text: tuple(text.split(",")),

@@ -27,7 +27,7 @@ class Faces:
 
     @property
     def digest(self) -> str:
-        """The same for the same faces in the same split: a run can only go on with what it was begun with."""
+        """The same for the same faces in the same split: a run can only resume with what it was begun with."""
         names = [f"{s.photo.name} {s.label} {s.crop_xyxy.round(1).tolist()}" for s in self.samples]
         parts = [getattr(self.split, part).tolist() for part in ("train", "val", "test", "held_out")]
         return hashlib.sha256(json.dumps([names, parts]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The two stages of training, epoch by epoch, with everything needed to stop and go on."""
+"""The two stages of training, epoch by epoch, with everything needed to stop and resume."""
 
 import shutil
 import sys
@@ -56,10 +56,10 @@ def predict(model: keras.Model, views: np.ndarray) -> np.ndarray:
 
 
 class Trainer:
-    """The two stages of training, epoch by epoch, with everything needed to stop and go on."""
+    """The two stages of training, epoch by epoch, with everything needed to stop and resume."""
 
     def __init__(self, config: TrainConfig, faces: Faces, out: Path, progress: Progress | None = None):
-        """Begin, or go on where ``out`` stopped.
+        """Begin, or resume where ``out`` stopped.
 
         Raises:
             DataError: the run folder or the ImageNet weights cannot be used.
@@ -85,7 +85,7 @@ class Trainer:
                 raise DataError(f"The images have changed since {out} was begun; start a new run in another folder.")
             self.model = keras.models.load_model(out / LAST, safe_mode=True)
             self._settle()
-            print(f"Going on after epoch {self.state['epochs_done']}.", flush=True)
+            print(f"Resuming after epoch {self.state['epochs_done']}.", flush=True)
         else:
             weights = network.choose_weights(config.imagenet_weights)
             try:

@@ -24,7 +24,7 @@ def main(config: DetectorConfig) -> None:
 
     Raises:
         DataError: data or settings cannot be used.
-        Interrupted: SIGTERM or SIGINT came; start again with the same settings to go on.
+        Interrupted: SIGTERM or SIGINT came; start again with the same settings to resume.
     """
     out = Path(config.out)
     settings = run_settings(config)
@@ -65,7 +65,7 @@ def parse_arguments(arguments: list[str] | None = None) -> DetectorConfig:
     parser.add_argument(
         "--data", action="append", required=True, metavar="DIR", help="photos with boxes, or class folders"
     )
-    parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run goes on")
+    parser.add_argument("--out", required=True, metavar="RUN_DIR", help="run folder; an interrupted run resumes")
     add_settings(parser, DetectorConfig)
     return parse_config(parser, DetectorConfig, arguments)
 

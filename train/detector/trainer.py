@@ -65,7 +65,7 @@ class DetectorTrainer:
             self.model.optimizer.learning_rate = self._schedule()  # the number of epochs may have changed
             self._average = _read_average(out / LAST)
             self._settle()
-            print(f"Going on after epoch {self.state['epochs_done']}.", flush=True)
+            print(f"Resuming after epoch {self.state['epochs_done']}.", flush=True)
         else:
             weights = None if config.imagenet_weights == "none" else config.imagenet_weights
             try:

@@ -140,7 +140,7 @@ def test_a_run_killed_at_the_turn_to_the_second_stage_goes_on(faces_folder, tmp_
     process.communicate()
     done = train(faces_folder, out)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Going on after epoch" in done.stdout
+    assert "Resuming after epoch" in done.stdout
     assert epochs_written(out) == [1, 2, 3, 4]
     assert (out / "card.json").is_file()
 
@@ -178,7 +178,7 @@ def test_training_on_kept_features_goes_on_after_a_kill_and_after_a_signal(faces
     assert read_state(out / "best.keras")["epochs_done"] == read_state(out / "last.keras")["best_epoch"]
     finished = train(faces_folder, out, *cached)
     assert finished.returncode == 0, finished.stderr[-3000:]
-    assert f"Going on after epoch {done}." in finished.stdout
+    assert f"Resuming after epoch {done}." in finished.stdout
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["stage"] for line in lines] == ["head"] * 60 + ["fine-tune"]
     assert lines[59]["loss"] < lines[0]["loss"], "it learns"
@@ -236,7 +236,7 @@ def test_sigterm_ends_cleanly_and_other_settings_are_refused_afterwards(faces_fo
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "go on" in printed
+    assert "to resume" in printed
     refused = train(faces_folder, out, "--epochs", "2")
     assert refused.returncode != 0
     assert "other settings" in refused.stderr and "Traceback" not in refused.stderr

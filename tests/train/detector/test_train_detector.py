@@ -344,21 +344,21 @@ def little(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def short_run(little, tmp_path_factory):
-    """A run that was asked to stop after its first epoch, and went on."""
+    """A run that was asked to stop after its first epoch, and resumed."""
     data, settings = little
     out = tmp_path_factory.mktemp("runs") / "short"
     stopped = start(out, data, *settings)
     stopped.send_signal(signal.SIGTERM)
     printed, _ = stopped.communicate(timeout=100)
     assert stopped.returncode == 143
-    assert "start again with the same settings to go on" in printed
+    assert "start again with the same settings to resume" in printed
     assert not (out / "card.json").exists()
     kept = epochs_written(out)
     # Had somebody killed it a little earlier, this file would not be there yet.
     (out / "metrics.jsonl").unlink()
     done = train(out, data, *settings)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert 1 <= len(kept) < 3 and f"Going on after epoch {kept[-1]}." in done.stdout
+    assert 1 <= len(kept) < 3 and f"Resuming after epoch {kept[-1]}." in done.stdout
     return out
 
 
