@@ -18,6 +18,7 @@ from core.turns import Turns
 from core.vision.annotate import annotate
 from core.vision.blur import blur_faces
 from core.vision.crops import fit_within
+from core.vision.detections import fitted
 from core.vision.images import (
     DecodedImages,
     ImageError,
@@ -314,6 +315,21 @@ class PhotoSet:
     def annotated(self, photo: Photo) -> bytes:
         """A classified photo in its full size with a box per face, as JPEG file. Raises: ImageError."""
         return _annotated(photo, self.min_face_px, self.blur)
+
+    def reduced(self, photo: Photo, max_side: int) -> bytes:
+        """As ``annotated``, with a longer side of ``max_side`` pixels at most."""
+        assert photo.detections is not None
+        with self._turns.turn():
+            image = self.image(photo)
+        small, _ = fit_within(image.frame_bgr, max_side)
+        all_faces = fitted(photo.detections, image.size_wh, small.shape[1::-1])
+        return encode_image(
+            draw_photo(
+                small,
+                fitted(self.shown(photo), image.size_wh, small.shape[1::-1]),
+                all_faces.xyxy if self.blur else None,
+            )
+        )
 
     def zip_file(self) -> Iterator[bytes]:
         """A zip of the ``chosen`` photos, annotated, part by part: each is made when it is asked for.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import tzinfo
 from functools import partial
 
 import numpy as np
@@ -10,18 +11,21 @@ import streamlit as st
 import supervision as sv
 
 from core.synthetic.examples import EXAMPLES, example_file
-from core.vision.classes import NO_PREDICTION, style_of, vocabulary
+from core.vision.annotate import percentage
+from core.vision.classes import NO_PREDICTION, style_of, styles_of, vocabulary
 from core.vision.crops import fit_within
-from core.vision.detections import face_styles, fitted, resized
+from core.vision.detections import PREDICTED, face_styles, fitted, resized
 from core.vision.detector import MaskDetector
 from core.vision.explain import overlay_centers
-from core.vision.images import LoadedImage, decode_image, encode_image
+from core.vision.images import ImageError, LoadedImage, decode_image, encode_image
 from core.vision.photos import THUMBNAIL_SIDE, Photo, PhotoSet, draw_photo
 from core.vision.pipeline import DetectionSettings, Method
 from core.vision.stats import FrameStats, describe, summarize
 from core.vision.tables import UNKNOWN, detection_rows, rows_to_csv, rows_to_json
+from pages.components.clock import visitors_zone
 from pages.components.faces import show_faces_table, show_hidden_faces, show_reasons
 from pages.components.gallery import PER_PAGE, Tile, TileBox, page_of, show_tiles
+from pages.components.html_report import MIME, HtmlReport
 from pages.components.messages import plain
 from pages.components.resources import photo_sets
 from pages.components.server import address, own_cookie
@@ -35,6 +39,8 @@ GALLERY_PX = 330
 """Height of the gallery; more of it is reached by scrolling."""
 MOST_LINES = 4
 """More refused files than this are in a box that scrolls."""
+REPORT_PHOTOS, REPORT_FACES, REPORT_SIDE = 60, 40, 900
+"""A report shows so many photos, of each a row for so many faces, in so many pixels."""
 ALL, NO_FACE = "", "no face"
 """Filters of the gallery, beside the names of classes and ``UNKNOWN``."""
 
@@ -225,9 +231,57 @@ def show_downloads(photo_set: PhotoSet, photos: Sequence[Photo], names: Mapping[
             data = partial(_table, photo_set, photos, names, write)
             name = f"Results of {of} ({kind.upper()})"
             st.download_button(name, data, f"faces.{kind}", mime, icon=icon, on_click="ignore")
+        st.download_button(
+            f"Report of {of} (HTML)",
+            partial(photos_report, photo_set, photos, names, visitors_zone()),
+            "report.html",
+            MIME,
+            icon=":material/description:",
+            on_click="ignore",
+            help="Counts, annotated photos and faces as one file, to send on or to print.",
+        )
 
 
 def _table(
     photo_set: PhotoSet, photos: Sequence[Photo], names: Mapping[str, str], write: Callable[[list[dict]], str]
 ) -> str:
     return write([row for photo in photos for row in detection_rows(names[photo.key], photo_set.shown(photo))])
+
+
+def photos_report(photo_set: PhotoSet, photos: Sequence[Photo], names: Mapping[str, str], zone: tzinfo) -> bytes:
+    """What was found in photos as an HTML file; of very many, the first are shown and all are counted."""
+    stats = {photo.key: summarize(photo_set.shown(photo)) for photo in photos}
+    everybody = sum(stats.values(), FrameStats())
+    report = HtmlReport(f"Who wears a mask in {len(photos):,} photo{'s' * (len(photos) != 1)}", zone)
+    report.figures(
+        {"Photos": f"{len(photos):,}", "Faces": f"{everybody.faces:,}"}
+        | {
+            style.words: f"{everybody.count(name):,}"
+            for name, style in zip(everybody.classes, styles_of(everybody.classes), strict=True)
+        }
+        | {NO_PREDICTION.words: f"{everybody.unknown:,}"}
+        | ({} if everybody.mask_share is None else {"Wear a mask well": f"{everybody.mask_share:.0%}"})
+    )
+    for photo in photos[:REPORT_PHOTOS]:
+        words = describe(stats[photo.key])
+        try:
+            report.picture(photo_set.reduced(photo, REPORT_SIDE), words, f"{names[photo.key]}. {words}")
+        except ImageError as error:
+            report.text(f"{names[photo.key]}: {error}")
+        found = photo_set.shown(photo)
+        report.table(
+            [
+                {
+                    "No.": i + 1,
+                    "Result": style.words,
+                    "Confidence": percentage(float(found.confidence[i])) if found.data[PREDICTED][i] else "–",
+                    "Size in pixels": "{:.0f} × {:.0f}".format(*(found.xyxy[i, 2:] - found.xyxy[i, :2])),
+                }
+                for i, style in enumerate(face_styles(found)[:REPORT_FACES])
+            ]
+        )
+        if len(found) > REPORT_FACES:
+            report.text(f"{len(found) - REPORT_FACES:,} more faces are in the table of results.")
+    if len(photos) > REPORT_PHOTOS:
+        report.text(f"The first {REPORT_PHOTOS} photos are shown; the numbers above count all {len(photos):,}.")
+    return report.file()

@@ -55,7 +55,7 @@ def test_periods_show_what_is_on_the_record(some_weeks):
     period.set_value("Today").run()
     assert numbers(app)["People"] == "4" and "Compare two weeks" in texts(app)
     labels = [button.label for button in app.get("download_button")]
-    assert labels == ["People (CSV)", "Minutes (CSV)"]
+    assert labels == ["Report (HTML)", "People (CSV)", "Minutes (CSV)"]
 
 
 def test_some_days_or_all_are_deleted(some_weeks):

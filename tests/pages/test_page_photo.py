@@ -112,7 +112,8 @@ def test_many_photos_are_counted_filtered_and_leafed_through(page):
     assert "1 of 1: **2.png**" in texts(page) and numbers(page)["Mask"] == "2", "the counts are those of all"
     assert {name.partition(".")[0] for name in zipped(page)} == {"2"} == {row["photo"][0] for row in table(page)}
     assert [button.label for button in page.download_button][1:] == [
-        *("Results of this photo (CSV)", "Results of this photo (JSON)")
+        *(f"Results of this photo ({kind})" for kind in ("CSV", "JSON")),
+        "Report of this photo (HTML)",
     ]
     run(filters(page).set_value("no face"))
     assert "No face found." in texts(page) and "1 of 1: **3.png**" in texts(page)

@@ -1,9 +1,11 @@
 """The parts of the History page."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.config import OFF, limits, settings
@@ -18,14 +20,18 @@ from core.video.record import (
     watched_hours,
     week_start,
 )
-from core.vision.classes import CLASS_NAMES, WORN_INCORRECTLY
+from core.vision.classes import CLASS_NAMES, CLASS_STYLES, NO_PREDICTION, WORN_INCORRECTLY
 from core.vision.stats import FrameStats
 from pages.components.charts import people_by_class, share_with_mask, weeks_side_by_side
 from pages.components.figure import show_figure
+from pages.components.html_report import MIME, HtmlReport
 from pages.components.messages import tried
 from pages.components.state import kept
 
 TODAY, WEEK, MONTH, ALL = PERIODS = ("Today", "7 days", "30 days", "Everything")
+MASK_SHARE, WATCHED = "Wear a mask well", "Watched"
+HEADLINE_HELP = {WATCHED: "For how long cameras were running with a record."}
+SHARE_LINES = "The lines show where each true share probably lies (95%): the fewer people, the wider."
 FEW = 30
 """With fewer people than this a share says little."""
 
@@ -54,11 +60,13 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     start_s, end_s = _start_s(first, zone), _start_s(today + timedelta(days=1), zone)
     counts = people_by_quarter(start_s, end_s, camera)
     days, hours = by_local(counts, zone), by_local(counts, zone, hours=True)
-    everybody = sum(days.values(), FrameStats())
-    _headline(everybody, watched_hours(start_s, end_s, camera))
+    everybody, watched_h = sum(days.values(), FrameStats()), watched_hours(start_s, end_s, camera)
+    for column, (name, value) in zip(st.columns(4), headline(everybody, watched_h).items(), strict=True):
+        column.metric(name, value, help=interval_words(everybody) if name == MASK_SHARE else HEADLINE_HELP.get(name))
     if not everybody.faces:
         st.info("Nobody was counted in this time.")
         return
+    charts: dict[str, go.Figure] = {}
     by_hour: dict[str, FrameStats] = {f"{hour:02}:00": FrameStats() for hour in range(24)}
     for at, stats in hours.items():
         by_hour[f"{at.hour:02}:00"] += stats
@@ -66,20 +74,76 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     if period != TODAY:
         by_day = {day: FrameStats() for day in _days(first, today)} | {at.date(): stats for at, stats in days.items()}
         shown = {f"{day:%a} {day.day} {day:%b %Y}": by_day[day] for day in sorted(by_day)}
-        show_figure(people_by_class("People by day", shown), key="history_days")
+        charts["history_days"] = people_by_class("People by day", shown)
     title = "People by hour" if period == TODAY else "People by hour of the day, all days together"
-    show_figure(people_by_class(title, by_hour), key="history_hours")
+    charts["history_hours"] = people_by_class(title, by_hour)
     if any(share_interval(stats) for stats in shown.values()):
-        show_figure(share_with_mask(shown), key="history_share")
-        st.caption("The lines show where each true share probably lies (95%): the fewer people, the wider.")
+        charts["history_share"] = share_with_mask(shown)
+    for key, chart in charts.items():
+        show_figure(chart, key=key)
+    if "history_share" in charts:
+        st.caption(SHARE_LINES)
+    where = f" at {camera}" if camera else ""
+    title = f"Mask wearing{where}: {period_words(first, today)}"
+    st.download_button(
+        "Report (HTML)",
+        partial(period_report, title, everybody, watched_h, shown, list(charts.values()), zone),
+        "report.html",
+        MIME,
+        icon=":material/description:",
+        on_click="ignore",
+        help="These numbers and charts as one file, to send on or to print.",
+    )
 
 
-def _headline(everybody: FrameStats, hours: float) -> None:
-    columns = st.columns(4)
-    columns[0].metric("People", f"{everybody.faces:,}")
-    columns[1].metric("Wear a mask well", share_words(everybody), help=interval_words(everybody))
-    columns[2].metric("Worn incorrectly", f"{everybody.count(CLASS_NAMES[WORN_INCORRECTLY]):,}")
-    columns[3].metric("Watched", f"{hours:.1f} h", help="For how long cameras were running with a record.")
+def headline(everybody: FrameStats, watched_h: float) -> dict[str, str]:
+    """The numbers that say most, by name."""
+    return {
+        "People": f"{everybody.faces:,}",
+        MASK_SHARE: share_words(everybody),
+        "Worn incorrectly": f"{everybody.count(CLASS_NAMES[WORN_INCORRECTLY]):,}",
+        WATCHED: f"{watched_h:.1f} h",
+    }
+
+
+def period_words(first: date, last: date) -> str:
+    """
+    >>> period_words(date(2026, 3, 2), date(2026, 3, 2))
+    '2 Mar 2026'
+    >>> period_words(date(2026, 2, 27), date(2026, 3, 2))
+    '27 Feb 2026 to 2 Mar 2026'
+    """
+    days = [f"{day.day} {day:%b %Y}" for day in dict.fromkeys((first, last))]
+    return " to ".join(days)
+
+
+def period_report(
+    title: str,
+    everybody: FrameStats,
+    watched_h: float,
+    shown: Mapping[str, FrameStats],
+    charts: Sequence[go.Figure],
+    zone: tzinfo,
+) -> bytes:
+    """The same as on the page as an HTML file, with a row for each day or hour on which somebody was counted."""
+    report = HtmlReport(title, zone)
+    report.figures(headline(everybody, watched_h))
+    report.text(interval_words(everybody))
+    for chart in charts:
+        report.chart(chart)
+    report.text(SHARE_LINES)
+    report.heading("In numbers")
+    report.table(
+        [
+            {"When": at, "People": f"{stats.faces:,}"}
+            | {style.words: f"{stats.count(name):,}" for name, style in zip(CLASS_NAMES, CLASS_STYLES, strict=True)}
+            | {NO_PREDICTION.words: f"{stats.unknown:,}", MASK_SHARE: share_words(stats)}
+            for at, stats in shown.items()
+            if stats.faces
+        ]
+    )
+    report.text("Only counts are kept: no pictures, and nothing that tells who somebody is.")
+    return report.file()
 
 
 def share_words(stats: FrameStats) -> str:
