@@ -241,4 +241,4 @@ def test_the_login_of_the_documents_is_one():
 def test_ci_finds_the_test_command():
     text = Path(ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"<!-- test command -->\n```sh\n(.+)\n```", text)[1]
-    assert "-r requirements-dev.txt" in block and block.endswith("python -m pytest -m browser")
+    assert "-r requirements-dev.txt" in block and block.endswith("python -m pytest -n 2 --dist loadfile -m browser")
