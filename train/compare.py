@@ -59,7 +59,7 @@ def find_faces(predictions: Predictions) -> list[FaceInPicture | None]:
     places: dict[tuple[str, str], FaceInPicture] = {}
     for folder in sorted(set(predictions.datasets)):
         try:
-            pictures = read_pictures(folder, with_edits=False)
+            pictures = read_pictures(folder)
         except (DataError, OSError):
             continue
         for picture in pictures:

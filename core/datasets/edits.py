@@ -1,19 +1,50 @@
-"""What people changed in a data set: labels, and what is kept out of training. The pictures stay as they are.
+"""What people changed in a data set: labels, boxes, what is kept out of training. The pictures stay as they are.
 
 An item is a picture's key in class folders, and ``KEY#2`` for the third face of an annotated picture; a bare key
-means a whole annotated picture. Changes are kept in one small file beside the set, saved at once.
+means a whole annotated picture. Faces that a person added are numbered from ``FIRST_ADDED`` on. Changes are kept in one
+small file beside the set, saved at once.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
+from typing import NamedTuple
 
 from core.access import for_operators
 from core.datasets.formats import DataError, clean_label
 from core.io import folder_lock, load_json, read_json, write_json
 
 MAX_STEPS = 500
+FIRST_ADDED = 1_000_000
+"""Number of the first face that a person added to a picture: no annotation file holds so many."""
+
+Box = tuple[float, float, float, float]
+
+
+class Change(NamedTuple):
+    """What people changed of one item."""
+
+    label: str | None = None
+    excluded: bool = False
+    """Kept out of training and evaluation; the place of a face counts neither as hit nor as miss."""
+    box: Box | None = None
+    """Where the face is, in pixels of the picture, if it was added or moved."""
+    removed: bool = False
+    """There is no face: an annotation that a person removed, or a suggestion that was rejected."""
+
+
+class NewFace(NamedTuple):
+    """A face that the annotations lack, or a suggestion that is none."""
+
+    picture: str
+    """The picture's key."""
+    box: Box
+    """Pixels of the picture, inside it."""
+    label: str
+    excluded: bool = False
+    removed: bool = False
 
 
 @dataclass
@@ -32,8 +63,12 @@ class Edits:
     """Item to its new label."""
     excluded: set[str] = field(default_factory=set)
     """Items kept out of training."""
+    boxes: dict[str, Box] = field(default_factory=dict)
+    """Item to its box, of faces that were added or moved."""
+    removed: set[str] = field(default_factory=set)
+    """Items that are no face."""
     history: list[dict] = field(default_factory=list)
-    """Steps that can be undone, oldest first: ``what`` in words, ``before``: item to its [label or None, excluded]."""
+    """Steps that can be undone, oldest first: ``what`` in words, ``before``: item to the fields of its ``Change``."""
 
     @classmethod
     def load(cls, folder: Path | str) -> "Edits":
@@ -82,11 +117,33 @@ class Edits:
                 raise FileNotFoundError  # left behind by another set of this name
             labels = {str(item): clean_label(label) for item, label in data["labels"].items()}
             excluded, history = {str(item) for item in data["aside"]}, _steps(data["history"])
+            # Earlier versions changed neither boxes nor faces.
+            boxes = {str(item): _box(box) for item, box in data.get("boxes", {}).items()}
+            removed = {str(item) for item in data.get("removed", ())}
+            if any(_number(item) >= FIRST_ADDED and item not in labels for item in boxes):
+                raise ValueError("a face without a label")
         except FileNotFoundError:
-            labels, excluded, history = {}, set(), []
+            labels, excluded, boxes, removed, history = {}, set(), {}, set(), []
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f"{self.path.name}, which holds the edits of this set, is damaged; delete it.") from None
         self.labels, self.excluded, self.history = labels, excluded, history
+        self.boxes, self.removed = boxes, removed
+
+    def of(self, item: str) -> Change:
+        """What was changed of this item."""
+        return Change(self.labels.get(item), item in self.excluded, self.boxes.get(item), item in self.removed)
+
+    def changed(self) -> set[str]:
+        """All items of which something was changed."""
+        return {*self.labels, *self.excluded, *self.boxes, *self.removed}
+
+    def added(self) -> dict[str, list[str]]:
+        """The faces that people added, by the key of their picture, in the order of their numbers."""
+        found: dict[str, list[str]] = {}
+        for item in sorted(self.boxes, key=_number):
+            if _number(item) >= FIRST_ADDED:
+                found.setdefault(item.rpartition("#")[0], []).append(item)
+        return found
 
     @for_operators
     def change_label(self, items: str | Iterable[str], label: str) -> None:
@@ -95,21 +152,81 @@ class Edits:
         Raises:
             DataError: the label is empty.
         """
-        try:
-            label = clean_label(label)
-        except ValueError:
-            raise DataError("Type a class name.") from None
-        self._step(lambda name: f"{name} is now {label}", items, lambda old: (label, old[1]))
+        label = _typed(label)
+        self._step(lambda name: f"{name} is now {label}", items, lambda old: old._replace(label=label))
+
+    @for_operators
+    def accept(self, items: str | Iterable[str], label: str) -> None:
+        """The same, and nothing excludes them any more: somebody is sure now.
+
+        Raises:
+            DataError: the label is empty.
+        """
+        label = _typed(label)
+        self._step(
+            lambda name: f"{name} is now {label}",
+            items,
+            lambda old: old._replace(label=label, excluded=False, removed=False),
+        )
 
     @for_operators
     def exclude(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
-        self._step(lambda name: f"{name} excluded", items, lambda old: (old[0], True))
+        self._step(lambda name: f"{name} excluded", items, lambda old: old._replace(excluded=True))
+
+    @for_operators
+    def add_faces(self, faces: Sequence[NewFace]) -> list[str]:
+        """Faces that annotations lack, or suggestions that are none, as one step.
+
+        Returns:
+            Their items.
+
+        Raises:
+            DataError: a label is empty, or a box has no area.
+        """
+        try:
+            changes = [Change(_typed(face.label), face.excluded, _box(face.box), face.removed) for face in faces]
+        except (TypeError, ValueError) as error:
+            raise error if isinstance(error, DataError) else DataError("Draw a larger box.") from None
+        with self._alone():
+            numbers = {key: _number(items[-1]) + 1 for key, items in self.added().items()}
+            items = []
+            for face in faces:
+                number = numbers.get(face.picture, FIRST_ADDED)
+                numbers[face.picture] = number + 1
+                items.append(f"{face.picture}#{number}")
+            labels = sorted({change.label for change in changes if change.label})
+            end = f"added as {' or '.join(labels)}"
+            if all(face.removed for face in faces):
+                end = "is no face" if len(faces) == 1 else "are no faces"
+            elif all(face.excluded for face in faces):
+                end = "not sure"
+            new = dict(zip(items, changes, strict=True))
+            self._change(lambda name: f"{name} {end}", items, lambda item, old: new[item])
+            return items
+
+    @for_operators
+    def move(self, item: str, box: Box) -> None:
+        """Another box for a face, in pixels of its picture.
+
+        Raises:
+            DataError: it has no area.
+        """
+        try:
+            box = _box(box)
+        except ValueError:
+            raise DataError("Draw a larger box.") from None
+        self._step(lambda name: f"{name} moved", item, lambda old: old._replace(box=box))
+
+    @for_operators
+    def remove(self, items: str | Iterable[str]) -> None:
+        """One or several items are no faces, as one step."""
+        self._step(lambda name: f"{name} removed", items, lambda old: old._replace(removed=True))
 
     @for_operators
     def revert(self, items: str | Iterable[str]) -> None:
-        """One or several items as they were in the files, as one step."""
-        self._step(lambda name: f"{name} as it was", items, lambda old: (None, False))
+        """One or several items as they were in the files, as one step; faces that were added are gone."""
+        self._step(lambda name: f"{name} as it was", items, lambda old: Change())
 
     @for_operators
     def undo(self) -> str | None:
@@ -118,24 +235,27 @@ class Edits:
             if not self.history:
                 return None
             step = self.history.pop()
-            for item, (label, excluded) in step["before"].items():
-                self._put(item, label, excluded)
+            for item, before in step["before"].items():
+                self._put(item, Change(*before))
             self._save()
             return step["what"]
 
-    def _step(self, what: Callable[[str], str], items: str | Iterable[str], change: Callable[[tuple], tuple]) -> None:
-        """``change`` turns an item's (label or None, excluded) into the new one."""
+    def _step(self, what: Callable[[str], str], items: str | Iterable[str], change: Callable[[Change], Change]) -> None:
         items = [items] if isinstance(items, str) else list(dict.fromkeys(items))
         with self._alone():
-            before = {item: (self.labels.get(item), item in self.excluded) for item in items}
-            before = {item: old for item, old in before.items() if change(old) != old}
-            if not before:
-                return
-            for item, old in before.items():
-                self._put(item, *change(old))
-            name = next(iter(before)) if len(before) == 1 else f"{len(before)} images"
-            self.history.append({"what": what(name), "before": {k: list(v) for k, v in before.items()}})
-            self._save()
+            self._change(what, items, lambda item, old: change(old))
+
+    def _change(self, what: Callable[[str], str], items: list[str], change: Callable[[str, Change], Change]) -> None:
+        """``change`` turns an item's change so far into the new one."""
+        before = {item: old for item in items if change(item, old := self.of(item)) != old}
+        if not before:
+            return
+        for item, old in before.items():
+            self._put(item, change(item, old))
+        of = "faces" if all("#" in item for item in before) else "images"
+        name = next(iter(before)) if len(before) == 1 else f"{len(before)} {of}"
+        self.history.append({"what": what(name), "before": {item: list(old) for item, old in before.items()}})
+        self._save()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -150,28 +270,60 @@ class Edits:
                 self.reload()  # what could not be written has not happened
                 raise
 
-    def _put(self, item: str, label: str | None, excluded: bool) -> None:
-        if label is None:
-            self.labels.pop(item, None)
-        else:
-            self.labels[item] = label
-        (self.excluded.add if excluded else self.excluded.discard)(item)
+    def _put(self, item: str, change: Change) -> None:
+        for kept, value in ((self.labels, change.label), (self.boxes, change.box)):
+            if value is None:
+                kept.pop(item, None)
+            else:
+                kept[item] = value  # type: ignore[assignment]  # each has its own kind
+        for some, is_in in ((self.excluded, change.excluded), (self.removed, change.removed)):
+            (some.add if is_in else some.discard)(item)
 
     def _save(self) -> None:
         del self.history[:-MAX_STEPS]
         edits = {"labels": self.labels, "aside": sorted(self.excluded), "history": self.history}
+        edits |= {"boxes": self.boxes, "removed": sorted(self.removed)}
         write_json(self.path, {"set": self.set_id} | edits if self.set_id else edits)
 
 
+def _typed(label: str) -> str:
+    try:
+        return clean_label(label)
+    except ValueError:
+        raise DataError("Type a class name.") from None
+
+
+def _number(item: str) -> int:
+    """The number of a face in its picture; -1 for whole pictures."""
+    number = item.rpartition("#")[2]
+    return int(number) if number.isascii() and number.isdigit() else -1
+
+
+def _box(raw: Sequence[float]) -> Box:
+    """Raises ``ValueError`` or ``TypeError`` if it is no box with an area."""
+    x1, y1, x2, y2 = (round(float(value), 2) for value in raw)
+    if not all(map(isfinite, (x1, y1, x2, y2))) or x2 <= x1 or y2 <= y1:
+        raise ValueError(f"{raw} is no box")
+    return x1, y1, x2, y2
+
+
+def _change_of(raw: list) -> list:
+    label, excluded, *rest = raw
+    box, removed = rest or (None, False)
+    return [
+        None if label is None else clean_label(label),
+        bool(excluded),
+        None if box is None else _box(box),
+        bool(removed),
+    ]
+
+
 def _steps(raw: list) -> list[dict]:
-    """Raises ``TypeError`` or ``KeyError`` if they cannot be undone."""
+    """Raises ``TypeError``, ``ValueError`` or ``KeyError`` if they cannot be undone."""
     return [
         {
             "what": str(step["what"]),
-            "before": {
-                str(item): [None if label is None else clean_label(label), bool(excluded)]
-                for item, (label, excluded) in step["before"].items()
-            },
+            "before": {str(item): _change_of(change) for item, change in step["before"].items()},
         }
         for step in raw
     ]

@@ -77,7 +77,7 @@ class AnnotatedPhoto:
     """(m, 4) float32: places that count neither as hit nor as miss."""
     held_out: bool = False
     edited_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
-    """(k, 4) float32: the boxes of faces that a person gave another label or excluded."""
+    """(k, 4) float32: where a person changed, excluded, added or removed a face."""
 
 
 def read_photos(folder: Path | str) -> list[AnnotatedPhoto]:
@@ -112,7 +112,7 @@ def annotated_photo(picture: Picture) -> AnnotatedPhoto:
         make_detections(picture.xyxy[counted], np.array(class_id, int)),
         np.delete(picture.xyxy, counted, axis=0),
         picture.split == "test",
-        picture.xyxy[sorted({*picture.edited, *picture.excluded_faces})],
+        np.vstack([picture.xyxy[sorted({*picture.edited, *picture.excluded_faces})], picture.no_face_xyxy]),
     )
 
 

@@ -81,19 +81,18 @@ class Picture:
     excluded_faces: tuple[int, ...] = ()
     """Places of single faces that edits keep out of training."""
     edited: tuple[int, ...] = ()
-    """Places of faces whose label a person changed."""
+    """Places of faces whose label or box a person changed, or that a person added."""
     difficult: tuple[int, ...] = ()
     """Places of faces that the annotator found hard to tell (Pascal VOC): never trained on, neither hit nor miss."""
     numbers: tuple[int, ...] = ()
-    """Number of each face in the annotation file, if boxes were dropped that cannot be used; empty if none was."""
+    """Number of each face in the annotation file, or among those that a person added; empty if they are counted from 0
+    without a gap."""
+    no_face_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    """(k, 4) float32: boxes of which a person said that there is no face."""
 
     def item(self, face: int) -> str:
         """What edits and samples call this face; ``face`` counts from 0 and is 0 in class folders."""
         return self.key if self.whole else f"{self.key}#{self.numbers[face] if self.numbers else face}"
-
-    def place_of(self, number: int) -> int:
-        """The place of the face that ``item`` calls ``KEY#number``."""
-        return self.numbers.index(number) if self.numbers else number
 
     def box(self, face: int) -> np.ndarray | None:
         """(4,) float32, the face's box; ``None`` in class folders, where the whole picture is the face."""

@@ -142,9 +142,12 @@ class Index:
 
     def picture_and_face(self, item: str) -> tuple[str, int]:
         """The key of a face's image, and which of its faces it is, from 0."""
-        key, _, face = item.rpartition("#")
-        known = key in self.place_of and face.isdigit()
-        return (key, self.pictures[self.place_of[key]].place_of(int(face))) if known else (item, 0)
+        for key in (item, item.rpartition("#")[0]):
+            if key in self.place_of:
+                picture = self.pictures[self.place_of[key]]
+                items = [picture.item(face) for face in range(len(picture.labels))]
+                return key, items.index(item) if item in items else 0
+        return item, 0
 
     @cached_property
     def faces(self) -> FaceTable:

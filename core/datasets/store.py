@@ -11,10 +11,12 @@ import re
 import secrets
 import shutil
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from core.access import for_operators
 from core.config import allowed_dirs, cache_dir, data_dir
@@ -196,19 +198,50 @@ def read_pictures(folder: Path | str, with_edits: bool = True) -> list[Picture]:
 
 def apply_edits(pictures: list[Picture], edits: Edits) -> list[Picture]:
     """The pictures, read with ``with_edits=False``, as people changed them."""
-    if not (edits.labels or edits.excluded):
+    changed = edits.changed()
+    if not changed:
         return pictures
-    return [_edited(picture, edits) for picture in pictures]
+    added = edits.added()
+    of_pictures = changed | {item.rpartition("#")[0] for item in changed}
+    return [
+        _edited(picture, edits, added.get(picture.key, [])) if picture.key in of_pictures else picture
+        for picture in pictures
+    ]
 
 
-def _edited(picture: Picture, edits: Edits) -> Picture:
-    items = [picture.item(i) for i in range(len(picture.labels))]
+def _edited(picture: Picture, edits: Edits, added: list[str]) -> Picture:
+    """One picture as people changed it; ``added`` are the items of the faces that they added, by number."""
+    excluded = picture.key in edits.excluded
+    if picture.whole:
+        label = edits.labels.get(picture.key)
+        return replace(
+            picture,
+            labels=picture.labels if label is None else (label,),
+            excluded=excluded,
+            edited=() if label is None else (0,),
+        )
+    own = [picture.item(i) for i in range(len(picture.labels))]
+    items, count = own + added, len(own)
+    kept = [i for i, item in enumerate(items) if item not in edits.removed]
+    labels = [*picture.labels, *(edits.labels[item] for item in added)]
+    boxes = [*map(tuple, picture.xyxy.tolist()), *(edits.boxes[item] for item in added)]
+    xyxy = np.array([edits.boxes.get(item, box) for item, box in zip(items, boxes, strict=True)], np.float32)
+    xyxy = xyxy.reshape(-1, 4)
+    numbers = tuple(int(items[i].rpartition("#")[2]) for i in kept)
+
+    def places(wanted: Callable[[int], bool]) -> tuple[int, ...]:
+        return tuple(place for place, i in enumerate(kept) if wanted(i))
+
     return replace(
         picture,
-        labels=tuple(edits.labels.get(item, label) for item, label in zip(items, picture.labels, strict=True)),
-        excluded=picture.key in edits.excluded,
-        excluded_faces=() if picture.whole else tuple(i for i, item in enumerate(items) if item in edits.excluded),
-        edited=tuple(i for i, item in enumerate(items) if item in edits.labels),
+        labels=tuple(edits.labels.get(items[i], labels[i]) for i in kept),
+        xyxy=xyxy[kept],
+        excluded=excluded,
+        excluded_faces=places(lambda i: items[i] in edits.excluded),
+        edited=places(lambda i: items[i] in edits.labels or items[i] in edits.boxes),
+        difficult=places(lambda i: i in picture.difficult and i < count),
+        numbers=() if numbers == tuple(range(len(numbers))) else numbers,
+        no_face_xyxy=np.delete(xyxy, kept, axis=0),
     )
 
 

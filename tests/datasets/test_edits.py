@@ -3,7 +3,7 @@ import tempfile
 
 import pytest
 
-from core.datasets.edits import Edits
+from core.datasets.edits import Edits, NewFace
 from core.datasets.faces import DataError, read_samples
 from core.datasets.store import apply_edits, delete_dataset, edits_path, link_folder, publish, read_pictures
 from tests.helpers import run_together, write_class_folders, write_voc
@@ -106,7 +106,7 @@ def test_two_apps_on_one_data_folder_lose_nothing(folder):
     """Not even with a set of an earlier version, which gets its id meanwhile."""
     run_together(
         """
-from core.datasets.edits import Edits
+from core.datasets.edits import Edits, NewFace
 # together
 edits = Edits.load(folder / "set")
 for i in range(10):
@@ -208,3 +208,83 @@ def test_a_set_whose_folder_is_only_read_is_edited_beside_it(folder, monkeypatch
     edits = Edits.load(folder)
     assert len(edits.excluded) == 2 and edits.labels == {"with_mask/000.jpg": "other"}
     assert not (folder / ".identity.json").exists()
+
+
+FACE, OTHER, THIRD = (1, 1, 51, 51), (60, 1, 110, 51), (60, 60, 110, 110)
+
+
+@pytest.fixture
+def voc(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path))
+    boxes = [("with_mask", FACE), ("without_mask", OTHER)]
+    return write_voc(tmp_path / "voc", {"a": boxes, "b": boxes[:1]})
+
+
+def faces_of(folder):
+    return [(picture.item(i), label) for picture in read_pictures(folder) for i, label in enumerate(picture.labels)]
+
+
+def test_faces_are_added_moved_and_removed(voc):
+    edits = Edits.load(voc)
+    original = faces_of(voc)
+    assert edits.add_faces([NewFace("images/a.jpg", THIRD, "without_mask"), NewFace("images/a.jpg", OTHER, "x")]) == [
+        "images/a.jpg#1000000",
+        "images/a.jpg#1000001",
+    ]
+    edits.add_faces([NewFace("images/b.jpg", OTHER, "with_mask", excluded=True)])
+    edits.add_faces([NewFace("images/b.jpg", THIRD, "with_mask", removed=True)])
+    edits.remove(["images/a.jpg#0", "images/a.jpg#1000001"])
+    edits.move("images/a.jpg#1", (62, 3, 112, 53))
+    first, second = read_pictures(voc)
+    assert faces_of(voc)[:2] == [("images/a.jpg#1", "without_mask"), ("images/a.jpg#1000000", "without_mask")]
+    assert first.xyxy.tolist() == [[62, 3, 112, 53], list(THIRD)] and first.edited == (0, 1)
+    assert len(first.no_face_xyxy) == 2 and first.counted == (0, 1)
+    assert second.counted == (0,) and second.excluded_faces == (1,) and second.no_face_xyxy.tolist() == [list(THIRD)]
+    assert [sample.key for sample in read_samples(voc, 0.15)] == [
+        "images/a.jpg#1",
+        "images/a.jpg#1000000",
+        "images/b.jpg#0",
+    ]
+    assert Edits.load(voc).add_faces([NewFace("images/a.jpg", THIRD, "x")]) == ["images/a.jpg#1000002"], "never reused"
+    edits.accept("images/b.jpg#1000000", "without_mask")
+    assert read_pictures(voc)[1].counted == (0, 1)
+    edits.revert(["images/a.jpg#0", "images/a.jpg#1000000"])
+    assert ("images/a.jpg#0", "with_mask") in faces_of(voc) and "images/a.jpg#1000000" not in dict(faces_of(voc))
+    undone = []
+    while (what := edits.undo()) is not None:
+        undone.append(what)
+    assert faces_of(voc) == original and "2 faces removed" in undone and "images/b.jpg#1000001 is no face" in undone
+
+
+@pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 5, 9), (1, 2, float("nan"), 4), (1, 2, 3)])
+def test_a_box_without_an_area_is_refused(voc, box):
+    edits = Edits.load(voc)
+    with pytest.raises(DataError, match="Draw a larger box"):
+        edits.add_faces([NewFace("images/a.jpg", box, "with_mask")])
+    with pytest.raises(DataError, match="Draw a larger box"):
+        edits.move("images/a.jpg#0", box)
+    assert edits.history == []
+
+
+def test_edits_of_earlier_versions_are_read_and_undone(voc):
+    edits = Edits.load(voc)
+    edits.change_label("images/a.jpg#0", "helmet")
+    data = json.loads(edits.path.read_text())
+    del data["boxes"], data["removed"]
+    data["history"][0]["before"] = {"images/a.jpg#0": [None, False]}
+    edits.path.write_text(json.dumps(data))
+    edits = Edits.load(voc)
+    assert edits.labels == {"images/a.jpg#0": "helmet"}
+    edits.undo()
+    assert not edits.changed() and not edits.history
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"boxes": {"images/a.jpg#1000000": [1, 1, 9, 9]}}, {"boxes": {"x": [9, 1, 1, 9]}}, {"removed": 3}]
+)
+def test_boxes_that_cannot_be_used_are_told(voc, wrong):
+    edits = Edits.load(voc)
+    edits.exclude("images/a.jpg")
+    edits.path.write_text(json.dumps(json.loads(edits.path.read_text()) | wrong))
+    with pytest.raises(DataError, match="damaged"):
+        Edits.load(voc)

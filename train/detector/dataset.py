@@ -165,7 +165,9 @@ def _photo_draft(
 ) -> _Draft:
     """A photo with boxes, completed by labels and by what detectors found in it (``_split_found``)."""
     photo = annotated_photo(picture)
-    own = own[~lies_on(own[:, :4], photo.ignored_xyxy)]  # no detector makes a face of what a person could not tell
+    # No detector makes a face of what a person could not tell, or of what is none.
+    own = own[~lies_on(own[:, :4], np.vstack([photo.ignored_xyxy, picture.no_face_xyxy]))]
+    found = found[~lies_on(found[:, :4], picture.no_face_xyxy)]
     stem = picture.path.stem
     photo = add_extra(photo, known.extra.get(stem))
     boxes, ignored = _merge(photo.truth.xyxy, found, trust, unannotated_counts)
