@@ -4,7 +4,8 @@
 default in the system's folder for temporary files. ``MASK_ALLOWED_DIRS``: folders below which visitors may use images
 where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``: STUN and TURN servers for live video.
 ``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS``, ``MASK_API_TOKEN``, ``MASK_CAMERAS``,
-``MASK_PUBLIC_CAMERAS`` and a variable per limit: see ``Settings``.
+``MASK_PUBLIC_CAMERAS`` and a variable per limit: see ``Settings``. ``MASK_SECOND_DETECTOR``: a file, see
+``second_detector``.
 """
 
 import dataclasses
@@ -429,6 +430,12 @@ def runs_dir() -> Path:
 def videos_dir() -> Path:
     """Where visitors' videos lie while they are here; nothing in it outlives them."""
     return Path(os.environ.get("MASK_VIDEOS_DIR") or Path(tempfile.gettempdir()) / "mask-videos").absolute()
+
+
+def second_detector() -> Path | None:
+    """The file of a second face detector (YuNet, as ONNX) that helps to find missing faces, if the operator has one."""
+    named = os.environ.get("MASK_SECOND_DETECTOR", "").strip()
+    return Path(named).absolute() if named else None
 
 
 def allowed_dirs() -> list[Path]:

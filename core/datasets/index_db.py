@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows, where a file that somebody uses cannot be replaced anyway
     fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
-VERSION = 2
+VERSION = 3
 """Stored as ``PRAGMA user_version``; raise it whenever the schema or the meaning of a column changes."""
 
 # JPEG files have tables of their own: a list of all images is then read without passing over their thumbnails.
@@ -51,6 +51,15 @@ SCHEMA = (
         fingerprint TEXT NOT NULL,      -- of the file and the box that were classified
         probabilities BLOB NOT NULL,    -- float32, one per class of the model
         PRIMARY KEY (model, item)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE found (
+        finder TEXT,                    -- core.datasets.missing.Finder.id
+        key TEXT,
+        fingerprint TEXT NOT NULL,      -- of the file that was looked at
+        faces TEXT NOT NULL,            -- JSON: the fields of each core.datasets.missing.Find
+        PRIMARY KEY (finder, key)
     ) WITHOUT ROWID
     """,
     "CREATE TABLE crops (model TEXT NOT NULL, item TEXT NOT NULL, jpeg BLOB NOT NULL, PRIMARY KEY (model, item))",

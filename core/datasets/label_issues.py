@@ -17,6 +17,7 @@ import numpy as np
 from core.access import for_operators
 from core.config import models_dir
 from core.datasets import index_db
+from core.datasets.edits import Edits
 from core.datasets.faces import face_view
 from core.datasets.formats import Picture
 from core.datasets.index import Index
@@ -29,6 +30,8 @@ from core.vision.model_card import ModelCard, load_card
 from core.vision.pipeline import PIPELINES
 
 PER_REPORT = 32
+DOUBTED = 0.8
+"""A label is doubted if the model gives its class a lower probability."""
 FACE_SIDE = 112
 SURELY = 1e-4
 """Lower bound of a probability in the loss, which is then at most 9.2."""
@@ -53,7 +56,7 @@ class LabelIssues:
     """The model's."""
     classes: tuple[str, ...]
     probabilities: np.ndarray
-    """(m, classes) float32; NaN where the picture could not be read."""
+    """(m, classes) float32; NaN where the picture could not be read, or a person has drawn the face since."""
     labels: np.ndarray
     """(m,) str: the labels that the predictions are compared with."""
     items: tuple[str, ...]
@@ -104,13 +107,18 @@ def classifier_card() -> ModelCard:
     return load_card(models_dir() / f"{method.model if own else DEFAULT_CLASSIFIER}.json")
 
 
-def suspicious(index: Index, opinion: LabelIssues) -> np.ndarray:
-    """Positions in ``index.faces`` of all labels with a loss, largest first, (k,) int.
+def compared(index: Index, opinion: LabelIssues) -> np.ndarray:
+    """Which of ``index.faces`` have a label that the model can doubt, (m,) bool.
 
     Excluded faces are left out: somebody has already decided on them.
     """
+    return ~np.isnan(opinion.losses) & ~index.faces.excluded
+
+
+def suspicious(index: Index, opinion: LabelIssues) -> np.ndarray:
+    """Positions in ``index.faces`` of the labels that the model doubts, largest loss first, (k,) int."""
     losses = opinion.losses
-    places = np.flatnonzero(~np.isnan(losses) & ~index.faces.excluded)
+    places = np.flatnonzero(compared(index, opinion) & (losses > -np.log(DOUBTED)))
     return places[np.argsort(-losses[places], kind="stable")]
 
 
@@ -192,11 +200,15 @@ def _finish(connection: sqlite3.Connection, card: ModelCard, gone: set[str]) -> 
 
 
 def open_label_issues(index: Index, card: ModelCard) -> LabelIssues | None:
-    """This model's predictions, or ``None`` if it has not classified all faces as they are now."""
+    """This model's predictions, or ``None`` if it has not classified all faces as they are now.
+
+    Faces that people added or moved since then may be missing: their probabilities are NaN.
+    """
     seen = _predictions(index_db.select(index.dataset.name, SELECT_PREDICTIONS, [card.sha256]), card)
-    if any(item not in seen or seen[item].fingerprint != each for item, each in _fingerprints(index).items()):
+    new = {item for item, each in _fingerprints(index).items() if item not in seen or seen[item].fingerprint != each}
+    if not new <= Edits.load(index.dataset.folder).boxes.keys() or len(new) == len(index.faces.items) > 0:
         return None
-    return _opinion(index, card, seen)
+    return _opinion(index, card, {item: each for item, each in seen.items() if item not in new})
 
 
 def label_issues_fingerprint(index: Index, card: ModelCard) -> int:
@@ -244,13 +256,14 @@ def _predictions(rows: list[tuple], card: ModelCard) -> dict[str, Prediction]:
 
 def _opinion(index: Index, card: ModelCard, seen: dict[str, Prediction]) -> LabelIssues:
     items = index.faces.items
-    probabilities = np.array([seen[item].probabilities for item in items], np.float32).reshape(-1, len(card.classes))
+    unseen = Prediction("", np.full(len(card.classes), np.nan, np.float32))
+    probabilities = np.array([seen.get(item, unseen).probabilities for item in items], np.float32)
     return LabelIssues(
         index.dataset.name,
         card.name,
         card.sha256,
         tuple(card.classes),
-        probabilities,
+        probabilities.reshape(-1, len(card.classes)),
         index.faces.label,
         items,
     )

@@ -13,56 +13,20 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from core.datasets.formats import DataError
 from core.datasets.store import read_pictures
 from core.io import write_json
 from core.vision.classes import CLASS_NAMES
-from core.vision.crops import resize
 from core.vision.detector import MaskDetector, load_detector
 from core.vision.images import read_image
+from core.vision.yunet import INPUT_SIDE, YuNet
 
-INPUT_SIDE = 640
 # What the project's own detector finds is noted from this score on: below, nearly nothing is a face.
 MIN_OWN_SCORE = 0.08
-MIN_SCORE = 0.6
 # A picture from a class folder is one face, often cut tightly: shown smaller and with room around it, the face has a
 # size that the detector knows.
 FOLDER_SIDE = 360
-
-
-class YuNet:
-    """Finds faces with an ONNX file whose input is 640×640."""
-
-    def __init__(self, path: Path | str):
-        """Args: the ONNX file. Raises: DataError, if it cannot be loaded."""
-        try:
-            self._net = cv2.FaceDetectorYN.create(str(path), "", (INPUT_SIDE, INPUT_SIDE), MIN_SCORE, 0.4, 500)
-        except cv2.error as error:
-            raise DataError(f"{path} cannot be loaded as a YuNet face detector: {error.err}") from None
-
-    def __call__(self, frame_bgr: np.ndarray, shown_side: int = INPUT_SIDE) -> np.ndarray:
-        """(n, 5) float32: x1, y1, x2, y2 in pixels of the frame and a score in 0..1, best first.
-
-        Args:
-            frame_bgr: (h, w, 3) uint8.
-            shown_side: how long the frame's longer side is within the detector's 640 pixels.
-        """
-        height, width = frame_bgr.shape[:2]
-        scale = shown_side / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        canvas = np.full((INPUT_SIDE, INPUT_SIDE, 3), 127, np.uint8)
-        x, y = (INPUT_SIDE - size[0]) // 2, (INPUT_SIDE - size[1]) // 2
-        canvas[y : y + size[1], x : x + size[0]] = resize(frame_bgr, size)
-        _, rows = self._net.detect(canvas)
-        if rows is None:
-            return np.empty((0, 5), np.float32)
-        x1, y1 = (rows[:, 0] - x) / scale, (rows[:, 1] - y) / scale
-        boxes = np.stack([x1, y1, x1 + rows[:, 2] / scale, y1 + rows[:, 3] / scale, rows[:, -1]], axis=1)
-        boxes[:, :4] = np.clip(boxes[:, :4], 0, [width, height, width, height])
-        return boxes[np.argsort(-boxes[:, 4], kind="stable")].astype(np.float32)
 
 
 def find_all(folders: list[Path], detector: YuNet, own: MaskDetector | None = None) -> dict[str, list]:

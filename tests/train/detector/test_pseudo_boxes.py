@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from core.datasets.faces import DataError
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.boxes import overlaps
 from core.vision.crops import resize
+from core.vision.model_card import ModelError
 from tests.helpers import ROOT, SHARED, write_class_folders, write_voc
 from train.detector.dataset import load_scenes
 from train.detector.pseudo_boxes import FOLDER_SIDE, INPUT_SIDE, YuNet, find_all, picture_key
@@ -93,7 +93,7 @@ def test_a_file_that_is_no_detector_gets_a_sentence(tmp_path, content):
     path = tmp_path / "yunet.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"yunet\.onnx cannot be loaded as a YuNet face detector"):
+    with pytest.raises(ModelError, match=r"yunet\.onnx cannot be loaded as a YuNet face detector"):
         YuNet(path)
 
 
