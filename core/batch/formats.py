@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import yaml
 
 from core.batch.results import SCRATCH, Results
 from core.datasets.archive import split_suffix
+from core.datasets.export import voc_xml, yolo_lines
 from core.io import put_out_of_sight, remove, scratch_folder, write_atomic
 from core.vision.boxes import turn_boxes
 from core.vision.classes import vocabulary
@@ -159,22 +159,10 @@ def _write_coco(folder: Path, records: Records) -> None:
 
 def _write_voc(folder: Path, records: Records) -> None:
     def text(record: Record) -> str:
-        (width, height), boxes = _stored(record)
-        root = ElementTree.Element("annotation")
-        ElementTree.SubElement(root, "filename").text = record["photo"].rpartition("/")[2]
-        size = ElementTree.SubElement(root, "size")
-        for key, value in (("width", width), ("height", height), ("depth", 3)):
-            ElementTree.SubElement(size, key).text = str(value)
-        boxes += np.array([1, 1, 0, 0], np.float32)  # Pascal VOC counts pixels from 1
-        for face, box in zip(record["faces"], boxes.tolist(), strict=True):
-            element = ElementTree.SubElement(root, "object")
-            ElementTree.SubElement(element, "name").text = face["result"]
-            ElementTree.SubElement(element, "difficult").text = str(int(face["result"] == UNKNOWN))
-            place = ElementTree.SubElement(element, "bndbox")
-            for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
-                ElementTree.SubElement(place, key).text = f"{value:.1f}"
-        ElementTree.indent(root)
-        return ElementTree.tostring(root, encoding="unicode")
+        size_wh, boxes = _stored(record)
+        results = [face["result"] for face in record["faces"]]
+        faces = ((name, name == UNKNOWN, box) for name, box in zip(results, boxes.tolist(), strict=True))
+        return voc_xml(record["photo"].rpartition("/")[2], size_wh, faces)
 
     _write_files(folder / "voc" / "annotations", ".xml", records, text)
 
@@ -182,13 +170,8 @@ def _write_voc(folder: Path, records: Records) -> None:
 def _write_yolo(folder: Path, records: Records) -> None:
     def text(record: Record) -> str:
         size_wh, boxes = _stored(record)
-        shares = boxes / (2 * size_wh)
-        middles, sides = (shares[:, :2] + shares[:, 2:]) / 2, shares[:, 2:] - shares[:, :2]
-        lines = [
-            " ".join([str(records.names.index(face["result"])), *(f"{value:.6f}" for value in box)])
-            for face, box in zip(record["faces"], np.hstack([middles, sides]).tolist(), strict=True)
-        ]
-        return "".join(f"{line}\n" for line in lines)
+        numbers = [records.names.index(face["result"]) for face in record["faces"]]
+        return yolo_lines(size_wh, zip(numbers, boxes.tolist(), strict=True))
 
     _write_files(folder / "yolo" / "labels", ".txt", records, text)
     names = yaml.safe_dump({"train": "images", "names": dict(enumerate(records.names))}, allow_unicode=True)

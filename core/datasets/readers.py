@@ -396,7 +396,8 @@ def _coco_face(categories: dict, face: dict) -> Face:
     x, y, width, height = box
     if width < 0 or height < 0:
         raise NoteError("a box has a width or height below zero.")
-    return Face(categories[face["category_id"]]["name"], (x, y, x + width, y + height))
+    name, xyxy = categories[face["category_id"]]["name"], (x, y, x + width, y + height)
+    return Face(name, xyxy, face.get("iscrowd") == 1)  # COCO's own evaluation counts it neither as hit nor as miss
 
 
 def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
