@@ -24,6 +24,7 @@ from pages.components.state import (  # noqa: E402
     DUPLICATES,
     GALLERY,
     LABEL_ISSUES,
+    MISSING,
     OPEN_IMAGE,
     OVERVIEW,
     view_switch,
@@ -31,7 +32,9 @@ from pages.components.state import (  # noqa: E402
 from pages.views.datasets.account import join_classes, show_kept_account  # noqa: E402
 from pages.views.datasets.add import add_forms, delete, delete_button, show_import  # noqa: E402
 from pages.views.datasets.charts import show_overview  # noqa: E402
+from pages.views.datasets.download import download_form  # noqa: E402
 from pages.views.datasets.label_issues import show_label_issues  # noqa: E402
+from pages.views.datasets.missing import show_missing_faces  # noqa: E402
 from pages.views.datasets.opened import (  # noqa: E402
     choose_set,
     forget_former_scan,
@@ -63,6 +66,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         add_forms("From")
     if st.button("Rescan", icon=":material/refresh:", help="Look for images that are new, changed or gone."):
         rescan(chosen)
+    download = st.empty()
     delete_button(chosen, delete)
 where = ", used where it lies on the server" if chosen.linked else ""
 st.caption(plain(f"{LAYOUTS[chosen.layout]}{where}. {chosen.card.get('about', '')}".strip()))
@@ -85,6 +89,8 @@ if index is None:
         server_jobs().forget(job)
         st.rerun()
     st.stop()
+with download:
+    download_form(index)
 predictions = predictions_of(index)
 if view == OVERVIEW:
     show_overview(index)
@@ -95,6 +101,8 @@ elif view == DUPLICATES:
     show_near_duplicates(index, predictions)
 elif view == LABEL_ISSUES:
     show_label_issues(index, predictions)
+elif view == MISSING:
+    show_missing_faces(index)
 else:
     show_augmentations(index)
 if st.session_state.get(OPEN_IMAGE):

@@ -170,6 +170,16 @@ class Edits:
         )
 
     @for_operators
+    def confirm(self, labels: dict[str, str]) -> None:
+        """These items' labels are right, as one step: nobody needs to doubt them again."""
+        with self._alone():
+            self._change(
+                lambda name: f"{name}: the label is right",
+                list(labels),
+                lambda item, old: old._replace(label=labels[item]),
+            )
+
+    @for_operators
     def exclude(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
         self._step(lambda name: f"{name} excluded", items, lambda old: old._replace(excluded=True))

@@ -125,8 +125,10 @@ class _Writer:
         if picture.whole:
             self.archive.write(picture.path, self._in_class(picture, picture.labels[0], picture.path.suffix))
             return
+        if not picture.counted:
+            return
         try:
-            frame = read_image(picture.path) if picture.counted else None
+            frame = read_image(picture.path)
         except ImageError:
             return  # readable when it was indexed, gone or broken since
         for i in picture.counted:
@@ -188,8 +190,8 @@ def voc_xml(name: str, size_wh: tuple[int, int], faces: Iterable[tuple[str, bool
         ElementTree.SubElement(face, "difficult").text = str(int(difficult))
         place = ElementTree.SubElement(face, "bndbox")
         # Pascal VOC counts pixels from 1.
-        for side, value in zip(("xmin", "ymin", "xmax", "ymax"), (x1 + 1, y1 + 1, x2, y2), strict=True):
-            ElementTree.SubElement(place, side).text = f"{value:.1f}"
+        for side, corner in zip(("xmin", "ymin", "xmax", "ymax"), (x1 + 1, y1 + 1, x2, y2), strict=True):
+            ElementTree.SubElement(place, side).text = f"{corner:.1f}"
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode")
 

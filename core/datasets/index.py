@@ -83,6 +83,8 @@ class FaceTable:
     """Identifier of each face in edits and samples, see ``Picture.item``."""
     excluded: np.ndarray
     """(m,) bool: excluded from training, alone or with its image."""
+    edited: np.ndarray
+    """(m,) bool: a person gave it its label, or drew or moved its box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,11 @@ class Index:
         """Position of an image by its key."""
         return {picture.key: place for place, picture in enumerate(self.pictures)}
 
+    def size_wh(self, key: str) -> tuple[int, int]:
+        """Width and height of an image in pixels."""
+        row = self.rows[self.place_of[key]]
+        return int(row["width"]), int(row["height"])
+
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Class names in the data, this project's own first."""
@@ -153,7 +160,7 @@ class Index:
     def faces(self) -> FaceTable:
         """All labelled faces, image by image."""
         whole = np.minimum(self.rows["width"], self.rows["height"])
-        place, label, size, items, excluded = [], [], [], [], []
+        place, label, size, items, excluded, edited = [], [], [], [], [], []
         for i, picture in enumerate(self.pictures):
             sides = [whole[i]] if picture.whole else (picture.xyxy[:, 2:] - picture.xyxy[:, :2]).min(axis=1)
             for k, (name, side) in enumerate(zip(picture.labels, sides, strict=True)):
@@ -162,12 +169,14 @@ class Index:
                 size.append(side)
                 items.append(picture.item(k))
                 excluded.append(picture.excluded or k in picture.excluded_faces)
+                edited.append(k in picture.edited)
         return FaceTable(
             np.array(place, int),
             np.array(label, str),
             np.array(size, np.float32),
             tuple(items),
             np.array(excluded, bool),
+            np.array(edited, bool),
         )
 
     def thumbnails(self, places: np.ndarray) -> list[bytes]:

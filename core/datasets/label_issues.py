@@ -110,9 +110,9 @@ def classifier_card() -> ModelCard:
 def compared(index: Index, opinion: LabelIssues) -> np.ndarray:
     """Which of ``index.faces`` have a label that the model can doubt, (m,) bool.
 
-    Excluded faces are left out: somebody has already decided on them.
+    Faces that are excluded or got their label here are left out: somebody has already decided on them.
     """
-    return ~np.isnan(opinion.losses) & ~index.faces.excluded
+    return ~np.isnan(opinion.losses) & ~index.faces.excluded & ~index.faces.edited
 
 
 def suspicious(index: Index, opinion: LabelIssues) -> np.ndarray:

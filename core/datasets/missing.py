@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,11 +108,11 @@ def pipeline_finder(method: Method, pipeline: Pipeline) -> Finder:
         rows = zip(
             found.xyxy.tolist(),
             found.data[FACE_SCORE].tolist(),
-            found.data[CLASS_NAME],
+            found.data[CLASS_NAME].tolist(),
             found.confidence.tolist(),
             strict=True,
         )
-        return [Find(*box, score, str(label), confidence) for box, score, label, confidence in rows]
+        return [Find(x1, y1, x2, y2, *rest) for (x1, y1, x2, y2), *rest in rows]
 
     return Finder(pipeline_id(method), find)
 
@@ -177,15 +177,21 @@ def _stamps(index: Index) -> dict[str, str]:
     }
 
 
+def found_fingerprint(index: Index) -> tuple:
+    """Changes whenever something was found."""
+    sql = "SELECT finder, count(*), sum(length(faces)) FROM found GROUP BY finder ORDER BY finder"
+    return tuple(index_db.select(index.dataset.name, sql))
+
+
 def missing_faces(index: Index, finders: Sequence[str]) -> MissingFaces:
     """What these finders, named by their ids, have found where the set has no label by now."""
     stamps = _stamps(index)
-    found: dict[str, list[list[Find]]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for finder in finders:
         sql = "SELECT key, fingerprint, faces FROM found WHERE finder = ?"
         for key, stamp, faces in index_db.select(index.dataset.name, sql, [finder]):
             if stamps.get(key) == stamp:
-                found.setdefault(key, []).append([Find(*row) for row in json.loads(faces)])
+                found[key] = (*found.get(key, ()), faces)
     suggestions = [
         suggestion
         for key, by_finder in found.items()
@@ -196,9 +202,13 @@ def missing_faces(index: Index, finders: Sequence[str]) -> MissingFaces:
     return MissingFaces(searched, len(stamps), tuple(suggestions))
 
 
-def _missing(picture: Picture, place: int, by_finder: list[list[Find]]) -> list[Suggestion]:
+# A picture that nobody has edited stays the same object: after an edit only its own picture is matched again.
+@lru_cache(maxsize=20_000)
+def _missing(picture: Picture, place: int, by_finder: tuple[str, ...]) -> list[Suggestion]:
+    """``by_finder`` is what the index keeps of each."""
     together: list[Find] = []
-    for finds in by_finder:
+    for faces in by_finder:
+        finds = [Find(*row) for row in json.loads(faces)]
         pairs = is_same_face(_boxes(finds), _boxes(together))
         new = []
         for find, same in zip(finds, pairs, strict=True):
@@ -214,7 +224,12 @@ def _missing(picture: Picture, place: int, by_finder: list[list[Find]]) -> list[
     labelled |= lies_on(boxes, np.delete(picture.xyxy, counted, axis=0))
     return [
         Suggestion(
-            picture.key, place, tuple(round(side, 1) for side in find[:4]), find.score, find.label, find.confidence
+            picture.key,
+            place,
+            (round(find.x1, 1), round(find.y1, 1), round(find.x2, 1), round(find.y2, 1)),
+            find.score,
+            find.label,
+            find.confidence,
         )
         for find, is_labelled, size_px in zip(together, labelled, shorter_sides(boxes), strict=True)
         if not is_labelled and size_px >= SMALLEST_PX

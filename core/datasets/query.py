@@ -90,6 +90,19 @@ def matching(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -
 
     Conditions on class, face size and prediction must be met by one and the same face.
     """
+    return np.flatnonzero(_fits(index, wanted, opinion)[0])
+
+
+def matching_faces(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -> np.ndarray:
+    """Positions in ``index.faces`` of the faces that meet all conditions, (k,) int."""
+    fits, fits_face = _fits(index, wanted, opinion)
+    if wanted.excluded != "all":
+        fits_face &= index.faces.excluded == (wanted.excluded == "excluded")
+    return np.flatnonzero(fits_face & fits[index.faces.picture])
+
+
+def _fits(index: Index, wanted: Filter, opinion: LabelIssues | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which images meet all conditions, (n,) bool, and which faces those on faces, (m,) bool."""
     pictures, faces = index.pictures, index.faces
     fits = np.ones(len(index), bool)
     if wanted.splits:
@@ -122,7 +135,7 @@ def matching(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -
         is_excluded = np.array([picture.excluded for picture in pictures], bool)
         is_excluded[faces.picture[faces.excluded]] = True
         fits &= is_excluded if wanted.excluded == "excluded" else ~is_excluded
-    return np.flatnonzero(fits)
+    return fits, fits_face
 
 
 def _within(values: np.ndarray, limits: Range) -> np.ndarray:

@@ -3,12 +3,11 @@
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import streamlit as st
 
 from core.vision.classes import ClassStyle
+from pages.components.acts import Action, acts_done, handler, parts
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class ImageDetails:
     tile: Tile
     faces: tuple[FaceDetails, ...]
     chosen: int
-    """Which of the faces is looked at."""
+    """Which of the faces is looked at; -1: none."""
     styles: dict[str, ClassStyle]
     """The classes that a face can be given, and how each looks."""
     facts: dict[str, str]
@@ -99,10 +98,7 @@ class ImageDetails:
 PER_PAGE = 60
 
 
-@cache
-def _style_and_script() -> tuple[str, str]:
-    file = Path(__file__)
-    return file.with_suffix(".css").read_text(encoding="utf-8"), file.with_suffix(".js").read_text(encoding="utf-8")
+WORDS = {"chosen": "chosen", "none": "None chosen", "choose": "Choose", "all": "All on this page"}
 
 
 def show_tiles(
@@ -110,6 +106,9 @@ def show_tiles(
     sections: Sequence[tuple[str, Sequence[Tile]]],
     on_pick: Callable[[str], None] | None = None,
     large: bool = False,
+    actions: Sequence[Action] = (),
+    on_act: Callable[[str, list[str]], object] = lambda action, ids: None,
+    leaves: bool = False,
 ) -> None:
     """Tiles side by side, in sections with a title each.
 
@@ -119,8 +118,13 @@ def show_tiles(
         on_pick: called with a tile's id when it is clicked, before the page runs again; without it nothing can be
             clicked.
         large: one image in the width of its place instead of a grid.
+        actions: what can be done with several tiles at once: arrows move, the space bar chooses, letters and digits act
+            on what is chosen, or else on the tile that has the focus.
+        on_act: called with an action's id and the ids of its tiles, before the page runs again.
+        leaves: a tile goes once something was done with it.
     """
-    css, js = _style_and_script()
+    css, js = parts(__file__)
+    known = {action.id for action in actions}, {tile.id for _, some in sections for tile in some}
     tiles = st.components.v2.component("image_tiles", html="<div class='sections'></div>", css=css, js=js)
 
     def picked() -> None:
@@ -128,14 +132,24 @@ def show_tiles(
         if on_pick and tile:
             on_pick(tile)
 
+    def act(wanted: dict) -> None:
+        ids = [each for each in wanted.get("ids") or [] if each in known[1]]
+        if wanted.get("action") in known[0]:
+            on_act(wanted["action"], ids)
+
     tiles(
         key=key,
         data={
             "sections": [{"title": title, "tiles": [tile.for_browser() for tile in some]} for title, some in sections],
             "large": large,
             "clickable": on_pick is not None,
+            "actions": [action.for_browser() for action in actions],
+            "leaves": leaves,
+            "words": WORDS,
+            "done": acts_done(key),
         },
         on_picked_change=picked,
+        on_acted_change=handler(key, act),
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import streamlit as st
 
@@ -82,6 +83,9 @@ def network_cameras() -> Cameras:
 
 photo_sets: weakref.WeakValueDictionary[tuple[str, str], PhotoSet] = weakref.WeakValueDictionary()
 """The photos of all visitors, by the visitor's cookie, which may be empty, and the set's key; gone with their page."""
+
+set_zips: dict[tuple[str, str], Path] = {}
+"""The zips of data sets, by the cookie of the operator who had them made and a key that nobody can guess."""
 
 
 @functools.cache  # the server's own route asks for it too, outside of any page

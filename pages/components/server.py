@@ -143,5 +143,15 @@ def photos(request: Request) -> Response:
     return StreamingResponse(found.zip_file(), 200, headers, "application/zip")
 
 
-ROUTES = [Route("/videos/{key}", video), Route("/photos/{key}", photos)]
+def data_set(request: Request) -> Response:
+    """The zip of a data set that this operator had made."""
+    from pages.components.resources import set_zips
+
+    found = set_zips.get((visitor_of(request.scope), request.path_params["key"]))
+    if found is None or not found.is_file():
+        return PlainTextResponse("Not found", 404)
+    return FileResponse(found, 200, {"Cache-Control": "private, no-store"}, "application/zip", filename=found.name)
+
+
+ROUTES = [Route("/videos/{key}", video), Route("/photos/{key}", photos), Route("/sets/{key}", data_set)]
 MIDDLEWARE = [Middleware(Guard)]

@@ -13,8 +13,8 @@ ADDRESS = {"bind": "query-params"}
 """Arguments of a widget whose key is its name in the address."""
 
 # The parts of pages, as their buttons name them.
-OVERVIEW, GALLERY, DUPLICATES, LABEL_ISSUES, AUGMENTATIONS = DATA_VIEWS = (
-    *("Overview", "Gallery", "Near-duplicates", "Label issues", "Augmentations"),
+OVERVIEW, GALLERY, DUPLICATES, LABEL_ISSUES, MISSING, AUGMENTATIONS = DATA_VIEWS = (
+    *("Overview", "Gallery", "Near-duplicates", "Label issues", "Missing faces", "Augmentations"),
 )
 NEW_TRAINING, PROGRESS, RUNS, IMPORT_MODEL = TRAINING_VIEWS = ("New training", "Progress", "Runs", "Import a model")
 
@@ -27,6 +27,11 @@ NEIGHBOURS = "data_neighbours"
 """Keys and faces of the images around it, in their order."""
 AUGMENTED_FACE = "data_augmented_face"
 GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE = "data_gallery_page", "data_duplicates_page", "data_issues_page"
+MISSING_PAGE = "data_missing_page"
+NEXT_LABEL = "data_next_label"
+"""The class that a box gets which is drawn next."""
+UNDONE = "data_undone"
+"""What was just undone, in words, until a page says so."""
 SCANNED = "data_scanned"
 """Names of the data sets whose files were looked through during this visit."""
 

@@ -16,12 +16,16 @@ from streamlit.testing.v1 import AppTest
 from core.datasets.edits import Edits
 from core.datasets.importers import import_zip
 from core.datasets.index import Index, build_index, open_index
+from core.datasets.missing import Find, Finder, pipeline_id, search
 from core.datasets.query import Filter
 from core.datasets.store import delete_dataset, find_dataset, list_datasets, write_card
+from core.jobs import Cancelled
+from core.registry.active import in_use
+from core.vision.detections import make_detections
 from core.vision.images import encode_image
-from pages.components.resources import server_jobs
+from pages.components.resources import server_jobs, set_zips
 from pages.components.state import DATA_SET, DATA_VIEW, FILTER, OPEN_IMAGE, TRAINING_SPLIT
-from tests.helpers import ROOT
+from tests.helpers import ROOT, StubPipeline, write_voc
 from train.split import default_split
 
 
@@ -443,3 +447,92 @@ def test_a_new_set_of_an_old_name_is_scanned_by_itself():
         assert {metric.label: metric.value for metric in app.metric}["Images"] == "48"
         named(app.button, "Delete demonstration").click()
         assert "no data set on this server yet" in texts(run(app))
+
+
+KNOWN, LIKELY, DOUBTFUL = (10, 10, 50, 60), (60, 10, 100, 60), (110, 60, 150, 110)
+
+
+@pytest.fixture
+def crowd(server, monkeypatch):
+    """Two photos with one labelled face each, in which the active model finds two more."""
+
+    class Stub(StubPipeline):
+        def __call__(self, frame_bgr, settings=None):
+            return make_detections([KNOWN, LIKELY, DOUBTFUL], [0, 1, 0], [0.9, 0.9, 0.6], [0.9, 0.8, 0.3])
+
+    monkeypatch.setattr("pages.views.datasets.missing.pipeline_or_stop", lambda method: Stub())
+    write_voc(server / "data/crowd", {name: [("with_mask", KNOWN)] for name in ("a", "b")})
+    dataset = find_dataset("crowd")
+    build_index(dataset)
+    return dataset
+
+
+def component(app: AppTest, which: int = 0) -> dict:
+    return json.loads(app.get("bidi_component")[which].proto.json)
+
+
+def act(app: AppTest, key: str, **wanted) -> AppTest:
+    """As the browser sends what was done in a component."""
+    app.session_state[key] = {"acted": [{"seq": app.session_state[f"{key}_done"] + 1, **wanted}]}
+    return run(app)
+
+
+def test_missing_faces_are_found_and_shown_likeliest_first(crowd):
+    app = open_page("Missing faces")
+    assert "for faces that have no label" in texts(app)
+    named(app.button, "Look for missing faces").click()
+    app = finish(run(app), "data:missing:crowd")
+    assert "4 faces may be missing in 2 of 2 images" in texts(app)
+    shown = tiles(app)
+    assert [tile["notes"] for tile in shown] == [["A face: 80%, 40 px"]] * 2 + [["A face: 30%, 40 px"]] * 2
+    assert shown[0]["marks"][0]["text"] == "No mask 90%" and shown[0]["src"].startswith("data:image/jpeg")
+    assert [action["key"] for action in component(app)["actions"]] == ["1", "2", "3", "u", "x", "z"]
+    named(app.segmented_control, "Shorter side, at least").set_value(48)
+    assert "No face of this size" in texts(run(app))
+    assert "4 faces may be missing" in texts(open_page("Missing faces")), "after a reload as well"
+
+
+def test_what_was_found_before_a_stop_is_shown_and_the_search_goes_on(crowd, monkeypatch):
+    monkeypatch.setattr("core.datasets.missing.PER_REPORT", 1)
+
+    def stop(done, total, text=""):
+        if done:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        search(open_index(crowd), [Finder(pipeline_id(in_use().method), lambda frame: [Find(*LIKELY, 0.8)])], stop)
+    app = open_page("Missing faces")
+    assert "1 faces may be missing in 1 of 1 images" in texts(app) or "1 face may be missing in 1 of 1 image" in texts(
+        app
+    )
+    named(app.button, "Go on: 1 images").click()
+    assert "3 faces may be missing" in texts(finish(run(app), "data:missing:crowd"))
+
+
+def test_a_set_without_boxes_misses_no_faces(helmets):
+    assert "every image is one face" in texts(open_page("Missing faces"))
+
+
+def test_a_second_detector_that_cannot_be_loaded_is_told_without_its_path(crowd, server, monkeypatch):
+    (server / "second.onnx").write_bytes(b"nothing")
+    monkeypatch.setenv("MASK_SECOND_DETECTOR", str(server / "second.onnx"))
+    app = open_page("Missing faces")
+    assert "the second detector of this server look at" in texts(app)
+    named(app.button, "Look for missing faces").click()
+    app = finish(run(app), "data:missing:crowd")
+    assert "cannot be loaded" in app.error[0].value and str(server) not in app.error[0].value
+
+
+def test_the_zip_of_a_set_is_made_once_for_each_state_of_it(crowd):
+    app = open_page()
+    assert named(app.segmented_control, "As").options == ["Class folders", "Pascal VOC", "YOLO", "COCO"]
+    named(app.button, "Make the zip").click()
+    app = finish(run(app), "data:export:crowd")
+    (link,) = app.get("link_button")
+    assert link.proto.label.startswith(r"crowd\-coco\.zip") and not [b for b in app.button if b.label == "Make the zip"]
+    key = link.proto.url.rpartition("/")[2]
+    with zipfile.ZipFile(next(path for (_, each), path in set_zips.items() if each == key)) as archive:
+        assert sorted(archive.namelist()) == ["annotations.json", "images/a.jpg", "images/b.jpg"]
+    Edits.load(crowd.folder).exclude("images/a.jpg")
+    app = run(app)
+    assert not app.get("link_button") and named(app.button, "Make the zip")

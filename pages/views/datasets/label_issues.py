@@ -1,9 +1,10 @@
 """Labels that may be wrong: where the active model disagrees."""
 
+import numpy as np
 import streamlit as st
 
 from core.datasets.index import Index
-from core.datasets.label_issues import LabelIssues, classifier_card, find_issues, suspicious
+from core.datasets.label_issues import LabelIssues, classifier_card, compared, find_issues, suspicious
 from core.vision.classifier import load_classifier
 from core.vision.model_card import ModelError
 from pages.components.gallery import page_of, show_tiles
@@ -11,6 +12,7 @@ from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain
 from pages.components.resources import server_jobs
 from pages.components.state import LABEL_ISSUES_PAGE, NEIGHBOURS
+from pages.views.datasets.deciding import OF_FACES, OF_IMAGES, RIGHT, actions_for, decide, tell
 from pages.views.datasets.picture import open_image
 from pages.views.datasets.tiles import face_tiles
 
@@ -35,17 +37,39 @@ def show_label_issues(index: Index, predictions: LabelIssues | None) -> None:
                 "the label, one of them is wrong: often the model, sometimes the label."
             )
             if st.button("Find label issues", icon=":material/search:", type="primary"):
-                work = lambda report: find_issues(index, load_classifier(card.name), report)  # noqa: E731
-                server_jobs().start(key, "Looking for label issues", work)
-                st.rerun()
+                _start(index, card.name, key)
         return
-    faces = suspicious(index, predictions)
-    differing = int(predictions.disagrees[faces].sum())
+    tell()
+    faces, judged = suspicious(index, predictions), compared(index, predictions)
+    differing = int(predictions.disagrees[judged].sum())
     st.markdown(
-        f"**{plain(card.name)} disagrees with {differing:,} of {len(faces):,} labels.** Those with the highest loss "
-        "come first. A model that was trained on this very set has seen these labels."
+        f"**{plain(card.name)} disagrees with {differing:,} of {int(judged.sum()):,} labels** and doubts "
+        f"{len(faces) - int(predictions.disagrees[faces].sum()):,} more. The most doubtful come first; what you have "
+        "decided on is not listed again. A model that was trained on this very set has seen these labels."
     )
+    if status is None or status.state != "running":
+        _classify_the_rest(index, predictions, card.name, key)
     st.session_state[NEIGHBOURS] = [index.picture_and_face(index.faces.items[face]) for face in faces]
     some = faces[page_of(LABEL_ISSUES_PAGE, len(faces), what="labels")]
-    open_item = lambda item: open_image(*index.picture_and_face(item))  # noqa: E731
-    show_tiles("data_label_issues", [("", face_tiles(index, some, predictions))], open_item)
+    whole = index.dataset.layout == "class_folders"
+    show_tiles(
+        "data_label_issues",
+        [("", face_tiles(index, some, predictions))],
+        lambda item: open_image(*index.picture_and_face(item)),
+        actions=actions_for(index, RIGHT, *(OF_IMAGES[:1] if whole else OF_FACES)),
+        on_act=lambda action, ids: decide(index, action, ids),
+        leaves=True,
+    )
+
+
+def _classify_the_rest(index: Index, predictions: LabelIssues, model: str, job: str) -> None:
+    """A button where people have added faces since the model looked."""
+    new = int((np.isnan(predictions.probabilities).any(axis=1) & index.faces.edited).sum())
+    if new and st.button(f"Classify {new:,} new faces too", icon=":material/search:"):
+        _start(index, model, job)
+
+
+def _start(index: Index, model: str, job: str) -> None:
+    work = lambda report: find_issues(index, load_classifier(model), report)  # noqa: E731
+    server_jobs().start(job, "Looking for label issues", work)
+    st.rerun()

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.config import second_detector
 from core.datasets.index import Index, index_fingerprint, open_index
 from core.datasets.label_issues import LabelIssues, classifier_card, label_issues_fingerprint, open_label_issues
+from core.datasets.missing import MissingFaces, found_fingerprint, missing_faces, pipeline_id, second_id
 from core.datasets.store import DataSet, identity_path
+from core.registry.active import in_use
 from core.vision.model_card import ModelCard, ModelError
 from pages.components.messages import told_apart
 from pages.components.resources import server_jobs
@@ -19,7 +22,9 @@ from pages.components.state import (
     FILTER,
     GALLERY_PAGE,
     LABEL_ISSUES_PAGE,
+    MISSING_PAGE,
     NEIGHBOURS,
+    NEXT_LABEL,
     OPEN_IMAGE,
     SCANNED,
     choose_next,
@@ -75,9 +80,9 @@ def show_set_next(name: str) -> None:
 
 
 def _forget_what_was_shown() -> None:
-    for key in (FILTER, OPEN_IMAGE, NEIGHBOURS, AUGMENTED_FACE):
+    for key in (FILTER, OPEN_IMAGE, NEIGHBOURS, AUGMENTED_FACE, NEXT_LABEL):
         st.session_state.pop(key, None)
-    for key in (GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE):
+    for key in (GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE, MISSING_PAGE):
         st.session_state[key] = 0
 
 
@@ -111,6 +116,30 @@ def index_of(dataset: DataSet) -> Index | None:
     now = opened(dataset, dataset.name, stamp[0])
     # A changed annotation file alone does not change the stamp: what is derived from an opening belongs to it alone.
     return now.index and corrected(now.index, dataset.name, (now.at, *stamp))
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def missing(_index: Index, finders: tuple[str, ...], name: str, stamp: tuple) -> MissingFaces:
+    """The suggestions at this moment."""
+    return missing_faces(_index, finders)
+
+
+def second_detector_id() -> str:
+    """The second detector that the operator named; empty if there is none that can be read."""
+    path = second_detector()
+    try:
+        return second_id(path) if path else ""
+    except OSError:
+        return ""
+
+
+def missing_of(index: Index) -> MissingFaces:
+    """What the active model, and a second detector if there is one, found where the set has no label."""
+    finders = tuple(filter(None, (pipeline_id(in_use().method), second_detector_id())))
+    dataset = index.dataset
+    stamp = index_fingerprint(dataset)
+    opened_at = opened(dataset, dataset.name, stamp[0]).at
+    return missing(index, finders, dataset.name, (opened_at, *stamp, *found_fingerprint(index)))
 
 
 def predictions_of(index: Index) -> LabelIssues | None:

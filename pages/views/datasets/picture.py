@@ -1,17 +1,46 @@
 """One image at large, with its labels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
-from core.datasets.edits import Edits
+from core.datasets.edits import Edits, NewFace
+from core.datasets.index import Index
+from core.datasets.missing import Suggestion
+from core.vision.classes import NO_PREDICTION
+from pages.components.boxes import HOW, Box, PictureBox, edit_boxes
 from pages.components.gallery import ImageDetails, show_tiles
-from pages.components.messages import plain, show_problem, tried
-from pages.components.state import AUGMENTATIONS, AUGMENTED_FACE, DATA_VIEW, NEIGHBOURS, OPEN_IMAGE, choose_next
+from pages.components.messages import plain, tried
+from pages.components.state import (
+    AUGMENTATIONS,
+    AUGMENTED_FACE,
+    DATA_VIEW,
+    NEIGHBOURS,
+    NEXT_LABEL,
+    OPEN_IMAGE,
+    UNDONE,
+    choose_next,
+)
+from pages.views.datasets.deciding import (
+    LABEL,
+    OF_FACES,
+    REMOVE,
+    UNDO,
+    UNSURE,
+    actions_for,
+    classes_to_give,
+    decide,
+    tell,
+)
+
+NOBODY = -1
+"""As the face of an image: none is chosen."""
 
 
-def open_image(key: str, face: int = 0) -> None:
-    """Show one image when the page runs next."""
-    st.session_state[OPEN_IMAGE] = (key, face)
+def open_image(key: str, face: int = 0, suggestion: str = "") -> None:
+    """Show one image when the page runs next, with one of its faces, or a suggestion by its id, chosen."""
+    st.session_state[OPEN_IMAGE] = (key, face, suggestion) if suggestion else (key, face)
 
 
 def close_image() -> None:
@@ -19,28 +48,115 @@ def close_image() -> None:
     st.session_state.pop(OPEN_IMAGE, None)
 
 
-def image_panel(details: ImageDetails, edits: Edits) -> None:
+def image_panel(
+    index: Index, details: ImageDetails, edits: Edits, suggested: Sequence[Suggestion], suggestion: str
+) -> None:
     """One image in full, what is known of it, and what can be done with it.
 
     Args:
+        index: of its data set.
         details: of the image.
         edits: of its data set.
+        suggested: faces that may be missing in it.
+        suggestion: the id of the one that is chosen, if not a labelled face is.
     """
-    image, panel = st.columns([3, 2])
+    if suggestion not in {each.id for each in suggested}:
+        suggestion = ""  # somebody has decided on it
+    image, panel = st.columns([2, 1] if not details.whole else [3, 2])
     with image:
-        show_tiles("data_large", [("", [details.tile])], large=True)
+        if details.whole:
+            show_tiles("data_large", [("", [details.tile])], large=True)
+        else:
+            _editor(index, details, edits, {each.id: each for each in suggested}, suggestion)
     with panel:
         _neighbours()
-        show_problem()
-        if details.faces:
+        tell()
+        if suggestion:
+            st.markdown("Not labelled yet: give this face its class, or say *Not sure* or *No face*.")
+        elif details.faces and details.chosen == NOBODY:
+            st.markdown("Click a box to choose a face.")
+        elif details.faces:
             _face_panel(details, edits)
         else:
             st.markdown("No face is labelled in this image.")
         _exclude_buttons(details, edits)
-        if details.faces:
+        if details.faces and not suggestion and details.chosen != NOBODY:
             words, item = "Show augmentations", details.faces[details.chosen].item
             st.button(words, icon=":material/visibility:", on_click=_show_augmentations, args=(item,))
         st.caption("  \n".join(f"{name}: {plain(text)}" for name, text in details.facts.items()))
+
+
+def _editor(
+    index: Index, details: ImageDetails, edits: Edits, suggested: dict[str, Suggestion], suggestion: str
+) -> None:
+    """The image, on which faces are drawn, moved, removed and given a class."""
+    key, picture = details.tile.id, index.pictures[index.place_of[details.tile.id]]
+    actions = actions_for(index, *OF_FACES)
+    labels = classes_to_give(index)
+    if st.session_state.get(NEXT_LABEL) not in labels:
+        st.session_state[NEXT_LABEL] = labels[0]
+    boxes = [
+        PictureBox(
+            face.item,
+            tuple(picture.xyxy[k].tolist()),
+            details.styles[face.label],
+            str(k + 1),
+            f"{k + 1}: {_label_words(details, k)}",
+            face.excluded or details.excluded,
+        )
+        for k, face in enumerate(details.faces)
+    ]
+    boxes += [
+        PictureBox(each.id, each.box, NO_PREDICTION, "?", "A face that may be missing", suggested=True)
+        for each in suggested.values()
+    ]
+    items = [face.item for face in details.faces]
+    chosen = (
+        suggestion if suggestion in suggested else items[details.chosen] if items and details.chosen != NOBODY else None
+    )
+
+    def choose(face: str | None) -> None:
+        if face in suggested:
+            open_image(key, suggestion=face)
+        else:
+            open_image(key, items.index(face) if face in items else NOBODY)
+
+    @tried
+    def place(box: Box, id: str | None) -> None:
+        if id is None or id in suggested:
+            label = st.session_state[NEXT_LABEL]
+            if id in suggested and suggested[id].label in labels:
+                label = suggested[id].label
+            edits.add_faces([NewFace(key, box, label)])
+            open_image(key, len(items))
+        else:
+            edits.move(id, box)
+
+    def act(action: str, face: str | None) -> None:
+        if action.startswith(LABEL):
+            st.session_state[NEXT_LABEL] = action.removeprefix(LABEL)
+        if face is None and action != UNDO:
+            return
+        decide(index, action, [face] if face else [], suggested)
+        if face in suggested:
+            open_image(key, len(items) if action.startswith(LABEL) or action == UNSURE else NOBODY)
+        elif action in (REMOVE, UNDO):
+            open_image(key, NOBODY)
+
+    edit_boxes(
+        "data_editor",
+        details.tile.jpeg,
+        index.size_wh(key),
+        key,
+        boxes,
+        actions,
+        chosen,
+        f"{LABEL}{st.session_state[NEXT_LABEL]}",
+        place,
+        choose,
+        act,
+    )
+    st.caption(HOW)
 
 
 def _show_augmentations(item: str) -> None:
@@ -53,7 +169,7 @@ def _neighbours() -> None:
     """Buttons to the image before and the next one of what was shown."""
     around = st.session_state.get(NEIGHBOURS) or []
     now = st.session_state[OPEN_IMAGE]
-    place = around.index(now) if now in around else next((i for i, (key, _) in enumerate(around) if key == now[0]), -1)
+    place = around.index(now) if now in around else next((i for i, (key, *_) in enumerate(around) if key == now[0]), -1)
     if place < 0 or len(around) < 2:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -105,13 +221,11 @@ def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
 
     @tried
     def undo() -> None:
-        # Shown below: within a dialog a callback must not show anything itself.
-        st.session_state["data_undone"] = edits.undo() or "nothing"
+        # Told by ``tell``: within a dialog a callback must not show anything itself.
+        st.session_state[UNDONE] = edits.undo() or "nothing"
 
-    if undone := st.session_state.pop("data_undone", None):
-        st.toast(f"Undone: {plain(undone)}.")
-
-    items = [] if details.whole or len(details.faces) < 2 else [("this face", details.faces[details.chosen])]
+    chosen = details.faces[details.chosen] if details.faces and details.chosen != NOBODY else None
+    items = [] if details.whole or len(details.faces) < 2 or not chosen else [("this face", chosen)]
     with st.container(horizontal=True):
         for words, face in items:
             if not face.excluded:
@@ -130,7 +244,7 @@ def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
                 args=(details.tile.id,),
             )
         mine = [details.tile.id, *(face.item for face in details.faces)]
-        changed = [item for item in mine if item in edits.labels or item in edits.excluded]
+        changed = [item for item in mine if item in edits.changed()]
         if changed:
             st.button("Restore", icon=":material/history:", on_click=revert, args=(changed,),
                       help="The label as the files have it, and not excluded.")  # fmt: skip
@@ -139,7 +253,7 @@ def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
             st.button("Undo", icon=":material/undo:", on_click=undo, help=f"The latest change: {plain(str(last))}.")
     if details.excluded:
         st.info("Excluded: training leaves this image out.")
-    elif details.faces and details.faces[details.chosen].excluded:
+    elif chosen and chosen.excluded:
         st.info("Excluded: training leaves this face out.")
 
 

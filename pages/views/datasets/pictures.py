@@ -7,32 +7,65 @@ from core.datasets.duplicates import Leak, leak_of_random_split, near_duplicate_
 from core.datasets.edits import Edits
 from core.datasets.index import Index, index_fingerprint
 from core.datasets.label_issues import LabelIssues
-from core.datasets.query import Filter, face_sample, matching
+from core.datasets.query import Filter, face_sample, matching, matching_faces
 from core.datasets.store import DataError, DataSet
 from core.vision.images import ImageError
 from pages.components.gallery import PER_PAGE, page_of, show_tiles
 from pages.components.messages import plain, why
-from pages.components.state import DUPLICATES_PAGE, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE
+from pages.components.state import DUPLICATES_PAGE, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE, kept
 from pages.views.datasets.augmentation import recipe_form
+from pages.views.datasets.deciding import OF_FACES, OF_IMAGES, UNDO_IT, actions_for, decide, tell
 from pages.views.datasets.filters import filter_form, split_choice
-from pages.views.datasets.opened import index_of, predictions_of
+from pages.views.datasets.opened import index_of, missing_of, predictions_of
 from pages.views.datasets.picture import close_image, image_panel, open_image
-from pages.views.datasets.tiles import augmentation_sheet, image_details, image_tiles
+from pages.views.datasets.tiles import augmentation_sheet, face_tiles, image_details, image_tiles
 from train.augment import RECIPES
 from train.config import TrainConfig
 from train.split import default_split, set_default_split
 
 GROUPS_PER_PAGE = 20
+IMAGES, FACES = "Images", "Faces"
 
 
 def show_gallery(index: Index, predictions: LabelIssues | None) -> None:
-    """Pages of thumbnails under filters."""
+    """Pages of thumbnails under filters, of images or, in annotated sets, of single faces."""
+    tell()
     wanted = filter_form(index, Filter(), can_disagree=predictions is not None)
     places = matching(index, wanted, predictions)
+    whole = index.dataset.layout == "class_folders"
+    faces_alone = (
+        not whole
+        and st.segmented_control(
+            "Show", (IMAGES, FACES), required=True, label_visibility="collapsed", **kept("data_gallery_of", IMAGES)
+        )
+        == FACES
+    )
+    if faces_alone:
+        _faces(index, matching_faces(index, wanted, predictions), predictions)
+        return
     st.session_state[NEIGHBOURS] = [(index.pictures[place].key, 0) for place in places]
     st.markdown(f"**{len(places):,} of {len(index):,} images**")
     some = places[page_of(GALLERY_PAGE, len(places))]
-    show_tiles("data_tiles", [("", image_tiles(index, some, predictions))], open_image)
+    show_tiles(
+        "data_tiles",
+        [("", image_tiles(index, some, predictions))],
+        open_image,
+        actions=actions_for(index, *OF_IMAGES) if whole else [*OF_IMAGES, UNDO_IT],
+        on_act=lambda action, ids: decide(index, action, ids),
+    )
+
+
+def _faces(index: Index, faces: np.ndarray, predictions: LabelIssues | None) -> None:
+    st.session_state[NEIGHBOURS] = [index.picture_and_face(index.faces.items[face]) for face in faces]
+    st.markdown(f"**{len(faces):,} of {len(index.faces.items):,} faces**")
+    some = faces[page_of(GALLERY_PAGE, len(faces), what="faces")]
+    show_tiles(
+        "data_faces",
+        [("", face_tiles(index, some, predictions))],
+        lambda item: open_image(*index.picture_and_face(item)),
+        actions=actions_for(index, *OF_FACES, OF_IMAGES[1]),
+        on_act=lambda action, ids: decide(index, action, ids),
+    )
 
 
 @st.cache_data(show_spinner="Splitting the set at random …", max_entries=16)
@@ -91,7 +124,7 @@ def show_image(dataset: DataSet) -> None:
     except (DataError, OSError) as error:
         st.error(why(error))
         return
-    key, face = st.session_state[OPEN_IMAGE]
+    key, face, *chosen = st.session_state[OPEN_IMAGE]
     if index is None or key not in index.place_of:
         st.info("This image is no longer in the set.")
         return
@@ -101,7 +134,8 @@ def show_image(dataset: DataSet) -> None:
     except ImageError as error:
         st.error(plain(str(error)))
         return
-    image_panel(details, edits)
+    suggested = [] if details.whole else [each for each in missing_of(index).suggestions if each.picture == key]
+    image_panel(index, details, edits, suggested, chosen[0] if chosen else "")
     copies = np.flatnonzero(index.groups == index.groups[index.place_of[key]])
     if len(copies) > 1:
         others = copies[copies != index.place_of[key]][:PER_PAGE]

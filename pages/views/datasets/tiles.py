@@ -1,6 +1,10 @@
 """From a index to what a gallery shows: images with their labels, single faces with a model's predictions."""
 
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,17 +13,22 @@ from core.datasets.faces import Sample
 from core.datasets.formats import Picture
 from core.datasets.index import Index
 from core.datasets.label_issues import LabelIssues
+from core.datasets.missing import Suggestion
 from core.datasets.parts import PARTS
 from core.datasets.store import class_order
 from core.vision.annotate import percentage
-from core.vision.classes import ClassStyle, styles_of
-from core.vision.crops import fit_within
-from core.vision.images import read_image
+from core.vision.boxes import shorter_sides, square_boxes
+from core.vision.classes import NO_PREDICTION, ClassStyle, style_of, styles_of
+from core.vision.crops import cut, fit_within
+from core.vision.images import ImageError, read_image
 from pages.components.gallery import FaceDetails, ImageDetails, Tile, TileBox
 from train.augment import Augmentation, varied_view
 
 LARGE_SIDE = 1400
 """Longer side of an image that is shown alone; larger than any page."""
+CROP_SIDE = 240
+AROUND_SUGGESTION = 0.9
+"""Around a face that may be missing: people tell a face by what it belongs to."""
 
 
 def styles_by_name(index: Index, predictions: LabelIssues | None = None) -> dict[str, ClassStyle]:
@@ -62,12 +71,16 @@ def image_tiles(index: Index, places: np.ndarray, predictions: LabelIssues | Non
     return tiles
 
 
-def face_tiles(index: Index, faces: np.ndarray, predictions: LabelIssues) -> list[Tile]:
+def face_tiles(index: Index, faces: np.ndarray, predictions: LabelIssues | None) -> list[Tile]:
     """Single faces, each with its label and the model's prediction; ids are items."""
     styles, table = styles_by_name(index, predictions), index.faces
-    thumbnails, crops = index.thumbnails(table.picture[faces]), predictions.jpegs(faces)
+    thumbnails = index.thumbnails(table.picture[faces])
+    places, firsts = table.picture[faces], np.searchsorted(table.picture, table.picture[faces])
+    boxes = [index.pictures[place].box(face - first) for place, face, first in zip(places, faces, firsts, strict=True)]
+    crops = _crops(index, places.tolist(), boxes)
     tiles = []
-    for face, thumbnail, crop in zip(faces, thumbnails, crops, strict=True):
+    for face, thumbnail, (crop, _) in zip(faces, thumbnails, crops, strict=True):
+        prediction = prediction_in_words(predictions, int(face), styles)
         whole = index.pictures[table.picture[face]].whole
         row = index.rows[table.picture[face]]
         tiles.append(
@@ -77,11 +90,82 @@ def face_tiles(index: Index, faces: np.ndarray, predictions: LabelIssues) -> lis
                 jpeg=thumbnail if whole else crop,
                 size_wh=(int(row["width"]), int(row["height"])) if whole else (1, 1),
                 marks=((styles[str(table.label[face])], ""),),
-                notes=(_objection(index, predictions, int(face), styles),),
+                notes=(f"Model: {prediction}",) if prediction else (),
                 excluded=bool(table.excluded[face]),
             )
         )
     return tiles
+
+
+def suggestion_tiles(index: Index, suggestions: Sequence[Suggestion]) -> list[Tile]:
+    """Faces that may be missing, each with what is around it."""
+    places = [each.place for each in suggestions]
+    crops = _crops(index, places, [np.array(each.box, np.float32) for each in suggestions], AROUND_SUGGESTION)
+    return [
+        Tile(
+            id=each.id,
+            name=each.picture,
+            jpeg=jpeg,
+            size_wh=(1, 1),
+            marks=(((style_of(each.label, (each.label,)) if each.label else NO_PREDICTION), _percent(each)),),
+            notes=(f"A face: {percentage(each.score)}, {shorter_sides(np.array(each.box))[0]:.0f} px",),
+            boxes=(TileBox(shares, NO_PREDICTION),) if shares else (),
+        )
+        for each, (jpeg, shares) in zip(suggestions, crops, strict=True)
+    ]
+
+
+def _percent(suggestion: Suggestion) -> str:
+    return f" {percentage(suggestion.confidence)}" if suggestion.label else ""
+
+
+Shares = tuple[float, float, float, float]
+
+
+def _crops(
+    index: Index, places: list[int], boxes: Sequence[np.ndarray | None], margin: float = 0.25
+) -> list[tuple[bytes, Shares | None]]:
+    """Faces cut out of their images, as JPEG, and where their boxes are in them; nothing for those without a box.
+
+    Args:
+        index: of the set.
+        places: of the images, with repetitions.
+        boxes: in pixels of them.
+        margin: around the longer side, as a share of it.
+    """
+    of_picture: dict[int, list[int]] = {}
+    for i, (place, box) in enumerate(zip(places, boxes, strict=True)):
+        if box is not None:
+            of_picture.setdefault(place, []).append(i)
+    found: list[tuple[bytes, Shares | None]] = [(b"", None)] * len(places)
+
+    def cut_out(place: int) -> list[tuple[bytes, Shares]]:
+        wanted = tuple(tuple(np.asarray(boxes[i]).tolist()) for i in of_picture[place])
+        return _crops_of(index.pictures[place].path, int(index.rows[place]["changed_ns"]), wanted, margin)
+
+    with ThreadPoolExecutor(2) as pool:
+        for place, cut_outs in zip(of_picture, pool.map(cut_out, of_picture), strict=True):
+            for i, each in zip(of_picture[place], cut_outs, strict=True):
+                found[i] = each
+    return found
+
+
+@lru_cache(maxsize=256)
+def _crops_of(path: Path, changed_ns: int, boxes: tuple[Shares, ...], margin: float) -> list[tuple[bytes, Shares]]:
+    """Of one image; ``changed_ns`` tells other contents of the file apart."""
+    try:
+        frame = read_image(path)
+    except ImageError:
+        return [(b"", (0.0, 0.0, 0.0, 0.0))] * len(boxes)
+    cut_outs = []
+    for box in boxes:
+        x1, y1, x2, y2 = np.rint(square_boxes(np.array(box), margin)[0])
+        side = max(1.0, float(x2 - x1))
+        crop, _ = fit_within(cut(frame, (x1, y1, x2, y2)), CROP_SIDE)
+        jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+        shares = [(value - start) / side for value, start in zip(box, (x1, y1, x1, y1), strict=True)]
+        cut_outs.append((jpeg, (shares[0], shares[1], shares[2], shares[3])))
+    return cut_outs
 
 
 def large_tile(index: Index, place: int, styles: dict[str, ClassStyle]) -> Tile:

@@ -1,0 +1,93 @@
+"""What keys and buttons do to the faces and images of a set: give a class, not sure, no face, undo."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from core.datasets.edits import Edits, NewFace
+from core.datasets.index import Index
+from core.datasets.missing import Suggestion
+from core.datasets.store import class_order
+from core.vision.classes import CLASS_NAMES, NO_PREDICTION, styles_of
+from pages.components.acts import Action
+from pages.components.messages import plain, show_problem, tried
+from pages.components.state import UNDONE
+
+LABEL, UNSURE, REMOVE, KEEP, EXCLUDE, REVERT, UNDO = "label:", "unsure", "remove", "keep", "exclude", "revert", "undo"
+# A key for each of the first classes.
+MOST_KEYS = 9
+UNDO_IT = Action(UNDO, "z", "Undo", "↶", always=True)
+OF_FACES = (Action(UNSURE, "u", "Not sure", NO_PREDICTION.sign), Action(REMOVE, "x", "No face"))
+OF_IMAGES = (Action(EXCLUDE, "x", "Exclude"), Action(REVERT, "o", "As in the files"))
+RIGHT = Action(KEEP, "k", "Label is right")
+
+
+def classes_to_give(index: Index) -> tuple[str, ...]:
+    """The classes of the set; where some are the project's own, all three: a set of two may get the third."""
+    ours = not index.classes or set(index.classes) & set(CLASS_NAMES)
+    return class_order([*index.classes, *(CLASS_NAMES if ours else ())])
+
+
+def actions_for(index: Index, *more: Action) -> list[Action]:
+    """The keys that give a class, and others."""
+    classes = classes_to_give(index)
+    labels = [
+        Action(f"{LABEL}{name}", str(number), style.words, style.sign, style.color_hex)
+        for number, (name, style) in enumerate(zip(classes, styles_of(classes), strict=True), 1)
+    ]
+    return [*labels[:MOST_KEYS], *more, UNDO_IT]
+
+
+@tried
+def decide(index: Index, action: str, ids: Sequence[str], suggested: Mapping[str, Suggestion] | None = None) -> None:
+    """Do what a key asks for, as one step that can be undone.
+
+    Args:
+        index: of the set.
+        action: id of one of ``actions_for``.
+        ids: items of edits, or ids of suggestions.
+        suggested: suggestions by id.
+    """
+    edits = Edits.load(index.dataset.folder)
+    new = [suggested[each] for each in ids if each in suggested] if suggested else []
+    items = [each for each in ids if not suggested or each not in suggested]
+    if action == UNDO:
+        st.session_state[UNDONE] = edits.undo() or "nothing"
+    elif action.startswith(LABEL):
+        label = action.removeprefix(LABEL)
+        if items and index.dataset.layout == "class_folders":
+            edits.change_label(items, label)
+        elif items:
+            edits.accept(items, label)
+        if new:
+            edits.add_faces([NewFace(each.picture, each.box, label) for each in new])
+    elif action == KEEP:
+        labels = dict(zip(index.faces.items, index.faces.label.tolist(), strict=True))
+        edits.confirm({item: labels[item] for item in items if item in labels})
+    elif action in (UNSURE, REMOVE):
+        classes = classes_to_give(index)
+        faces = [
+            NewFace(
+                each.picture,
+                each.box,
+                each.label if each.label in classes else classes[0],
+                action == UNSURE,
+                action == REMOVE,
+            )
+            for each in new
+        ]
+        if faces:
+            edits.add_faces(faces)
+        if items:
+            (edits.exclude if action == UNSURE else edits.remove)(items)
+    elif action == EXCLUDE:
+        edits.exclude(items)
+    elif action == REVERT:
+        edits.revert(items)
+
+
+def tell() -> None:
+    """What was undone, or why something could not be done."""
+    show_problem()
+    if undone := st.session_state.pop(UNDONE, None):
+        st.toast(f"Undone: {plain(undone)}.")
