@@ -154,9 +154,13 @@ ACTIVE = {"pipeline": "neural", "model": "mask-detector"}
 PROGRESS = {"stage": "train", "epoch": 1, "loss": 0.3, "done": 3, "total": 5}
 YOLO_REST = {"data.yaml": YOLO_NAMES, "labels/b.txt": YOLO}
 EDITS = {
-    "labels": {"with_mask/a.jpg": "without_mask"},
+    "labels": {"with_mask/a.jpg": "without_mask", "a.jpg#1000000": "with_mask"},
     "aside": ["with_mask/b.jpg#2"],
-    "history": [{"what": "a", "before": {"with_mask/a.jpg": [None, False]}}],
+    "boxes": {"a.jpg#1000000": [1, 2, 30, 40]},
+    "removed": ["a.jpg#0"],
+    "history": [
+        {"what": "a", "before": {"with_mask/a.jpg": [None, False], "a.jpg#0": ["hat", True, [1, 2, 3, 4], False]}}
+    ],
 }
 
 

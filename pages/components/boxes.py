@@ -79,7 +79,7 @@ def edit_boxes(
         if action == "choose":
             on_choose(face)
         elif action in ("draw", "move"):
-            box = _box(wanted.get("box"), width, height)
+            box = box_within(wanted.get("box"), width, height)
             if box and (face or action == "draw"):
                 on_box(box, face if action == "move" else None)
         elif action in known:
@@ -115,7 +115,7 @@ def edit_boxes(
     )
 
 
-def _box(raw: object, width: int, height: int) -> Box | None:
+def box_within(raw: object, width: int, height: int) -> Box | None:
     """What the browser calls a box, within the picture; ``None`` if it is none."""
     if not (isinstance(raw, list) and len(raw) == 4 and all(isinstance(side, int | float) for side in raw)):
         return None

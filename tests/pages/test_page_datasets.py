@@ -16,15 +16,17 @@ from streamlit.testing.v1 import AppTest
 from core.datasets.edits import Edits
 from core.datasets.importers import import_zip
 from core.datasets.index import Index, build_index, open_index
-from core.datasets.missing import Find, Finder, pipeline_id, search
+from core.datasets.missing import Find, Finder, missing_faces, pipeline_id, search
 from core.datasets.query import Filter
 from core.datasets.store import delete_dataset, find_dataset, list_datasets, write_card
 from core.jobs import Cancelled
 from core.registry.active import in_use
 from core.vision.detections import make_detections
 from core.vision.images import encode_image
+from pages.components.boxes import box_within
 from pages.components.resources import server_jobs, set_zips
 from pages.components.state import DATA_SET, DATA_VIEW, FILTER, OPEN_IMAGE, TRAINING_SPLIT
+from pages.views.datasets.deciding import classes_to_give, decide
 from tests.helpers import ROOT, StubPipeline, write_voc
 from train.split import default_split
 
@@ -471,12 +473,6 @@ def component(app: AppTest, which: int = 0) -> dict:
     return json.loads(app.get("bidi_component")[which].proto.json)
 
 
-def act(app: AppTest, key: str, **wanted) -> AppTest:
-    """As the browser sends what was done in a component."""
-    app.session_state[key] = {"acted": [{"seq": app.session_state[f"{key}_done"] + 1, **wanted}]}
-    return run(app)
-
-
 def test_missing_faces_are_found_and_shown_likeliest_first(crowd):
     app = open_page("Missing faces")
     assert "for faces that have no label" in texts(app)
@@ -536,3 +532,78 @@ def test_the_zip_of_a_set_is_made_once_for_each_state_of_it(crowd):
     Edits.load(crowd.folder).exclude("images/a.jpg")
     app = run(app)
     assert not app.get("link_button") and named(app.button, "Make the zip")
+
+
+def test_decisions_on_suggestions_and_faces_are_steps_that_can_be_undone(crowd):
+    search(open_index(crowd), [Finder("one", lambda frame: [Find(*LIKELY, 0.8, "helmet"), Find(*DOUBTFUL, 0.3)])])
+
+    def do(action, ids, suggested=None):
+        decide(open_index(crowd), action, ids, suggested)
+        return Edits.load(crowd.folder)
+
+    index = open_index(crowd)
+    assert classes_to_give(index) == ("with_mask", "without_mask", "mask_weared_incorrect"), "a third class, too"
+    by_id = {each.id: each for each in missing_faces(index, ["one"]).suggestions}
+    assert [each.picture for each in by_id.values()] == ["images/a.jpg", "images/b.jpg"] * 2
+    a, b, doubtful_a, doubtful_b = by_id
+    assert do("label:mask_weared_incorrect", [a, "images/a.jpg#0"], by_id).labels == {
+        "images/a.jpg#0": "mask_weared_incorrect",
+        "images/a.jpg#1000000": "mask_weared_incorrect",
+    }
+    edits = do("unsure", [b], by_id)
+    assert edits.excluded == {"images/b.jpg#1000000"} and edits.labels["images/b.jpg#1000000"] == "with_mask"
+    assert len(do("remove", [doubtful_a, doubtful_b], by_id).removed) == 2
+    assert do("unsure", ["images/b.jpg#0"]).excluded == {"images/b.jpg#0", "images/b.jpg#1000000"}
+    edits = do("keep", ["images/b.jpg#0"])
+    assert edits.labels["images/b.jpg#0"] == "with_mask" and len(edits.history) == 6
+    for _ in range(6):
+        edits = do("undo", [])
+    assert not edits.changed()
+
+
+def test_only_whole_acts_reach_the_page_each_once():
+    def page():
+        import streamlit as st
+
+        from pages.components.acts import acts_done, handler
+
+        done = []
+        handle = handler("c", done.append)
+        for acted in (None, "x", [1, {"seq": "1"}], [{"seq": 1}, {"seq": 2}], [{"seq": 2}, {"seq": 3}]):
+            st.session_state["c"] = {"acted": acted}
+            handle()
+        st.text(f"{[act['seq'] for act in done]} {acts_done('c')}")
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception and app.text[0].value == "[1, 2, 3] 3"
+
+
+@pytest.mark.parametrize(
+    ("raw", "box"),
+    [
+        ([-5, 10, 50, 999], (0, 10, 50, 120)),
+        ([50, 10, 50, 20], None),
+        ([1, 2, 3], None),
+        ([1, 2, float("nan"), 9], None),
+        (["1", 2, 3, 4], None),
+        ("box", None),
+    ],
+)
+def test_what_a_browser_calls_a_box_is_one_within_the_picture_or_none(raw, box):
+    assert box_within(raw, 160, 120) == box
+
+
+def test_faces_of_annotated_sets_can_be_shown_and_relabelled_alone(crowd):
+    app = open_page("Gallery")
+    assert [action["id"] for action in component(app)["actions"]] == ["exclude", "revert", "undo"]
+    named(app.segmented_control, "Show").set_value("Faces")
+    app = run(app)
+    assert "2 of 2 faces" in texts(app)
+    assert [tile["id"] for tile in tiles(app)] == ["images/a.jpg#0", "images/b.jpg#0"]
+    assert tiles(app)[0]["src"].startswith("data:image/jpeg")
+    app.session_state[OPEN_IMAGE] = ("images/a.jpg", 0)
+    app = run(app)
+    (editor,) = [data for k in range(len(app.get("bidi_component"))) if "boxes" in (data := component(app, k))]
+    assert editor["chosen"] == "images/a.jpg#0" and editor["size"] == [160, 120] and len(editor["boxes"]) == 1
+    Edits.load(crowd.folder).remove("images/a.jpg#0")
+    assert "No face is labelled in this image" in texts(run(app))

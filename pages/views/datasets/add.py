@@ -47,7 +47,7 @@ def add_forms(heading: str) -> None:
 
 def delete(name: str) -> None:
     """Delete a data set; work on it is stopped."""
-    for work in ("scan", "classify"):
+    for work in ("scan", "classify", "missing", "export"):
         server_jobs().cancel(f"data:{work}:{name}")
     delete_dataset(name)
 

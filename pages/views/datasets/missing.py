@@ -89,8 +89,9 @@ def _suggestions(index: Index, found: MissingFaces) -> None:
         st.success("No face of this size seems to be missing in the images that were looked at.")
         return
     st.markdown(
-        f"**{len(some):,} faces may be missing in {images:,} of {found.searched:,} images**, the likeliest first. Give "
-        "each its class, or say *Not sure* (it then counts neither as hit nor as miss) or *No face*."
+        f"**{len(some):,} face{'' if len(some) == 1 else 's'} may be missing in {images:,} of {found.searched:,} "
+        "images**, the likeliest first. Give each its class, or say *Not sure* (it then counts neither as hit nor as "
+        "miss) or *No face*."
     )
     shown = some[page_of(MISSING_PAGE, len(some), PER_PAGE, "faces")]
     by_id = {each.id: each for each in shown}
