@@ -311,7 +311,10 @@ def _number(item: str) -> int:
 
 def _box(raw: Sequence[float]) -> Box:
     """Raises ``ValueError`` or ``TypeError`` if it is no box with an area."""
-    x1, y1, x2, y2 = (round(float(value), 2) for value in raw)
+    try:
+        x1, y1, x2, y2 = (round(float(value), 2) for value in raw)
+    except OverflowError:
+        raise ValueError(f"{raw} is no box") from None
     if not all(map(isfinite, (x1, y1, x2, y2))) or x2 <= x1 or y2 <= y1:
         raise ValueError(f"{raw} is no box")
     return x1, y1, x2, y2

@@ -256,7 +256,7 @@ def test_faces_are_added_moved_and_removed(voc):
     assert faces_of(voc) == original and "2 faces removed" in undone and "images/b.jpg#1000001 is no face" in undone
 
 
-@pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 5, 9), (1, 2, float("nan"), 4), (1, 2, 3)])
+@pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 5, 9), (1, 2, float("nan"), 4), (1, 2, 3), (1, 2, 10**400, 9)])
 def test_a_box_without_an_area_is_refused(voc, box):
     edits = Edits.load(voc)
     with pytest.raises(DataError, match="Draw a larger box"):
