@@ -33,6 +33,8 @@ PER_REPORT = 8
 LEAST_SCORE, SMALLEST_PX = 0.1, 10
 # Two boxes show the same face at this overlap, or if each holds the other's centre: some annotators mark whole heads.
 SAME_FACE_IOU = 0.3
+# A box of which this share lies within another, and that is at least so large beside it, is a part of that face.
+PART_INSIDE, PART_SIDE = 0.8, 1 / 3
 
 
 class Find(NamedTuple):
@@ -220,7 +222,8 @@ def _missing(picture: Picture, place: int, by_finder: tuple[str, ...]) -> list[S
         together += new
     boxes = _boxes(together)
     counted = list(picture.counted)
-    labelled = is_same_face(boxes, np.vstack([picture.xyxy, picture.no_face_xyxy])).any(axis=1)
+    known = np.vstack([picture.xyxy, picture.no_face_xyxy])
+    labelled = (is_same_face(boxes, known) | is_part_of(boxes, known)).any(axis=1)
     labelled |= lies_on(boxes, np.delete(picture.xyxy, counted, axis=0))
     return [
         Suggestion(
@@ -249,6 +252,21 @@ def is_same_face(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
     """
     a, b = (np.asarray(boxes, np.float32).reshape(-1, 4) for boxes in (a_xyxy, b_xyxy))
     return (overlaps(a, b) >= SAME_FACE_IOU) | (_holds_center(a, b) & _holds_center(b, a).T)
+
+
+def is_part_of(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
+    """Whether each of ``a`` (a, 4) is a part of the face in each of ``b`` (b, 4), such as its ear; (a, b) bool.
+
+    Far smaller boxes within one may be people behind it.
+
+    >>> ear, far_away, face = [[5, 40, 45, 90]], [[5, 5, 20, 22]], [[0, 0, 100, 120]]
+    >>> bool(is_part_of(ear, face)), bool(is_part_of(far_away, face))
+    (True, False)
+    """
+    a, b = (np.asarray(boxes, np.float32).reshape(-1, 4) for boxes in (a_xyxy, b_xyxy))
+    shared = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    inside = shared.clip(min=0).prod(axis=2) / (a[:, 2:] - a[:, :2]).prod(axis=1, keepdims=True)
+    return (inside >= PART_INSIDE) & (shorter_sides(a)[:, None] >= PART_SIDE * shorter_sides(b))
 
 
 def _holds_center(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -165,7 +165,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   } else root.onkeydown = null;
   root.replaceChildren(...(bar ? [bar] : []), ...parts);
   if (bar) {
-    if (focused >= 0) go(Math.max(0, all.findIndex(({ id }) => id === root.current)) || Math.min(focused, all.length - 1));
+    const now = all.findIndex(({ id }) => id === root.current);
+    if (focused >= 0) go(now >= 0 ? now : focused);
     marked();
   }
 }
