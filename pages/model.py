@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.config import models_dir
 from core.datasets.parts import PARTS
-from core.registry.active import go_back, in_use, previous, remove_model, use, why_not_removable
+from core.registry.active import go_back, in_use, previous, remove_model, restore_model, use, why_not_removable
 from core.registry.leaderboard import Scoreboard, as_table, load_scoreboards, method_title
 from core.registry.speed import FACES, frame_times_ms
 from core.registry.store import list_models
@@ -18,10 +18,12 @@ from pages.components.access import is_operator
 from pages.components.charts import accuracy_by_method, calibration, recall_by_size, times_by_faces
 from pages.components.compat import part_of_the_app
 from pages.components.figure import show_figure
-from pages.components.messages import plain, try_to
+from pages.components.messages import plain, popover, try_to
 from pages.components.resources import follow_active_method, method_words, model_or_stop, pipeline_or_stop
+from pages.components.server import who
 from pages.components.settings import settings_form
 from pages.components.terms import METRICS, metric_columns
+from pages.components.undo import KEEP_HELP, show_deleted
 
 KINDS = {"detector": "finds and classifies faces", "classifier": "classifies faces"}
 WIDTHS = {"int8": "8-bit", "fp16": "16-bit", "float32": "32-bit"}
@@ -61,6 +63,8 @@ def show_active_model(chosen: Method) -> None:
 
 def show_installed_models() -> None:
     """A row per model, with what can be done with it."""
+    if is_operator():
+        show_deleted(models_dir(), restore_model)
     now = in_use().method
     for name in list_models():
         about, facts, change, remove = st.columns([5, 3, 2, 2], vertical_alignment="center")
@@ -83,10 +87,11 @@ def show_installed_models() -> None:
             ):
                 try_to(use, method)
         if is_operator() and not why_not_removable(name):
-            with remove.popover("Remove", icon=":material/delete:"):
+            with remove, popover("Remove", f"model_removes_{name}", icon=":material/delete:"):
                 st.markdown(f"Delete **{plain(name)}** from this server?")
-                if st.button("Delete for good", key=f"model_remove_{name}"):
-                    try_to(remove_model, name)
+                st.caption(KEEP_HELP)
+                if st.button("Delete this model", key=f"model_remove_{name}"):
+                    try_to(remove_model, name, by=who())
 
 
 def rounded(rows: list[dict]) -> list[dict]:

@@ -14,9 +14,10 @@ from pages.components.compat import forget_uploads, part_of_the_app, session_id
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain, show_problem, told_apart, tried
 from pages.components.resources import pipeline_or_stop, video_shelf
+from pages.components.server import visitor
 from pages.components.settings import settings_form
 from pages.components.state import VIDEO_UPLOADER, kept
-from pages.views.video import keep_while_open, show_preview, show_video, visitor
+from pages.views.video import keep_while_open, show_preview, show_video
 
 part_of_the_app()
 st.title("Video")

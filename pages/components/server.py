@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.config import PUBLIC, settings
+from pages.components.compat import session_id
 from pages.components.uploads import reserved
 
 # Figures of the server, and Streamlit's way to drive the app by programs: no visitor needs them.
@@ -108,6 +109,16 @@ def own_cookie() -> str:
     """The same for the visitor of the page that runs."""
     name = st.context.cookies.get(VISITOR)
     return name if isinstance(name, str) else ""  # no text where a page is tested without a browser
+
+
+def visitor() -> str:
+    """Who the visitor of the page that runs is: the browser with the cookie; this visit where cookies are refused."""
+    return own_cookie() or session_id()
+
+
+def who() -> str:
+    """The same as a name that may be kept on the disk: nobody can make the cookie of it. Empty outside of a page."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32] if (name := visitor()) else ""
 
 
 def address(page: str, path: str) -> str:

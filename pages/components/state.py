@@ -30,6 +30,8 @@ GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE = "data_gallery_page", "data_du
 SCANNED = "data_scanned"
 """Names of the data sets whose files were looked through during this visit."""
 
+POPOVERS_CLOSED = "popovers_closed"
+"""How often the work of a popover was done."""
 PROBLEM = "problem"
 """Why a change could not be made, until the page says so."""
 

@@ -702,6 +702,8 @@ def test_the_model_page_deploys_rolls_back_and_removes(install):
     assert "model_back" not in [button.key for button in app.button]
     app.button(key="model_remove_helmets").click().run()
     assert not app.exception and "helmets" not in list_models()
+    labelled(app.button, "Undo").click().run()
+    assert not app.exception and "helmets" in list_models()
 
 
 def test_a_model_that_does_not_run_gets_a_sentence_and_nothing_changes(install):
