@@ -113,7 +113,7 @@ def write_voc(folder, photos, size_wh=(160, 120)):
 
 
 def texts(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.title, app.subheader)
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.title, app.header)
     return unescaped("\n".join(element.value for kind in kinds for element in kind))
 
 

@@ -39,11 +39,8 @@ def popover(label: str, key: str, **options: Any) -> PopoverContainer:
         key: of the widget.
         options: of ``st.popover``.
     """
-    done = st.session_state.get(POPOVERS_CLOSED, 0)
-    if st.session_state.setdefault(f"closed_{key}", done) != done:
-        st.session_state[f"closed_{key}"] = done
-        st.session_state[key] = False
-    return st.popover(label, key=key, on_change="rerun", **options)
+    # Another widget, which is closed; one that is open would stay so whatever the server says.
+    return st.popover(label, key=f"{key}_{st.session_state.get(POPOVERS_CLOSED, 0)}", on_change="rerun", **options)
 
 
 def close_popovers() -> None:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.config import PUBLIC, settings
 from pages.components.compat import session_id
-from pages.components.uploads import reserved
+from pages.components.uploads import reserved, tell_refused
 
 # Figures of the server, and Streamlit's way to drive the app by programs: no visitor needs them.
 CLOSED = re.compile(r"/_stcore/(metrics|agent)(/|$)")
@@ -94,9 +94,18 @@ class Guard:
                 return
             with reserved(upload[1], int(length)) as refusal:
                 answer = PlainTextResponse(refusal, 413) if refusal else self.app
+                if refusal:
+                    tell_refused(upload[1], await name_of_upload(receive), refusal)
                 await answer(scope, receive, send_with_headers)
         else:
             await self.app(scope, receive, send_with_headers)
+
+
+async def name_of_upload(receive: Receive) -> str:
+    """How the visitor calls a file whose upload begins; empty if that is not said at once."""
+    start = (await receive()).get("body", b"")[:2000]
+    found = re.search(rb'filename="([^"\r\n]{1,255})"', start)
+    return found[1].decode(errors="replace") if found else ""
 
 
 def visitor_of(scope: Scope) -> str:

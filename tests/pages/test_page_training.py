@@ -124,7 +124,7 @@ def until(condition, seconds=60.0):
 
 
 def texts(app) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.title, app.subheader)
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.title, app.header)
     return "\n".join(element.value for kind in kinds for element in kind).replace("\\", "")
 
 

@@ -81,15 +81,15 @@ def show_import(jobs: Jobs, status: JobStatus | None) -> None:
     result: ImportResult = status.result
     if st.session_state.pop("data_import", False):
         show_set_next(result.dataset.name)
-    message, button = st.columns([6, 1], vertical_alignment="top")
-    with message:
+    row = st.container(horizontal=True)
+    with row.container():
         st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} images.")
         if result.account:
             show_account(result.account)
         if result.ignored:
             with st.expander(f"Ignored: {len(result.ignored):,}"):
                 st.dataframe([{"File": file} for file in result.ignored], hide_index=True)
-    with button:
+    with row:
         close_button(jobs, status)
 
 

@@ -106,7 +106,7 @@ def count_bare(name: str) -> int:
 
 def show_making() -> None:
     """The form for a new data set, or how far the one that is being made is."""
-    st.subheader("Make a data set")
+    st.header("Make a data set")
     job = server_jobs().status(JOB)
     if job and job.state == "running":
         show_progress()

@@ -51,7 +51,7 @@ def show(manager: RunManager) -> None:
     )
     if len(chosen) == 1:
         run = by_id[chosen[0]]
-        st.subheader(plain(run.name))
+        st.header(plain(run.name))
         run_forms(run, manager.rename, manager.set_note, manager.delete)
         if run.state == run_states.DONE:
             show_result(manager, run)
