@@ -6,13 +6,15 @@ import streamlit as st
 
 from pages.components import access, api, server, streams
 from pages.components.memory import return_memory
-from pages.components.start import start_cameras, sweep_once
+from pages.components.start import empty_trash_in_time, start_cameras, sweep_once
 from pages.components.state import IMAGES
 from pages.components.uploads import watch_uploads
 
-# The video libraries tell of every connection attempt; what matters is shown on the page.
-for name in ("aioice", "aiortc", "libav"):
-    logging.getLogger(name).setLevel(logging.WARNING)
+# The video libraries tell of every connection attempt; what matters is shown on the page. Streamlit warns of threads
+# that ask for something cached without a page, as cameras and programs do.
+CONTEXT = "streamlit.runtime.scriptrunner_utils.script_run_context"
+for name, level in (("aioice", "WARNING"), ("aiortc", "WARNING"), ("libav", "WARNING"), (CONTEXT, "ERROR")):
+    logging.getLogger(name).setLevel(level)
 
 
 def main() -> None:
@@ -55,4 +57,5 @@ if __name__ == "__main__":  # as Streamlit runs a page
     main()
 else:  # as its server loads this file
     start_cameras()
+    empty_trash_in_time()
     app = st.App(__file__, middleware=server.MIDDLEWARE, routes=[*api.ROUTES, *server.ROUTES, *streams.ROUTES])

@@ -47,6 +47,8 @@ class JobStatus:
     """What the work returned."""
     started: float = 0.0
     """Seconds since the epoch."""
+    by: str = ""
+    """Who started it: how it ended is for them. Empty if that concerns everybody who sees it."""
 
     @property
     def share(self) -> float | None:
@@ -60,21 +62,23 @@ class Jobs:
     A job that has ended is forgotten once nobody has asked for it for an hour, or for as long as for many others.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, who: Callable[[], str] = lambda: "") -> None:
+        """Args: ``who`` says who starts a job, where and when it is started."""
+        self._who, self._lock = who, threading.Lock()
         self._jobs: dict[str, JobStatus] = {}
         self._stop: dict[str, threading.Event] = {}
         self._asked: dict[str, float] = {}
 
     def start(self, key: str, title: str, work: Callable[[Report], object]) -> bool:
         """Begin a job in a thread of its own; ``False`` if one with this key is still running."""
+        by = self._who()
         with self._lock:
             if key in self._jobs and self._jobs[key].state == "running":
                 return False
             self._evict()
             self._asked[key] = time.monotonic()
             stop = self._stop[key] = threading.Event()
-            self._jobs[key] = JobStatus(key, title, "running", started=time.time())
+            self._jobs[key] = JobStatus(key, title, "running", started=time.time(), by=by)
         threading.Thread(target=self._run, args=(key, as_now(work), stop), name=f"job-{key}", daemon=True).start()
         return True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.config import data_dir, limits, models_dir, runs_dir, videos_dir
+from core.trash import sweep_trash
 
 FOLDERS: dict[str, Callable[[], Path]] = {
     "data_gb": data_dir,
@@ -22,7 +23,7 @@ class QuotaError(ValueError):
 
 
 def check_disk(name: str, more_bytes: int = 0) -> None:
-    """Refuse what needs more disk than there is room for.
+    """Refuse what needs more disk than there is room for; what was deleted and could be brought back makes room.
 
     Args:
         name: a key of ``FOLDERS``.
@@ -31,8 +32,12 @@ def check_disk(name: str, more_bytes: int = 0) -> None:
     Raises:
         QuotaError: the folder is full, or would be.
     """
-    now = limits()
-    if folder_bytes(FOLDERS[name]()) + more_bytes >= getattr(now, name) * 1e9:
+    now, folder = limits(), FOLDERS[name]()
+
+    def is_full() -> bool:
+        return folder_bytes(folder) + more_bytes >= getattr(now, name) * 1e9
+
+    if is_full() and not (sweep_trash(folder, everything=True) and not is_full()):
         raise QuotaError(now.reached(name))
 
 

@@ -12,11 +12,12 @@ st.title("Data sets")
 # Only now, with the title on the screen, is anything heavy imported.
 from functools import partial  # noqa: E402
 
+from core.config import data_dir  # noqa: E402
 from core.datasets.index import build_index  # noqa: E402
 from core.datasets.spellings import likely_meanings  # noqa: E402
 from core.datasets.store import LAYOUTS, DataError, list_datasets  # noqa: E402
 from pages.components.jobs import show_end_of_job, show_job  # noqa: E402
-from pages.components.messages import plain, why  # noqa: E402
+from pages.components.messages import plain, popover, why  # noqa: E402
 from pages.components.resources import server_jobs  # noqa: E402
 from pages.components.state import (  # noqa: E402
     DATA_VIEW,
@@ -29,8 +30,9 @@ from pages.components.state import (  # noqa: E402
     OVERVIEW,
     view_switch,
 )
+from pages.components.undo import show_deleted  # noqa: E402
 from pages.views.datasets.account import join_classes, show_kept_account  # noqa: E402
-from pages.views.datasets.add import add_forms, delete, delete_button, show_import  # noqa: E402
+from pages.views.datasets.add import add_forms, delete, delete_button, restore, show_import  # noqa: E402
 from pages.views.datasets.charts import show_overview  # noqa: E402
 from pages.views.datasets.download import download_form  # noqa: E402
 from pages.views.datasets.label_issues import show_label_issues  # noqa: E402
@@ -52,6 +54,7 @@ from pages.views.datasets.pictures import (  # noqa: E402
 
 imported = show_job(server_jobs(), "data:import")
 show_import(server_jobs(), imported)
+show_deleted(data_dir(), restore)
 sets = {dataset.name: dataset for dataset in list_datasets()}
 if not sets:
     st.markdown(
@@ -62,7 +65,7 @@ if not sets:
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     chosen = choose_set(sets)
-    with st.popover("Add a data set", icon=":material/add:"):
+    with popover("Add a data set", "data_add", icon=":material/add:"):
         add_forms("From")
     if st.button("Rescan", icon=":material/refresh:", help="Look for images that are new, changed or gone."):
         rescan(chosen)
@@ -84,7 +87,7 @@ if index is None:
     if server_jobs().status(job) is None:
         server_jobs().start(job, f"Scanning {chosen.name}", partial(build_index, chosen))
     status = show_job(server_jobs(), job)
-    show_end_of_job(status)
+    show_end_of_job(status, for_all=True)
     if not (status and status.state == "running") and st.button("Resume", icon=":material/play_arrow:"):
         server_jobs().forget(job)
         st.rerun()

@@ -80,11 +80,11 @@ with picture:
     with result:
         show_result()
 
-st.subheader("What else there is")
+st.header("What else there is")
 show_cards(CARDS)
 show_cards((*(OPERATORS_CARDS if is_operator() else ()), LEARN))
 
-st.subheader("Good to know")
+st.header("Good to know")
 st.markdown(
     "- **Private.** Photos stay in this server's memory while you look at them, videos on its disk until you delete "
     "them or leave. Nothing is kept or sent on"

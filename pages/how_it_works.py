@@ -35,7 +35,7 @@ names = list(STEPS)
 step = view_switch(STEP, names)
 place = names.index(step)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(f"{place + 1} of {len(names)} · {step}", anchor=False, width="content")
+    st.header(f"{place + 1} of {len(names)} · {step}", anchor=False, width="content")
     with st.container(horizontal=True, width="content"):
         for words, other in (("Back", place - 1), ("Next", place + 1)):
             known = 0 <= other < len(names)

@@ -1,4 +1,4 @@
-"""Which model is active, which others there are, and what the chosen one is: metrics, speed, limits, data."""
+"""What the chosen model is for and how often it errs, which one is active, and the figures for engineers."""
 
 import dataclasses
 from datetime import datetime
@@ -7,21 +7,24 @@ import streamlit as st
 
 from core.config import models_dir
 from core.datasets.parts import PARTS
-from core.registry.active import go_back, in_use, previous, remove_model, use, why_not_removable
-from core.registry.leaderboard import Scoreboard, as_table, load_scoreboards, method_title
+from core.registry.active import go_back, in_use, previous, remove_model, restore_model, use, why_not_removable
+from core.registry.leaderboard import Row, Scoreboard, as_table, load_scoreboards, method_title
 from core.registry.speed import FACES, frame_times_ms
 from core.registry.store import list_models
-from core.vision.classes import styles_of, vocabulary
+from core.vision.classes import CLASS_NAMES, WITH_MASK, styles_of, vocabulary
 from core.vision.model_card import ModelCard, ModelError, faces_by_part, load_card, score_rows
 from core.vision.pipeline import PHOTO_SETTINGS, PIPELINES, Method, method_for_model
 from pages.components.access import is_operator
 from pages.components.charts import accuracy_by_method, calibration, recall_by_size, times_by_faces
 from pages.components.compat import part_of_the_app
 from pages.components.figure import show_figure
-from pages.components.messages import plain, try_to
+from pages.components.messages import plain, popover, try_to
 from pages.components.resources import follow_active_method, method_words, model_or_stop, pipeline_or_stop
+from pages.components.server import who
 from pages.components.settings import settings_form
 from pages.components.terms import METRICS, metric_columns
+from pages.components.undo import KEEP_HELP, show_deleted
+from pages.views.model import show_errors, show_purpose, show_trials
 
 KINDS = {"detector": "finds and classifies faces", "classifier": "classifies faces"}
 WIDTHS = {"int8": "8-bit", "fp16": "16-bit", "float32": "32-bit"}
@@ -61,6 +64,8 @@ def show_active_model(chosen: Method) -> None:
 
 def show_installed_models() -> None:
     """A row per model, with what can be done with it."""
+    if is_operator():
+        show_deleted(models_dir(), restore_model)
     now = in_use().method
     for name in list_models():
         about, facts, change, remove = st.columns([5, 3, 2, 2], vertical_alignment="center")
@@ -83,10 +88,11 @@ def show_installed_models() -> None:
             ):
                 try_to(use, method)
         if is_operator() and not why_not_removable(name):
-            with remove.popover("Remove", icon=":material/delete:"):
+            with remove, popover("Remove", f"model_removes_{name}", icon=":material/delete:"):
                 st.markdown(f"Delete **{plain(name)}** from this server?")
-                if st.button("Delete for good", key=f"model_remove_{name}"):
-                    try_to(remove_model, name)
+                st.caption(KEEP_HELP)
+                if st.button("Delete this model", key=f"model_remove_{name}"):
+                    try_to(remove_model, name, by=who())
 
 
 def rounded(rows: list[dict]) -> list[dict]:
@@ -96,78 +102,92 @@ def rounded(rows: list[dict]) -> list[dict]:
     ]
 
 
-def show_where_it_errs(board: Scoreboard, chosen: Method, preset: str) -> None:
-    """How small a face the chosen method finds, and whether its confidence is right, if its model was measured here.
+def figures_of(board: Scoreboard, chosen: Method, preset: str) -> Row | None:
+    """What was measured of the chosen method, if its very model was.
 
     Args:
         board: figures on one set of photos.
-        chosen: whose.
+        chosen: the method.
         preset: at which; empty for a pipeline without presets.
     """
-    for row in board.rows:
-        if (row.pipeline, row.preset, row.model_sha256) != (chosen.pipeline, preset, card.sha256):
-            continue
-        left, right = st.columns(2)
-        if sizes := row.figures.get("by_size"):
-            show_figure(recall_by_size(sizes), key=f"model_sizes_{board.photos}", place=left)
-        if bins := row.figures.get("calibration"):
-            show_figure(calibration(bins), key=f"model_calibration_{board.photos}", place=right)
-        if interval := row.figures.get("intervals", {}).get("found_and_right"):
-            st.caption(
-                f"**{method_title(row.pipeline, row.preset)}**: on other photos like these, its accuracy lies between "
-                f"{interval[0]:.0%} and {interval[1]:.0%} with 95% certainty. Of the faces without a mask that it "
-                f"classifies, {row.figures['bare_shown_as_masked']:.0%} are called masked."
-            )
+    wanted = chosen.pipeline, preset, card.sha256
+    return next((row for row in board.rows if (row.pipeline, row.preset, row.model_sha256) == wanted), None)
 
 
 part_of_the_app()
 st.title("Model")
-method, settings = settings_form("photo", PHOTO_SETTINGS)
+above = st.container()
+with st.popover("Another method, model or preset", icon=":material/tune:"):
+    method, settings = settings_form("photo", PHOTO_SETTINGS, st.container())
 follow_active_method()
-show_active_model(method)
-st.subheader("Models on this server")
-show_installed_models()
-
+with above:
+    show_active_model(method)
 pipeline = pipeline_or_stop(method)
 card = load_card(models_dir() / f"{method.model}.json")
+preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
+try:
+    boards = load_scoreboards()
+except ValueError as error:
+    st.error(plain(str(error)))
+    boards = []
+
+st.header(f"About {plain(card.name)}")
+finder = PIPELINES[method.pipeline].finds_with
+st.markdown(
+    f"It {KINDS[card.kind]}: {class_words(card)}." + (f" The faces are found by **{plain(finder)}**." if finder else "")
+)
+show_purpose(card)
+if CLASS_NAMES[WITH_MASK] in card.classes:
+    st.header("Right and wrong")
+    show_trials(pipeline, method, preset)
+st.header("How often it errs")
+rows = [(figures_of(board, method, preset), board) for board in boards]
+measured = [(row, board) for row, board in rows if row]
+for row, board in measured:
+    photos = f"{row.figures['photos']} street and press photos that it did not learn from"
+    show_errors(row, photos, f"model_errors_{board.photos}")
+if not measured:
+    st.markdown("This one was not measured on photos that it did not learn from; what is known stands below.")
+
+st.header("Models on this server")
+show_installed_models()
+
+st.header("For engineers")
 file = models_dir() / card.file
-st.subheader(f"About {plain(card.name)}")
 facts = {
     "Classes": str(len(card.classes)),
     "Size": f"{file.stat().st_size / 1e6:.1f} MB",
     "Weights": WIDTHS.get(card.precision, card.precision),
     "Date": card.date or f"{datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d}",
 }
-for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
-    column.metric(label, value)
-st.caption(f"**{plain(card.name)}** {KINDS[card.kind]}: {class_words(card)}.")
-if finder := PIPELINES[method.pipeline].finds_with:
-    st.caption(f"The faces are found by **{plain(finder)}**.")
+with st.container(horizontal=True, gap="large"):
+    for label, value in facts.items():
+        st.metric(label, value, width="content")
 
 st.subheader("Metrics")
-if rows := score_rows(card):
+if rows_of_card := score_rows(card):
     st.markdown(f"**{plain(card.name)}**, measured at the end of its training:")
-    st.dataframe(rounded(rows), hide_index=True, column_config=metric_columns(METRICS))
-try:
-    boards = load_scoreboards()
-except ValueError as error:
-    st.error(plain(str(error)))
-    boards = []
-for board in boards:
+    st.dataframe(rounded(rows_of_card), hide_index=True, column_config=metric_columns(METRICS))
+for its, board in rows:
     table, figures = as_table(board), board.rows[0].figures
     st.markdown(
         f"**All methods** with the models that came with the app, on {figures['photos']} street and press photos that "
         f"none of them was trained on (`{board.photos}`), with {figures['faces']} faces of "
         f"{figures['min_face_px']:g} pixels and more:"
     )
-    chart = accuracy_by_method([row["Method"] for row in table], [row["Accuracy"] for row in table])
+    chart = accuracy_by_method([each["Method"] for each in table], [each["Accuracy"] for each in table])
     show_figure(chart, key=f"model_{board.photos}")
     st.dataframe(rounded(table), hide_index=True, column_config=metric_columns(METRICS))
-    show_where_it_errs(board, method, settings.preset if PIPELINES[method.pipeline].uses_preset else "")
+    if its:
+        left, right = st.columns(2)
+        if sizes := its.figures.get("by_size"):
+            show_figure(recall_by_size(sizes), key=f"model_sizes_{board.photos}", place=left)
+        if bins := its.figures.get("calibration"):
+            show_figure(calibration(bins), key=f"model_calibration_{board.photos}", place=right)
+        st.caption(f"The charts are of **{method_title(its.pipeline, its.preset)}**.")
 st.caption("Point at the name of a column to see what it means. Faces that the annotators had left out were filled in.")
 
 st.subheader("Speed on this server")
-preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
 what = "Analyses sample images for some seconds."
 if is_operator() and st.button("Measure", key="model_measure", icon=":material/timer:", help=what):
     bar, times = st.progress(0.0, "Measuring …"), {}
@@ -180,9 +200,6 @@ if is_operator() and st.button("Measure", key="model_measure", icon=":material/t
     st.session_state["model_times"] = {**st.session_state.get("model_times", {}), title: times}
 for title, times in st.session_state.get("model_times", {}).items():
     show_figure(times_by_faces(title, times), key=f"model_times_{title}")
-
-st.subheader("Limits")
-st.markdown("\n".join(f"- {plain(sentence)}" for sentence in [card.limits, *card.failures] if sentence))
 
 st.subheader("Training data")
 names = vocabulary(card.classes)

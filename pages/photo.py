@@ -31,6 +31,7 @@ from pages.views.photo import (
     show_neighbours,
     show_photo,
     show_refused,
+    show_words,
 )
 
 RESULTS, HEAT_MAP, METHODS = "Results", "Face heat map", "All methods"
@@ -48,7 +49,7 @@ def show_methods(photo: Photo, image: LoadedImage, settings: DetectionSettings) 
                 found, elapsed_ms = photo_set.compare(
                     photo, detect, (other, method_version(other), settings), looks_at_all_pixels(other)
                 )
-            st.subheader(spec.title)
+            st.header(spec.title)
             st.markdown(f"{plain(describe(summarize(found)))} {elapsed_ms:.0f} ms.")
             st.image(page_image(image, found), output_format="JPEG", width="stretch", alt=spec.title)
 
@@ -110,8 +111,10 @@ photo_set: PhotoSet = st.session_state[PHOTO_SET]
 photos = photo_set.show(
     [(upload.file_id, upload.name, upload.getvalue) for upload in uploads] or example(PHOTO_EXAMPLE)
 )
-progress, head, beside = st.container(), st.container(), st.container()
-method, settings = settings_form("photo", PHOTO_SETTINGS, beside if photos else None)
+progress, head, switch, whole = st.container(), st.container(), st.container(), st.container()
+picture, beside = st.columns([6, 5], gap="medium") if photos else (st.container(), None)
+foot = st.container()
+method, settings = settings_form("photo", PHOTO_SETTINGS, beside)
 follow_active_method()
 pipeline = pipeline_or_stop(method)
 # Faces that a limit hides are found too: downloads blur them, and another limit needs no other look.
@@ -142,11 +145,13 @@ if not going_on and not stopped:
     button.empty()
 with head:
     show_refused(photos)
+with foot:
+    last = st.container()
+    if not uploads:
+        show_examples(PHOTO_EXAMPLE)
     st.caption(
         "Photos are in this server's memory while this page is open: they go when you leave it, and are never stored."
     )
-    if not uploads:
-        show_examples(PHOTO_EXAMPLE)
 if not done:
     if going_on:  # all were refused until now
         look(SLICE_S)
@@ -166,21 +171,26 @@ with head:
         show_neighbours(keys, names[chosen.key], chosen.key)
 detector = getattr(pipeline, "detector", None)
 views = [RESULTS, *([HEAT_MAP] if detector else []), METHODS]
-view = st.segmented_control(
+view = switch.segmented_control(
     "Show", views, default=RESULTS, required=True, label_visibility="collapsed", key="photo_view"
 )
 try:
     image = photo_set.image(chosen)
     if view == METHODS:
-        show_methods(chosen, image, settings)
+        with whole:
+            show_methods(chosen, image, settings)
     elif view == HEAT_MAP and detector:
-        show_heat_map(image, detector, settings)
+        with picture:
+            show_heat_map(image, detector, settings)
     else:
-        show_photo(photo_set, chosen, image, made_with, method)
+        with switch:
+            show_words(photo_set, chosen)
+        show_photo(photo_set, chosen, image, made_with, method, picture, beside or picture)
 except Exception:  # one photo that cannot be shown must not cost the others their results
     log.exception("A photo could not be shown")
     st.error(f"{plain(chosen.name)}: This photo cannot be shown; try it in another format or size.")
-show_downloads(photo_set, [done[key] for key in keys], {key: names[key] for key in done}, len(keys) == len(done))
+with last:
+    show_downloads(photo_set, [done[key] for key in keys], {key: names[key] for key in done}, len(keys) == len(done))
 if going_on:
     look(SLICE_S)
     st.rerun()

@@ -14,13 +14,15 @@ from pages.components.compat import forget_uploads, part_of_the_app, session_id
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain, show_problem, told_apart, tried
 from pages.components.resources import pipeline_or_stop, video_shelf
+from pages.components.server import visitor
 from pages.components.settings import settings_form
 from pages.components.state import VIDEO_UPLOADER, kept
-from pages.views.video import keep_while_open, show_preview, show_video, visitor
+from pages.views.video import keep_while_open, show_preview, show_video
 
 part_of_the_app()
 st.title("Video")
-method, settings = settings_form("video", LIVE_SETTINGS)
+above, beside = st.container(), st.container()
+method, settings = settings_form("video", LIVE_SETTINGS, beside)
 shelf, me = video_shelf(), visitor()
 
 
@@ -47,13 +49,13 @@ def start_sample(detect: Detect) -> None:
 
 
 now = limits()
-uploads = st.file_uploader(
+uploads = above.file_uploader(
     f"Videos: MP4, MOV, WebM, AVI, MKV or GIF, up to {now.video_mb:,g} MB and {now.video_minutes:g} minutes",
     accept_multiple_files=True,
     key=f"video_files_{st.session_state.get(VIDEO_UPLOADER, 0)}",
     max_upload_size=max(1, int(now.video_mb)),
 )
-blur = st.toggle(
+blur = above.toggle(
     "Blur faces", help="In the annotated video and on the cards nobody can be recognized.", **kept("video_blur", False)
 )
 detect = partial(detect_masks, pipeline=pipeline_or_stop(method), settings=settings)

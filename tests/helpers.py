@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -112,7 +113,7 @@ def write_voc(folder, photos, size_wh=(160, 120)):
 
 
 def texts(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.title, app.subheader)
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.title, app.header)
     return unescaped("\n".join(element.value for kind in kinds for element in kind))
 
 
@@ -150,7 +151,9 @@ def unescaped(markdown: str) -> str:
 
 
 @contextlib.contextmanager
-def app_server(environment: Mapping[str, str], *options: str, port: int = 0) -> Iterator[str]:
+def app_server(
+    environment: Mapping[str, str], *options: str, port: int = 0, output: int | IO = subprocess.DEVNULL
+) -> Iterator[str]:
     """The address of the app, started as a user starts it, with this environment and Streamlit's options."""
     port = port or free_port()
     server = subprocess.Popen(
@@ -160,8 +163,8 @@ def app_server(environment: Mapping[str, str], *options: str, port: int = 0) -> 
         ],
         cwd=ROOT,
         env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
     )
     try:
         end = time.monotonic() + 60

@@ -23,10 +23,18 @@ import psutil
 from core.datasets.edits import Edits
 from core.datasets.importers import import_zip
 from core.datasets.sources.webcam import add_sample, count_samples, delete_last
-from core.datasets.store import delete_dataset, list_datasets, publish, read_pictures, sweep_data
+from core.datasets.store import (
+    delete_dataset,
+    list_datasets,
+    publish,
+    read_pictures,
+    restore_dataset,
+    sweep_data,
+)
 from core.io import read_json
 from core.registry import active
 from core.registry.store import install_model, list_models
+from core.trash import TRASH, deleted_by
 from core.vision.model_card import ModelCard, file_sha256
 from core.vision.pipeline import Method
 from train.run_folder import read_state, write_checkpoint
@@ -87,7 +95,12 @@ def class_folders(folder: Path) -> Path:
 
 
 def names(folder: Path, but: tuple[str, ...] = (".lock",)) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name not in but)
+    return sorted(_name(path) for path in folder.iterdir() if path.name not in but)
+
+
+def _name(path: Path) -> str:
+    """Of what can be brought back: its parts, since its own name is another one each time."""
+    return f"{TRASH}{sorted(part.name for part in path.iterdir())}" if path.name.startswith(TRASH) else path.name
 
 
 class Operation:
@@ -138,6 +151,24 @@ class Deletion(Operation):
 
     def left(self, folder: Path) -> object:
         return names(folder, (".lock", ".cache")), names(folder / ".cache")
+
+
+class ThrownAway(Deletion):
+    """A deletion that can be undone."""
+
+    def work(self, folder: Path) -> object:
+        return delete_dataset("set", "me")
+
+
+class BroughtBack(ThrownAway):
+    """Its undoing."""
+
+    def before(self, folder: Path) -> None:
+        super().before(folder)
+        delete_dataset("set", "me")
+
+    def work(self, folder: Path) -> object:
+        return restore_dataset(deleted_by(folder, "me")[0].key, "me")
 
 
 class Relabelling(Deletion):
@@ -224,6 +255,20 @@ class Removal(Activation):
         return [(name, (folder / read_json(folder / f"{name}.json")["file"]).is_file()) for name in list_models(folder)]
 
 
+class ModelThrownAway(Removal):
+    def work(self, folder: Path) -> object:
+        return active.remove_model("two", folder, "me")
+
+
+class ModelBroughtBack(Removal):
+    def before(self, folder: Path) -> None:
+        super().before(folder)
+        active.remove_model("two", folder, "me")
+
+    def work(self, folder: Path) -> object:
+        return active.restore_model(deleted_by(folder, "me")[0].key, "me", folder)
+
+
 class Installation(Removal):
     def work(self, folder: Path) -> object:
         return self.install(folder, "three")
@@ -282,6 +327,20 @@ class RunDeletion(Record):
         return [(run.state, run.name) for run in self.manager(folder).runs()]
 
 
+class RunThrownAway(RunDeletion):
+    def work(self, folder: Path) -> object:
+        return RunManager(folder, lambda run: ["/nowhere"]).delete(self.run, "me")
+
+
+class RunBroughtBack(RunDeletion):
+    def before(self, folder: Path) -> None:
+        super().before(folder)
+        RunManager(folder, lambda run: ["/nowhere"]).delete(self.run, "me")
+
+    def work(self, folder: Path) -> object:
+        return RunManager(folder, lambda run: ["/nowhere"]).restore(deleted_by(folder, "me")[0].key, "me")
+
+
 class Note(RunDeletion):
     def work(self, folder: Path) -> object:
         return RunManager(folder, lambda run: ["/nowhere"]).set_note(self.run, "words")
@@ -318,6 +377,7 @@ class Checkpoint(Operation):
 
 OPERATIONS = (Import, Deletion, Relabelling, FirstEdit, Sample, SecondSample, LastSample, Activation, Removal)
 OPERATIONS += (Installation, Record, RunDeletion, Note, Checkpoint)
+OPERATIONS += (ThrownAway, BroughtBack, ModelThrownAway, ModelBroughtBack, RunThrownAway, RunBroughtBack)
 
 
 def copy(source: Path, folder: Path) -> None:

@@ -24,6 +24,7 @@ HARMLESS = {
     "train.runs.RunManager.poll": "the queue itself, no visitor's doing",
     "train.runs.RunManager.sweep": "takes away what killed work left, and no more",
     "core.datasets.store.sweep_data": "takes away what killed work left, and no more",
+    "core.trash.sweep_trash": "takes away what nobody can bring back any more, or what the limit needs",
     "core.registry.active.sweep_models": "takes away what killed work left, and no more",
     "core.video.record.Recorder.put": "only a Keeper writes, and an operator or the settings begin one",
     "core.video.cameras.SharedCamera.record": "its Keeper asks; an empty file is the lock",

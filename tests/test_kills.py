@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 OPERATIONS = (
     *("Import", "Deletion", "Relabelling", "FirstEdit", "Sample", "SecondSample", "LastSample", "Activation"),
     *("Removal", "Installation", "Record", "RunDeletion", "Note", "Checkpoint"),
+    *("ThrownAway", "BroughtBack", "ModelThrownAway", "ModelBroughtBack", "RunThrownAway", "RunBroughtBack"),
 )
 
 

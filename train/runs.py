@@ -44,6 +44,7 @@ from core.io import (
     write_json,
 )
 from core.quota import check_count, check_disk
+from core.trash import GONE, bring_back, sweep_trash, throw_away
 from train.config import TrainConfig, make_config, read_config, run_settings
 from train.run_folder import (
     CARD,
@@ -75,7 +76,7 @@ SAME_START_S = 2.0
 MAX_NAME, MAX_NOTE = 80, 2000
 MAX_TIME = 1e10
 """Seconds since the epoch: in the year 2286."""
-NEW, DOOMED = ".new-", ".deleted-"
+NEW, DOOMED = ".new-", GONE
 
 
 class RunError(ValueError):
@@ -171,6 +172,7 @@ class RunManager:
 
     def sweep(self) -> None:
         """Remove what killed apps and trainings left half written or half deleted."""
+        sweep_trash(self.folder)
         sweep(self.folder, NEW, DOOMED)
         for run in self.runs():
             sweep_partial(run.folder)
@@ -289,8 +291,12 @@ class RunManager:
             data["note"] = note.strip()[:MAX_NOTE]
 
     @for_operators
-    def delete(self, run_id: str) -> None:
-        """Remove a run's folder with all that is in it, for good; what a link in it points to stays.
+    def delete(self, run_id: str, by: str = "") -> None:
+        """Remove a run's folder with all that is in it; what a link in it points to stays.
+
+        Args:
+            run_id: of the run.
+            by: who deletes it, and may bring it back for ``core.trash.KEEP_S``; without a name it is gone for good.
 
         Raises:
             RunError: it is running, or there is no such run.
@@ -301,8 +307,17 @@ class RunManager:
             run = self.find(run_id)
             if run.state == RUNNING:
                 raise RunError(f"“{run.name}” is running; cancel it first.")
+            if by and throw_away(self.folder, run.id, run.name, by, [run.folder]):
+                return
             doomed = put_out_of_sight(run.folder, DOOMED)
         remove(doomed)
+
+    @for_operators
+    def restore(self, key: str, by: str) -> str:
+        """Bring a deleted run back; its id. Raises: as ``core.trash.bring_back``."""
+        run_id = bring_back(self.folder, key, by)
+        self.poll()  # one that waited waits again
+        return run_id
 
     # How it works inside
 

@@ -33,6 +33,7 @@ from core.io import (
     sweep_partial,
     write_json,
 )
+from core.trash import GONE, bring_back, sweep_trash, throw_away
 from core.vision.classes import CLASS_NAMES
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "list_datasets",
     "publish",
     "read_pictures",
+    "restore_dataset",
     "sweep_data",
     "write_card",
 ]
@@ -59,7 +61,7 @@ MAX_NAME = 60
 LINK, CARD, EDITS = ".link.json", ".card.json", ".repairs.json"
 IDENTITY = ".identity.json"
 """Within a set: its id. That of a linked one is in its link."""
-INCOMING, DELETED = ".incoming-", ".deleted-"
+INCOMING, DELETED = ".incoming-", GONE
 
 
 def names_lock() -> contextlib.AbstractContextManager[None]:
@@ -308,6 +310,7 @@ def _forget(name: str) -> None:
 
 def sweep_data() -> None:
     """Remove what killed imports and deletions left; whatever a living app is at work on stays."""
+    sweep_trash(data_dir(), left=_forget)
     sweep(data_dir(), INCOMING, DELETED, left=lambda name: _forget(name) if name else None)
     for name, place in _places().items():
         if place and not place[1] and _read_card(name).get("own"):
@@ -396,10 +399,14 @@ def link_folder(folder: Path | str, name: str) -> DataSet:
 
 
 @for_operators
-def delete_dataset(name: str) -> None:
+def delete_dataset(name: str, by: str = "") -> None:
     """Delete a data set with its small files. Of a linked one only the link goes.
 
     Out of the list at once: a deletion that is killed half way has happened, and the next sweep ends it.
+
+    Args:
+        name: of the set.
+        by: who deletes it, and may bring it back for ``core.trash.KEEP_S``; without a name it is gone for good.
 
     Raises:
         DataError: there is none of this name.
@@ -408,8 +415,28 @@ def delete_dataset(name: str) -> None:
     sweep_data()
     with names_lock():
         name = _known(name)
-        mine = (data_dir() / f"{name}{LINK}", data_dir() / name)
-        doomed = [put_out_of_sight(path, DELETED, name) for path in mine if os.path.lexists(path)]
+        there = (data_dir() / f"{name}{LINK}", data_dir() / name)
+        mine = [path for path in there if os.path.lexists(path)]
+        small = [data_dir() / f"{name}{suffix}" for suffix in (CARD, EDITS)]
+        title = str(_read_card(name).get("title") or name)
+        if by and throw_away(data_dir(), name, title, by, [*mine, *small, cache_dir(name)]):
+            return
+        doomed = [put_out_of_sight(path, DELETED, name) for path in mine]
         _forget(name)
     for path in doomed:
         remove(path)
+
+
+@for_operators
+def restore_dataset(key: str, by: str) -> str:
+    """Bring a deleted data set back as it was; its name.
+
+    Args:
+        key: of ``core.trash.Deleted``.
+        by: who deleted it.
+
+    Raises:
+        ValueError: it is gone, or another set has its name now.
+        OSError: the data folder cannot be written.
+    """
+    return bring_back(data_dir(), key, by, free_name)

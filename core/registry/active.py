@@ -16,6 +16,7 @@ from core.access import for_operators
 from core.config import models_dir
 from core.io import DamagedFileError, disk_sentence, folder_lock, is_number, load_json, sweep, write_json
 from core.registry.store import list_models
+from core.trash import GONE, bring_back, sweep_trash, throw_away
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.detector import DEFAULT_DETECTOR
 from core.vision.model_card import ModelCard, ModelError, load_card
@@ -178,8 +179,13 @@ def why_not_removable(name: str, folder: Path | str | None = None) -> str:
 
 
 @for_operators
-def remove_model(name: str, folder: Path | str | None = None) -> None:
+def remove_model(name: str, folder: Path | str | None = None, by: str = "") -> None:
     """Delete a model of ``models/``, card and file.
+
+    Args:
+        name: of the model.
+        folder: of the models.
+        by: who deletes it, and may bring it back for ``core.trash.KEEP_S``; without a name it is gone for good.
 
     Raises:
         ModelError: there is no such model, it came with the app, or it is in use.
@@ -190,18 +196,28 @@ def remove_model(name: str, folder: Path | str | None = None) -> None:
             raise ModelError(problem)
         cards = {other: _card(other, folder) for other in list_models(folder)}
         mine = cards.pop(name)
+        alone = mine is not None and mine.file not in {card.file for card in cards.values() if card}
+        parts = [folder / f"{name}.json", *([folder / mine.file] if mine and alone else [])]
+        if by and throw_away(folder, name, name, by, parts):
+            return
         try:
-            (folder / f"{name}.json").unlink()
-            if mine and mine.file not in {card.file for card in cards.values() if card}:
-                (folder / mine.file).unlink(missing_ok=True)
+            for part in parts:
+                part.unlink(missing_ok=True)
         except OSError as error:
             raise ModelError(disk_sentence(error)) from None
+
+
+@for_operators
+def restore_model(key: str, by: str, folder: Path | str | None = None) -> str:
+    """Bring a deleted model back; its name. Raises: as ``core.trash.bring_back``."""
+    return bring_back(Path(folder or models_dir()), key, by)
 
 
 def sweep_models(folder: Path | str | None = None) -> None:
     """Remove what killed installations and removals left: half-written files, and model files that no card names."""
     folder = Path(folder or models_dir())
-    sweep(folder)
+    sweep_trash(folder)
+    sweep(folder, GONE)
     with contextlib.suppress(ModelError, OSError), _alone(folder):
         names = list_models(folder)
         cards = [_card(name, folder) for name in names]

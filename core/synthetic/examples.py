@@ -4,13 +4,17 @@ All show Eileen Collins (NASA, public domain); masks and the group are drawn.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
+import cv2
 import numpy as np
 
 from core.synthetic.render import find_pose, put_on
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.synthetic.sample_film import WALL_BGR, figure, put
+from core.vision.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY
+from core.vision.crops import resize
 from core.vision.images import encode_image
 
 SIZE_WH, FACE_PX = (1280, 420), 135
@@ -45,6 +49,29 @@ EXAMPLES: dict[str, Callable[[], np.ndarray]] = {
     SEVERAL: _group,
 }
 """What each shows, and what makes it: (h, w, 3) uint8 BGR."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A drawn picture of one face, to see what a model makes of it."""
+
+    title: str
+    truth: str
+    """One of ``CLASS_NAMES``."""
+    make: Callable[[], np.ndarray]
+
+
+TRIALS = (
+    Trial("Without a mask", CLASS_NAMES[WITHOUT_MASK], lambda: _portrait(None)),
+    Trial("Surgical mask", CLASS_NAMES[WITH_MASK], lambda: _portrait(("surgical_blue", "well"))),
+    Trial("Black mask", CLASS_NAMES[WITH_MASK], lambda: _portrait(("black", "well"))),
+    Trial("In the dark", CLASS_NAMES[WITH_MASK], lambda: (_portrait(("cloth_dots", "well")) * 0.25).astype(np.uint8)),
+    Trial("Under the nose", CLASS_NAMES[WORN_INCORRECTLY], lambda: _portrait(("surgical_blue", "under_nose"))),
+    Trial("On the chin", CLASS_NAMES[WORN_INCORRECTLY], lambda: _portrait(("surgical_blue", "on_chin"))),
+    Trial("Out of focus", CLASS_NAMES[WITH_MASK], lambda: cv2.GaussianBlur(_portrait(("ffp2", "well")), (0, 0), 9)),
+    Trial("Far away", CLASS_NAMES[WITHOUT_MASK], lambda: resize(_portrait(None), (36, 36))),
+)
+"""Easy ones and hard ones; the last face is 7 pixels wide."""
 
 
 @cache

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from core.vision.boxes import shorter_sides
 from core.vision.classes import CLASS_STYLES, NO_PREDICTION, WITH_MASK, WITHOUT_MASK, ClassStyle
 from core.vision.detections import face_styles
 
@@ -56,14 +57,15 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections, numbered: bool = 
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), (20, 20, 20), line + 2)
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), style.color_rgb[::-1], line)
     labels: list[Box] = []
-    for number, (box, style, confidence) in enumerate(zip(boxes, styles, detections.confidence, strict=True), 1):
+    for i in np.argsort(-shorter_sides(detections.xyxy), kind="stable"):  # room for labels of large faces first
+        box, style, confidence = boxes[i], styles[i], detections.confidence[i]
         text_px = _text_height(box, (width, height))
         percent = percentage(confidence)
         texts: tuple[str, ...] = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
         if style is NO_PREDICTION:
             texts = ("",)
         if numbered:
-            texts = tuple(f"{number}. {text}".rstrip(". ") for text in texts)
+            texts = tuple(f"{i + 1}. {text}".rstrip(". ") for text in texts)
         others = [other for other in boxes if other is not box]
         # A whole label beside all faces is best, then a shorter one; only where all is full, one over another face.
         tries = [*((text, labels + others) for text in texts), *((text, labels) for text in texts), (texts[-1], [])]

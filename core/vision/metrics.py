@@ -163,6 +163,13 @@ class Counts:
         """Share of the faces, or of those of one class, that a detection is matched with."""
         return _share(*self._of(self._found, class_id))
 
+    def by_kind(self) -> list[dict]:
+        """For each class its faces, and how many were found and classified correctly."""
+        return [
+            {"kind": name, "faces": int(faces), "right": int(right)}
+            for name, faces, right in zip(CLASS_NAMES, self._faces, self._right, strict=False)
+        ]
+
     def found_and_right(self, class_id: int | None = None) -> float | None:
         """Share of the faces, or of those of one class, that are found and whose class is shown and right."""
         return _share(*self._of(self._right, class_id))
@@ -233,6 +240,8 @@ class EvaluationResult:
     by_size: list[dict] = field(default_factory=list)
     """For each group of ``SIZES_PX``: ``from_px``, ``to_px`` (``None`` in the last), ``faces``, and how many of them
     are ``found``, and found and ``right``; whatever ``min_face_px`` is."""
+    by_kind: list[dict] = field(default_factory=list)
+    """Each class with its faces, and how many were found and classified correctly."""
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     """From where to where the rates of ``Counts.fractions`` reach with 95 % confidence; see ``bootstrap``."""
     calibration: list[dict] = field(default_factory=list)
@@ -323,6 +332,7 @@ class Evaluation:
             median_ms=statistics.median(self._times_ms) if self._times_ms else None,
             bare_shown_as_masked=_share((bare != WITHOUT_MASK).sum(), len(bare)),
             by_size=self._by_size(),
+            by_kind=counts.by_kind(),
             intervals=bootstrap(self._fractions),
             calibration=reliability(confidence, is_right),
         )

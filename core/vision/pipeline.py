@@ -274,7 +274,7 @@ def detect_masks(
         size_wh: of the whole picture, where the frame is a smaller copy of it.
 
     Returns:
-        Detections as described in ``core.vision.detections``, largest face first, in pixels of the whole picture.
+        Detections as described in ``core.vision.detections``, from left to right, in pixels of the whole picture.
 
     Raises:
         ValueError: the frame has another shape or type.
@@ -292,7 +292,7 @@ def detect_masks(
     found = found[found.data[FACE_SCORE] >= least_face_scores(pipeline, settings, frame_bgr, found.xyxy)]
     if size_wh:
         found = fitted(found, frame_bgr.shape[1::-1], size_wh)
-    found = found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]
+    found = found[np.argsort(found.xyxy[:, 0] + found.xyxy[:, 2], kind="stable")]
     found.data[PREDICTED] = found.confidence >= settings.min_confidence
     return hide_small(found, settings.min_face_px)
 

@@ -81,17 +81,6 @@ def describe(stats: FrameStats) -> str:
     return f"{_faces(stats.faces)}: {_states(stats)}.{hidden}"
 
 
-def describe_people(stats: FrameStats) -> str:
-    """Everybody since the start of a video, in words.
-
-    >>> describe_people(FrameStats((2, 1, 0)))
-    'Since the start: 3 people, 2 with a mask, 1 without a mask.'
-    """
-    if not stats.faces:
-        return "Since the start: nobody yet."
-    return f"Since the start: {_people(stats.faces)}, {_states(stats)}."
-
-
 def describe_film(stats: FrameStats) -> str:
     """Everybody in a film, in words.
 

@@ -490,6 +490,42 @@ def recall_by_size(rows: Sequence[dict]) -> go.Figure:
     return figure
 
 
+def errors(title: str, groups: Sequence[tuple[str, int, int]], x: str) -> go.Figure:
+    """Share of faces that are missed or given a wrong class, as bars with 95 % intervals (Wilson 1927).
+
+    Args:
+        title: of the chart.
+        groups: words, faces, and how many of them are right.
+        x: what the groups are.
+    """
+    from scipy.stats import binomtest
+
+    shares = [100 * (faces - right) / faces for _, faces, right in groups]
+    intervals = [binomtest(faces - right, faces).proportion_ci(method="wilson") for _, faces, right in groups]
+    highs = [100 * each.high for each in intervals]
+    figure = go.Figure(
+        go.Bar(
+            x=[words for words, _, _ in groups],
+            y=shares,
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "color": "#e69f00",
+                "thickness": 2,
+                "array": [high - share for high, share in zip(highs, shares, strict=True)],
+                "arrayminus": [share - 100 * each.low for each, share in zip(intervals, shares, strict=True)],
+            },
+            marker={"color": BAR},
+            customdata=[faces for _, faces, _ in groups],
+            hovertemplate="%{y:.0f} of 100, seen on %{customdata} faces<extra></extra>",
+        )
+    )
+    _layout(figure, title, 320, x=x, y="Errors in 100 faces")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[0, max(20.0, *highs) + 3])
+    return figure
+
+
 def precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> go.Figure:
     """Precision against recall for every class, over all thresholds.
 

@@ -7,6 +7,7 @@ import streamlit as st
 from core.jobs import Jobs, JobStatus
 from pages.components.compat import page_part
 from pages.components.messages import plain
+from pages.components.server import who
 
 
 def show_job(jobs: Jobs, key: str, more: Callable[[], object] = lambda: None) -> JobStatus | None:
@@ -39,9 +40,30 @@ def _running_job(jobs: Jobs, key: str, more: Callable[[], object]) -> None:
     more()
 
 
-def show_end_of_job(status: JobStatus | None) -> None:
-    """One line for a job that failed or was stopped."""
-    if status and status.state == "failed":
-        st.error(f"{plain(status.title)}: {plain(status.error)}")
-    elif status and status.state == "cancelled":
-        st.info(f"{plain(status.title)}: stopped.")
+def show_end_of_job(status: JobStatus | None, jobs: Jobs | None = None, for_all: bool = False) -> None:
+    """One line for a job that failed or was stopped, for who started it.
+
+    Args:
+        status: of the job.
+        jobs: where it is; then there is a button to close the message.
+        for_all: whether everybody who sees the page must know.
+    """
+    if status is None or status.state not in ("failed", "cancelled") or not (for_all or is_mine(status)):
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if status.state == "failed":
+            st.error(f"{plain(status.title)}: {plain(status.error)}", width="stretch")
+        else:
+            st.info(f"{plain(status.title)}: stopped.", width="stretch")
+        if jobs:
+            close_button(jobs, status)
+
+
+def is_mine(status: JobStatus) -> bool:
+    """Whether how a job ended is for this visitor."""
+    return status.by in ("", who())
+
+
+def close_button(jobs: Jobs, status: JobStatus) -> None:
+    """Takes away what is told of a job that has ended."""
+    st.button("Close", icon=":material/close:", on_click=jobs.forget, args=(status.key,), key=f"close_{status.key}")

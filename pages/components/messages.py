@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 import streamlit as st
+from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 
 from core.config import HOME, allowed_dirs, data_dir, models_dir, runs_dir
 from core.io import disk_sentence
-from pages.components.state import PROBLEM
+from pages.components.state import POPOVERS_CLOSED, PROBLEM
 
 P = ParamSpec("P")
 
@@ -26,7 +27,25 @@ def try_to(change: Callable[P, Any], *arguments: P.args, **named: P.kwargs) -> N
     except (ValueError, OSError) as error:
         st.error(why(error))
     else:
+        close_popovers()
         st.rerun()
+
+
+def popover(label: str, key: str, **options: Any) -> PopoverContainer:
+    """A popover that closes once its work is done: ``close_popovers`` says so.
+
+    Args:
+        label: of its button.
+        key: of the widget.
+        options: of ``st.popover``.
+    """
+    # Another widget, which is closed; one that is open would stay so whatever the server says.
+    return st.popover(label, key=f"{key}_{st.session_state.get(POPOVERS_CLOSED, 0)}", on_change="rerun", **options)
+
+
+def close_popovers() -> None:
+    """Let the popovers that are open close when the page runs next."""
+    st.session_state[POPOVERS_CLOSED] = st.session_state.get(POPOVERS_CLOSED, 0) + 1
 
 
 def tried(change: Callable[P, Any]) -> Callable[P, None]:

@@ -21,6 +21,7 @@ from core.vision.photos import PhotoSet
 from core.vision.pipeline import PIPELINES, Method, Pipeline, build_pipeline, method_version
 from pages.components.compat import page_part
 from pages.components.messages import plain
+from pages.components.server import who
 
 # A change of the active method is noticed within this time.
 NOTICE_S = 0.8
@@ -48,7 +49,7 @@ def load_pipeline(method: Method, version: str) -> Pipeline:
 @st.cache_resource(show_spinner=False)
 def server_jobs() -> Jobs:
     """The long work of this server, started by any visitor."""
-    return Jobs()
+    return Jobs(who)
 
 
 @st.cache_resource(show_spinner=False)

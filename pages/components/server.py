@@ -15,7 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.config import PUBLIC, settings
-from pages.components.uploads import reserved
+from pages.components.compat import session_id
+from pages.components.uploads import reserved, tell_refused
 
 # Figures of the server, and Streamlit's way to drive the app by programs: no visitor needs them.
 CLOSED = re.compile(r"/_stcore/(metrics|agent)(/|$)")
@@ -93,9 +94,18 @@ class Guard:
                 return
             with reserved(upload[1], int(length)) as refusal:
                 answer = PlainTextResponse(refusal, 413) if refusal else self.app
+                if refusal:
+                    tell_refused(upload[1], await name_of_upload(receive), refusal)
                 await answer(scope, receive, send_with_headers)
         else:
             await self.app(scope, receive, send_with_headers)
+
+
+async def name_of_upload(receive: Receive) -> str:
+    """How the visitor calls a file whose upload begins; empty if that is not said at once."""
+    start = (await receive()).get("body", b"")[:2000]
+    found = re.search(rb'filename="([^"\r\n]{1,255})"', start)
+    return found[1].decode(errors="replace") if found else ""
 
 
 def visitor_of(scope: Scope) -> str:
@@ -108,6 +118,16 @@ def own_cookie() -> str:
     """The same for the visitor of the page that runs."""
     name = st.context.cookies.get(VISITOR)
     return name if isinstance(name, str) else ""  # no text where a page is tested without a browser
+
+
+def visitor() -> str:
+    """Who the visitor of the page that runs is: the browser with the cookie; this visit where cookies are refused."""
+    return own_cookie() or session_id()
+
+
+def who() -> str:
+    """The same as a name that may be kept on the disk: nobody can make the cookie of it. Empty outside of a page."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32] if (name := visitor()) else ""
 
 
 def address(page: str, path: str) -> str:

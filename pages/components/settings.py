@@ -1,4 +1,4 @@
-"""The settings in the sidebar: method, model, preset and limits."""
+"""The settings of a page: method, model, preset and limits."""
 
 from dataclasses import replace
 
@@ -18,21 +18,23 @@ from pages.components.state import kept
 def settings_form(
     page: str, defaults: DetectionSettings, beside: DeltaGenerator | None = None
 ) -> tuple[Method, DetectionSettings]:
-    """The settings in the sidebar: method, model and preset, and the limits. Kept while pages change.
+    """The settings: method, model and preset, and the limits. Kept while pages change.
 
     Method and model start from the active ones of this server. A visitor may choose others, until the server's change.
 
     Args:
         page: whose preset and limits these are; method and model are the same on all pages.
         defaults: preset and limits at first.
-        beside: where on the page the limits are; in the sidebar without it.
+        beside: where on the page they are, the limits first and the others folded; in the sidebar without it.
     """
     _start_from_active_method()
     now = in_use()
-    with st.sidebar:
-        st.subheader("Settings")
-        if now.problem:
-            st.warning(plain(now.problem))
+    if now.problem:
+        (beside or st.sidebar).warning(plain(now.problem))
+    left, right = beside.columns(2) if beside else (None, None)
+    with beside.expander("Advanced", icon=":material/tune:") if beside else st.sidebar:
+        if not beside:
+            st.header("Settings")
         name = st.selectbox(
             "Method",
             list(PIPELINES),
@@ -56,7 +58,7 @@ def settings_form(
                 **kept(f"settings_{page}_preset", defaults.preset, PRESETS),
             )
             st.caption(PRESETS[preset].help)
-        left, right = beside.columns(2) if beside else (st.container(), st.container())
+        left, right = left or st.container(), right or st.container()
         confidence = left.slider(
             "Minimum confidence",
             *(50, 99),
@@ -71,55 +73,57 @@ def settings_form(
             help="Shorter side of a face in pixels of the image. At 0 every face is shown.",
             **kept(f"settings_{page}_min_face", round(defaults.min_face_px)),
         )
-        haar = _haar_form(page, defaults.haar) if spec.uses_haar else defaults.haar
+        haar = defaults.haar
+        if spec.uses_haar:
+            with st.container() if beside else st.expander("Advanced"):
+                haar = _haar_form(page, defaults.haar)
     settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, preset=preset)
     return Method(name, model), settings
 
 
 def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
     names = {"default": "Standard", "alt2": "Alternative"}
-    with st.expander("Advanced"):
-        return HaarSettings(
-            cascade=st.selectbox(
-                "Cascade",
-                list(CASCADE_FILES),
-                format_func=names.__getitem__,
-                help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
-                **kept(f"settings_{page}_cascade", default.cascade, CASCADE_FILES),
-            ),
-            profile=st.checkbox(
-                "Profile faces too",
-                help="A third cascade looks for faces from the side: finds more and takes about three times as long.",
-                **kept(f"settings_{page}_profile", default.profile),
-            ),
-            scale_factor=st.slider(
-                "Scale factor",
-                *(1.05, 1.5),
-                step=0.05,
-                help="OpenCV's `scaleFactor`, the step between face sizes: smaller finds more faces and is slower.",
-                **kept(f"settings_{page}_scale_factor", default.scale_factor),
-            ),
-            min_neighbors=st.slider(
-                "Minimum neighbours",
-                *(1, 10),
-                help="OpenCV's `minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
-                **kept(f"settings_{page}_min_neighbors", default.min_neighbors),
-            ),
-            max_side=st.select_slider(
-                "Image size",
-                (320, 480, 640, 800, 1024, 1600),
-                format_func=lambda side: f"{side} px",
-                help="The image's longer side is reduced to this for the search. Larger finds smaller faces.",
-                **kept(f"settings_{page}_max_side", default.max_side),
-            ),
-            min_face_px=st.slider(
-                "Minimum size",
-                *(16, 200),
-                format="%d px",
-                help="OpenCV's `minSize`: smaller faces are not looked for. Higher is faster.",
-                **kept(f"settings_{page}_haar_min_face", round(default.min_face_px)),
-            ),
-        )
+    return HaarSettings(
+        cascade=st.selectbox(
+            "Cascade",
+            list(CASCADE_FILES),
+            format_func=names.__getitem__,
+            help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
+            **kept(f"settings_{page}_cascade", default.cascade, CASCADE_FILES),
+        ),
+        profile=st.checkbox(
+            "Profile faces too",
+            help="A third cascade looks for faces from the side: finds more and takes about three times as long.",
+            **kept(f"settings_{page}_profile", default.profile),
+        ),
+        scale_factor=st.slider(
+            "Scale factor",
+            *(1.05, 1.5),
+            step=0.05,
+            help="OpenCV's `scaleFactor`, the step between face sizes: smaller finds more faces and is slower.",
+            **kept(f"settings_{page}_scale_factor", default.scale_factor),
+        ),
+        min_neighbors=st.slider(
+            "Minimum neighbours",
+            *(1, 10),
+            help="OpenCV's `minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
+            **kept(f"settings_{page}_min_neighbors", default.min_neighbors),
+        ),
+        max_side=st.select_slider(
+            "Image size",
+            (320, 480, 640, 800, 1024, 1600),
+            format_func=lambda side: f"{side} px",
+            help="The image's longer side is reduced to this for the search. Larger finds smaller faces.",
+            **kept(f"settings_{page}_max_side", default.max_side),
+        ),
+        min_face_px=st.slider(
+            "Minimum size",
+            *(16, 200),
+            format="%d px",
+            help="OpenCV's `minSize`: smaller faces are not looked for. Higher is faster.",
+            **kept(f"settings_{page}_haar_min_face", round(default.min_face_px)),
+        ),
+    )
 
 
 def _start_from_active_method() -> None:

@@ -35,6 +35,8 @@ UNDONE = "data_undone"
 SCANNED = "data_scanned"
 """Names of the data sets whose files were looked through during this visit."""
 
+POPOVERS_CLOSED = "popovers_closed"
+"""How often the work of a popover was done."""
 PROBLEM = "problem"
 """Why a change could not be made, until the page says so."""
 
@@ -64,6 +66,8 @@ LIVE_STREAM = "live"
 LIVE_WANTED = "live_wanted"
 """Whether there should be a video: ``True`` from its first picture until Stop, ``False`` until it has stopped."""
 START_SET, START_EXAMPLE = "start_set", "start_example"
+MODEL_TRIALS = "model_trials"
+"""What the chosen method says of the examples of the model page."""
 HOW_SUBJECT = "how_subject"
 """The photo of the page that explains how it works, with what was computed of it."""
 IMAGES = {

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -13,15 +14,16 @@ from pages.components.compat import forget_uploads, held_uploads, page_part, rer
 from pages.components.messages import plain
 from pages.components.state import IMAGES
 
-LAST_USED, NOTE = "uploads_last_used", "uploads_note"
+LAST_USED, NOTE, NOTES = "uploads_last_used", "uploads_note", "uploads_notes"
 MB = 1024 * 1024
 # An upload's request is a little longer than its file.
 ENVELOPE_BYTES = 2048
 _lock = threading.Lock()
 _on_the_way: dict[str, list[int]] = {}
 """Session to the sizes of the uploads that have begun."""
-_refused: dict[str, str] = {}
-"""Session to what its visitor must be told."""
+_refused: dict[str, list[str]] = {}
+"""Session to what its visitor must be told: the files that were refused, and why."""
+MOST_NOTES, NOTE_S = 20, 120.0
 
 
 @contextmanager
@@ -33,9 +35,6 @@ def reserved(session: str, size: int) -> Iterator[str]:
         refusal = _refusal(mine, all_bytes, max(0, size - ENVELOPE_BYTES))
         if not refusal:
             _on_the_way.setdefault(session, []).append(size)
-    if refusal:
-        _refused[session] = refusal
-        rerun_session(session)  # its page tells
     try:
         yield refusal
     finally:
@@ -44,6 +43,15 @@ def reserved(session: str, size: int) -> Iterator[str]:
                 _on_the_way[session].remove(size)
                 if not _on_the_way[session]:
                     del _on_the_way[session]
+
+
+def tell_refused(session: str, name: str, why: str) -> None:
+    """Let the page of a visitor say which upload was refused, and why."""
+    with _lock:
+        notes = _refused.setdefault(session, [])
+        if len(notes) < MOST_NOTES:
+            notes.append(f"**{plain(name) or 'A file'}**: {plain(why)}")
+    rerun_session(session)
 
 
 def _refusal(mine: list[int], all_bytes: int, size: int) -> str:
@@ -58,9 +66,19 @@ def _refusal(mine: list[int], all_bytes: int, size: int) -> str:
 def watch_uploads() -> None:
     """Note that the visitor is here, tell what happened to uploads, and drop them once nobody uses them."""
     st.session_state[LAST_USED] = time.monotonic()
-    for note in (_refused.pop(session_id(), ""), st.session_state.pop(NOTE, "")):
-        if note:
-            st.warning(plain(note))
+    with _lock:
+        refused = _refused.pop(session_id(), [])
+    if note := st.session_state.pop(NOTE, ""):
+        refused = [*refused, plain(note)]
+    told_at, told = st.session_state.get(NOTES, (0.0, []))
+    if refused or time.monotonic() - told_at > NOTE_S:
+        told = [*told, *refused][-MOST_NOTES:] if time.monotonic() - told_at <= NOTE_S else refused
+        st.session_state[NOTES] = time.monotonic(), told
+    if told:
+        with st.container(horizontal=True):
+            st.warning("  \n".join(told), width="stretch")
+            forget = partial(st.session_state.pop, NOTES, None)
+            st.button("Close", icon=":material/close:", key="uploads_close", on_click=forget)
     _drop_when_idle()
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 import supervision as sv
+from streamlit.delta_generator import DeltaGenerator
 
 from core.synthetic.examples import EXAMPLES, example_file
 from core.vision.annotate import percentage
@@ -166,22 +167,33 @@ def page_image(image: LoadedImage, detections: sv.Detections) -> bytes:
     return encode_image(draw_photo(*resized(image.frame_bgr, in_frame, size_wh)))
 
 
-def show_photo(photo_set: PhotoSet, photo: Photo, image: LoadedImage, made_with: tuple, method: Method) -> None:
-    """One photo large, its result in words, a row per face."""
-    found = photo_set.shown(photo)
-    seen, min_face_px = summarize(found), photo_set.min_face_px
+def show_words(photo_set: PhotoSet, photo: Photo) -> None:
+    """The result of one photo in words, and what a limit hides."""
+    seen = summarize(photo_set.shown(photo))
     if seen.faces or not seen.hidden:
         st.markdown(f"**{plain(describe(replace(seen, hidden=0)))}**")
     if seen.hidden:
-        show_hidden_faces("photo", seen, min_face_px)
-    picture, table = st.columns([6, 5])
-    depends_on = photo.key, photo.turned, made_with, min_face_px
+        show_hidden_faces("photo", seen, photo_set.min_face_px)
+
+
+def show_photo(
+    photo_set: PhotoSet,
+    photo: Photo,
+    image: LoadedImage,
+    made_with: tuple,
+    method: Method,
+    picture: DeltaGenerator,
+    beside: DeltaGenerator,
+) -> None:
+    """One photo large, and beside it a row per face."""
+    found = photo_set.shown(photo)
+    depends_on = photo.key, photo.turned, made_with, photo_set.min_face_px
     annotated = made_once("photo_annotated", depends_on, partial(page_image, image, found))
-    picture.image(annotated, output_format="JPEG", width="stretch", alt="The photo with a box per face")
-    with table:
-        if len(found):
-            show_faces_table(image, found)
-            show_reasons(image.frame_bgr, fitted(found, image.size_wh, image.frame_bgr.shape[1::-1]), method)
+    with picture:
+        st.image(annotated, output_format="JPEG", width="stretch", alt="The photo with a box per face")
+        for note in (photo.note, photo.found_turned and "No face was clear as this photo is stored, so it was turned."):
+            if note:
+                st.caption(note)
         with st.container(horizontal=True):
             st.download_button(
                 "Annotated photo",
@@ -197,10 +209,10 @@ def show_photo(photo_set: PhotoSet, photo: Photo, image: LoadedImage, made_with:
                 help="By a quarter to the right: faces are found best when they are upright.",
                 on_click=photo.turn,
             )
-    if photo.note:
-        st.caption(photo.note)
-    if photo.found_turned:
-        st.caption("No face was clear as this photo is stored, so it was turned.")
+    if len(found):
+        with beside:
+            show_faces_table(image, found)
+            show_reasons(image.frame_bgr, fitted(found, image.size_wh, image.frame_bgr.shape[1::-1]), method)
 
 
 def show_heat_map(image: LoadedImage, detector: MaskDetector, settings: DetectionSettings) -> None:

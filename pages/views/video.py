@@ -10,7 +10,7 @@ from core.vision.annotate import percentage
 from core.vision.classes import NO_PREDICTION, style_of
 from core.vision.stats import describe_film
 from core.vision.tables import UNKNOWN
-from pages.components.compat import page_part, session_id
+from pages.components.compat import page_part
 from pages.components.faces import show_class_counts
 from pages.components.messages import plain
 from pages.components.server import address, own_cookie
@@ -20,11 +20,6 @@ from pages.views.datasets.filters import click_chart
 
 # As wide as two fit on a phone.
 CARD_PX, MAX_CARDS = 164, 60
-
-
-def visitor() -> str:
-    """Whose videos these are: of the browser that has the cookie, or of this visit where cookies are refused."""
-    return own_cookie() or session_id()
 
 
 @page_part(run_every=60.0, shows=False)

@@ -26,7 +26,7 @@ def test_a_configured_camera_is_shown_with_counters_lost_and_back(open_page, cam
     page = open_page("live")
     page.get_by_role("combobox", name="Camera").click()
     page.get_by_role("option", name="Entrance").click()
-    page.get_by_text("Since the start: 2 people, 1 with a mask, 1 without a mask.").wait_for()
+    page.get_by_role("row", name="Session 2 50% 0").wait_for()
     picture = page.get_by_role("img", name="The picture of Entrance")
     assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [640, 480]
     first = picture.get_attribute("src")

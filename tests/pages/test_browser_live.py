@@ -54,7 +54,7 @@ def test_two_people_a_zone_an_alert_blur_and_the_record(open_page, film):
     start_camera(page)
     page.get_by_text("Keep a record").click()
     page.get_by_text("Counts are on the record for 90 days.").wait_for()
-    page.get_by_text("Since the start: 2 people, 1 with a mask, 1 without a mask.").wait_for()
+    page.get_by_role("row", name="Session 2 50% 0").wait_for()
     page.get_by_role("row", name=re.compile(r"Today 2 50% 0")).wait_for()
 
     # A zone around the bare face, and an alert about it.

@@ -104,12 +104,13 @@ def test_from_a_zip_to_a_deployed_model_and_back(open_page):
     picture = {"name": "bare.jpg", "mimeType": "image/jpeg", "buffer": encode_image(sample_photo(False))}
     photo.locator("input[type=file]").set_input_files([picture])
     photo.get_by_text("1 face: 1 without a mask.").first.wait_for()
-    sidebar = photo.locator("[data-testid=stSidebar]")
-    assert sidebar.get_by_text("a classifier of your choice").count() == 0
+    photo.get_by_text("Advanced").click()
+    settings = photo.locator("[data-testid=stExpander]").filter(has_text="Advanced")
+    assert settings.get_by_text("a classifier of your choice").count() == 0
     page.get_by_role("button", name="Deploy").click()
-    sidebar.get_by_text("a classifier of your choice").first.wait_for()
+    settings.get_by_text("a classifier of your choice").first.wait_for()
     photo.get_by_text(re.compile(r"^(1 face: 1 (with|without) a mask|No face)")).first.wait_for()  # it learnt little
     page.get_by_role("button", name="Roll back").click()
     page.get_by_role("button", name="Deploy").wait_for()
     photo.get_by_text("1 face: 1 without a mask.").first.wait_for()
-    sidebar.get_by_text("a classifier of your choice").first.wait_for(state="detached")
+    settings.get_by_text("a classifier of your choice").first.wait_for(state="detached")

@@ -158,7 +158,7 @@ def test_on_a_full_disk_room_can_be_made(disk):
     app = opened("training")
     labelled(app.segmented_control, "View").set_value("Runs").run()
     labelled(app.multiselect, "Show").set_value(labelled(app.multiselect, "Show").options).run()
-    assert press(app, "Delete for good") == []
+    assert press(app, "Delete this run") == []
     assert press(opened("synthetic"), "Delete the last sample") == []
     assert list_datasets() == [] and not list((disk.folder / "runs").glob("[!.]*"))
     assert not in_use().problem

@@ -440,6 +440,42 @@ def test_no_small_file_breaks_the_page_whatever_it_holds(helmets, server):
         assert [("damaged" in error.value) for error in app.error] == [True] * (not text.startswith("{"))
 
 
+def test_a_deletion_is_undone_also_after_a_reload_and_by_nobody_else(helmets, monkeypatch):
+    Edits.load(helmets.folder).exclude("helmet/00.jpg")
+    app = open_page()
+    named(app.button, "Delete helmets").click()
+    app = run(app)
+    assert not list_datasets() and "**helmets** was deleted" in texts(app)
+    with monkeypatch.context() as other:
+        other.setattr("pages.components.server.session_id", lambda: "another")
+        assert "was deleted" not in texts(open_page())
+    app = open_page()
+    named(app.button, "Undo").click()
+    assert "was deleted" not in texts(run(app))
+    assert [dataset.name for dataset in list_datasets()] == ["helmets"]
+    assert Edits.load(helmets.folder).excluded == {"helmet/00.jpg"}
+    assert {metric.label for metric in app.metric} >= {"Images"}, "with its index"
+    named(app.button, "Delete helmets").click()
+    named(run(app).button, "Delete at once").click()
+    assert "was deleted" not in texts(run(app))
+    assert not [path.name for path in helmets.folder.parent.iterdir() if path.name not in (".lock", ".cache")]
+
+
+def test_how_work_ended_is_told_to_who_began_it_alone(helmets, monkeypatch):
+    def fail(report):
+        raise ValueError("Something is wrong.")
+
+    with monkeypatch.context() as mine:
+        mine.setattr("pages.components.server.session_id", lambda: "another")
+        server_jobs().start("data:import", "Reading other.zip", fail)
+    assert "Something is wrong" not in texts(finish(open_page(), "data:import"))
+    monkeypatch.setattr("pages.components.server.session_id", lambda: "another")
+    app = open_page()
+    assert "Something is wrong" in texts(app)
+    named(app.button, "Close").click()
+    assert "Something is wrong" not in texts(run(app))
+
+
 @pytest.mark.slow
 def test_a_new_set_of_an_old_name_is_scanned_by_itself():
     app = open_page()

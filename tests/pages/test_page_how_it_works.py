@@ -26,7 +26,7 @@ def button(app, word):
 def test_next_leads_through_all_steps_each_with_a_picture_and_words(page):
     seen = []
     for number in range(1, STEPS + 1):
-        heading = page.subheader[0].value
+        heading = page.header[0].value
         assert heading.startswith(f"{number} of {STEPS} · ")
         assert page.image and not page.error
         for image in page.image:
@@ -39,7 +39,7 @@ def test_next_leads_through_all_steps_each_with_a_picture_and_words(page):
             assert not page.exception
     assert len(set(seen)) == STEPS
     button(page, "Back").click().run()
-    assert page.subheader[0].value == seen[-2]
+    assert page.header[0].value == seen[-2]
 
 
 def go(app, step):

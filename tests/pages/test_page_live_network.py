@@ -57,7 +57,7 @@ def test_a_camera_is_shown_with_its_numbers_and_nothing_of_its_address(served):
     wait_until(lambda: shared().processor.moment().counts.people.counts == (1, 1, 0))
     app.run()
     assert app.title[0].value == "Live" and numbers(app)["Mask"] == numbers(app)["No mask"] == "1"
-    assert "Since the start: 2 people" in texts(app) and "No record is kept." in texts(app)
+    assert "| Session | 2 | 50% | 0 |" in texts(app) and "No record is kept." in texts(app)
     (answer,) = ask(app.session_state["live_ticket"])
     assert answer.status_code == 200 and answer.content.startswith(b"\xff\xd8")
     assert answer.headers["content-type"] == "image/jpeg" and answer.headers["cache-control"] == "no-store"

@@ -124,7 +124,7 @@ def until(condition, seconds=60.0):
 
 
 def texts(app) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.title, app.subheader)
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.title, app.header)
     return "\n".join(element.value for kind in kinds for element in kind).replace("\\", "")
 
 
@@ -288,8 +288,11 @@ def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished
     labelled([w for w in app.text_input if "training_name" in w.key], "Name").set_value("Brief")
     press(app, "Save the name")
     assert "Brief" in app.dataframe[0].value["Run"].tolist()
-    press(app, "Delete for good")
+    press(app, "Delete this run")
     assert app.dataframe[0].value["Run"].tolist() == ["Long"] and not (tmp_path / "runs" / "short").exists()
+    press(app, "Undo")
+    assert sorted(app.dataframe[0].value["Run"]) == ["Brief", "Long"]
+    assert not [button for button in app.button if button.label == "Undo"]
 
 
 @pytest.mark.slow
@@ -408,7 +411,7 @@ def test_runs_of_one_name_and_minute_are_told_apart(page, tmp_path, finished):
     box = labelled(app.multiselect, "Show")
     assert [option[-5:] for option in box.options] == ["(one)", "(two)"]
     box.set_value(["two"]).run()
-    press(app, "Delete for good")
+    press(app, "Delete this run")
     assert [path.name for path in (tmp_path / "runs").glob("[!.]*")] == ["one"]
 
 

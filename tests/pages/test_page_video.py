@@ -92,7 +92,7 @@ def test_it_is_still_there_after_a_reload_and_goes_when_deleted(page, tmp_path):
 
 def test_another_visitor_sees_nothing_of_it(page, monkeypatch):
     analyse(page, ("walk.mp4", film(walkers())))
-    monkeypatch.setattr("pages.views.video.session_id", lambda: "somebody else")
+    monkeypatch.setattr("pages.components.server.session_id", lambda: "somebody else")
     assert "3 people" not in texts(open_page())
 
 

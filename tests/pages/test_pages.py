@@ -313,7 +313,7 @@ def test_the_model_can_be_chosen_where_there_are_several(photo_page, monkeypatch
 def test_a_photo_is_classified_by_every_method(photo_page):
     upload(photo_page, ("door.jpg", MASKED))
     show_as(photo_page, "All methods")
-    assert {spec.title for spec in PIPELINES.values()} <= {header.value for header in photo_page.subheader}
+    assert {spec.title for spec in PIPELINES.values()} <= {header.value for header in photo_page.header}
     results = [unescaped(text.value) for text in photo_page.markdown if text.value.endswith("ms.")]
     assert len(results) == len(PIPELINES)
     assert all(result.startswith("1 face: 1 with a mask.") for result in results)
@@ -466,7 +466,7 @@ def test_live_page_counts_what_the_camera_shows(live_page):
     wait_until(lambda: send(streamer, masked=True) and processor.stats.snapshot().now.counts == (1, 0, 0))
     app.run()
     assert numbers(app)["Mask"] == "1"
-    assert "Since the start: 1 person, 1 with a mask." in texts(app)
+    assert "| Session | 1 | 100% | 0 |" in texts(app)
     assert "ms each" in texts(app)
     # A setting changes while the stream runs: the same processor follows.
     labelled(app.slider, "Smallest face").set_value(200).run()
@@ -702,6 +702,26 @@ def test_the_model_page_deploys_rolls_back_and_removes(install):
     assert "model_back" not in [button.key for button in app.button]
     app.button(key="model_remove_helmets").click().run()
     assert not app.exception and "helmets" not in list_models()
+    labelled(app.button, "Undo").click().run()
+    assert not app.exception and "helmets" in list_models()
+
+
+def test_the_model_page_says_what_the_model_is_for_and_how_often_it_errs(install):
+    app = open_page("model")
+    seen = texts(app)
+    assert "Not made for" in seen and "A nose that is just uncovered" in seen
+    assert "Tried just now on 8 pictures, easy and hard ones: **5 right**." in seen
+    assert "Result: No mask 99%  \nTruth: Worn incorrectly" in seen, "on the chin"
+    assert "**Of 100 faces, 9 are missed or get a wrong result**" in seen and "it would be 7 to 12" in seen
+    charts = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")[:2]]
+    kinds = charts[1]["data"][0]
+    assert kinds["x"] == ["Mask", "No mask", "Worn incorrectly"] and max(kinds["error_y"]["array"]) > 8
+    # One that knows other things, and that nobody has measured.
+    install("helmets", ("helmet", "no_helmet"))
+    labelled(app.selectbox, "Method").select("combined").run()
+    labelled(app.selectbox, "Model").select("helmets").run()
+    assert not app.exception
+    assert "Not made for" not in texts(app) and "was not measured" in texts(app) and "Tried" not in texts(app)
 
 
 def test_a_model_that_does_not_run_gets_a_sentence_and_nothing_changes(install):

@@ -138,6 +138,16 @@ def test_faces_are_counted_by_size_whatever_the_least_size():
     ]
 
 
+def test_faces_are_counted_by_kind():
+    tiny = [300, 10, 312, 24]
+    truth = make_detections([A, B, C, tiny], [0, 1, 1, 1])
+    rows = evaluate((make_detections([A, B], [0, 0]), truth), min_face_px=24).by_kind
+    assert [(row["kind"], row["faces"], row["right"]) for row in rows] == [
+        *(("with_mask", 1, 1), ("without_mask", 2, 0)),
+        ("mask_weared_incorrect", 0, 0),
+    ]
+
+
 def test_bare_faces_that_are_called_masked():
     truth = make_detections([A, B, C], [1, 1, 1])
     result = evaluate((make_detections([A, B], [0, 1]), truth))

@@ -85,7 +85,7 @@ def test_what_is_no_frame_stops_at_once(frame):
 
 def three_faces(frame, settings):
     return make_detections(
-        [[0, 0, 30, 40], [0, 0, 100, 90], [0, 0, 20, 90]], [0, 1, 0], [0.9, 0.6, 0.99], [0.5, 0.5, 0.5]
+        [[60, 0, 90, 40], [0, 0, 100, 90], [90, 0, 110, 90]], [0, 1, 0], [0.9, 0.6, 0.99], [0.5, 0.5, 0.5]
     )
 
 
@@ -95,7 +95,7 @@ three_faces.face_scores = {"photo": 0.4, "live": 0.6}
 @pytest.mark.parametrize(
     ("settings", "sizes", "hidden"),
     [
-        pytest.param(DetectionSettings(), [90, 30, 20], 0, id="defaults: every face, largest first"),
+        pytest.param(DetectionSettings(), [90, 30, 20], 0, id="defaults: every face, from left to right"),
         pytest.param(DetectionSettings(min_face_px=20), [90, 30, 20], 0, id="the limit itself is large enough"),
         pytest.param(DetectionSettings(min_face_px=24), [90, 30], 1, id="larger ones only"),
         pytest.param(DetectionSettings(min_face_px=500), [], 3, id="none is large enough"),

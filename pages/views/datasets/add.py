@@ -11,11 +11,13 @@ from core.config import allowed_dirs
 from core.datasets.archive import class_readings
 from core.datasets.class_folders import some
 from core.datasets.importers import ImportResult, fetch_report_set, import_zip, link_with_account, make_demo_set
-from core.datasets.store import DataSet, delete_dataset
+from core.datasets.store import DataSet, delete_dataset, restore_dataset
 from core.jobs import Jobs, JobStatus, Report
-from pages.components.jobs import show_end_of_job
-from pages.components.messages import plain, why
+from pages.components.jobs import close_button, is_mine, show_end_of_job
+from pages.components.messages import close_popovers, plain, popover, try_to, why
 from pages.components.resources import server_jobs
+from pages.components.server import who
+from pages.components.undo import KEEP_HELP
 from pages.views.datasets.account import show_account
 from pages.views.datasets.opened import show_set_next
 
@@ -46,39 +48,49 @@ def add_forms(heading: str) -> None:
 
 
 def delete(name: str) -> None:
-    """Delete a data set; work on it is stopped."""
+    """Delete a data set; work on it is stopped. Who deletes it can bring it back for a while."""
     for work in ("scan", "classify", "missing", "export"):
         server_jobs().cancel(f"data:{work}:{name}")
-    delete_dataset(name)
+        server_jobs().forget(f"data:{work}:{name}")
+    delete_dataset(name, who())
+
+
+def restore(key: str, by: str) -> None:
+    """Bring back a data set that was deleted, and show it."""
+    name = restore_dataset(key, by)
+    server_jobs().forget(f"data:scan:{name}")
+    show_set_next(name)
 
 
 def start_import(jobs: Jobs, title: str, work: Callable[[Report], ImportResult]) -> None:
     """Begin to make a data set; one at a time for the whole server."""
     if jobs.start("data:import", title, work):
         st.session_state["data_import"] = True
+        close_popovers()
         st.rerun()
     st.warning("Another data set is being added; wait until it is there.")
 
 
 def show_import(jobs: Jobs, status: JobStatus | None) -> None:
-    """How the latest import ended, until somebody has read it; who began it gets to see its set."""
-    if status is None or status.state == "running":
+    """How the latest import ended, for who began it, until they have read it."""
+    if status is None or status.state == "running" or not is_mine(status):
         return
-    message, button = st.columns([6, 1], vertical_alignment="top")
-    with message:
-        if status.state != "done":
-            show_end_of_job(status)
-        else:
-            result: ImportResult = status.result
-            if st.session_state.pop("data_import", False):
-                show_set_next(result.dataset.name)
-            st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} images.")
-            if result.account:
-                show_account(result.account)
-            if result.ignored:
-                with st.expander(f"Ignored: {len(result.ignored):,}"):
-                    st.dataframe([{"File": file} for file in result.ignored], hide_index=True)
-    button.button("Close", icon=":material/close:", on_click=jobs.forget, args=(status.key,))
+    if status.state != "done":
+        show_end_of_job(status, jobs)
+        return
+    result: ImportResult = status.result
+    if st.session_state.pop("data_import", False):
+        show_set_next(result.dataset.name)
+    row = st.container(horizontal=True)
+    with row.container():
+        st.success(f"**{plain(result.dataset.name)}** is here: {result.pictures:,} images.")
+        if result.account:
+            show_account(result.account)
+        if result.ignored:
+            with st.expander(f"Ignored: {len(result.ignored):,}"):
+                st.dataframe([{"File": file} for file in result.ignored], hide_index=True)
+    with row:
+        close_button(jobs, status)
 
 
 def upload_form(start: Callable[[BinaryIO, str, Collection[str]], None]) -> None:
@@ -124,23 +136,17 @@ def folder_form(allowed: Sequence[str], link: Callable[[str, str], ImportResult]
             st.error(why(error))
         else:
             show_set_next(result.dataset.name)
+            close_popovers()
             st.rerun()
 
 
 def delete_button(dataset: DataSet, delete: Callable[[str], None]) -> None:
     """Deletes a data set after asking once more; of a linked one only the entry in the list."""
-    if told := st.session_state.pop("data_told", None):
-        st.toast(told)
-    with st.popover("Delete", icon=":material/delete:"):
+    with popover("Delete", "data_delete", icon=":material/delete:"):
         if dataset.linked:
-            st.markdown("Takes this set out of the list. **The folder and its images stay**, edits made here are lost.")
+            st.markdown("Takes this set out of the list. **The folder and its images stay**, edits made here go.")
         else:
             st.markdown("Deletes **all images of this set** and the edits made here from the server, for everybody.")
+        st.caption(KEEP_HELP)
         if st.button(f"Delete {plain(dataset.name)}", type="primary", icon=":material/delete_forever:"):
-            try:
-                delete(dataset.name)
-            except (ValueError, OSError) as error:
-                st.error(why(error))
-            else:
-                st.session_state["data_told"] = f"{plain(dataset.name)} was deleted."
-                st.rerun()
+            try_to(delete, dataset.name)

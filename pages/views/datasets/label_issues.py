@@ -29,7 +29,7 @@ def show_label_issues(index: Index, predictions: LabelIssues | None) -> None:
         st.info("The active model knows none of the classes of this set. Train one on it first.")
         return
     status = show_job(server_jobs(), key)
-    show_end_of_job(status)
+    show_end_of_job(status, server_jobs())
     if predictions is None:
         if status is None or status.state != "running":
             st.markdown(

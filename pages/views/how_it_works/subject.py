@@ -9,6 +9,7 @@ import supervision as sv
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.synthetic.sample import sample_photo
+from core.vision.boxes import shorter_sides
 from core.vision.cascade import SHOWN_SIDE, SHOWN_STEP, Cascade, Windows, prepare, read_cascade, search
 from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.crops import fit_within
@@ -68,7 +69,8 @@ class Subject:
         """The detector's faces, the largest first."""
         pipeline = neural()
         with photo_turns().turn():
-            return detect_masks(self.frame_bgr, pipeline, PHOTO_SETTINGS)
+            found = detect_masks(self.frame_bgr, pipeline, PHOTO_SETTINGS)
+        return found[np.argsort(-shorter_sides(found.xyxy), kind="stable")]
 
     @cached_property
     def grey(self) -> tuple[np.ndarray, np.ndarray]:

@@ -171,7 +171,7 @@ def interval_words(stats: FrameStats) -> str:
 
 def compare_weeks(camera: str | None, span: tuple[float, float], zone: tzinfo) -> None:
     """Two weeks side by side, at first this one and the one before."""
-    st.subheader("Compare two weeks")
+    st.header("Compare two weeks")
     last = week_start(_today(zone))
     first = min(week_start(datetime.fromtimestamp(span[0], zone).date()), last - timedelta(weeks=1))
     weeks = [last - timedelta(weeks=n) for n in range((last - first).days // 7 + 1)]

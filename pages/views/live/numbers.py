@@ -9,7 +9,7 @@ from core.video.live import PACE, Moment
 from core.video.zones import PlaceCounts
 from core.vision.classes import CLASS_NAMES, WITH_MASK, WORN_INCORRECTLY, styles_of, vocabulary
 from core.vision.pipeline import Pipeline
-from core.vision.stats import FrameStats, describe_people
+from core.vision.stats import FrameStats
 from pages.components.charts import people_by_class
 from pages.components.clock import visitors_zone
 from pages.components.faces import show_class_counts, show_hidden_faces
@@ -56,7 +56,7 @@ def show_counters(told: Moment, pipeline: Pipeline) -> None:
     if told.today is not None:
         rows["Today"] = told.today
     st.markdown(people_table(rows, pipeline))
-    st.markdown(plain(describe_people(seen.people)), help=f"{PEOPLE_HELP} {TODAY_HELP}")
+    st.caption("Everybody counts once.", help=f"{PEOPLE_HELP} {TODAY_HELP}")
 
 
 def show_place(place: PlaceCounts, line: bool) -> None:

@@ -16,6 +16,7 @@ from core.vision.classes import CLASS_NAMES
 from core.vision.images import ImageError, decode_image
 from core.vision.model_card import ModelError
 from pages.components.compat import page_part
+from pages.components.jobs import is_mine
 from pages.components.messages import plain, told_apart, why
 from pages.components.resources import server_jobs
 from pages.components.state import SYNTHETIC_IMAGES, SYNTHETIC_PORTRAIT, made_once
@@ -105,12 +106,12 @@ def count_bare(name: str) -> int:
 
 def show_making() -> None:
     """The form for a new data set, or how far the one that is being made is."""
-    st.subheader("Make a data set")
+    st.header("Make a data set")
     job = server_jobs().status(JOB)
     if job and job.state == "running":
         show_progress()
         return
-    if job:
+    if job and is_mine(job):
         show_end(job)
     sets = {each.name: each.card.get("title") or each.name for each in list_datasets() if not each.card.get("drawn")}
     if not sets:

@@ -14,7 +14,7 @@ from core.synthetic.preview import make_portrait
 from core.vision.classes import CLASS_NAMES
 from core.vision.images import decode_image
 from pages.components.camera import camera_problem
-from pages.components.messages import plain, why
+from pages.components.messages import close_popovers, plain, popover, why
 from pages.components.state import WEBCAM_SHOT, made_once
 from pages.views.synthetic.face import WORDS, load_finder
 
@@ -95,12 +95,13 @@ def show_counts(name: str) -> None:
         if st.button("Delete the last sample", icon=":material/undo:"):
             delete_last(name)
             st.rerun()
-        with st.popover("Delete all my samples", icon=":material/delete:"):
+        with popover("Delete all my samples", "synthetic_delete", icon=":material/delete:"):
             count = sum(counts.values())
             some = "1 sample" if count == 1 else f"{count} samples"
             st.markdown(f"{some} of {plain(name)} will be gone for good, for everybody.")
             if st.button("Yes, delete them all", type="primary"):
                 delete_all(name)
+                close_popovers()
                 st.rerun()
     st.caption(
         f"They are the data set **{plain(name)}**: see it on the page **Data sets**, and train with it on the page "

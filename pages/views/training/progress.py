@@ -47,7 +47,7 @@ def show(manager: RunManager) -> None:
     followed = st.session_state.get(FOLLOWED_RUN)
     last = next((run for run in done if run.id == followed), max(done, key=lambda run: run.ended, default=None))
     if last and run_states.RUNNING not in states.values():
-        st.subheader(f"{plain(last.name)} is done")
+        st.header(f"{plain(last.name)} is done")
         show_result(manager, last)
     elif not runs:
         st.info("Nothing has been trained here yet; start with *New training*.")

@@ -56,7 +56,7 @@ def show_result(manager: RunManager, run: Run) -> None:
         server_jobs().start(compare, "Comparing with the active model",
                    lambda report: compare_with_method(run.folder, now.method, runs=others, report=report))  # fmt: skip
     status = show_job(server_jobs(), compare)
-    show_end_of_job(status)
+    show_end_of_job(status, for_all=True)  # it began by itself
     if status and status.state == "done":
         show_headline(status.result)
     model_buttons(card.sha256 == current.sha256, lambda: deploy(run), go_back if can_go_back() else None,
@@ -88,7 +88,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     def make_onnx() -> None:
         server_jobs().start(onnx, "Converting to ONNX", lambda report: convert_onnx(source, target, report=report))
 
-    show_end_of_job(show_job(server_jobs(), onnx))
+    show_end_of_job(show_job(server_jobs(), onnx), server_jobs())
     download_buttons(run.folder, run.id, key, make_onnx if onnx_is_there() else None)
     with st.expander("Training curves and settings"):
         show_run_curves(key, run)
@@ -140,7 +140,7 @@ def evaluate_on_all_sets(run: Run) -> None:
         if rows:
             show_set_scores(rows)
     status = show_job(server_jobs(), key)
-    show_end_of_job(status)
+    show_end_of_job(status, server_jobs())
     if (status is None or status.state != "running") and st.button(
         "Evaluate again" if rows else "Evaluate on every data set", icon=":material/fact_check:", key=key
     ):

@@ -9,8 +9,10 @@ import streamlit as st
 
 from core.io import is_number
 from pages.components.figure import show_figure
-from pages.components.messages import plain, told_apart, try_to
+from pages.components.messages import plain, popover, told_apart, try_to
+from pages.components.server import who
 from pages.components.terms import metric_columns
+from pages.components.undo import KEEP_HELP, show_deleted
 from pages.views.training.curves import show_log, show_run_curves
 from pages.views.training.result import show_result
 from pages.views.training.words import STATES
@@ -23,6 +25,7 @@ from train.statistics import differing_settings
 
 def show(manager: RunManager) -> None:
     """The table of runs, several over each other, one in full."""
+    show_deleted(manager.folder, manager.restore)
     runs = manager.runs()
     if not runs:
         st.info("Nothing has been trained here yet; start with *New training*.")
@@ -48,7 +51,7 @@ def show(manager: RunManager) -> None:
     )
     if len(chosen) == 1:
         run = by_id[chosen[0]]
-        st.subheader(plain(run.name))
+        st.header(plain(run.name))
         run_forms(run, manager.rename, manager.set_note, manager.delete)
         if run.state == run_states.DONE:
             show_result(manager, run)
@@ -142,25 +145,26 @@ def run_forms(
     run: Run,
     rename: Callable[[str, str], Any],
     set_note: Callable[[str, str], Any],
-    delete: Callable[[str], Any],
+    delete: Callable[[str, str], Any],
 ) -> None:
-    """Name, note and deleting of one run; each function gets the run's id, the first two a text too."""
+    """Name, note and deleting of one run; each function gets the run's id and a text: who asks, for the last."""
     with st.container(horizontal=True):
-        with st.popover("Rename", icon=":material/edit:"):
+        with popover("Rename", f"training_renames_{run.id}", icon=":material/edit:"):
             name = st.text_input("Name", run.name, max_chars=80, key=f"training_name_{run.id}")
             if st.button("Save the name", key=f"training_rename_{run.id}"):
                 try_to(rename, run.id, name)
-        with st.popover("Note", icon=":material/sticky_note_2:"):
+        with popover("Note", f"training_notes_{run.id}", icon=":material/sticky_note_2:"):
             note = st.text_area("Note", run.note, max_chars=2000, key=f"training_note_{run.id}")
             if st.button("Save the note", key=f"training_keep_note_{run.id}"):
                 try_to(set_note, run.id, note)
         if run.state != "running":
-            with st.popover("Delete", icon=":material/delete:"):
+            with popover("Delete", f"training_deletes_{run.id}", icon=":material/delete:"):
                 st.markdown(
                     f"Deletes **{plain(run.name)}** with its weights and figures from the server, for everybody. "
                     "A model that was deployed from it stays."
                 )
-                if st.button("Delete for good", type="primary", key=f"training_delete_{run.id}"):
-                    try_to(delete, run.id)
+                st.caption(KEEP_HELP)
+                if st.button("Delete this run", type="primary", key=f"training_delete_{run.id}"):
+                    try_to(delete, run.id, who())
     if run.note:
         st.caption(plain(run.note))

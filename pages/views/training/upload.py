@@ -58,7 +58,7 @@ def show() -> None:
         "Model file", list(UPLOAD_TYPES), key="training_upload", max_upload_size=MAX_BYTES // 1_000_000
     )
     status = show_job(server_jobs(), JOB)
-    show_end_of_job(status)
+    show_end_of_job(status, server_jobs())
     _show_installed()
     if not file:
         return
