@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path, PurePosixPath
 
@@ -75,6 +75,29 @@ class ModelFacts:
     answers: dict[str, list[list[float]]] = dataclasses.field(default_factory=dict)
     """By each scale of pixels (a key of ``PIXELS``) with which it works: the probability of each class for the sample
     face, bare and with a mask. One scale alone where the file says which."""
+
+
+def open_uploads(files: Mapping[str, bytes]) -> ModelFile:
+    """The model in files that were brought together: it, or a zip with it, and perhaps a list of its class names.
+
+    Args:
+        files: names and contents; those that end in ``.txt`` name classes.
+
+    Raises:
+        ModelError: as ``open_upload``; or there is more than one model or list.
+    """
+    lists = {name for name in files if PurePosixPath(name).suffix.lower() == ".txt"}
+    models = [data for name, data in files.items() if name not in lists]
+    if not models:
+        raise ModelError("This is a list of class names; choose the model's file together with it.")
+    if len(models) > 1 or len(lists) > 1:
+        raise ModelError("These are several models or lists of class names; choose one model, and its list, if any.")
+    found = open_upload(models[0])
+    for name in lists:
+        if len(files[name]) > MAX_LABELS_BYTES:
+            raise ModelError("This list of class names is far too long; choose the right one.")
+        found = dataclasses.replace(found, labels=read_labels(files[name].decode("utf-8-sig", "replace")))
+    return found
 
 
 def open_upload(data: bytes) -> ModelFile:
