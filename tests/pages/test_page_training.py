@@ -24,6 +24,7 @@ from core.vision.metrics import classification_scores
 from core.vision.model_card import load_card
 from core.vision.pipeline import Method
 from pages.components.terms import TRAINING
+from pages.views.training.runs import tick_clicked
 from pages.views.training.upload import likely_scale
 from tests.helpers import ROOT
 from train import runs
@@ -156,12 +157,11 @@ def show(app, view):
     return checked(labelled(app.segmented_control, "View").set_value(view).run())
 
 
-def open_runs(app, *names, cell=False):
-    """Tick runs in the table, or click a cell of the only one."""
+def open_runs(app, *names):
+    """Tick runs in the table."""
     table = app.dataframe[0]
     rows = [table.value["Run"].tolist().index(name) for name in names]
-    chosen = {"rows": [], "cells": [(rows[0], "Run")]} if cell else {"rows": rows, "cells": []}
-    app.session_state[table.key] = {"selection": {"columns": [], **chosen}}
+    app.session_state[table.key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     return checked(app.run())
 
 
@@ -312,7 +312,7 @@ def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished
     assert app.dataframe[0].value["Run"].tolist() == ["Short"]
     labelled(app.text_input, "Search").set_value("").run()
     assert len(app.get("plotly_chart")) == 1, "the scores against a setting"
-    assert labelled(app.selectbox, "Setting").options == ["Features", "Epochs"]
+    assert labelled(app.selectbox, "Setting").options == ["Epochs", "Features"]
     swatches = dict(zip(table["Run"], table["Line"], strict=True))
     assert len(set(swatches.values())) == 2
     open_runs(app, "Short", "Long")
@@ -323,7 +323,7 @@ def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished
     colors = {line["name"].partition(" ")[0]: line["line"]["color"] for line in curves[0]}
     dots = {dot["name"]: dot["marker"]["color"] for dot in curves[2] if dot["mode"] == "markers"}
     assert colors == dots and len(set(colors.values())) == 2, "a run has one colour everywhere"
-    open_runs(app, "Short", cell=True)
+    open_runs(app, "Short")
     assert [each.value for each in app.subheader] == ["Short", "Settings against score"]
     labelled([w for w in app.text_input if "training_name" in w.key], "Name").set_value("Brief")
     press(app, "Save the name")
@@ -451,6 +451,17 @@ def test_runs_of_one_name_and_minute_are_told_apart(page, tmp_path, finished):
     assert [line["name"] for line in curves] == ["Same (1) (training)", "Same (2) (training)"], "no id on the screen"
 
 
+def test_a_click_on_a_run_ticks_it_alone(monkeypatch):
+    table = {"selection": {"rows": [0, 3], "columns": [], "cells": [(2, "Data")]}}
+    monkeypatch.setattr(st, "session_state", {"table": table})
+    tick_clicked("table")
+    assert st.session_state["table"]["selection"] == {"rows": [2], "columns": [], "cells": []}
+    ticked = {"rows": [0, 3], "columns": [], "cells": []}
+    st.session_state["table"] = {"selection": ticked}
+    tick_clicked("table")
+    assert st.session_state["table"]["selection"] == ticked
+
+
 def test_a_run_that_cannot_be_written_is_one_sentence(page, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "/srv/secret")
@@ -468,7 +479,7 @@ def test_a_zip_of_teachable_machine_brings_its_class_names_and_its_scale_is_chos
     network = (ROOT / "tests/registry/like_teachable_machine.tflite").read_bytes()
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as file:
-        file.writestr("model_unquant.tflite", network)
+        file.writestr("model_of_mine.tflite", network)
         file.writestr("labels.txt", "0 With Mask\n1 Without Mask\n")
     app = page()
     show(app, "Import a model")

@@ -179,6 +179,20 @@ def test_a_list_of_class_names_may_come_beside_the_model(model):
 
 
 @pytest.mark.parametrize(
+    ("files", "pixels"),
+    [
+        pytest.param({"converted_keras.zip": zipped(keras__model_h5=H5)}, "", id="another name"),
+        pytest.param({"c.zip": zipped(keras_model_h5=H5).replace(b"keras.model", b"keras_model")}, "-1..1", id="zip"),
+        pytest.param({"model_unquant.tflite": LITERT}, "-1..1", id="unpacked"),
+        pytest.param({"labels.txt": b"a", "keras_model.h5": H5}, "-1..1", id="with its list"),
+        pytest.param({"mine.tflite": LITERT}, "", id="from elsewhere"),
+    ],
+)
+def test_the_scale_of_teachable_machines_pixels_is_known(files, pixels):
+    assert open_uploads(files).pixels == pixels
+
+
+@pytest.mark.parametrize(
     ("files", "sentence"),
     [
         pytest.param({"Labels.TXT": b"a"}, "choose the model's file", id="a list alone"),

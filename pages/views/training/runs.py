@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def show_runs(rows: Mapping[str, Mapping]) -> list[str]:
         rows: by the run's id.
 
     Returns:
-        Ids of the runs to show: those whose boxes are ticked, or the one that was clicked.
+        Ids of the runs to show: those that are ticked.
     """
     ids = list(rows)
     opened = [each for each in st.session_state.get(OPENED, []) if each in ids]
@@ -111,15 +112,21 @@ def show_runs(rows: Mapping[str, Mapping]) -> list[str]:
             "Minutes": st.column_config.NumberColumn(format="%.1f"),
         },
         # What is chosen are places in the table: with other rows it is another table.
-        key=f"training_runs_{zlib.crc32(repr(ids).encode())}",
-        on_select="rerun",
+        key=(key := f"training_runs_{zlib.crc32(repr(ids).encode())}"),
+        on_select=partial(tick_clicked, key),
         selection_mode=("multi-row", "single-cell"),
         selection_default={"selection": {"rows": [ids.index(each) for each in opened]}},
+        placeholder="–",
         alt="The trainings of this server",
     )["selection"]
-    places = list(chosen["rows"]) or [row for row, _ in chosen["cells"]]
-    st.session_state[OPENED] = opened = [ids[place] for place in places if place < len(ids)]
+    st.session_state[OPENED] = opened = [ids[place] for place in chosen["rows"] if place < len(ids)]
     return opened
+
+
+def tick_clicked(key: str) -> None:
+    """A click beside the boxes ticks that run and no other; ``key`` is of the table."""
+    if cells := st.session_state[key]["selection"]["cells"]:
+        st.session_state[key] = {"selection": {"rows": [cells[0][0]], "columns": [], "cells": []}}
 
 
 def filter_rows(rows: Mapping[str, Mapping], text: str, states: Sequence[str]) -> dict[str, Mapping]:
@@ -191,6 +198,8 @@ def compare_scores(runs: Sequence[Run], looks: Mapping[str, Look]) -> None:
     }
     if not usable:
         return
+    # Numbers first: they make a curve.
+    usable = dict(sorted(usable.items(), key=lambda item: isinstance(item[1][0], str)))
     from pages.components.charts import RunScore, scores_by_setting
 
     st.subheader("Settings against score")

@@ -46,6 +46,8 @@ class Tried:
     litert: bytes
     facts: ModelFacts
     labels: tuple[str, ...]
+    pixels: str
+    """The scale of its pixels, if its name tells, else empty."""
 
 
 def show() -> None:
@@ -91,7 +93,7 @@ def _start(files: Sequence[UploadedFile]) -> None:
                 path = Path(made) / "converted.tflite"
                 convert_keras(source, path, report=report)
             facts = check_litert(path, report=report)
-            return Tried(file_id, path.read_bytes(), facts, found.labels)
+            return Tried(file_id, path.read_bytes(), facts, found.labels, found.pixels)
 
     if not server_jobs().start(JOB, f"Trying {files[0].name}", work):
         st.warning("Another model is being tried; wait until it is done.")
@@ -115,7 +117,7 @@ def _import_form(tried: Tried, stem: str) -> None:
         st.info(f"The model tells {facts.classes} classes apart; type one name a line for each of them.")
         return
     classes = _mapped(names, key)
-    pixels = _pixel_scale(facts, classes, key)
+    pixels = _pixel_scale(tried, classes, key)
     if pixels and st.button("Import", type="primary", icon=":material/upload:", disabled=not name):
         try:
             with tempfile.TemporaryDirectory() as made:
@@ -152,8 +154,9 @@ def _mapped(names: tuple[str, ...], key: str) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _pixel_scale(facts: ModelFacts, classes: tuple[str, ...], key: str) -> str | None:
+def _pixel_scale(tried: Tried, classes: tuple[str, ...], key: str) -> str | None:
     """The scale of pixels that a model was trained on, chosen by what it says of the sample face with each."""
+    facts = tried.facts
     st.markdown("**What it says of a face, bare and with a mask drawn on**")
     left, right = st.columns([1, 2])
     box = np.array([SAMPLE_FACE_XYXY])
@@ -182,8 +185,9 @@ def _pixel_scale(facts: ModelFacts, classes: tuple[str, ...], key: str) -> str |
     return right.segmented_control(
         "It was trained on pixels from",
         scales,
-        default=likely_scale(facts.answers, classes),
+        default=tried.pixels if tried.pixels in scales else likely_scale(facts.answers, classes),
         key=f"training_upload_pixels_{key}",
+        help="Import follows once this is chosen.",
     )
 
 
