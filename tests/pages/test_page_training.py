@@ -451,6 +451,29 @@ def test_runs_of_one_name_and_minute_are_told_apart(page, tmp_path, finished):
     assert [line["name"] for line in curves] == ["Same (1) (training)", "Same (2) (training)"], "no id on the screen"
 
 
+def test_what_flatters_either_model_is_said_and_parts_of_the_test_are_told_apart(page, tmp_path, finished):
+    raw = json.loads((finished / "predictions.json").read_text())
+    for face in raw["faces"][::2]:
+        face["part"] = "held_out"
+    (finished / "predictions.json").write_text(json.dumps(raw))
+    report = json.loads((finished / "report.json").read_text()) | {"split": {"test_with_near_copy_in_training": 3}}
+    (finished / "report.json").write_text(json.dumps(report))
+    card = load_card(models_dir() / "mask-classifier.json")
+    replace(card, name="known", data=[{"name": "heads"}]).save(models_dir() / "known.json")
+    use(Method("combined", "known"))
+    add_finished(tmp_path, finished, "one")
+    app = page()
+    show(app, "Runs")
+    open_runs(app, "One")
+    run_until(app, "of 20 test faces it classifies 60% correctly")
+    assert "may have been trained on 20 of these 20 faces, which flatters it" in texts(app)
+    assert "For 3 of the test faces this model was trained on a near-duplicate" in texts(app)
+    for part in ("All test faces.", "Test.", "Test (the set's own)."):
+        assert f"**{part}** The difference, -" in texts(app)
+    assert "need 100 test faces; there are 20" in texts(app)
+    (models_dir() / "known.json").unlink()
+
+
 def test_a_click_on_a_run_ticks_it_alone(monkeypatch):
     table = {"selection": {"rows": [0, 3], "columns": [], "cells": [(2, "Data")]}}
     monkeypatch.setattr(st, "session_state", {"table": table})
