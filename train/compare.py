@@ -38,7 +38,7 @@ from train.statistics import (
 )
 
 AT_ONCE = 32
-PART_WORDS = {"test": "test images", "held_out": "faces of the set's own test part"}
+TEST_PARTS = ("test", "held_out")
 # More faces than this make a comparison longer and its interval hardly narrower.
 MAX_COMPARED = 1500
 # More faces of one set than this tell nothing new; a seed makes the choice the same each time.
@@ -158,12 +158,12 @@ def unknown_classes(classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[s
 
 @dataclass(frozen=True)
 class PartComparison:
-    """A run's model against the active model on one part of its faces."""
+    """A run's model against the active model on one part of its test faces, or on all of them."""
 
     part: str
-    """``test`` or ``held_out``."""
+    """``test``, ``held_out``, or empty for both together."""
     sentence: str
-    """Whether it is better, in plain words with the uncertainty."""
+    """Whether it is better, by how much, and on how many faces."""
     difference: Difference | None = None
     """``None`` if there is nothing to compare."""
     cautions: tuple[str, ...] = ()
@@ -185,6 +185,9 @@ def compare_with_method(
         folder: where its model is.
         runs: folders of the other runs at hand: one may have made the active model, and knows its test faces.
 
+    Returns:
+        First all faces together; then, if there are two parts, each of them.
+
     Raises:
         DataError, ModelError: predictions or models cannot be used.
     """
@@ -192,33 +195,14 @@ def compare_with_method(
     predictions = read_predictions(run_folder)
     card, own = load_card(folder / f"{method.model}.json"), load_card(run_folder / CARD)
     if card.sha256 == own.sha256:
-        return [PartComparison("test", "This is the active model.")]
-    parts = [(name, predictions.of_part(name)) for name in PART_WORDS]
-    return [
-        _compare_part(name, part, method, card, folder, _predictions_of(card, runs), report)
-        for name, part in parts
-        if len(part)
-    ] or [PartComparison("test", "Nothing was kept for a test, so it cannot be said how good it is.")]
-
-
-def _compare_part(
-    name: str,
-    predictions: Predictions,
-    method: Method,
-    card: ModelCard,
-    folder: Path,
-    own_test: Predictions | None,
-    report: Report,
-) -> PartComparison:
-    words = PART_WORDS[name]
-    if len(predictions) > MAX_COMPARED:
-        some = np.random.default_rng(0).permutation(len(predictions))[:MAX_COMPARED]
-        predictions = predictions.at(np.sort(some))
-    missing = unknown_classes(predictions.classes, card.classes)
-    if missing:
-        return PartComparison(
-            name, f"Not comparable: the active model does not know {' and '.join(missing)}. This one does."
-        )
+        return [PartComparison("", "This is the active model.")]
+    if not len(predictions):
+        return [PartComparison("", "Nothing was kept for a test, so it cannot be said how good it is.")]
+    if missing := unknown_classes(predictions.classes, card.classes):
+        names = " and ".join(missing)
+        return [PartComparison("", f"Not comparable: the active model does not know {names}. This one does.")]
+    chosen = np.concatenate([_some_of(predictions, part) for part in TEST_PARTS])
+    predictions = predictions.at(np.sort(chosen))
     faces = find_faces(predictions)
     if PIPELINES[method.pipeline].model_kind == "classifier":
         probabilities = classifier_probabilities(load_classifier(method.model, folder), faces, report)
@@ -226,23 +210,60 @@ def _compare_part(
     else:
         probabilities, known = detector_probabilities(build_pipeline(*method), faces, report)
     predicted = predicted_classes(probabilities, known, predictions.classes)
+    gone = np.array([face is None for face in faces])
+    own_test = _predictions_of(card, runs)
+    parts = {part: at for part in TEST_PARTS if len(at := predictions.places_of(part))}
+    if len(parts) > 1:
+        parts = {"": np.arange(len(predictions)), **parts}
+    return [
+        _compare_part(part, predictions.at(at), predicted[at], int(gone[at].sum()), card, own_test)
+        for part, at in parts.items()
+    ]
+
+
+def _some_of(predictions: Predictions, part: str) -> np.ndarray:
+    """Places of the faces of a part, or of some of them if they are very many; the same each time."""
+    return np.random.default_rng(0).permutation(predictions.places_of(part))[:MAX_COMPARED]
+
+
+def _compare_part(
+    name: str,
+    predictions: Predictions,
+    predicted: np.ndarray,
+    gone: int,
+    card: ModelCard,
+    own_test: Predictions | None,
+) -> PartComparison:
+    """Compare on some faces.
+
+    Args:
+        name: of the part.
+        predictions: of the run's model.
+        predicted: (n,) int, what the active model says of them, ``NOT_FOUND`` where it says nothing.
+        gone: of how many the picture is not there any more.
+        card: of the active model.
+        own_test: what the run that made the active model kept for its test, if it is at hand.
+    """
     seen = np.flatnonzero(predicted != NOT_FOUND)
-    cautions = []
-    if len(seen) < len(predictions):
-        rest = len(predictions) - len(seen)
-        gone = sum(face is None for face in faces)
-        why = "whose images are gone" if gone == rest else "in which the active model finds no face"
-        cautions.append(f"Left out are {rest} of {len(predictions)} {words} {why}.")
     if not len(seen):
-        return PartComparison(name, f"Not comparable: the active model cannot classify any of the {words}.")
+        return PartComparison(name, "Not comparable: the active model cannot classify any of the test faces.")
     part = predictions.at(seen)
     difference = paired_difference(part.predicted == part.labels, predicted[seen] == part.labels, part.photos)
-    learnt = may_have_learnt(card, part, own_test)
-    if learnt:
+    cautions = []
+    if learnt := may_have_learnt(card, part, own_test):
+        known = "was" if own_test else "may have been"
         cautions.append(
-            f"The active model may have been trained on {learnt} of these {len(part)} {words}, which flatters it."
+            f"The active model {known} trained on {learnt:,} of these {len(part):,} faces, which flatters it: it may "
+            "have learnt them by heart."
         )
-    return PartComparison(name, in_words(difference, words), difference, tuple(cautions))
+    left_out = {
+        "the image is gone": gone,
+        "the active model finds no face": len(predictions) - len(seen) - gone,
+    }
+    cautions += [
+        f"Left out of {len(predictions):,} faces: {count:,}, because {why}." for why, count in left_out.items() if count
+    ]
+    return PartComparison(name, in_words(difference), difference, tuple(cautions))
 
 
 def _predictions_of(card: ModelCard, runs: Sequence[Path]) -> Predictions | None:

@@ -24,6 +24,12 @@ Value = TypeVar("Value", str, int, float)
 Config = TypeVar("Config", "TrainConfig", "DetectorConfig")
 DEFAULT_VIEWS = 3
 RECIPE_PRESETS: dict[str, dict] = {
+    "quick": {
+        "title": "Quick",
+        "about": "A few views of each face go through the frozen base once, and only the last layers are trained: "
+        "about a minute for a thousand images. Start with this one, to see early whether the data are any good.",
+        "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
+    },
     "report": {
         "title": "The student's report",
         "about": "Twenty epochs on faces that are turned, shifted and zoomed, as in the report this project grew from; "
@@ -44,14 +50,9 @@ RECIPE_PRESETS: dict[str, dict] = {
             "keep": "last",
         },
     },
-    "quick": {
-        "title": "Quick",
-        "about": "About a minute for a thousand images: a few views of each face go through the frozen base once, "
-        "and only the last layers are trained. To see early whether the data are any good.",
-        "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
-    },
 }
-"""Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people."""
+"""Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people. Pages
+offer the first one first."""
 
 
 def option(

@@ -7,6 +7,7 @@ they say otherwise. No other module knows these names.
 
 import contextlib
 import json
+import math
 import signal
 import sys
 import threading
@@ -59,6 +60,8 @@ EVERY_S = 0.5
 # In stages whose steps nobody counts a reader still sees that the run is alive.
 BEAT_S = 5.0
 POINTS_PER_EPOCH = 20
+# Nobody should wait for the curve to begin: in the first epoch points come at least so often.
+FIRST_POINTS_S = 2.0
 # For so long the expectation counts beside what is measured: the first step of a stage takes longer than the others.
 TRUST_AFTER_S = 10.0
 
@@ -178,7 +181,7 @@ class Progress:
 
 
 class StepCurve:
-    """Keeps ``steps.jsonl`` of a run folder: running means of loss and accuracy, about twenty points per epoch."""
+    """Keeps ``steps.jsonl`` of a run folder: running means of loss and accuracy, from the first step on."""
 
     def __init__(self, folder: Path | str, steps_per_epoch: int, epochs_done: int):
         """Drop what a broken-off epoch left behind.
@@ -190,6 +193,7 @@ class StepCurve:
         """
         self._path, self._steps = Path(folder) / STEPS, steps_per_epoch
         self._means: list[float] | None = None
+        self._told_at = -math.inf
         if self._path.is_file():
             lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
             kept = [line for line in lines if _epoch(line) <= epochs_done]
@@ -202,8 +206,10 @@ class StepCurve:
         # Over a quarter of an epoch, quicker at first, so that the curve is smooth and yet begins where it should.
         weight = max(1 / max(1, self._steps / 4), 1 / (step + (epoch - 1) * self._steps))
         self._means = [mean + weight * (new - mean) for mean, new in zip(self._means, (loss, accuracy), strict=True)]
-        if step * POINTS_PER_EPOCH // self._steps == (step - 1) * POINTS_PER_EPOCH // self._steps:
+        due = epoch == 1 and time.monotonic() - self._told_at > FIRST_POINTS_S
+        if not due and step * POINTS_PER_EPOCH // self._steps == (step - 1) * POINTS_PER_EPOCH // self._steps:
             return
+        self._told_at = time.monotonic()
         point = {"epoch": round(epoch - 1 + step / self._steps, 4), "loss": self._means[0], "accuracy": self._means[1]}
         with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")

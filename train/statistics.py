@@ -13,6 +13,8 @@ from train.run_folder import PREDICTIONS
 
 ROUNDS = 4000
 CERTAINTY = 0.95
+LIKELY = 0.8
+"""A model that is better with this probability, but not with ``CERTAINTY``, is probably better."""
 NOT_FOUND = -1
 """Stands for a prediction where a model found no face to classify."""
 
@@ -58,9 +60,9 @@ class Predictions:
             pick(self.parts),
         )
 
-    def of_part(self, part: str) -> "Predictions":
-        """The faces of one part."""
-        return self.at(np.flatnonzero([each == part for each in self.parts]))
+    def places_of(self, part: str) -> np.ndarray:
+        """Which faces belong to a part: ints for ``at``."""
+        return np.flatnonzero([each == part for each in self.parts])
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -116,6 +118,8 @@ class Difference:
     """Upper limit."""
     p_value: float
     """How likely a difference this large would be if both were equally good, 0..1 (``mcnemar``)."""
+    likely: float
+    """How likely it is that the new model is the better one, 0..1 (``likely_better``)."""
 
     @property
     def difference(self) -> float:
@@ -124,10 +128,13 @@ class Difference:
 
     @property
     def outcome(self) -> str:
-        """``better``, ``worse``, or ``unclear`` unless interval and test both tell."""
-        if self.p_value >= 1 - CERTAINTY or self.low <= 0 <= self.high:
-            return "unclear"
-        return "better" if self.difference > 0 else "worse"
+        """``better`` or ``worse`` if interval and test both tell, ``probably better`` or ``probably worse`` if one of
+        the two is likely, else ``unclear``."""
+        if self.p_value < 1 - CERTAINTY and not self.low <= 0 <= self.high:
+            return "better" if self.difference > 0 else "worse"
+        if self.difference > 0 and self.likely >= LIKELY:
+            return "probably better"
+        return "probably worse" if self.difference < 0 and self.likely <= 1 - LIKELY else "unclear"
 
 
 def paired_difference(
@@ -159,6 +166,9 @@ def paired_difference(
         means.append(gains[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     tail = (1 - CERTAINTY) / 2
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    if not gain.any():  # nothing to draw from; with this certainty the two differ on no larger share of the pictures
+        high = 1 - (1 - CERTAINTY) ** (1 / len(gains))
+        low = -high
     only_new, only_old = int((gain > 0).sum()), int((gain < 0).sum())
     return Difference(
         n,
@@ -169,6 +179,7 @@ def paired_difference(
         float(low),
         float(high),
         mcnemar(only_new, only_old),
+        likely_better(int((gains > 0).sum()), int((gains < 0).sum())),
     )
 
 
@@ -188,20 +199,45 @@ def mcnemar(only_new: int, only_old: int) -> float:
     return float(binomtest(only_new, n).pvalue) if n else 1.0
 
 
-def in_words(difference: Difference, faces: str = "test images") -> str:
-    """Whether the new model is better, in plain words with the uncertainty."""
+def likely_better(for_new: int, for_old: int) -> float:
+    """How likely it is that a new model wins more often than it loses, 0..1, if nothing was known before.
+
+    Args:
+        for_new: pictures on which it does better than another model.
+        for_old: pictures on which it does worse.
+
+    >>> likely_better(0, 0), likely_better(2, 0), likely_better(0, 2)
+    (0.5, 0.875, 0.125)
+    """
+    from scipy.special import betainc
+
+    # The share of its wins has a beta distribution; what counts is the part above one half.
+    return round(1 - float(betainc(for_new + 1, for_old + 1, 0.5)), 6)
+
+
+def in_words(difference: Difference) -> str:
+    """Whether the new model is better than the active one, by how much, and on how many faces: one sentence."""
     d = difference
-    right = (
-        f"Its accuracy on {d.faces} {faces} is {percent(d.new, d.faces)}, that of the active model "
-        f"{percent(d.old, d.faces)}."
-    )
-    low = points(d.low).removesuffix(" points")
-    between = f"The difference, {points(d.difference)}, lies between {low} and {points(d.high)} with 95% certainty"
+    faces = f"{d.faces:,} test face" + "s" * (d.faces != 1)
+    new, old = percent(d.new, d.faces), percent(d.old, d.faces)
     if d.only_new == d.only_old == 0:
-        return f"Cannot tell which is better: both classify the same {faces} correctly. {right}"
+        return f"Cannot tell which is better: this model and the active one both classify {new} of {faces} correctly."
+    shares = f"of {faces} it classifies {new} correctly, the active model {old}."
     if d.outcome == "unclear":
-        return f"Cannot tell which is better. {right} {between}: more {faces} are needed to tell them apart."
-    return f"{d.outcome.capitalize()} than the active model. {right} {between}."
+        return f"Cannot tell whether it is better than the active model: {shares}"
+    by = points(abs(d.difference)).removeprefix("+")
+    return f"{d.outcome.capitalize()} than the active model by {by}: {shares}"
+
+
+def certainty_in_words(difference: Difference) -> str:
+    """The figures behind ``in_words``, for those who know statistics."""
+    d = difference
+    low = points(d.low).removesuffix(" points")
+    return (
+        f"The difference, {points(d.difference)}, lies between {low} and {points(d.high)} with 95% certainty (a "
+        f"bootstrap over pictures). {d.only_new} of the {d.faces:,} faces only this model classifies correctly, "
+        f"{d.only_old} only the active model; McNemar's test gives p = {d.p_value:.2g}."
+    )
 
 
 def points(share: float) -> str:

@@ -13,21 +13,22 @@ from core.vision.classes import CLASS_NAMES, WITH_MASK, WITHOUT_MASK, WORN_INCOR
 PLAIN = {
     WITH_MASK: "withmask withmasks withamask withfacemask wearingmask wearingamask wearsmask wearmask masked maskon "
     "hasmask maskworn correctmask maskcorrect correctlymasked maskworncorrectly maskworncorrect maskwearedcorrect "
-    "maskwearedcorrectly correctlywornmask facewithmask",
+    "maskwearedcorrectly correctlywornmask facewithmask avecmasque avecunmasque porteunmasque portelemasque",
     WITHOUT_MASK: "withoutmask withoutmasks withoutamask withoutfacemask nomask nomasks nofacemask unmasked notmasked "
-    "maskoff notwearingmask notwearingamask facewithoutmask facenomask nonmask nonmasked",
+    "maskoff notwearingmask notwearingamask facewithoutmask facenomask nonmask nonmasked sansmasque sansunmasque "
+    "pasdemasque nonmasque",
     WORN_INCORRECTLY: "maskwearedincorrect maskwearedincorrectly maskwornincorrectly maskwornincorrect incorrectmask "
     "maskincorrect incorrectlymasked incorrectlywornmask incorrectlyworn improperlywornmask maskwornimproperly "
     "improperlymasked wrongmask maskwrong wrongwearingmask maskwornwrong",
 }
 # These mean a class only beside another name that plainly means one.
 BESIDE_OTHERS = {
-    WITH_MASK: "mask masks facemask with",
+    WITH_MASK: "mask masks facemask with masque",
     WITHOUT_MASK: "without bare bareface barefaced",
     WORN_INCORRECTLY: "incorrect incorrectly improper improperly",
 }
 PERHAPS = {
-    WITH_MASK: "mask masks facemask with correct correctly proper properly cmfd yes ok",
+    WITH_MASK: "mask masks facemask with masque correct correctly proper properly cmfd yes ok",
     WITHOUT_MASK: "without bare bareface barefaced none no face",
     WORN_INCORRECTLY: "incorrect incorrectly improper improperly wrong partial partially imfd",
 }

@@ -1,7 +1,11 @@
-"""Which models there are: list and install."""
+"""Which models there are: list, name and install."""
 
+import contextlib
 import dataclasses
+import itertools
+import re
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +32,38 @@ def list_models(folder: Path | str | None = None, kind: str | None = None) -> li
 
     paths = [path for path in Path(folder or models_dir()).glob("*.json") if path.stem not in RESERVED_NAMES]
     return sorted(path.stem for path in paths if not path.name.startswith(".") and fits(path))
+
+
+def file_name(title: str) -> str:
+    """A name of people's as a model or file may have it: letters, digits, ``-`` and ``_``.
+
+    >>> file_name("Quick, Café 2"), file_name("口罩")
+    ('Quick-Cafe-2', 'model')
+    """
+    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_]+", "-", ascii_only).strip("-")[:60].strip("-") or "model"
+
+
+def free_model_name(title: str, sha256: str, folder: Path | str | None = None) -> str:
+    """A model's name from what people call it: the one that this very model has already, or one that is free.
+
+    Args:
+        title: such as a run's name.
+        sha256: of the model's file.
+        folder: of the models.
+    """
+    folder, base = Path(folder or models_dir()), file_name(title)
+    for number in itertools.count(1):
+        name = base if number == 1 else f"{base}-{number}"
+        path = folder / f"{name}.json"
+        if name in RESERVED_NAMES:
+            continue
+        if not path.exists():
+            return name
+        with contextlib.suppress(ModelError):
+            if load_card(path).sha256 == sha256:
+                return name
+    raise AssertionError
 
 
 @for_operators

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path, PurePosixPath
 
@@ -59,6 +59,8 @@ class ModelFile:
     data: bytes
     labels: tuple[str, ...] = ()
     """Names of its classes, where the upload has them."""
+    pixels: str = ""
+    """The scale of its pixels, a key of ``PIXELS``, if the file's name tells."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +77,31 @@ class ModelFacts:
     answers: dict[str, list[list[float]]] = dataclasses.field(default_factory=dict)
     """By each scale of pixels (a key of ``PIXELS``) with which it works: the probability of each class for the sample
     face, bare and with a mask. One scale alone where the file says which."""
+
+
+def open_uploads(files: Mapping[str, bytes]) -> ModelFile:
+    """The model in files that were brought together: it, or a zip with it, and perhaps a list of its class names.
+
+    Args:
+        files: names and contents; those that end in ``.txt`` name classes.
+
+    Raises:
+        ModelError: as ``open_upload``; or there is more than one model or list.
+    """
+    lists = {name for name in files if PurePosixPath(name).suffix.lower() == ".txt"}
+    models = [data for name, data in files.items() if name not in lists]
+    if not models:
+        raise ModelError("This is a list of class names; choose the model's file together with it.")
+    if len(models) > 1 or len(lists) > 1:
+        raise ModelError("These are several models or lists of class names; choose one model, and its list, if any.")
+    found = open_upload(models[0])
+    if not found.pixels:
+        found = dataclasses.replace(found, pixels=_pixels_of(next(name for name in files if name not in lists)))
+    for name in lists:
+        if len(files[name]) > MAX_LABELS_BYTES:
+            raise ModelError("This list of class names is far too long; choose the right one.")
+        found = dataclasses.replace(found, labels=read_labels(files[name].decode("utf-8-sig", "replace")))
+    return found
 
 
 def open_upload(data: bytes) -> ModelFile:
@@ -101,7 +128,8 @@ def open_upload(data: bytes) -> ModelFile:
             return ModelFile(kind, data)
         raise ModelError("This archive is damaged or locked; pack it again.") from None
     if len(models) == 1:
-        return ModelFile(_kind(models[0]), models[0], labels)
+        ((name, model),) = models
+        return ModelFile(_kind(model), model, labels, _pixels_of(name))
     if models:
         raise ModelError(f"This archive holds {len(models)} models; pack the one that is meant.")
     for ending, words in OTHER_KINDS.items():
@@ -121,9 +149,14 @@ def _kind(data: bytes) -> str:
     return ""
 
 
-def _members(data: bytes) -> tuple[list[bytes], tuple[str, ...], list[str]]:
-    """The models in an archive, the class names, and the names of all files."""
-    models: list[bytes] = []
+def _pixels_of(name: str) -> str:
+    """Teachable Machine gives its exports these names, and trains on pixels of one scale."""
+    return "-1..1" if PurePosixPath(name).name.lower() in ("keras_model.h5", "model_unquant.tflite") else ""
+
+
+def _members(data: bytes) -> tuple[list[tuple[str, bytes]], tuple[str, ...], list[str]]:
+    """The models in an archive with their names, the class names, and the names of all files."""
+    models: list[tuple[str, bytes]] = []
     labels: tuple[str, ...] = ()
     names: list[str] = []
     with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -138,7 +171,7 @@ def _members(data: bytes) -> tuple[list[bytes], tuple[str, ...], list[str]]:
             with file.open(entry) as member:
                 found = member.read(limit + 1)
             if limit == MAX_BYTES and _kind(found) and len(found) <= limit:
-                models.append(found)
+                models.append((path.name, found))
             elif limit == MAX_LABELS_BYTES and (not labels or "label" in path.name.lower()):
                 labels = read_labels(found.decode("utf-8-sig", "replace"))
     return models, labels, names

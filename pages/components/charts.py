@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -322,8 +323,6 @@ def _range_text(low: float, high: float, unit: str) -> str:
 
 
 TRAINING, VALIDATION = "#0072b2", "#d55e00"
-# Okabe and Ito: told apart with every kind of colour vision; lines that share a colour differ in their dashes.
-RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("solid", "dash", "dot", "dashdot")
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 
@@ -369,30 +368,97 @@ def learning_curve(
     return figure
 
 
-def curves_together(quantity: str, runs: Sequence[tuple[str, Sequence[dict]]]) -> go.Figure:
+@dataclass(frozen=True)
+class RunCurve:
+    """A run in a chart of several."""
+
+    name: str
+    color: str
+    """Hexadecimal."""
+    dash: str
+    """As plotly names it."""
+    metrics: Sequence[dict]
+    """Lines of ``metrics.jsonl``."""
+
+
+def curves_together(quantity: str, runs: Sequence[RunCurve]) -> go.Figure:
     """Validation curves of several runs over each other; training's where a run has no validation.
 
     Args:
         quantity: ``loss`` or ``accuracy``.
-        runs: name and lines of ``metrics.jsonl`` of each.
+        runs: what to draw.
     """
     figure = go.Figure()
     scale = 100 if quantity == "accuracy" else 1
-    for i, (name, metrics) in enumerate(runs):
-        points = _points(metrics, f"val_{quantity}")
+    for run in runs:
+        points = _points(run.metrics, f"val_{quantity}")
         of = "validation" if points else "training"
-        points = points or _points(metrics, quantity)
+        points = points or _points(run.metrics, quantity)
         figure.add_scatter(
             x=[x for x, _ in points],
             y=[scale * y for _, y in points],
-            name=f"{_text(name)} ({of})",
+            name=f"{_text(run.name)} ({of})",
             mode="lines+markers",
-            line={"color": RUN_COLORS[i % len(RUN_COLORS)], "dash": DASHES[i // len(RUN_COLORS) % len(DASHES)]},
+            line={"color": run.color, "dash": run.dash},
             marker={"size": 5},
         )
     _layout(figure, QUANTITIES[quantity], 320, x="Epoch", y="Accuracy in %" if scale == 100 else "Loss")
     figure.update_xaxes(rangemode="tozero")
     figure.update_layout(showlegend=True)
+    return figure
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """A finished run in a chart of scores."""
+
+    name: str
+    color: str
+    value: str | int | float
+    """Of the setting."""
+    right: int
+    """Of its test faces."""
+    faces: int
+    data: str
+
+
+def scores_by_setting(setting: str, runs: Sequence[RunScore]) -> go.Figure:
+    """Accuracy against a setting: a dot with its 95 % interval (Wilson 1927) per run, a line through the means.
+
+    Args:
+        setting: what it is called.
+        runs: with their values; numbers keep their distances unless they differ by orders of magnitude.
+    """
+    from scipy.stats import binomtest
+
+    numbers = all(is_number(run.value) for run in runs)
+    by_value: dict = {}
+    for run in runs:
+        by_value.setdefault(run.value if numbers else str(run.value), []).append(100 * run.right / run.faces)
+    values = sorted(by_value)
+    figure = go.Figure()
+    if len(values) > 1:
+        figure.add_scatter(x=values, y=[float(np.mean(by_value[value])) for value in values], mode="lines",
+                           name="Mean", line={"color": "#8a8a8a", "dash": "dot"}, hoverinfo="skip")  # fmt: skip
+    for run in runs:
+        share = 100 * run.right / run.faces
+        interval = binomtest(run.right, run.faces).proportion_ci(method="wilson")
+        figure.add_scatter(
+            x=[run.value if numbers else str(run.value)],
+            y=[share],
+            name=_text(run.name),
+            mode="markers",
+            marker={"size": 11, "color": run.color},
+            error_y={"type": "data", "symmetric": False, "color": run.color, "thickness": 1.5,
+                     "array": [100 * interval.high - share], "arrayminus": [share - 100 * interval.low]},
+            hovertemplate=f"{_text(run.name)}: %{{y:.1f}}% of {run.faces:,} faces of {_text(run.data)}<extra></extra>",
+        )  # fmt: skip
+    _layout(figure, f"Accuracy by {_text(setting.lower())}", 360, x=_text(setting), y="Accuracy in %")
+    figure.update_layout(showlegend=True)
+    if not numbers:
+        figure.update_xaxes(type="category")
+    elif min(values) > 0 and max(values) >= 20 * min(values):
+        figure.update_xaxes(type="log", tickformat="~g", dtick="D2")
     return figure
 
 
@@ -425,6 +491,48 @@ def confusion(matrix: Sequence[Sequence[int]], classes: tuple[str, ...]) -> go.F
     _layout(figure, "Confusion matrix (faces)", max(260, 110 + 46 * len(classes)), x="Prediction", y="Label")
     figure.update_xaxes(type="category")
     figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+WORSE, BETTER = "rgba(213, 94, 0, 0.16)", "rgba(0, 158, 115, 0.16)"
+
+
+def better_or_worse(difference: float, low: float, high: float) -> go.Figure:
+    """How much better or worse a model is than another, and how sure that is: a dot with its interval about zero.
+
+    Args:
+        difference: of the accuracies, -1..1.
+        low: lower limit of the difference.
+        high: upper limit.
+    """
+    reach = 100 * min(1.0, max(0.05, 1.15 * max(abs(low), abs(high), abs(difference))))
+    figure = go.Figure()
+    for x0, x1, color, words in ((-reach, 0, WORSE, "worse"), (0, reach, BETTER, "better")):
+        figure.add_vrect(x0=x0, x1=x1, fillcolor=color, line_width=0, layer="below")
+        figure.add_annotation(x=(x0 + x1) / 2, y=1, yref="paper", yanchor="top", text=words, showarrow=False,
+                              font={"size": 14})  # fmt: skip
+    figure.add_vline(x=0, line={"color": "#8a8a8a", "width": 2})
+    figure.add_scatter(
+        x=[100 * difference],
+        y=[0],
+        mode="markers",
+        marker={"size": 16, "color": BAR, "line": {"width": 2, "color": "#ffffff"}},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * (high - difference)],
+            "arrayminus": [100 * (difference - low)],
+            "thickness": 5,
+            "width": 12,
+            "color": BAR,
+        },
+        hovertemplate=f"%{{x:+.1f}} points; with 95% certainty between {100 * low:+.1f} and {100 * high:+.1f}"
+        "<extra></extra>",
+    )
+    _layout(figure, "", 150, x="Accuracy against that of the active model, in percentage points")
+    figure.update_layout(margin={"t": 6})
+    figure.update_xaxes(range=[-reach, reach], zeroline=False, nticks=9)
+    figure.update_yaxes(range=[-1, 1.4], visible=False)
     return figure
 
 

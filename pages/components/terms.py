@@ -29,6 +29,16 @@ METRICS = {
     "mAP50, two classes": "Mean average precision at an overlap of 0.5 for mask and no mask; 1 is perfect.",
     "mAP50, three classes": "Mean average precision at an overlap of 0.5 over all three classes; 1 is perfect.",
 }
+TRAINING = {
+    "Epochs": "An epoch is one pass over all faces kept for training. With more of them the network learns more, until "
+    "it only learns these faces by heart.",
+    "Batch size": "How many faces the network sees before its weights change. Larger batches make steadier steps, and "
+    "fewer of them.",
+    "Learning rate": "How far the weights move at each step. Too small, and learning takes long; too large, and it "
+    "never settles.",
+    "Expected time": "What it should take on this server, from earlier trainings here; longer while other work runs.",
+}
+"""Words of training, by what a form or a figure is called."""
 NUMBERS = ("F1", "False alarms per image", "mAP50, two classes", "mAP50, three classes")
 """These are no shares."""
 

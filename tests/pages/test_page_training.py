@@ -23,6 +23,8 @@ from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.metrics import classification_scores
 from core.vision.model_card import load_card
 from core.vision.pipeline import Method
+from pages.components.terms import TRAINING
+from pages.views.training.runs import tick_clicked
 from pages.views.training.upload import likely_scale
 from tests.helpers import ROOT
 from train import runs
@@ -102,7 +104,12 @@ def page(tmp_path, heads, finished, monkeypatch):
     )
     st.cache_resource.clear()
     st.cache_data.clear()
-    yield lambda: checked(AppTest.from_file(str(ROOT / "pages" / "training.py"), default_timeout=120).run())
+
+    def open_page():
+        app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+        return checked(app.switch_page("pages/training.py").run())
+
+    yield open_page
     manager = RunManager(tmp_path / "runs", grace_s=0)
     for run in manager.runs():
         if run.state in ("running", "queued"):
@@ -150,6 +157,14 @@ def show(app, view):
     return checked(labelled(app.segmented_control, "View").set_value(view).run())
 
 
+def open_runs(app, *names):
+    """Tick runs in the table."""
+    table = app.dataframe[0]
+    rows = [table.value["Run"].tolist().index(name) for name in names]
+    app.session_state[table.key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    return checked(app.run())
+
+
 def numbers(app) -> dict:
     return {metric.label: metric.value for metric in app.metric}
 
@@ -165,13 +180,21 @@ def add_finished(tmp_path, finished, name, **settings):
     return folder
 
 
-def test_without_data_the_page_says_where_they_come_from(page, heads):
+def test_without_data_an_example_is_one_click_away(page, heads):
     shutil.rmtree(heads)
     app = page()
     assert app.title[0].value == "Training" and "no data sets" in texts(app)
-    assert not app.button or "Start the training" not in [button.label for button in app.button]
+    assert [link.proto.page for link in app.get("page_link")] == ["datasets"]
+    assert "Start the training" not in [button.label for button in app.button]
     for view in ("Progress", "Runs"):
         assert "Nothing has been trained here yet" in texts(show(app, view))
+    show(app, "New training")
+    press(app, "Use example data")
+    run_until(app, "3. Start")
+    assert labelled(app.multiselect, "Data sets").value == ["demonstration"]
+    assert labelled(app.radio, "Recipe").value == "quick" and numbers(app)["Faces"] == "48"
+    assert labelled(app.text_input, "Name of this run").value == "Quick, Demonstration"
+    assert "Start the training" in [button.label for button in app.button]
 
 
 @pytest.mark.parametrize("missing", ["tensorflow", "keras", None])
@@ -184,13 +207,17 @@ def test_without_tensorflow_the_page_says_in_one_sentence_what_to_install(page, 
 
 def test_what_a_training_would_work_with_is_told_before_the_start(page):
     app = page()
-    assert numbers(app)["Faces"] == "20" and numbers(app)["Epochs"] == "20" and numbers(app)["Steps per epoch"] == "1"
+    assert numbers(app)["Faces"] == "20" and numbers(app)["Epochs"] == "15" and "1 step per epoch" in texts(app)
+    words = {metric.label: metric.help for metric in app.metric}
+    fields = {field.label: field.help for field in app.number_input}
+    for name in ("Epochs", "Batch size", "Learning rate"):
+        assert words[name] == fields[name] == TRAINING[name], "explained wherever it stands"
     table = app.dataframe[0].value
     assert table["Training"].tolist() == [7, 7] and table["Test"].tolist() == [2, 2]
     labelled(app.radio, "Recipe").set_value("best").run()
-    assert numbers(app)["Epochs"] == "16" and "near-duplicates stay in one part" in texts(app)
+    assert numbers(app)["Epochs"] == "16" and "Near-duplicates stay in one part" in texts(app)
     labelled(app.number_input, "Batch size").set_value(4).run()
-    assert numbers(app)["Steps per epoch"] == "4"
+    assert numbers(app)["Batch size"] == "4" and "4 steps per epoch" in texts(app)
     blocks = labelled(app.number_input, "Fine tune blocks")
     assert (blocks.min, blocks.max) == (0, 16)
     labelled(app.number_input, "Test share").set_value(0.9).run()
@@ -203,7 +230,7 @@ def test_what_a_training_would_work_with_is_told_before_the_start(page):
 @pytest.mark.slow
 def test_a_training_is_watched_cancelled_resumed_and_deployed(page, tmp_path):
     app = page()
-    labelled(app.text_input, "Name").set_value("My *first*")
+    labelled(app.text_input, "Name of this run").set_value("My *first*")
     press(app, "Start the training")
     until(lambda: list((tmp_path / "runs").glob("*/metrics.jsonl")))
     checked(app.run())
@@ -218,12 +245,17 @@ def test_a_training_is_watched_cancelled_resumed_and_deployed(page, tmp_path):
     press(app, "Resume")
     (tmp_path / "runs" / "leave").touch()
     run_until(app, "is done")
-    run_until(app, "Worse than the active model. Its accuracy on 20 test images is 60%, that of the active model 100%.")
+    run_until(
+        app, "Worse than the active model by 40.0 points: of 20 test faces it classifies 60% correctly, the active"
+    )
     assert numbers(app)["Accuracy"] == "60.0%" and numbers(app)["Faces"] == "20"
     assert "20 faces are few" in texts(app) and "8 of 20 faces are classified wrongly" in texts(app)
     before = in_use().method
-    press(app, "Deploy")
-    assert in_use().method.pipeline == "combined" and in_use().method != before
+    assert "Deploy" not in [button.label for button in app.button], "a worse model is deployed after asking only"
+    worse = labelled(app.button, "Deploy the worse model")
+    assert worse.proto.type == "secondary" and "more mistakes" in texts(app)
+    press(app, "Deploy the worse model")
+    assert in_use().method == Method("combined", "My-first") and in_use().method != before
     assert "This is the active model." in texts(run_until(app, "This is the active model."))
     press(app, "Roll back")
     assert in_use().method == before
@@ -279,12 +311,20 @@ def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished
     labelled(app.text_input, "Search").set_value("shor").run()
     assert app.dataframe[0].value["Run"].tolist() == ["Short"]
     labelled(app.text_input, "Search").set_value("").run()
-    labelled(app.multiselect, "Show").set_value(["short", "long"]).run()
+    assert len(app.get("plotly_chart")) == 1, "the scores against a setting"
+    assert labelled(app.selectbox, "Setting").options == ["Epochs", "Features"]
+    swatches = dict(zip(table["Run"], table["Line"], strict=True))
+    assert len(set(swatches.values())) == 2
+    open_runs(app, "Short", "Long")
     differing = app.dataframe[1].value.set_index("Setting")
-    assert differing.index.tolist() == ["features", "epochs"]
-    assert differing.loc["epochs"].tolist() == ["3", "30"]
-    assert len(app.get("plotly_chart")) == 2
-    checked(labelled(app.multiselect, "Show").set_value(["short"]).run())
+    assert differing.index.tolist() == ["Features", "Epochs"]
+    assert differing.loc["Epochs", ["Short", "Long"]].tolist() == ["3", "30"]
+    curves = [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+    colors = {line["name"].partition(" ")[0]: line["line"]["color"] for line in curves[0]}
+    dots = {dot["name"]: dot["marker"]["color"] for dot in curves[2] if dot["mode"] == "markers"}
+    assert colors == dots and len(set(colors.values())) == 2, "a run has one colour everywhere"
+    open_runs(app, "Short")
+    assert [each.value for each in app.subheader] == ["Short", "Settings against score"]
     labelled([w for w in app.text_input if "training_name" in w.key], "Name").set_value("Brief")
     press(app, "Save the name")
     assert "Brief" in app.dataframe[0].value["Run"].tolist()
@@ -300,7 +340,7 @@ def test_a_run_is_evaluated_on_every_data_set(page, tmp_path, finished):
     folder = add_finished(tmp_path, finished, "one")
     app = page()
     show(app, "Runs")
-    labelled(app.multiselect, "Show").set_value(["one"]).run()
+    open_runs(app, "One")
     press(app, "Evaluate on every data set")
     until(lambda: (folder / "set_scores.json").exists())
     app = run_until(app, "All data sets")
@@ -318,7 +358,7 @@ def test_a_model_with_other_classes_is_not_compared(page, tmp_path, finished):
     add_finished(tmp_path, finished, "one")
     app = page()
     show(app, "Runs")
-    labelled(app.multiselect, "Show").set_value(["one"]).run()
+    open_runs(app, "One")
     run_until(app, "Not comparable: the active model does not know helmet.")
 
 
@@ -335,7 +375,7 @@ def test_a_class_without_test_faces_is_said_and_has_no_balanced_accuracy(page, t
     add_finished(tmp_path, finished, "one")
     app = page()
     show(app, "Runs")
-    labelled(app.multiselect, "Show").set_value(["one"]).run()
+    open_runs(app, "One")
     assert numbers(app)["Balanced accuracy"] == "–" and numbers(app)["Accuracy"] == "100.0%"
     assert "No face here is labelled No mask" in " ".join(warning.value for warning in app.warning)
 
@@ -392,13 +432,12 @@ def test_no_file_of_a_run_breaks_the_page_whatever_it_holds(page, tmp_path, fini
     app = page()
     show(app, "Progress")
     show(app, "Runs")
-    offered = labelled(app.multiselect, "Show").options
+    offered = app.dataframe[0].value["Run"].tolist()
     assert len(offered) >= len(names) - 8, "all but those whose settings or state are gone"
-    shown = [name for name in names if name.startswith(("report", "set_scores", "predictions", "metrics"))]
+    shown = [name for name in offered if name.startswith(("Report", "Set_scores", "Predictions", "Metrics"))]
     for name in shown[::3]:
-        checked(labelled(app.multiselect, "Show").set_value([name]).run())
-    labelled(app.multiselect, "Show").set_value(names[:2]).run()
-    checked(app)
+        open_runs(app, name)
+    open_runs(app, *offered[:2])
 
 
 def test_runs_of_one_name_and_minute_are_told_apart(page, tmp_path, finished):
@@ -408,11 +447,45 @@ def test_runs_of_one_name_and_minute_are_told_apart(page, tmp_path, finished):
         (folder / "run.json").write_text(json.dumps(note | {"name": "Same", "created": 1e9}))
     app = page()
     show(app, "Runs")
-    box = labelled(app.multiselect, "Show")
-    assert [option[-5:] for option in box.options] == ["(one)", "(two)"]
-    box.set_value(["two"]).run()
-    press(app, "Delete this run")
-    assert [path.name for path in (tmp_path / "runs").glob("[!.]*")] == ["one"]
+    open_runs(app, "Same")
+    app.session_state[app.dataframe[0].key] = {"selection": {"columns": [], "rows": [0, 1], "cells": []}}
+    checked(app.run())
+    curves = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert [line["name"] for line in curves] == ["Same (1) (training)", "Same (2) (training)"], "no id on the screen"
+
+
+def test_what_flatters_either_model_is_said_and_parts_of_the_test_are_told_apart(page, tmp_path, finished):
+    raw = json.loads((finished / "predictions.json").read_text())
+    for face in raw["faces"][::2]:
+        face["part"] = "held_out"
+    (finished / "predictions.json").write_text(json.dumps(raw))
+    report = json.loads((finished / "report.json").read_text()) | {"split": {"test_with_near_copy_in_training": 3}}
+    (finished / "report.json").write_text(json.dumps(report))
+    card = load_card(models_dir() / "mask-classifier.json")
+    replace(card, name="known", data=[{"name": "heads"}]).save(models_dir() / "known.json")
+    use(Method("combined", "known"))
+    add_finished(tmp_path, finished, "one")
+    app = page()
+    show(app, "Runs")
+    open_runs(app, "One")
+    run_until(app, "of 20 test faces it classifies 60% correctly")
+    assert "may have been trained on 20 of these 20 faces, which flatters it" in texts(app)
+    assert "For 3 of the test faces this model was trained on a near-duplicate" in texts(app)
+    for part in ("All test faces.", "Test.", "Test (the set's own)."):
+        assert f"**{part}** The difference, -" in texts(app)
+    assert "need 100 test faces; there are 20" in texts(app)
+    (models_dir() / "known.json").unlink()
+
+
+def test_a_click_on_a_run_ticks_it_alone(monkeypatch):
+    table = {"selection": {"rows": [0, 3], "columns": [], "cells": [(2, "Data")]}}
+    monkeypatch.setattr(st, "session_state", {"table": table})
+    tick_clicked("table")
+    assert st.session_state["table"]["selection"] == {"rows": [2], "columns": [], "cells": []}
+    ticked = {"rows": [0, 3], "columns": [], "cells": []}
+    st.session_state["table"] = {"selection": ticked}
+    tick_clicked("table")
+    assert st.session_state["table"]["selection"] == ticked
 
 
 def test_a_run_that_cannot_be_written_is_one_sentence(page, tmp_path, monkeypatch):
@@ -432,7 +505,7 @@ def test_a_zip_of_teachable_machine_brings_its_class_names_and_its_scale_is_chos
     network = (ROOT / "tests/registry/like_teachable_machine.tflite").read_bytes()
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as file:
-        file.writestr("model_unquant.tflite", network)
+        file.writestr("model_of_mine.tflite", network)
         file.writestr("labels.txt", "0 With Mask\n1 Without Mask\n")
     app = page()
     show(app, "Import a model")

@@ -11,10 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config import models_dir
+from core.datasets.spellings import likely_meanings, plain_meanings
 from core.jobs import Cancelled
 from core.registry import upload as uploaded_model
 from core.registry.sandbox import run_apart
-from core.registry.upload import HDF5_ID, ModelFacts, check_litert, install_uploaded, open_upload, read_labels
+from core.registry.upload import (
+    HDF5_ID,
+    ModelFacts,
+    check_litert,
+    install_uploaded,
+    open_upload,
+    open_uploads,
+    read_labels,
+)
 from core.vision.brought import AnyClassifier
 from core.vision.classifier import load_classifier
 from core.vision.model_card import PIXELS, ModelError, load_card
@@ -161,6 +170,59 @@ LABELS = "0 With Mask\n1 Without Mask\n"
 def test_a_model_is_found_in_what_is_uploaded(data, kind, labels):
     found = open_upload(data)
     assert (found.kind, found.labels) == (kind, labels) and found.data.startswith((LITERT, H5))
+
+
+@pytest.mark.parametrize("model", [H5, zipped(keras_model_h5=H5, labels_txt="0 a\n1 b")])
+def test_a_list_of_class_names_may_come_beside_the_model(model):
+    found = open_uploads({"labels.txt": LABELS.encode(), "keras_model": model})
+    assert (found.kind, found.data, found.labels) == ("h5", H5, ("With Mask", "Without Mask"))
+
+
+@pytest.mark.parametrize(
+    ("files", "pixels"),
+    [
+        pytest.param({"converted_keras.zip": zipped(keras__model_h5=H5)}, "", id="another name"),
+        pytest.param({"c.zip": zipped(keras_model_h5=H5).replace(b"keras.model", b"keras_model")}, "-1..1", id="zip"),
+        pytest.param({"model_unquant.tflite": LITERT}, "-1..1", id="unpacked"),
+        pytest.param({"labels.txt": b"a", "keras_model.h5": H5}, "-1..1", id="with its list"),
+        pytest.param({"mine.tflite": LITERT}, "", id="from elsewhere"),
+    ],
+)
+def test_the_scale_of_teachable_machines_pixels_is_known(files, pixels):
+    assert open_uploads(files).pixels == pixels
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        pytest.param({"Labels.TXT": b"a"}, "choose the model's file", id="a list alone"),
+        pytest.param({"a.h5": H5, "b.tflite": LITERT}, "one model", id="two models"),
+        pytest.param({"a.h5": H5, "a.txt": b"a", "b.txt": b"b"}, "one model", id="two lists"),
+        pytest.param({"a.h5": H5, "a.txt": b"a\n" * 60_000}, "far too long", id="a long list"),
+    ],
+)
+def test_files_that_do_not_belong_together_get_a_sentence(files, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        open_uploads(files)
+
+
+@pytest.mark.parametrize(
+    ("labels", "meanings"),
+    [
+        pytest.param("0 Mask\n1 No mask", ("with_mask", "without_mask"), id="Teachable Machine"),
+        pytest.param("mask on\nmask off", ("with_mask", "without_mask"), id="on and off"),
+        pytest.param("Masked\nUnmasked", ("with_mask", "without_mask"), id="masked"),
+        pytest.param("without_mask\nwith_mask", ("without_mask", "with_mask"), id="this project's"),
+        pytest.param("NoMask\nMask\nIncorrect", ("without_mask", "with_mask", "mask_weared_incorrect"), id="three"),
+        pytest.param("0 Avec masque\n1 Sans masque", ("with_mask", "without_mask"), id="French"),
+        pytest.param("Masque\nPas de masque", ("with_mask", "without_mask"), id="French, short"),
+        pytest.param("Class 1\nClass 2", ("Class 1", "Class 2"), id="nobody can tell"),
+    ],
+)
+def test_usual_class_names_are_recognised(labels, meanings):
+    names = read_labels(labels)
+    likely = plain_meanings(names) | likely_meanings(names)
+    assert tuple(likely.get(name, name) for name in names) == meanings
 
 
 @pytest.mark.parametrize(

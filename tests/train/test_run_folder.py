@@ -137,18 +137,29 @@ def test_a_silent_stage_still_shows_that_the_run_is_alive(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("steps", "points"), [(31, 20), (7, 7), (400, 20), (1, 1)])
-def test_the_curve_has_about_twenty_points_per_epoch(tmp_path, steps, points):
+def test_the_curve_has_about_twenty_points_per_epoch(tmp_path, clock, steps, points):
     curve = StepCurve(tmp_path, steps, 0)
     for epoch in (1, 2):
         for step in range(1, steps + 1):
             curve.add(epoch, step, 2.0, 0.5)
     lines = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    if steps > 20:
+        assert lines.pop(0)["epoch"] == round(1 / steps, 4), "it begins at once"
     assert len(lines) == 2 * points
     assert [line["epoch"] for line in lines][points - 1 :: points] == [1, 2]
     assert all(0 < line["epoch"] <= 2 and line["loss"] == 2 and line["accuracy"] == 0.5 for line in lines)
 
 
-def test_the_curve_is_smoother_than_the_batches_and_follows_them(tmp_path):
+def test_nobody_waits_long_for_the_curve_to_begin(tmp_path, clock):
+    curve = StepCurve(tmp_path, 1000, 0)
+    for step in range(1, 10):  # of which twenty seconds pass before the fiftieth
+        curve.add(1, step, 2.0, 0.5)
+        clock.now += 0.6
+    steps = [1000 * json.loads(line)["epoch"] for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert steps == [1, 5, 9]
+
+
+def test_the_curve_is_smoother_than_the_batches_and_follows_them(tmp_path, clock):
     curve = StepCurve(tmp_path, 100, 0)
     for epoch in (1, 2):
         for step in range(1, 101):

@@ -20,7 +20,7 @@ from train.detector import ablation
 from train.detector import operating_points as operating_points_module
 from train.detector.calibration import calibrate, prediction_calibration_error
 from train.detector.operating_points import AnnotatedFrame, choose_scores, curve, figures, look_at, look_at_all
-from train.statistics import in_words, mcnemar, paired_difference, share_interval
+from train.statistics import certainty_in_words, in_words, mcnemar, paired_difference, share_interval
 
 PHOTOS = 30
 
@@ -202,7 +202,7 @@ def comparison():
     return {
         "by_face": dataclasses.asdict(by_face),
         "by_photo": dataclasses.asdict(by_photo) | {"outcome": by_photo.outcome},
-        "sentence": in_words(by_photo),
+        "sentences": [in_words(by_photo), certainty_in_words(by_photo)],
         "mcnemar": {f"{a}:{b}": mcnemar(a, b) for a, b in ((0, 0), (1, 0), (7, 7), (12, 3), (40, 61), (300, 240))},
     }
 
@@ -373,6 +373,7 @@ RECORDED = {
             "low": 0.0375,
             "high": 0.1875,
             "p_value": 0.0073434,
+            "likely": 0.997228,
         },
         "by_photo": {
             "faces": 240,
@@ -383,11 +384,16 @@ RECORDED = {
             "low": 0.0291667,
             "high": 0.1875,
             "p_value": 0.0073434,
+            "likely": 0.996106,
             "outcome": "better",
         },
-        "sentence": "Better than the active model. Its accuracy on 240 test images is 80.8%, that of "
-        "the active model 70.0%. The difference, +10.8 points, lies between +2.9 and +18.8 "
-        "points with 95% certainty.",
+        "sentences": [
+            "Better than the active model by 10.8 points: of 240 test faces it classifies 80.8% correctly, the active "
+            "model 70.0%.",
+            "The difference, +10.8 points, lies between +2.9 and +18.8 points with 95% certainty (a bootstrap over "
+            "pictures). 57 of the 240 faces only this model classifies correctly, 31 only the active model; McNemar's "
+            "test gives p = 0.0073.",
+        ],
         "mcnemar": {"0:0": 1.0, "1:0": 1.0, "7:7": 1.0, "12:3": 0.0351562, "40:61": 0.0460441, "300:240": 0.0110505},
     },
     "haar": {

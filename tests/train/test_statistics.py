@@ -11,6 +11,7 @@ from train.compare import may_have_learnt, predicted_classes, unknown_classes
 from train.config import RECIPE_PRESETS, TrainConfig, run_settings
 from train.estimate import estimate_split, recipe_title
 from train.statistics import (
+    certainty_in_words,
     differing_settings,
     in_words,
     mcnemar,
@@ -36,7 +37,9 @@ def rights(both=0, only_new=0, only_old=0, none=0):
         pytest.param({"both": 250, "only_new": 20, "only_old": 2, "none": 4}, "better", id="clearly better"),
         pytest.param({"both": 250, "only_new": 2, "only_old": 20, "none": 4}, "worse", id="clearly worse"),
         pytest.param({"both": 270, "only_new": 4, "only_old": 2}, "unclear", id="two pictures more"),
-        pytest.param({"both": 5, "only_new": 5}, "unclear", id="five of ten: the interval tells, the test does not"),
+        pytest.param({"both": 5, "only_new": 5}, "probably better", id="five of ten: only the interval tells"),
+        pytest.param({"both": 8, "only_old": 2}, "probably worse", id="two mistakes more of ten"),
+        pytest.param({"both": 9, "only_old": 1}, "unclear", id="one mistake more"),
         pytest.param({"both": 12}, "unclear", id="no difference at all"),
         pytest.param({"none": 1}, "unclear", id="one picture"),
     ],
@@ -62,6 +65,13 @@ def test_many_faces_of_one_photo_are_less_evidence():
     apart = paired_difference(new, old)
     together = paired_difference(new, old, ["crowd.jpg" if only else f"{i}" for i, only in enumerate(~old)])
     assert apart.low > 0 and together.low == 0 and together.outcome == "unclear"
+    assert apart.likely > 0.99 and together.likely == 0.75, "one photo speaks for it, not twenty"
+
+
+def test_no_difference_on_a_few_faces_is_no_proof_of_none():
+    few, many = (paired_difference(*rights(both=count)) for count in (10, 300))
+    assert (few.low, few.high) == (pytest.approx(-0.259, abs=1e-3), pytest.approx(0.259, abs=1e-3))
+    assert many.high == pytest.approx(3 / 300, rel=0.01), "the rule of three"
 
 
 def test_predictions_on_different_faces_are_not_compared():
@@ -84,14 +94,41 @@ def test_mcnemar(counts, p):
     assert mcnemar(*counts) == pytest.approx(p)
 
 
-def test_the_headline_is_in_plain_words():
-    better = in_words(paired_difference(*rights(both=250, only_new=20, only_old=2, none=4)))
-    assert better.startswith("Better than the active model. Its accuracy on 276 test images is 97.8%")
-    assert "that of the active model 91.3%" in better and "+6.5 points" in better and "95% certainty" in better
-    unclear = in_words(paired_difference(*rights(both=270, only_new=4, only_old=2)))
-    assert unclear.startswith("Cannot tell") and "more test images are needed" in unclear
-    same = in_words(paired_difference(*rights(both=12)))
-    assert "both classify the same test images correctly" in same and "100%" in same
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        pytest.param(
+            {"both": 250, "only_new": 20, "only_old": 2, "none": 4},
+            "Better than the active model by 6.5 points: of 276 test faces it classifies 97.8% correctly, the active "
+            "model 91.3%.",
+            id="better",
+        ),
+        pytest.param(
+            {"both": 8, "only_old": 2},
+            "Probably worse than the active model by 20.0 points: of 10 test faces it classifies 80% correctly, the "
+            "active model 100%.",
+            id="probably worse",
+        ),
+        pytest.param(
+            {"both": 270, "only_new": 4, "only_old": 2},
+            "Cannot tell whether it is better than the active model: of 276 test faces it classifies 99.3% correctly, "
+            "the active model 98.6%.",
+            id="unclear",
+        ),
+        pytest.param(
+            {"both": 1},
+            "Cannot tell which is better: this model and the active one both classify 100% of 1 test face correctly.",
+            id="the same",
+        ),
+    ],
+)
+def test_the_verdict_is_one_sentence(counts, sentence):
+    assert in_words(paired_difference(*rights(**counts))) == sentence
+
+
+def test_the_figures_behind_it_are_told_too():
+    told = certainty_in_words(paired_difference(*rights(both=250, only_new=20, only_old=2, none=4)))
+    assert "+6.5 points, lies between" in told and "20 of the 276 faces only this" in told and "p = 0.0001" in told
 
 
 @pytest.mark.parametrize(
@@ -143,9 +180,9 @@ def test_predictions_are_read_and_the_worst_come_first(tmp_path):
     assert predictions.predicted.tolist() == [0, 1, 1] and predictions.labels.tolist() == [0, 0, 0]
     assert most_wrong(predictions).tolist() == [2, 1] and most_wrong(predictions, 1).tolist() == [2]
     assert predictions.photos == ["/d/set/a.jpg", "/d/set/b.jpg", "/d/set/b.jpg"]
-    held_out = predictions.of_part("held_out")
+    held_out = predictions.at(predictions.places_of("held_out"))
     assert held_out.keys == ("b.jpg#1",) and held_out.probabilities.shape == (1, 2)
-    assert len(predictions.of_part("test")) == 2
+    assert predictions.places_of("test").tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

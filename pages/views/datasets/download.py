@@ -35,7 +35,7 @@ def download_form(index: Index) -> None:
         st.caption("With all corrections; excluded images are left out.")
         jobs, job = server_jobs(), f"data:export:{index.dataset.name}"
         status = show_job(jobs, job)
-        show_end_of_job(status)
+        show_end_of_job(status, jobs)
         if status and status.state == "running":
             return
         wanted = form, index_fingerprint(index.dataset)

@@ -35,7 +35,7 @@ def show_missing_faces(index: Index) -> None:
     tell()
     method, job = in_use().method, f"data:missing:{index.dataset.name}"
     status = show_job(server_jobs(), job)
-    show_end_of_job(status)
+    show_end_of_job(status, server_jobs())
     found = missing_of(index)
     running = status is not None and status.state == "running"
     if not running and found.searched < found.pictures:

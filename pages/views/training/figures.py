@@ -6,32 +6,45 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from core.datasets.parts import PARTS
 from core.vision.classes import styles_of
 from core.vision.metrics import reliability
 from pages.components.figure import show_figure
 from pages.components.gallery import Tile, show_tiles
 from pages.components.messages import plain, why
 from pages.components.terms import METRICS, metric_columns
+from train.compare import PartComparison
 from train.run_folder import KERAS_MODEL, MODEL, ONNX_MODEL
+from train.statistics import certainty_in_words
 
-HEADLINES = {"better": st.success, "worse": st.warning, "unclear": st.info}
+VERDICTS = {"better": st.success, "probably better": st.success, "worse": st.warning, "probably worse": st.warning}
+ASK_FIRST = ("worse", "probably worse")
 SMALL_TEST = 50
+CURVES_FROM = 100
+"""Faces in the test from which on curves over them mean something."""
 INTERVAL = "The true accuracy lies between From and To with 95% certainty."
 
 
-def show_headline(comparisons: Sequence) -> None:
-    """Whether the model is better than the active one: some ``train.compare.PartComparison``."""
+def show_verdict(comparison: PartComparison, cautions: Sequence[str], key: str) -> None:
+    """Whether the model is better than the active one: a sentence and a picture, then what speaks against them."""
+    found = comparison.difference
+    show = VERDICTS.get(found.outcome, st.info) if found else st.info
+    show(plain(comparison.sentence))
+    if found:
+        from pages.components.charts import better_or_worse
+
+        figure = better_or_worse(found.difference, found.low, found.high)
+        show_figure(figure, key=f"{key}_verdict", alt=f"Chart. {comparison.sentence}")
+    for caution in (*comparison.cautions, *cautions):
+        st.markdown(f":material/warning: {plain(caution)}")
+
+
+def show_statistics(comparisons: Sequence[PartComparison]) -> None:
+    """The figures behind the verdict, for each part of the test."""
     for each in comparisons:
-        show = HEADLINES[each.difference.outcome] if each.difference else st.info
-        show(plain(each.sentence))
-        for caution in each.cautions:
-            st.caption(f":material/warning: {plain(caution)}")
         if each.difference:
-            d = each.difference
-            st.caption(
-                f"{d.only_new} of them only this model classifies correctly, {d.only_old} only the active model. The "
-                f"interval is a bootstrap over images; McNemar's test gives p = {d.p_value:.2g}."
-            )
+            part = PARTS.get(each.part) if each.part else "All test faces"
+            st.markdown(f"**{part}.** {plain(certainty_in_words(each.difference))}")
 
 
 def show_figures(scores: Mapping, part: str) -> None:
@@ -92,7 +105,10 @@ def show_report(scores: Mapping, classes: tuple[str, ...], key: str) -> None:
 
 
 def show_prediction_curves(labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...], key: str) -> None:
-    """Calibration and precision-recall: (n,) int into ``classes`` and (n, k) in 0..1."""
+    """Calibration and precision-recall: (n,) int into ``classes`` and (n, k) in 0..1; with few faces, why not."""
+    if len(labels) < CURVES_FROM:
+        st.caption(f"Calibration and precision-recall curves need {CURVES_FROM} test faces; there are {len(labels)}.")
+        return
     from pages.components.charts import calibration, precision_recall
 
     left, right = st.columns(2)
@@ -150,12 +166,42 @@ def show_set_scores(rows: Sequence[Mapping]) -> None:
     )
 
 
-def model_buttons(active: bool, deploy: Callable[[], object], roll_back: Callable[[], object] | None, key: str) -> None:
-    """Deploy this model, or roll back to the one before; all pages follow at once."""
+def model_buttons(
+    active: bool,
+    outcome: str,
+    deploy: Callable[[], object],
+    roll_back: Callable[[], object] | None,
+    key: str,
+) -> None:
+    """Deploy this model, or roll back to the one before; all pages follow at once.
+
+    Args:
+        active: whether it is the active one.
+        outcome: of the comparison with that (``train.statistics.Difference``), ``comparing`` as long as there is none,
+            or empty if they cannot be compared. A worse model is deployed only after asking.
+        deploy: does it.
+        roll_back: does that, if there is another model to go back to.
+        key: of the widgets.
+    """
     with st.container(horizontal=True, vertical_alignment="center"):
         if active:
             st.badge("Active", icon=":material/check:", color="green")
-        elif st.button("Deploy", type="primary", icon=":material/rocket_launch:", key=f"{key}_deploy"):
+        elif outcome in ASK_FIRST:
+            with st.popover("Deploy anyway", icon=":material/warning:"):
+                st.markdown(
+                    f"This model is **{outcome}** than the active one. Photo and live pages of all visitors would make "
+                    "more mistakes."
+                )
+                if st.button("Deploy the worse model", key=f"{key}_deploy"):
+                    _change(deploy)
+        elif st.button(
+            "Deploy",
+            type="primary" if outcome.endswith("better") else "secondary",
+            icon=":material/rocket_launch:",
+            key=f"{key}_deploy",
+            disabled=outcome == "comparing",
+            help="Photo and live pages of all visitors use this model from then on; it can be undone.",
+        ):
             _change(deploy)
         if roll_back and st.button("Roll back", icon=":material/undo:", key=f"{key}_back",
                                    help="Makes the method active again that was active before."):  # fmt: skip

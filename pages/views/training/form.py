@@ -2,23 +2,27 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from core.datasets.faces import DataError
+from core.datasets.importers import make_demo_set
 from core.datasets.parts import PARTS
-from core.datasets.store import LAYOUTS, edits_path, list_datasets
+from core.datasets.store import LAYOUTS, DataSet, edits_path, list_datasets
 from core.vision.classes import styles_of
+from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain, told_apart, why
+from pages.components.resources import server_jobs
 from pages.components.state import FOLLOWED_RUN, PROGRESS, TRAINING_VIEW, choose_next
+from pages.components.terms import TRAINING
 from pages.views.training.words import minutes_words
 from train import runs as run_states
 from train.config import RECIPE_PRESETS, TrainConfig
 from train.estimate import SplitEstimate, count_faces, estimate_split
-from train.runs import RunManager, imagenet_choices
+from train.runs import MAX_NAME, RunManager, imagenet_choices
 from train.split import default_split
 
 
@@ -35,41 +39,21 @@ def stamp_of(folder: Path) -> tuple:
 
 
 def show(manager: RunManager) -> None:
-    """Everything before the start; afterwards the progress is shown."""
+    """Three steps before the start; afterwards the progress is shown."""
+    st.subheader("1. Data")
     sets = {dataset.name: dataset for dataset in list_datasets()}
     if not sets:
-        st.info("There are no data sets on this server yet. Get one on the page *Data sets*.")
+        first_data()
         return
-    titles = told_apart(
-        {name: f"{each.card.get('title') or name} ({LAYOUTS[each.layout]})" for name, each in sets.items()}
-    )
-    chosen = st.multiselect(
-        "Data sets",
-        list(sets),
-        default=list(sets)[:1] if len(sets) == 1 else [],
-        format_func=titles.__getitem__,
-        key="training_data",
-        placeholder="Choose one or more",
-    )
+    chosen = choose_data(sets)
+    st.subheader("2. Recipe")
     recipe = recipe_choice(RECIPE_PRESETS)
-    preset = {"split": default_split()} | RECIPE_PRESETS[recipe]["settings"]
-    name = st.text_input("Name", RECIPE_PRESETS[recipe]["title"], max_chars=80, key=f"training_run_name_{recipe}")
-    fields = []
-    for field in dataclasses.fields(TrainConfig):
-        if field.metadata:
-            choices = field.metadata.get("choices")
-            words = {choice: str(choice) for choice in choices} if choices else None
-            default = preset.get(field.name, field.default)
-            if field.name == "imagenet_weights":
-                words = imagenet_choices()
-                default = next(iter(words))
-            bounds = field.metadata.get("low"), field.metadata.get("high")
-            fields.append(Setting(field.name, field.metadata["help"], default, words, *bounds))
-    with st.expander("Advanced: every setting"):
-        settings = settings_form(fields, recipe)
+    with st.expander("Advanced: every setting", icon=":material/tune:"):
+        settings = settings_form(setting_fields(recipe), recipe)
         place_for_classes = st.container()
+    st.subheader("3. Start")
     if not chosen:
-        st.caption("Choose a data set to see how many faces there are and how long the training would take.")
+        st.caption("Choose a data set above to see how many faces there are and how long the training would take.")
         return
     folders = [sets[each].folder for each in chosen]
     try:
@@ -86,12 +70,62 @@ def show(manager: RunManager) -> None:
                 )
             )
         settings["data"] = tuple(str(folder) for folder in folders)
-        plan = estimate_split(counts, TrainConfig(out="", **settings))
+        config = TrainConfig(out="", **settings)
+        plan = estimate_split(counts, config)
     except (DataError, OSError) as error:
         st.error(why(error))
         return
-    show_estimate(plan)
-    busy = [run for run in manager.runs() if run.state in (run_states.QUEUED, run_states.RUNNING)]
+    show_estimate(plan, config)
+    start_form(manager, settings, f"{RECIPE_PRESETS[recipe]['title']}, {data_words(sets, chosen)}")
+
+
+def first_data() -> None:
+    """Where data come from, if there are none: example data at one click, or those that people bring."""
+    job = "training:example"
+    status = show_job(server_jobs(), job)
+    show_end_of_job(status, server_jobs())
+    if status and status.state == "running":
+        return
+    st.markdown(
+        "There are no data sets on this server yet. To see how training works, take the example: a few dozen views of "
+        "one portrait, half of them with a drawn mask."
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Use example data", type="primary", icon=":material/auto_awesome:"):
+            server_jobs().start(job, "Making the example data", make_demo_set)
+            st.rerun()
+        st.page_link("pages/datasets.py", label="Add images of your own", icon=":material/photo_library:")
+
+
+def choose_data(sets: Mapping[str, DataSet]) -> list[str]:
+    """Names of the data sets to train on."""
+    titles = told_apart({name: f"{title_of(each)} ({LAYOUTS[each.layout]})" for name, each in sets.items()})
+    return st.multiselect(
+        "Data sets",
+        list(sets),
+        default=list(sets) if len(sets) == 1 else [],
+        format_func=titles.__getitem__,
+        key="training_data",
+        placeholder="Choose one or more",
+    )
+
+
+def title_of(dataset: DataSet) -> str:
+    """What a data set is called."""
+    return dataset.card.get("title") or dataset.name
+
+
+def data_words(sets: Mapping[str, DataSet], chosen: Sequence[str]) -> str:
+    """The data of a training in a few words: one name, or how many sets there are."""
+    return title_of(sets[chosen[0]]) if len(chosen) == 1 else f"{len(chosen)} data sets"
+
+
+def start_form(manager: RunManager, settings: Mapping[str, object], title: str) -> None:
+    """The run's name and the button that starts it; ``title`` is offered as name, with a number if it is taken."""
+    runs = manager.runs()
+    name = st.text_input("Name of this run", free := free_name(title, {run.name for run in runs}),
+                         max_chars=MAX_NAME, key=f"training_run_name_{free}")  # fmt: skip
+    busy = [run for run in runs if run.state in (run_states.QUEUED, run_states.RUNNING)]
     if st.button("Queue the training" if busy else "Start the training", type="primary", icon=":material/play_arrow:"):
         try:
             run = manager.add(name, **settings)
@@ -103,6 +137,34 @@ def show(manager: RunManager) -> None:
         st.rerun()
     if busy:
         st.caption(f"One training runs at a time; this one follows {plain(busy[-1].name)}.")
+
+
+def free_name(title: str, taken: Collection[str]) -> str:
+    """A name that no other has, with a number if need be.
+
+    >>> free_name("Quick", {"Quick", "Quick 2"})
+    'Quick 3'
+    """
+    title = title[: MAX_NAME - 5]
+    return next(name for name in (title, *(f"{title} {i}" for i in range(2, len(taken) + 3))) if name not in taken)
+
+
+def setting_fields(recipe: str) -> list["Setting"]:
+    """Every setting with the recipe's value; those that most recipes tell of come first."""
+    preset = {"split": default_split()} | RECIPE_PRESETS[recipe]["settings"]
+    fields = []
+    for field in dataclasses.fields(TrainConfig):
+        if field.metadata:
+            choices = field.metadata.get("choices")
+            words = {choice: str(choice) for choice in choices} if choices else None
+            default = preset.get(field.name, field.default)
+            if field.name == "imagenet_weights":
+                words = imagenet_choices()
+                default = next(iter(words))
+            bounds = field.metadata.get("low"), field.metadata.get("high")
+            fields.append(Setting(field.name, field.metadata["help"], default, words, *bounds))
+    first = ("epochs", "batch_size", "learning_rate")
+    return sorted(fields, key=lambda field: first.index(field.name) if field.name in first else len(first))
 
 
 LABELS = {"val_share": "Validation share", "min_face": "Smallest face"}
@@ -150,11 +212,11 @@ def settings_form(settings: Sequence[Setting], recipe: str) -> dict:
 
 def _field(setting: Setting, key: str) -> str | int | float:
     label = LABELS.get(setting.name) or plain(setting.name.replace("_", " ").capitalize())
-    default = setting.default
+    default, help = setting.default, TRAINING.get(label)
     if words := setting.choices:
         options = list(words)
         place = options.index(default) if default in options else 0
-        return st.selectbox(label, options, place, format_func=lambda value: words[value], key=key)
+        return st.selectbox(label, options, place, format_func=lambda value: words[value], key=key, help=help)
     if isinstance(default, bool):
         return st.toggle(label, default, key=key)
     if isinstance(default, int | float):
@@ -163,30 +225,35 @@ def _field(setting: Setting, key: str) -> str | int | float:
         low, high = (None if bound is None else kind(bound) for bound in (setting.low, setting.high))
         step = 1 if whole else 10.0 ** -(4 if abs(default) < 0.01 else 2 if abs(default) < 10 else 0)
         form = "%d" if whole else "%.5f" if abs(default) < 0.01 else "%.2f"
-        return st.number_input(label, low, high, default, step=step, format=form, key=key)
+        return st.number_input(label, low, high, default, step=step, format=form, key=key, help=help)
     return st.text_input(label, str(default), key=key)
 
 
-def show_estimate(plan: SplitEstimate) -> None:
+def show_estimate(plan: SplitEstimate, config: TrainConfig) -> None:
     """What a training would work with."""
     numbers = {
         "Faces": f"{plan.faces:,}",
         "Epochs": str(plan.epochs),
-        "Steps per epoch": f"{plan.steps:,}",
-        "Estimated time": minutes_words(60 * plan.minutes),
+        "Batch size": f"{config.batch_size:,}",
+        "Learning rate": f"{config.learning_rate:g}",
+        "Expected time": minutes_words(60 * plan.minutes),
     }
-    for column, (label, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        column.metric(label, value)
-    classes = tuple(plan.counts)
-    used = [part for part in PARTS if any(parts.get(part) for parts in plan.counts.values())]
-    st.dataframe(
-        [
-            {"Class": f"{style.sign} {style.words}"} | {PARTS[part]: plan.counts[name][part] for part in used}
-            for name, style in zip(classes, styles_of(classes), strict=True)
-        ],
-        hide_index=True,
-    )
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        for label, value in numbers.items():
+            st.metric(label, value, help=TRAINING.get(label), width="content")
     for sentence in plan.cautions:
         st.warning(plain(sentence))
-    if not plan.exact:
-        st.caption("Estimates: near-duplicates stay in one part, so the parts come out a little larger or smaller.")
+    with st.expander("Faces for training and test", icon=":material/table_rows:"):
+        classes = tuple(plan.counts)
+        used = [part for part in PARTS if any(parts.get(part) for parts in plan.counts.values())]
+        st.dataframe(
+            [
+                {"Class": f"{style.sign} {style.words}"} | {PARTS[part]: plan.counts[name][part] for part in used}
+                for name, style in zip(classes, styles_of(classes), strict=True)
+            ],
+            hide_index=True,
+        )
+        st.caption(
+            f"{plan.steps:,} step{'s' * (plan.steps != 1)} per epoch."
+            + ("" if plan.exact else " Near-duplicates stay in one part, so they come out a little larger or smaller.")
+        )

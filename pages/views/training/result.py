@@ -1,7 +1,7 @@
 """A training that is done: is it better, where is it wrong, and what can be done with its model."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -10,9 +10,9 @@ from core.config import models_dir
 from core.datasets.faces import DataError
 from core.datasets.parts import PARTS
 from core.datasets.store import list_datasets
-from core.io import read_json
+from core.io import is_number, read_json
 from core.registry.active import can_go_back, go_back, in_use, use
-from core.registry.store import install_model
+from core.registry.store import file_name, free_model_name, install_model
 from core.vision.images import encode_image
 from core.vision.model_card import ModelError, load_card
 from core.vision.pipeline import method_for_model
@@ -24,15 +24,16 @@ from pages.views.training.figures import (
     download_buttons,
     model_buttons,
     show_figures,
-    show_headline,
     show_most_wrong,
     show_prediction_curves,
     show_report,
     show_set_scores,
+    show_statistics,
+    show_verdict,
     wrong_tile,
 )
 from train import runs as run_states
-from train.compare import compare_with_method, find_faces, read_crops, score_run
+from train.compare import PartComparison, compare_with_method, find_faces, read_crops, score_run
 from train.export.convert import convert_onnx, onnx_is_there
 from train.run_folder import CARD, KERAS_MODEL, ONNX_MODEL, SET_SCORES, read_log, read_report
 from train.runs import Run, RunManager
@@ -42,7 +43,7 @@ CROP_SIDE = 160
 
 
 def show_result(manager: RunManager, run: Run) -> None:
-    """Is it better, where is it wrong, on which pictures, and what can be done with it."""
+    """Is it better, where is it wrong, and what can be done with it; the figures are folded away."""
     key, now = f"training_{run.id}", in_use()
     try:
         card = load_card(run.folder / CARD)
@@ -50,37 +51,38 @@ def show_result(manager: RunManager, run: Run) -> None:
     except ModelError as error:
         st.error(plain(str(error)))
         return
-    compare = f"training:compare:{run.id}:{now.stamp}"
-    others = [each.folder for each in manager.runs() if each.state == run_states.DONE and each.id != run.id]
-    if server_jobs().status(compare) is None:
-        server_jobs().start(compare, "Comparing with the active model",
-                   lambda report: compare_with_method(run.folder, now.method, runs=others, report=report))  # fmt: skip
-    status = show_job(server_jobs(), compare)
-    show_end_of_job(status, for_all=True)  # it began by itself
-    if status and status.state == "done":
-        show_headline(status.result)
-    model_buttons(card.sha256 == current.sha256, lambda: deploy(run), go_back if can_go_back() else None,
-                          key)  # fmt: skip
-
     report = read_report(run.folder)
-    with damaged("The figures of this run"):
-        for part in ("test", "held_out"):
-            scores = report.get(f"{part}_exported") or {}
-            if scores.get("images") or part == "test":
-                show_figures(scores, PARTS[part])
-            if scores.get("images"):
-                show_report(scores, card.classes, f"{key}_{part}")
+    comparisons = compared(manager, run)
+    outcome = "comparing" if comparisons is None else ""
+    if comparisons:
+        show_verdict(comparisons[0], near_copies(report), key)
+        outcome = comparisons[0].difference.outcome if comparisons[0].difference else ""
+    model_buttons(card.sha256 == current.sha256, outcome, lambda: deploy(run), go_back if can_go_back() else None, key)
+    predictions = None
     try:
         predictions = read_predictions(run.folder)
     except DataError as error:
         st.caption(plain(str(error)))
-    else:
-        if len(predictions):
+    if predictions is not None and len(predictions):
+        wrong = int((predictions.predicted != predictions.labels).sum())
+        show_most_wrong(worst_tiles(run.id, run.folder), wrong, len(predictions), key)
+    with st.expander("Details: figures, other data sets", icon=":material/query_stats:"):
+        show_statistics(comparisons or [])
+        with damaged("The figures of this run"):
+            for part in ("test", "held_out"):
+                scores = report.get(f"{part}_exported") or {}
+                if scores.get("images") or part == "test":
+                    show_figures(scores, PARTS[part])
+                if scores.get("images"):
+                    show_report(scores, card.classes, f"{key}_{part}")
+        if predictions is not None and len(predictions):
             show_prediction_curves(predictions.labels, predictions.probabilities, predictions.classes, key)
-            wrong = int((predictions.predicted != predictions.labels).sum())
-            show_most_wrong(worst_tiles(run.id, run.folder), wrong, len(predictions), key)
-    st.markdown("**All data sets of this server**")
-    evaluate_on_all_sets(run)
+        st.markdown("**All data sets of this server**")
+        evaluate_on_all_sets(run)
+    with st.expander("Training curves and settings", icon=":material/show_chart:"):
+        show_run_curves(key, run)
+        st.json({name: value for name, value in run.settings.items() if name not in ("data", "imagenet_weights")},
+                expanded=False)  # fmt: skip
     st.markdown("**Download the model**")
     onnx = f"training:onnx:{run.id}"
     source, target = run.folder / KERAS_MODEL, run.folder / ONNX_MODEL
@@ -89,12 +91,35 @@ def show_result(manager: RunManager, run: Run) -> None:
         server_jobs().start(onnx, "Converting to ONNX", lambda report: convert_onnx(source, target, report=report))
 
     show_end_of_job(show_job(server_jobs(), onnx), server_jobs())
-    download_buttons(run.folder, run.id, key, make_onnx if onnx_is_there() else None)
-    with st.expander("Training curves and settings"):
-        show_run_curves(key, run)
-        st.json({name: value for name, value in run.settings.items() if name not in ("data", "imagenet_weights")},
-                expanded=False)  # fmt: skip
+    download_buttons(run.folder, file_name(run.name), key, make_onnx if onnx_is_there() else None)
     show_log(read_log(run.folder))
+
+
+def compared(manager: RunManager, run: Run) -> list[PartComparison] | None:
+    """The run's model against the active one, ``None`` until that is known; it is found out beside the page."""
+    now = in_use()
+    key = f"training:compare:{run.id}:{now.stamp}"
+    others = [each.folder for each in manager.runs() if each.state == run_states.DONE and each.id != run.id]
+    if server_jobs().status(key) is None:
+        server_jobs().start(key, "Comparing with the active model",
+                   lambda report: compare_with_method(run.folder, now.method, runs=others, report=report))  # fmt: skip
+    status = show_job(server_jobs(), key)
+    show_end_of_job(status, for_all=True)  # it began by itself
+    if status is None or status.state == "running":
+        return None
+    return status.result if status.state == "done" else []
+
+
+def near_copies(report: Mapping) -> list[str]:
+    """A caution if this model itself learnt pictures much like those of its test."""
+    split = report.get("split")
+    count = split.get("test_with_near_copy_in_training") if isinstance(split, Mapping) else 0
+    if not is_number(count) or count < 1:
+        return []
+    return [
+        f"For {count:,.0f} of the test faces this model was trained on a near-duplicate, which flatters it. The "
+        "setting Split: grouped, under Advanced, keeps near-duplicates apart."
+    ]
 
 
 @contextlib.contextmanager
@@ -107,8 +132,8 @@ def damaged(what: str) -> Iterator[None]:
 
 
 def deploy(run: Run) -> None:
-    """Install the run's model among the app's models and make it the active one."""
-    card = install_model(run.folder, run.id)
+    """Install the run's model among the app's models, under the run's name, and make it the active one."""
+    card = install_model(run.folder, free_model_name(run.name, load_card(run.folder / CARD).sha256))
     use(method_for_model(card.name, card.kind))
 
 

@@ -1,7 +1,9 @@
 """All trainings of this server: found, compared, renamed, deleted."""
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from pages.components.server import who
 from pages.components.terms import metric_columns
 from pages.components.undo import KEEP_HELP, show_deleted
 from pages.views.training.curves import show_log, show_run_curves
+from pages.views.training.looks import Look, looks_of
 from pages.views.training.result import show_result
 from pages.views.training.words import STATES
 from train import runs as run_states
@@ -22,61 +25,56 @@ from train.run_folder import read_log, read_metrics, read_report
 from train.runs import Run, RunManager
 from train.statistics import differing_settings
 
+OPENED = "training_opened"
+"""Ids of the runs that are shown below the table."""
+MOST_FACES = 10_000_000
+"""A report that tells of more in its test is damaged."""
+
 
 def show(manager: RunManager) -> None:
-    """The table of runs, several over each other, one in full."""
+    """The table of runs; below it the one that was clicked, or several over each other."""
     show_deleted(manager.folder, manager.restore)
     runs = manager.runs()
     if not runs:
         st.info("Nothing has been trained here yet; start with *New training*.")
         return
-    rows = {run.id: row_of(run) for run in runs}
+    looks = looks_of(runs)
+    rows = {run.id: row_of(run, looks[run.id]) for run in runs}
     search, choose = st.columns([2, 3])
     text = search.text_input("Search", key="training_search", placeholder="Name, data, recipe, note")
     words = [words for _, words in STATES.values()]
     states = choose.multiselect("State", words, key="training_states", placeholder="All")
-    kept = filter_rows(list(rows.values()), text, states)
-    show_runs(kept)
-    ids = [run_id for run_id, row in rows.items() if row in kept]
+    kept = filter_rows(rows, text, states)
+    opened = show_runs(kept)
     by_id = {run.id: run for run in runs}
-    titles = told_apart({each: f"{by_id[each].name} ({rows[each]['Started']:%Y-%m-%d %H:%M})" for each in ids})
-    if st.session_state.get("training_chosen"):
-        st.session_state["training_chosen"] = [each for each in st.session_state["training_chosen"] if each in ids]
-    chosen = st.multiselect(
-        "Show",
-        ids,
-        format_func=titles.__getitem__,
-        key="training_chosen",
-        placeholder="One run, or several to compare",
-    )
-    if len(chosen) == 1:
-        run = by_id[chosen[0]]
-        st.header(plain(run.name))
-        run_forms(run, manager.rename, manager.set_note, manager.delete)
-        if run.state == run_states.DONE:
-            show_result(manager, run)
-        else:
-            st.markdown(f"{STATES[run.state][0]} {STATES[run.state][1].capitalize()}. {plain(run.sentence)}")
-            if run.can_resume and st.button("Resume", icon=":material/resume:", key=f"training_resume_{run.id}"):
-                try_to(manager.resume, run.id)
-            show_run_curves(f"training_{run.id}", run)
-            show_log(read_log(run.folder))
-    elif chosen:
-        several = [by_id[run_id] for run_id in chosen]
-        # Names only: where files lie on the server is nobody's business.
-        settings = [
-            run.settings
-            | {"data": run.data_names, "imagenet_weights": Path(str(run.settings.get("imagenet_weights"))).name}
-            for run in several
-        ]
-        compare_runs([(run.name, read_metrics(run.folder)) for run in several], differing_settings(settings))
+    if len(opened) == 1:
+        show_run(manager, by_id[opened[0]])
+    elif opened:
+        names = told_apart({each: by_id[each].name for each in opened}, by_key=False)
+        compare_runs([by_id[each] for each in opened], names, looks)
+    done = [by_id[each] for each in kept if by_id[each].state == run_states.DONE]
+    compare_scores(done, looks)
 
 
-def row_of(run: Run) -> dict:
+def show_run(manager: RunManager, run: Run) -> None:
+    """One run in full."""
+    st.header(plain(run.name))
+    run_forms(run, manager.rename, manager.set_note, manager.delete)
+    if run.state == run_states.DONE:
+        show_result(manager, run)
+        return
+    st.markdown(f"{STATES[run.state][0]} {STATES[run.state][1].capitalize()}. {plain(run.sentence)}")
+    if run.can_resume and st.button("Resume", icon=":material/resume:", key=f"training_resume_{run.id}"):
+        try_to(manager.resume, run.id)
+    show_run_curves(f"training_{run.id}", run)
+    show_log(read_log(run.folder))
+
+
+def row_of(run: Run, look: Look) -> dict:
     """A run as the table shows it."""
-    scores = read_report(run.folder).get("test_exported") if run.state == run_states.DONE else {}
-    known = {name: value for name, value in scores.items() if is_number(value)} if isinstance(scores, dict) else {}
+    known = scores_of(run)
     return {
+        "Line": look.swatch,
         "Run": run.name,
         "State": STATES[run.state][1],
         "Data": ", ".join(run.data_names),
@@ -89,41 +87,77 @@ def row_of(run: Run) -> dict:
     }
 
 
-def show_runs(rows: Sequence[Mapping]) -> None:
-    """The table; its columns sort at a click."""
-    st.dataframe(
-        rows,
+def scores_of(run: Run) -> dict:
+    """The figures on the test of a run that is done; none of others."""
+    scores = read_report(run.folder).get("test_exported") if run.state == run_states.DONE else {}
+    return {name: value for name, value in scores.items() if is_number(value)} if isinstance(scores, dict) else {}
+
+
+def show_runs(rows: Mapping[str, Mapping]) -> list[str]:
+    """The table; its columns sort at a click.
+
+    Args:
+        rows: by the run's id.
+
+    Returns:
+        Ids of the runs to show: those that are ticked.
+    """
+    ids = list(rows)
+    opened = [each for each in st.session_state.get(OPENED, []) if each in ids]
+    st.caption("Click a run to open it; tick several to compare them.")
+    chosen = st.dataframe(
+        list(rows.values()),
         hide_index=True,
         column_config={
             **metric_columns(("Accuracy",)),
+            "Line": st.column_config.ImageColumn(width="small", help="How the run is drawn in charts."),
             "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Minutes": st.column_config.NumberColumn(format="%.1f"),
         },
-    )
+        # What is chosen are places in the table: with other rows it is another table.
+        key=(key := f"training_runs_{zlib.crc32(repr(ids).encode())}"),
+        on_select=partial(tick_clicked, key),
+        selection_mode=("multi-row", "single-cell"),
+        selection_default={"selection": {"rows": [ids.index(each) for each in opened]}},
+        placeholder="–",
+        alt="The trainings of this server",
+    )["selection"]
+    st.session_state[OPENED] = opened = [ids[place] for place in chosen["rows"] if place < len(ids)]
+    return opened
 
 
-def filter_rows(rows: Sequence[Mapping], text: str, states: Sequence[str]) -> list[Mapping]:
+def tick_clicked(key: str) -> None:
+    """A click beside the boxes ticks that run and no other; ``key`` is of the table."""
+    if cells := st.session_state[key]["selection"]["cells"]:
+        st.session_state[key] = {"selection": {"rows": [cells[0][0]], "columns": [], "cells": []}}
+
+
+def filter_rows(rows: Mapping[str, Mapping], text: str, states: Sequence[str]) -> dict[str, Mapping]:
     """Rows with all the words somewhere, capitals aside, and one of the states; no states means all.
 
-    >>> filter_rows([{"Run": "Quick one", "State": "done"}], "QUICK", [])
-    [{'Run': 'Quick one', 'State': 'done'}]
+    >>> filter_rows({"a": {"Run": "Quick one", "State": "done"}}, "QUICK", [])
+    {'a': {'Run': 'Quick one', 'State': 'done'}}
     """
     words = text.casefold().split()
-    return [
-        row
-        for row in rows
+    return {
+        key: row
+        for key, row in rows.items()
         if (not states or row["State"] in states)
-        and all(any(word in str(value).casefold() for value in row.values()) for word in words)
+        and all(any(word in str(value).casefold() for name, value in row.items() if name != "Line") for word in words)
+    }
+
+
+def compare_runs(runs: Sequence[Run], names: Mapping[str, str], looks: Mapping[str, Look]) -> None:
+    """Curves of several runs over each other, and the settings in which they differ; both mappings are by id."""
+    from pages.components.charts import RunCurve, curves_together
+
+    curves = [
+        RunCurve(names[run.id], looks[run.id].color, looks[run.id].dash, read_metrics(run.folder)) for run in runs
     ]
-
-
-def compare_runs(runs: Sequence[tuple[str, Sequence[dict]]], differing: Mapping[str, Sequence]) -> None:
-    """Curves of several runs over each other, and the settings in which they differ."""
-    from pages.components.charts import curves_together
-
     for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
-        show_figure(curves_together(quantity, runs), key=f"training_together_{quantity}", place=column)
+        show_figure(curves_together(quantity, curves), key=f"training_together_{quantity}", place=column)
     st.markdown("**Settings that differ**")
+    differing = differing_settings([public_settings(run) for run in runs])
     if not differing:
         st.caption("None: the settings are the same.")
         return
@@ -133,12 +167,54 @@ def compare_runs(runs: Sequence[tuple[str, Sequence[dict]]], differing: Mapping[
 
     st.dataframe(
         [
-            {"Setting": name.replace("_", " ")}
-            | {f"{i}. {run[0]}": words(value) for i, (run, value) in enumerate(zip(runs, values, strict=True), 1)}
+            {"Setting": setting_words(name)}
+            | {names[run.id]: words(value) for run, value in zip(runs, values, strict=True)}
             for name, values in differing.items()
         ],
         hide_index=True,
     )
+
+
+def public_settings(run: Run) -> dict:
+    """The settings of a run with names only: where files lie on the server is nobody's business."""
+    weights = Path(str(run.settings.get("imagenet_weights"))).name
+    return run.settings | {"data": run.data_names, "imagenet_weights": weights}
+
+
+def setting_words(name: str) -> str:
+    """What a setting is called: ``batch_size`` is *Batch size*."""
+    return name.replace("_", " ").capitalize()
+
+
+def compare_scores(runs: Sequence[Run], looks: Mapping[str, Look]) -> None:
+    """The accuracy of the finished runs against a setting in which they differ."""
+    tested = [
+        (run, round(scores["accuracy"] * scores["images"]), round(scores["images"]))
+        for run in runs
+        if 1 <= (scores := scores_of(run)).get("images", 0) < MOST_FACES and 0 <= scores.get("accuracy", -1) <= 1
+    ]
+    differing = differing_settings([public_settings(run) for run, _, _ in tested])
+    usable = {
+        name: values
+        for name, values in differing.items()
+        if name not in ("seed", "imagenet_weights") and all(isinstance(value, str | int | float) for value in values)
+    }
+    if not usable:
+        return
+    # Numbers first: they make a curve.
+    usable = dict(sorted(usable.items(), key=lambda item: isinstance(item[1][0], str)))
+    from pages.components.charts import RunScore, scores_by_setting
+
+    st.subheader("Settings against score")
+    setting = st.selectbox("Setting", list(usable), format_func=setting_words, key="training_setting")
+    names = told_apart({run.id: run.name for run, _, _ in tested}, by_key=False)
+    dots = [
+        RunScore(names[run.id], looks[run.id].color, value, right, faces, ", ".join(run.data_names))
+        for (run, right, faces), value in zip(tested, usable[setting], strict=True)
+    ]
+    show_figure(scores_by_setting(setting_words(setting), dots), key="training_scores")
+    if len({dot.data for dot in dots}) > 1:
+        st.caption("These runs were tested on faces of different data sets: only those of the same data compare.")
 
 
 def run_forms(

@@ -1,6 +1,7 @@
 """A model file from elsewhere: tried in a process of its own, shown on a sample face, and installed."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from core.datasets.spellings import likely_meanings, plain_meanings
 from core.jobs import Report
 from core.registry.active import in_use, use
-from core.registry.store import list_models
+from core.registry.store import file_name, list_models
 from core.registry.upload import (
     MAX_BYTES,
     UPLOAD_TYPES,
     ModelFacts,
     check_litert,
     install_uploaded,
-    open_upload,
+    open_uploads,
     read_labels,
 )
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
@@ -41,10 +42,12 @@ class Tried:
     """A model that may be imported."""
 
     file_id: str
-    """Of the upload; other visitors have other uploads."""
+    """Of the uploads; other visitors have others."""
     litert: bytes
     facts: ModelFacts
     labels: tuple[str, ...]
+    pixels: str
+    """The scale of its pixels, if its name tells, else empty."""
 
 
 def show() -> None:
@@ -54,26 +57,35 @@ def show() -> None:
         "one of them, as Teachable Machine exports it. One square colour image in, one number per class out. It is "
         "tried and later run in a process of its own; nothing in it is ever run as a program."
     )
-    file = st.file_uploader(
-        "Model file", list(UPLOAD_TYPES), key="training_upload", max_upload_size=MAX_BYTES // 1_000_000
+    files = st.file_uploader(
+        "Model file, alone or with its labels.txt",
+        [*UPLOAD_TYPES, "txt"],
+        accept_multiple_files=True,
+        key="training_upload",
+        max_upload_size=MAX_BYTES // 1_000_000,
     )
     status = show_job(server_jobs(), JOB)
     show_end_of_job(status, server_jobs())
     _show_installed()
-    if not file:
+    if not files:
         return
     tried = status.result if status and status.state == "done" else None
-    if isinstance(tried, Tried) and tried.file_id == file.file_id:
-        _import_form(tried, Path(file.name).stem)
+    if isinstance(tried, Tried) and tried.file_id == _id_of(files):
+        name = next((file.name for file in files if not file.name.lower().endswith(".txt")), files[0].name)
+        _import_form(tried, Path(name).stem)
     elif st.button("Try the model", type="primary", icon=":material/labs:"):
-        _start(file)
+        _start(files)
 
 
-def _start(file: UploadedFile) -> None:
-    data, file_id = file.getvalue(), file.file_id
+def _id_of(files: Sequence[UploadedFile]) -> str:
+    return "+".join(file.file_id for file in files)
+
+
+def _start(files: Sequence[UploadedFile]) -> None:
+    contents, file_id = {file.name: file.getvalue() for file in files}, _id_of(files)
 
     def work(report: Report) -> Tried:
-        found = open_upload(data)
+        found = open_uploads(contents)
         with tempfile.TemporaryDirectory() as made:
             path = source = Path(made) / f"model.{found.kind}"
             source.write_bytes(found.data)
@@ -81,9 +93,9 @@ def _start(file: UploadedFile) -> None:
                 path = Path(made) / "converted.tflite"
                 convert_keras(source, path, report=report)
             facts = check_litert(path, report=report)
-            return Tried(file_id, path.read_bytes(), facts, found.labels)
+            return Tried(file_id, path.read_bytes(), facts, found.labels, found.pixels)
 
-    if not server_jobs().start(JOB, f"Trying {file.name}", work):
+    if not server_jobs().start(JOB, f"Trying {files[0].name}", work):
         st.warning("Another model is being tried; wait until it is done.")
     else:
         st.rerun()
@@ -92,8 +104,7 @@ def _start(file: UploadedFile) -> None:
 def _import_form(tried: Tried, stem: str) -> None:
     """What must be known of a model that was tried: its name, its classes, and the scale of its pixels."""
     facts, key = tried.facts, tried.file_id
-    stem = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in stem)[:60]
-    name = st.text_input("Name", stem.strip("-"), max_chars=60, key=f"training_upload_name_{key}")
+    name = st.text_input("Name", file_name(stem), max_chars=60, key=f"training_upload_name_{key}")
     names = read_labels(
         st.text_area(
             "Class names, one a line, in the order of the model's outputs",
@@ -106,7 +117,7 @@ def _import_form(tried: Tried, stem: str) -> None:
         st.info(f"The model tells {facts.classes} classes apart; type one name a line for each of them.")
         return
     classes = _mapped(names, key)
-    pixels = _pixel_scale(facts, classes, key)
+    pixels = _pixel_scale(tried, classes, key)
     if pixels and st.button("Import", type="primary", icon=":material/upload:", disabled=not name):
         try:
             with tempfile.TemporaryDirectory() as made:
@@ -143,8 +154,9 @@ def _mapped(names: tuple[str, ...], key: str) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _pixel_scale(facts: ModelFacts, classes: tuple[str, ...], key: str) -> str | None:
+def _pixel_scale(tried: Tried, classes: tuple[str, ...], key: str) -> str | None:
     """The scale of pixels that a model was trained on, chosen by what it says of the sample face with each."""
+    facts = tried.facts
     st.markdown("**What it says of a face, bare and with a mask drawn on**")
     left, right = st.columns([1, 2])
     box = np.array([SAMPLE_FACE_XYXY])
@@ -173,8 +185,9 @@ def _pixel_scale(facts: ModelFacts, classes: tuple[str, ...], key: str) -> str |
     return right.segmented_control(
         "It was trained on pixels from",
         scales,
-        default=likely_scale(facts.answers, classes),
+        default=tried.pixels if tried.pixels in scales else likely_scale(facts.answers, classes),
         key=f"training_upload_pixels_{key}",
+        help="Import follows once this is chosen.",
     )
 
 
