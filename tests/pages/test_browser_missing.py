@@ -37,6 +37,7 @@ def test_a_missing_face_is_accepted_a_box_drawn_undone_and_the_set_exported(play
         page.get_by_role("button", name="Look for missing faces").click()
         page.get_by_text("may be missing in 1 of 1 images").wait_for()
         tiles = page.locator(".pick")
+        tiles.first.wait_for()
         before = tiles.count()
         assert before >= 3, "of the four that nobody annotated"
         keep_picture(page, "missing-faces")
