@@ -71,12 +71,15 @@ def test_a_missing_face_is_accepted_a_box_drawn_undone_and_the_set_exported(play
         page.keyboard.press("z")
         wait_until(lambda: drawn not in edits().boxes, 60)
         page.get_by_text("Undone").first.wait_for()
-        page.get_by_role("button", name="Close").click()
+        page.get_by_test_id("stDialog").get_by_role("button", name="Close").click()
+        page.get_by_test_id("stDialog").wait_for(state="hidden")
 
         page.get_by_role("button", name="Download").click()
         page.get_by_role("button", name="Make the zip").click()
+        link = page.get_by_role("link", name="street-coco.zip")
+        link.wait_for()
         with page.expect_download() as download:
-            page.get_by_role("link", name="street-coco.zip").click()
+            link.click()
         with zipfile.ZipFile(download.value.path()) as archive:
             labels = json.loads(archive.read("annotations.json"))
         browser.close()
