@@ -44,13 +44,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
       const place = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
       group.append(shape("rect", { ...place, fill: "transparent", stroke: "#141414", "stroke-width": (id === chosen ? 6 : 4) * px }));
       group.append(shape("rect", { ...place, fill: "none", stroke: color, "stroke-width": (id === chosen ? 3.5 : 2) * px, "stroke-dasharray": dash }));
-      const label = shape("text", { x: x1 + 3 * px, y: y1 + 15 * px, "font-size": 14 * px, "font-weight": 700, fill: "#ffffff",
+      const least = Math.min(x2 - x1, y2 - y1) / px;
+      const letter = Math.min(14, least / 2);
+      const label = shape("text", { x: x1 + 3 * px, y: y1 + (letter + 1) * px, "font-size": letter * px, "font-weight": 700, fill: "#ffffff",
         stroke: "#141414", "stroke-width": 3 * px, "paint-order": "stroke" });
       label.textContent = text;
       group.append(label);
       if (id === chosen) {
         for (const [cx, cy, corner] of [[x1, y1, "00"], [x2, y1, "20"], [x1, y2, "03"], [x2, y2, "23"]]) {
-          const handle = shape("circle", { cx, cy, r: 7 * px, fill: "#ffffff", stroke: "#141414", "stroke-width": 1.5 * px, class: "handle" });
+          const handle = shape("circle", { cx, cy, r: Math.min(7, Math.max(4, least / 5)) * px, fill: "#ffffff", stroke: "#141414", "stroke-width": 1.5 * px, class: "handle" });
           handle.dataset.corner = corner;
           group.append(handle);
         }

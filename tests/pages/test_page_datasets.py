@@ -13,7 +13,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.datasets.edits import Edits
+from core.datasets.edits import Edits, NewFace
 from core.datasets.importers import import_zip
 from core.datasets.index import Index, build_index, open_index
 from core.datasets.missing import Find, Finder, missing_faces, pipeline_id, search
@@ -639,7 +639,16 @@ def test_faces_of_annotated_sets_can_be_shown_and_relabelled_alone(crowd):
     assert tiles(app)[0]["src"].startswith("data:image/jpeg")
     app.session_state[OPEN_IMAGE] = ("images/a.jpg", 0)
     app = run(app)
+    assert named(app.selectbox, "Label").value == "with_mask"
     (editor,) = [data for k in range(len(app.get("bidi_component"))) if "boxes" in (data := component(app, k))]
     assert editor["chosen"] == "images/a.jpg#0" and editor["size"] == [160, 120] and len(editor["boxes"]) == 1
-    Edits.load(crowd.folder).remove("images/a.jpg#0")
+    search(open_index(crowd), [Finder(pipeline_id(in_use().method), lambda frame: [Find(*LIKELY, 0.8)])])
+    (second,) = Edits.load(crowd.folder).add_faces([NewFace("images/a.jpg", DOUBTFUL, "with_mask")])
+    assert named(run(app).button, "Exclude this face")
+    app.session_state[OPEN_IMAGE] = ("images/a.jpg", 0, "images/a.jpg@60 10 100 60")
+    app = run(app)
+    assert "Not labelled yet" in texts(app) and not [each for each in app.selectbox if each.label == "Label"]
+    assert "Exclude this face" not in [each.label for each in app.button], "the labelled face is not the chosen one"
+    Edits.load(crowd.folder).remove(["images/a.jpg#0", second])
+    app.session_state[OPEN_IMAGE] = ("images/a.jpg", 0)
     assert "No face is labelled in this image" in texts(run(app))

@@ -1,6 +1,7 @@
 """One image at large, with its labels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -62,6 +63,8 @@ def image_panel(
     """
     if suggestion not in {each.id for each in suggested}:
         suggestion = ""  # somebody has decided on it
+    if suggestion:
+        details = replace(details, chosen=NOBODY)
     image, panel = st.columns([2, 1] if not details.whole else [3, 2])
     with image:
         if details.whole:
@@ -80,7 +83,7 @@ def image_panel(
         else:
             st.markdown("No face is labelled in this image.")
         _exclude_buttons(details, edits)
-        if details.faces and not suggestion and details.chosen != NOBODY:
+        if details.faces and details.chosen != NOBODY:
             words, item = "Show augmentations", details.faces[details.chosen].item
             st.button(words, icon=":material/visibility:", on_click=_show_augmentations, args=(item,))
         st.caption("  \n".join(f"{name}: {plain(text)}" for name, text in details.facts.items()))
