@@ -8,6 +8,7 @@ from core.config import settings
 from core.datasets.sources.webcam import DEFAULT_NAME, add_sample, sample_label, sample_sets
 from core.video.live import LiveProcessor
 from core.video.recent import FORGET_S, MAX_FACES, RecentFace, RecentFaces
+from core.vision.annotate import percentage
 from core.vision.blur import blur_faces
 from core.vision.classes import NO_PREDICTION, styles_of, vocabulary
 from core.vision.images import encode_image
@@ -92,7 +93,7 @@ def _gallery(recent: RecentFaces, processor: LiveProcessor, pipeline: Pipeline, 
             picture = face.picture_bgr
             if processor.blur:
                 picture = blur_faces(picture, face.face_xyxy[None])
-            mark = (styles[face.name], f" {face.confidence:.0%}") if face.name in styles else (NO_PREDICTION, "")
+            mark = (styles[face.name], f" {percentage(face.confidence)}") if face.name in styles else (NO_PREDICTION, "")
             size_wh = picture.shape[1], picture.shape[0]
             tiles.append(
                 Tile(face.key, f"Person {face.key}", encode_image(picture), size_wh, (mark,), current=face is chosen)
