@@ -153,6 +153,8 @@ for warning in warnings:
 @page_part()
 def show_video() -> None:
     """The video, with the buttons that start and end it."""
+    if st.session_state.get(SINGLE):  # just asked for, by the button below
+        st.rerun(scope="app")
     keep_stream(LIVE_STREAM)
     wanted = wanted_video()
     with st.container(key="live_stage"):

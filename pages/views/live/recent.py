@@ -93,7 +93,8 @@ def _gallery(recent: RecentFaces, processor: LiveProcessor, pipeline: Pipeline, 
             picture = face.picture_bgr
             if processor.blur:
                 picture = blur_faces(picture, face.face_xyxy[None])
-            mark = (styles[face.name], f" {percentage(face.confidence)}") if face.name in styles else (NO_PREDICTION, "")
+            style = styles.get(face.name or "")
+            mark = (style, f" {percentage(face.confidence)}") if style else (NO_PREDICTION, "")
             size_wh = picture.shape[1], picture.shape[0]
             tiles.append(
                 Tile(face.key, f"Person {face.key}", encode_image(picture), size_wh, (mark,), current=face is chosen)
