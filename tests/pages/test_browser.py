@@ -298,6 +298,10 @@ def test_a_refused_camera_gets_a_sentence(open_page):
 def test_no_camera_gets_a_sentence(open_page):
     page = open_page("live")
     page.get_by_text("No camera was found").wait_for()
+    page.get_by_role("button", name="Take single pictures instead").click()
+    page.get_by_text("memory while it is shown, and never stored").wait_for()
+    page.get_by_role("button", name="Back to the video").click()
+    page.get_by_text("Press Start").wait_for()
 
 
 def test_plain_http_on_another_host_gets_a_sentence(open_page, server_url):
