@@ -66,4 +66,5 @@ def show_single(method: Method, pipeline: Pipeline, settings: DetectionSettings)
         image = annotate(blur_faces(frame, found.xyxy) if blur else frame, shown)
         st.image(image, channels="BGR", width="stretch", output_format="JPEG", alt=f"The result: {describe(stats)}")
         show_class_counts(stats, pipeline, stats.mask_share)
-        show_hidden_faces("live", stats, settings.min_face_px)
+        if settings.min_face_px:
+            show_hidden_faces("live", stats, settings.min_face_px)
