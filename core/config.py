@@ -3,9 +3,9 @@
 ``MASK_DATA_DIR``, ``MASK_RUNS_DIR``, ``MASK_MODELS_DIR``: folders, by default beside the app. ``MASK_VIDEOS_DIR``: by
 default in the system's folder for temporary files. ``MASK_ALLOWED_DIRS``: folders below which visitors may use images
 where they lie, separated as in ``PATH``; by default none. ``ICE_SERVERS``: STUN and TURN servers for live video.
-``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_ALERT_URLS``, ``MASK_API_TOKEN``, ``MASK_CAMERAS``,
-``MASK_PUBLIC_CAMERAS`` and a variable per limit: see ``Settings``. ``MASK_SECOND_DETECTOR``: a file, see
-``second_detector``.
+``MASK_ACCESS``, ``MASK_OPERATORS``, ``MASK_RECORD``, ``MASK_COLLECT``, ``MASK_ALERT_URLS``, ``MASK_API_TOKEN``,
+``MASK_CAMERAS``, ``MASK_PUBLIC_CAMERAS`` and a variable per limit: see ``Settings``. ``MASK_SECOND_DETECTOR``: a
+file, see ``second_detector``.
 """
 
 import dataclasses
@@ -156,6 +156,8 @@ class Settings:
     """A sentence for each setting that cannot be used; its usual value, or the stricter one, holds instead."""
     record: str = ""
     """``MASK_RECORD`` or ``record``: live video is always (``ON``) or never (``OFF``) recorded; empty: by choice."""
+    collect: bool = True
+    """``MASK_COLLECT`` or ``collect``: whether operators may collect faces of their webcam for training (``ON``)."""
     alert_urls: tuple[str, ...] = ()
     """``MASK_ALERT_URLS`` (with spaces) or ``alert_urls``: where alerts go, as apprise writes targets."""
     api_token: str = field(default="", repr=False)
@@ -187,6 +189,9 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
     if record not in ("", ON, OFF):
         problems.append(f"MASK_RECORD must be {ON} or {OFF}, not {record[:40]!r}; until then nothing is recorded.")
         record = OFF
+    collect = str(secrets.get("collect", environment.get("MASK_COLLECT") or ON)).strip().casefold()
+    if collect not in (ON, OFF):
+        problems.append(f"MASK_COLLECT must be {ON} or {OFF}, not {collect[:40]!r}; until then no faces are collected.")
     urls = secrets.get("alert_urls", (environment.get("MASK_ALERT_URLS") or "").split())
     if isinstance(urls, str) or not isinstance(urls, Sequence):
         problems.append(f"The alert_urls in {SECRETS} must be a list of targets; until then alerts stay on the page.")
@@ -222,7 +227,7 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
     targets = tuple(map(str, urls))
     cameras, wrong_cameras = _cameras(secrets, environment)
     problems += wrong_cameras
-    return Settings(access, kept, Limits(**values), tuple(problems), record, targets, token, cameras)
+    return Settings(access, kept, Limits(**values), tuple(problems), record, collect == ON, targets, token, cameras)
 
 
 def _cameras(secrets: Mapping, environment: Mapping) -> tuple[tuple[Camera, ...], list[str]]:

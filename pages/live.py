@@ -16,17 +16,29 @@ from core.vision.classes import vocabulary
 from core.vision.images import encode_image
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
 from pages.components.camera import CAMERA_PROBLEMS, camera_problem
-from pages.components.compat import keep_stream, page_part, part_of_the_app, session_id, show_newest_frames
+from pages.components.compat import (
+    ice_candidates,
+    keep_stream,
+    page_part,
+    part_of_the_app,
+    session_id,
+    show_newest_frames,
+)
 from pages.components.messages import plain
 from pages.components.resources import live_places, method_changed, pipeline_or_stop, server_recorder
 from pages.components.settings import settings_form
-from pages.components.state import LIVE_STREAM, LIVE_WANTED, kept
+from pages.components.state import LIVE_CONNECTION, LIVE_STREAM, LIVE_WANTED, kept
 from pages.components.terms import BLUR_HELP
+from pages.components.webcam import video_problem
 from pages.views.live.alerts import alert_form, show_alerts, show_log
+from pages.views.live.before import show_example, what_to_expect
+from pages.views.live.connection import REASONS, Connection
 from pages.views.live.network import choose_camera, page_title, show_network_camera
 from pages.views.live.numbers import show_moment
 from pages.views.live.place import place_editor, place_for_visit
+from pages.views.live.recent import collect_switch, recent_faces
 from pages.views.live.record import record_switch, what_is_kept
+from pages.views.live.single import SINGLE, show_single, single_button
 
 if TYPE_CHECKING:
     from streamlit_webrtc.config import Translations
@@ -36,7 +48,7 @@ TEXTS: "Translations" = {
     "stop": "Stop",
     "select_device": "Choose camera",
     "device_ask_permission": "Allow the camera when your browser asks.",
-    "device_not_available": CAMERA_PROBLEMS["missing"],
+    "device_not_available": "No camera can be used: connect one, or end other programs that use it.",
     "device_access_denied": CAMERA_PROBLEMS["refused"],
     "media_api_not_available": CAMERA_PROBLEMS["insecure"],
 }
@@ -47,6 +59,8 @@ MANY_VIEWERS, MANY_NUMBERS_S = 3, 2.0
 # A lost connection is tried again for so long.
 RECONNECT_S = 30.0
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
+FACINGS = {"user": "Front camera", "environment": "Rear camera"}
+FACING, RESTART = "live_facing", "live_restart"
 NO_PICTURE = np.zeros((48, 64, 3), np.uint8)
 
 part_of_the_app()
@@ -64,7 +78,7 @@ def wait_for_a_place() -> None:
 
 def end_stream() -> None:
     """Forget the connection, whose video is no longer on the page."""
-    for name in (LIVE_STREAM, LIVE_WANTED):
+    for name in (LIVE_STREAM, LIVE_WANTED, LIVE_CONNECTION):
         st.session_state.pop(name, None)
 
 
@@ -81,6 +95,10 @@ pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame co
 
 if problem := camera_problem():
     st.warning(problem, icon=":material/videocam_off:")
+if st.session_state.get(SINGLE):
+    end_stream()
+    show_single(method, pipeline, settings)
+    st.stop()
 
 processor: LiveProcessor = st.session_state.setdefault("live_processor", LiveProcessor())
 if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
@@ -90,12 +108,18 @@ if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
 all_faces = partial(detect_masks, pipeline=pipeline, settings=replace(settings, min_face_px=0))
 processor.use(all_faces, (method, settings.min_confidence))
 processor.min_face_px = settings.min_face_px
-processor.mirror = st.sidebar.toggle("Mirror the video", key="live_mirror")
+facing = st.session_state.get(FACING, "user")
+processor.mirror = st.sidebar.toggle(
+    "Mirror the video",
+    help="As a mirror shows you; usual for the front camera alone.",
+    **kept(f"live_mirror_{facing}", facing == "user"),
+)
 width, height = st.sidebar.selectbox(
     "Picture size",
     SIZES,
     format_func=lambda size: f"{size[0]} × {size[1]}",
-    help="Of the camera, from its next start on. Larger shows faces further away and takes more of the server.",
+    help="Of the camera, from its next start on. Larger is sharper, shows faces further away with the preset Thorough, "
+    "and takes more of the server.",
     **kept("live_size", SIZES[0], SIZES),
 )
 
@@ -129,20 +153,27 @@ for warning in warnings:
 @page_part()
 def show_video() -> None:
     """The video, with the buttons that start and end it."""
+    if st.session_state.get(SINGLE):  # just asked for, by the button below
+        st.rerun(scope="app")
     keep_stream(LIVE_STREAM)
     wanted = wanted_video()
-    webrtc_streamer(
-        key=LIVE_STREAM,
-        mode=WebRtcMode.SENDRECV,
-        rtc_configuration={"iceServers": servers},
-        media_stream_constraints={"video": {"width": {"ideal": width}, "height": {"ideal": height}}, "audio": False},
-        # Without a wish there is the button Start. With one, the browser connects anew when the connection is lost.
-        desired_playing_state=wanted,
-        video_frame_callback=on_frame,
-        on_video_ended=end_video,
-        video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
-        translations=TEXTS,
-    )
+    with st.container(key="live_stage"):
+        show_example(method, pipeline, (width, height), hidden=is_playing())
+        webrtc_streamer(
+            key=LIVE_STREAM,
+            mode=WebRtcMode.SENDRECV,
+            rtc_configuration={"iceServers": servers},
+            media_stream_constraints={
+                "video": {"width": {"ideal": width}, "height": {"ideal": height}, "facingMode": {"ideal": facing}},
+                "audio": False,
+            },
+            # Without a wish there is the button Start. With one, the browser connects anew when the connection is lost.
+            desired_playing_state=wanted,
+            video_frame_callback=on_frame,
+            on_video_ended=end_video,
+            video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
+            translations=TEXTS,
+        )
     with st.container(horizontal=True):
         if wanted:
             st.button("Stop", icon=":material/stop_circle:", on_click=want, args=(False,))
@@ -153,6 +184,14 @@ def show_video() -> None:
             disabled=not is_playing(),
             help="The picture as it is shown, with its boxes, blurred if the switch is on.",
         )
+        trouble = video_problem()
+        if not is_playing():
+            single_button(single=False)
+    if trouble and trouble != problem:
+        st.warning(CAMERA_PROBLEMS[trouble], icon=":material/videocam_off:")
+    if trouble and trouble != "silent" and wanted:  # or the browser would ask for the camera again and again
+        want(False)
+        st.rerun(scope="fragment")
 
 
 def wanted_video() -> bool | None:
@@ -162,8 +201,15 @@ def wanted_video() -> bool | None:
     if wanted is None and state and state.playing:
         want(True)
     elif wanted is False and not (state and (state.playing or state.signalling)):
-        want(None)
+        want(True if st.session_state.pop(RESTART, False) else None)
     return st.session_state.get(LIVE_WANTED)
+
+
+def use_other_camera() -> None:
+    """Start a running video again, with the camera that was just chosen."""
+    if is_playing():
+        st.session_state[RESTART] = True
+        want(False)
 
 
 def want(wanted: bool | None) -> None:
@@ -181,6 +227,17 @@ def connection_lost() -> bool:
         want(False)
         st.rerun(scope="app")
     return True
+
+
+def why_no_picture(frame_s: float | None) -> str:
+    """One sentence, or nothing; the newest frame came at that time."""
+    connection: Connection = st.session_state.setdefault(LIVE_CONNECTION, Connection())
+    if LIVE_STREAM in st.session_state:
+        state = st.session_state[LIVE_STREAM].state
+        connection.update(state.playing, state.signalling, ice_candidates(LIVE_STREAM))
+    turn = any(url.startswith("turn") for server in servers for url in server["urls"])
+    reason = connection.reason(frame_s, turn)
+    return REASONS.get(reason) or CAMERA_PROBLEMS.get(reason, "")
 
 
 def is_playing() -> bool:
@@ -209,11 +266,15 @@ def show_numbers() -> None:
     for problem in (told.counts.error, server_recorder().problem if processor.keeps else ""):
         if problem:
             st.error(plain(problem))
-    if connection_lost():
+    lost = connection_lost()
+    if reason := why_no_picture(told.frame_s):
+        st.warning(reason, icon=":material/videocam_off:")
+    if lost:
         st.info("The connection was lost; it is being made again …")
         return
     if not is_playing():
         st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
+        what_to_expect(method, settings, width, kept_words)
         return
     if not told.counts.analysed_frames:
         st.info("Waiting for the first frame …")
@@ -227,9 +288,22 @@ show_newest_frames(PACE.frame)
 with video:
     show_video()
     with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            "Camera of a phone",
+            list(FACINGS),
+            format_func=FACINGS.__getitem__,
+            required=True,
+            label_visibility="collapsed",
+            on_change=use_other_camera,
+            **kept(FACING, "user", FACINGS),
+        )
         processor.blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
+        collects = collect_switch(processor)
         camera = record_switch(processor)
-    st.caption(plain(what_is_kept(processor.blur, processor.keeps)))
+    place = st.empty()
+    collects = collects and recent_faces(processor, pipeline)
+    kept_words = what_is_kept(processor.blur, processor.keeps, collects)
+    place.caption(plain(kept_words))
     with st.expander("Zone and line", icon=":material/fence:"):
         place_editor(processor, place_for_visit(processor, camera))
     with st.expander("Alerts", icon=":material/notifications:"):

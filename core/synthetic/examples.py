@@ -42,6 +42,22 @@ def _group() -> np.ndarray:
     return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
+# Who stands before the webcam, from the back: what they wear, height of the face and place from the left, as shares.
+VIEW = ((("surgical_blue", "well"), 0.13, 0.55), (None, 0.3, 0.3), (("cloth_dots", "well"), 0.2, 0.8))
+
+
+@cache
+def webcam_view(size_wh: tuple[int, int]) -> np.ndarray:
+    """What a webcam might see, (h, w, 3) uint8 BGR: people near it and further away."""
+    width, height = size_wh
+    light = np.linspace(1.0, 0.8, height, dtype=np.float32)[:, None, None]
+    frame = light * np.full((1, width, 3), WALL_BGR, np.float32)
+    for k, (worn, face, place) in enumerate(VIEW):
+        picture, alpha = figure(_portrait(worn), 74 * k, round(height * face))
+        put(frame, picture, alpha, round(width * place - picture.shape[1] / 2), height - picture.shape[0])
+    return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+
+
 SEVERAL = "Five people"
 EXAMPLES: dict[str, Callable[[], np.ndarray]] = {
     "One person": lambda: _portrait(None),

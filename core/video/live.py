@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ import supervision as sv
 
 from core.turns import Turns
 from core.video.alerts import Alert, AlertWatch
+from core.video.recent import RecentFaces
 from core.video.record import Keeper, Visit, as_stats
 from core.video.tracker import PersonTracker
 from core.video.zones import Place, PlaceCounter, PlaceCounts, draw_place
@@ -71,6 +73,8 @@ class Moment:
     """The newest first."""
     covered: bool = True
     """Whether faces are blurred one by one; else, with ``LiveProcessor.blur``, the whole picture is."""
+    frame_s: float | None = None
+    """When the newest frame came, by the monotonic clock; ``None`` before the first."""
 
 
 class Pace:
@@ -239,6 +243,8 @@ class LiveProcessor:
         self.stats = stats or LiveStats()
         self._condition = threading.Condition()
         self._newest: tuple[np.ndarray, float] | None
+        self._frame_s: float | None
+        self._recent: Callable[[], RecentFaces | None] = lambda: None
         self._place = Place()
         self.alerts = AlertWatch()
         """Its rules may be changed at any time."""
@@ -252,8 +258,10 @@ class LiveProcessor:
 
     def _forget(self) -> None:
         """Nothing has been seen yet."""
-        self._newest = None
+        self._newest = self._frame_s = None
         self._tracker, self._seen_at = PersonTracker(), 0.0
+        if recent := self._recent():
+            recent.new_video()
         # Follows all that must be blurred, shown or not.
         self._faces, self._faces_at = PersonTracker(), 0.0
         self._shown: tuple[np.ndarray, bool] | None = None
@@ -280,6 +288,10 @@ class LiveProcessor:
             if keeper is not self._keeper:
                 self._logbook.finish()
                 self._keeper = self._logbook.keeper = keeper
+
+    def collect(self, recent: RecentFaces | None) -> None:
+        """Let this take in everybody who is seen from now on, or nothing; it is not kept alive from here."""
+        self._recent = (lambda: None) if recent is None else weakref.ref(recent)
 
     @property
     def place(self) -> Place:
@@ -308,6 +320,7 @@ class LiveProcessor:
                 place=self._at_place.counts(now) if self._place != Place() else None,
                 alerts=self.alerts.log(),
                 covered=now - self._faces_at <= MAX_BLUR_AGE_S,
+                frame_s=self._frame_s,
             )
 
     def snapshot(self) -> np.ndarray | None:
@@ -332,8 +345,9 @@ class LiveProcessor:
     def give(self, frame_bgr: np.ndarray) -> None:
         """Let a new frame be analysed, if it is still the newest when its turn comes."""
         with self._condition:
+            self._frame_s = time.monotonic()
             if self.detect is not None:
-                self._give(frame_bgr, time.monotonic())
+                self._give(frame_bgr, self._frame_s)
 
     def draw(self, frame_bgr: np.ndarray, blur: bool) -> np.ndarray:
         """A frame as it is shown now. Where ``self.blur`` is off, nobody follows what must be blurred: all of it is."""
@@ -410,14 +424,18 @@ class LiveProcessor:
             (frame, taken_at), started = newest, time.monotonic()
             found = detect(frame)
             took_s = time.monotonic() - started
-        self._see(found, frame.shape[1::-1], taken_at, took_s)
+        known = self._see(found, frame.shape[1::-1], taken_at, took_s)
+        if known is not None and (recent := self._recent()):
+            recent.look(frame, known, taken_at)
 
-    def _see(self, found: sv.Detections, size_wh: tuple[int, int], taken_at: float, took_s: float) -> None:
-        """Take in what was found in a frame, taken at that time by the monotonic clock."""
+    def _see(
+        self, found: sv.Detections, size_wh: tuple[int, int], taken_at: float, took_s: float
+    ) -> sv.Detections | None:
+        """Take in what was found in a frame, taken at that time by the monotonic clock; who is who, if it counts."""
         shown = hide_small(found, self.min_face_px)
         with self._condition:
             if self._closed:
-                return
+                return None
             if self.blur:
                 self._faces.update(found, taken_at)
                 self._faces_at = taken_at
@@ -428,6 +446,7 @@ class LiveProcessor:
             self._apart_s, self._seen_at = min(now - self._seen_at, MAX_BOX_AGE_S), now
             self.stats.update(summarize(known), took_s * 1000, self._tracker.people())
             self._last_error = ""
+            return known
 
     def _check_place(self, known: sv.Detections, size_wh: tuple[int, int], taken_at: float) -> None:
         """What happens at the place, and whether that is worth an alert; with the lock."""

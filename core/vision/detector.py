@@ -253,17 +253,17 @@ def _sides(longer_side: int, how: Preset) -> list[int]:
     return [how.long_side, *how.near_sides, *([far] if far > 1.2 * how.long_side else [])]
 
 
+def enlargement(longer_side: int, preset: str | Preset) -> float:
+    """How many times as large as it is a frame of such a longer side, in pixels, is seen at most."""
+    return max(_sides(longer_side, _preset(preset))) / longer_side
+
+
 def tiny_px(frame_bgr: np.ndarray, preset: str | Preset) -> float:
     """The shorter side, in pixels of a frame, under which a box is tiny: as small to the network as 16 px of 800."""
-    how = _preset(preset)
-
-    def zoom(longer_side: int) -> float:
-        return max(_sides(longer_side, how)) / longer_side
-
     longer_side = max(frame_bgr.shape[:2])
     for part, _ in _parts(frame_bgr.shape[1::-1])[:1]:
         longer_side = max(part[2:] - part[:2])
-    return TINY_PX * max(1.0, zoom(TINY_UP_TO) / zoom(longer_side))
+    return TINY_PX * max(1.0, enlargement(TINY_UP_TO, preset) / enlargement(longer_side, preset))
 
 
 def load_detector(

@@ -8,6 +8,10 @@ import streamlit as st
 CAMERA_PROBLEMS = {
     "refused": "The camera was refused: allow it beside the address at the top of your browser, then reload this page.",
     "missing": "No camera was found: connect one, or open this page on a device that has one.",
+    "in_use": "The camera is in use: end the other programs or tabs that show it, then press Start again.",
+    "ended": "The camera has gone: it was unplugged or taken by another program; press Start when it is back.",
+    "silent": "The camera gives no picture: uncover it, end other programs that use it, or choose another camera.",
+    "failed": "The camera could not be started: choose another one, or reload this page.",
     "insecure": "Your browser gives its camera only to secure pages: open this one as https, or on the server itself.",
 }
 

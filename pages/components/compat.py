@@ -136,6 +136,14 @@ def keep_stream(key: str) -> None:
         st.session_state[key]._last_rendered_run_count = None
 
 
+def ice_candidates(key: str) -> list[str]:
+    """The addresses that the browser of this visitor found for a video; ``webrtc_streamer`` keeps them for itself."""
+    from streamlit_webrtc.component import generate_frontend_component_key
+
+    told = st.session_state.get(generate_frontend_component_key(key)) or {}
+    return [each.get("candidate") or "" for each in (told.get("iceCandidates") or {}).values()]
+
+
 def session_id() -> str:
     """The name of this visitor's session; empty outside of a page."""
     from streamlit.runtime.scriptrunner import get_script_run_ctx

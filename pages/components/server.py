@@ -39,7 +39,7 @@ def content_policy() -> str:
             "img-src 'self' data: blob:",
             "media-src 'self' blob:",
             "font-src 'self' data:",
-            "connect-src 'self'",
+            "connect-src 'self' data:",  # Streamlit's camera widget reads its own photo in this way
             "worker-src 'self' blob:",
             "object-src 'none'",
             "base-uri 'self'",

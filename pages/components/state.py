@@ -65,6 +65,9 @@ LIVE_STREAM = "live"
 """The connection of the camera."""
 LIVE_WANTED = "live_wanted"
 """Whether there should be a video: ``True`` from its first picture until Stop, ``False`` until it has stopped."""
+LIVE_RECENT, LIVE_SHOT = "live_recent", "live_shot"
+"""Faces of the camera that wait to be filed, and the single picture that is shown."""
+LIVE_CONNECTION = "live_connection"
 START_SET, START_EXAMPLE = "start_set", "start_example"
 MODEL_TRIALS = "model_trials"
 """What the chosen method says of the examples of the model page."""
@@ -74,7 +77,7 @@ IMAGES = {
     "": (START_SET,),
     "how_it_works": (HOW_SUBJECT,),
     "photo": (PHOTO_SET, PHOTO_EXAMPLE, PHOTO_CHOSEN, PHOTO_GALLERY_PAGE, PHOTO_STOPPED),
-    "live": (LIVE_STILL, LIVE_STREAM, LIVE_WANTED),
+    "live": (LIVE_STILL, LIVE_STREAM, LIVE_WANTED, LIVE_CONNECTION, LIVE_RECENT, LIVE_SHOT),
     "synthetic": (SYNTHETIC_PORTRAIT, SYNTHETIC_IMAGES, WEBCAM_SHOT),
 }
 """The last part of a page's address to what it keeps only while it is shown."""

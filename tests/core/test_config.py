@@ -134,6 +134,12 @@ class TestOperatorsSettings:
         found = read_settings({}, {"MASK_RECORD": "yes"})
         assert found.record == "off" and "MASK_RECORD must be on or off" in found.problems[0]
 
+    def test_faces_may_be_collected_unless_the_operator_says_otherwise_or_nothing_that_is_understood(self):
+        assert read_settings({}, {}).collect
+        assert not read_settings({"collect": "Off"}, {"MASK_COLLECT": "on"}).collect
+        found = read_settings({}, {"MASK_COLLECT": "yes"})
+        assert not found.collect and "MASK_COLLECT must be on or off" in found.problems[0]
+
 
 class TestCameras:
     def test_of_the_environment_on_lines_or_with_semicolons(self):

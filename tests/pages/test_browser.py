@@ -213,11 +213,11 @@ def test_the_live_page_classifies_the_camera_and_the_video_moves(open_page, came
     assert rate > 8, f"the picture moves at {rate:.1f} frames a second"
     keep_picture(page, "live")
     # A setting takes effect while the video runs on.
-    assert left_is_darker(page)
+    assert not left_is_darker(page), "the front camera, as a mirror"
     before = video_frames(page)
     page.get_by_text("Mirror the video").click()
     end = time.monotonic() + 4  # what the visitor sees is at most half a second old; the rest is the page
-    while left_is_darker(page):
+    while not left_is_darker(page):
         assert time.monotonic() < end, "the mirror does nothing, or the picture falls behind"
         page.wait_for_timeout(100)
     assert video_frames(page) > before
@@ -298,6 +298,10 @@ def test_a_refused_camera_gets_a_sentence(open_page):
 def test_no_camera_gets_a_sentence(open_page):
     page = open_page("live")
     page.get_by_text("No camera was found").wait_for()
+    page.get_by_role("button", name="Take single pictures instead").click()
+    page.get_by_text("memory while it is shown, and never stored").wait_for()
+    page.get_by_role("button", name="Back to the video").click()
+    page.get_by_text("Press Start").wait_for()
 
 
 def test_plain_http_on_another_host_gets_a_sentence(open_page, server_url):

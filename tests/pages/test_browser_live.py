@@ -1,4 +1,4 @@
-"""The live page as an instrument, in a real browser: two people, a zone, an alert, blur, a record and its history."""
+"""The live page in a real browser: two people, a zone, an alert, blur, a face for training, the record."""
 
 import re
 
@@ -51,7 +51,16 @@ def unlike(page) -> float:
 def test_two_people_a_zone_an_alert_blur_and_the_record(open_page, film):
     page = open_page("live", [*FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}"])
     page.get_by_text("Press Start").first.wait_for()
+    page.get_by_text("Mirror the video").click()
+    stage = page.locator(".st-key-live_stage")
+    stage.get_by_role("img", name="An example").wait_for()
+    before = stage.bounding_box()
     start_camera(page)
+    assert stage.bounding_box() == pytest.approx(before, abs=1.5), "nothing moves when the video takes its place"
+    page.get_by_role("button", name="Full screen").click()
+    frame = page.locator("iframe")
+    assert frame.evaluate("frame => frame.contentDocument.fullscreenElement.tagName") == "VIDEO"
+    frame.evaluate("frame => frame.contentDocument.exitFullscreen()")
     page.get_by_text("Keep a record").click()
     page.get_by_text("Counts are on the record for 90 days.").wait_for()
     page.get_by_role("row", name="Session 2 50% 0").wait_for()
@@ -88,6 +97,15 @@ def test_two_people_a_zone_an_alert_blur_and_the_record(open_page, film):
     with page.expect_download() as download:
         page.get_by_role("button", name="Snapshot").click()
     assert download.value.suggested_filename == "snapshot.jpg"
+
+    # Faces for training, with one key.
+    page.get_by_text("Collect faces for training").click()
+    page.get_by_text("I agree, and so does everybody").click()
+    page.get_by_text("File person").wait_for()
+    page.get_by_role("heading", name="Live webcam").click()
+    page.keyboard.press("2")
+    page.get_by_text("Filed into").wait_for()
+    keep_picture(page, "live-faces")
 
     # Still two, unless this machine was too busy to look for two seconds: then everybody counts anew.
     today = re.search(r"Today (\d+)", page.get_by_role("row", name=re.compile("^Today")).aria_snapshot())[1]

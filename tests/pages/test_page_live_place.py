@@ -25,7 +25,7 @@ def live(monkeypatch):
 
     def streamer(key, **arguments):
         asked.update(arguments)
-        st.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=True))
+        st.session_state[key] = SimpleNamespace(state=SimpleNamespace(playing=True, signalling=False))
 
     monkeypatch.setattr(streamlit_webrtc, "webrtc_streamer", streamer)
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()

@@ -84,6 +84,12 @@ def add_sample(dataset_name: str, frame_bgr: np.ndarray, face_xyxy: np.ndarray, 
     return key
 
 
+def sample_sets() -> list[str]:
+    """Names of the data sets of webcam samples that there are."""
+    cards = sorted(data_dir().glob(f"*{CARD}"))
+    return [name for card in cards if _is_own(data_dir() / (name := card.name.removesuffix(CARD)))]
+
+
 def count_samples(dataset_name: str) -> dict[str, int]:
     """Pictures per label, by label; empty if there is no such set yet."""
     counts = Counter(path.parent.name for path in _pictures(_folder(dataset_name)))
@@ -144,7 +150,7 @@ def _write(path: Path, picture_bgr: np.ndarray) -> None:
 def _card(name: str) -> dict:
     return {
         "title": "Webcam samples" if name == DEFAULT_NAME else name,
-        "about": "Photos taken with the camera on the page Synthetic masks, by people who agreed to it.",
+        "about": "Photos taken with the camera of a visitor, by people who agreed to it.",
         "drawn": False,
         "own": True,
         "date": date.today().isoformat(),

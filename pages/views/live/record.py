@@ -76,10 +76,12 @@ def _fixed_switch(fixed: str) -> bool:
     return fixed == ON
 
 
-def what_is_kept(blurred: bool, keeps: bool) -> str:
+def what_is_kept(blurred: bool, keeps: bool, collects: bool = False) -> str:
     """What happens with the pictures and the counts, in words."""
     shown = "with blurred faces" if blurred else "as they are"
     pictures = f"Pictures are shown {shown} and never stored."
+    if collects:
+        pictures = f"Pictures are shown {shown}; the faces below wait for you, and only what you file is stored."
     if keeps:
         return f"{pictures} Counts are on the record for {limits().record_days} days."
     return f"{pictures} No record is kept."
