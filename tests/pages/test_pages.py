@@ -1,6 +1,7 @@
 """Every page, run as Streamlit runs it, without a browser."""
 
 import io
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
