@@ -77,15 +77,19 @@ class Trial:
     make: Callable[[], np.ndarray]
 
 
+def _head(worn: tuple[str, str] | None) -> np.ndarray:
+    return _portrait(worn)[:340, 60:400]
+
+
 TRIALS = (
-    Trial("Without a mask", CLASS_NAMES[WITHOUT_MASK], lambda: _portrait(None)),
-    Trial("Surgical mask", CLASS_NAMES[WITH_MASK], lambda: _portrait(("surgical_blue", "well"))),
-    Trial("Black mask", CLASS_NAMES[WITH_MASK], lambda: _portrait(("black", "well"))),
-    Trial("In the dark", CLASS_NAMES[WITH_MASK], lambda: (_portrait(("cloth_dots", "well")) * 0.25).astype(np.uint8)),
-    Trial("Under the nose", CLASS_NAMES[WORN_INCORRECTLY], lambda: _portrait(("surgical_blue", "under_nose"))),
-    Trial("On the chin", CLASS_NAMES[WORN_INCORRECTLY], lambda: _portrait(("surgical_blue", "on_chin"))),
-    Trial("Out of focus", CLASS_NAMES[WITH_MASK], lambda: cv2.GaussianBlur(_portrait(("ffp2", "well")), (0, 0), 9)),
-    Trial("Far away", CLASS_NAMES[WITHOUT_MASK], lambda: resize(_portrait(None), (36, 36))),
+    Trial("Without a mask", CLASS_NAMES[WITHOUT_MASK], lambda: _head(None)),
+    Trial("Surgical mask", CLASS_NAMES[WITH_MASK], lambda: _head(("surgical_blue", "well"))),
+    Trial("Black mask", CLASS_NAMES[WITH_MASK], lambda: _head(("black", "well"))),
+    Trial("In the dark", CLASS_NAMES[WITH_MASK], lambda: (_head(("cloth_dots", "well")) * 0.25).astype(np.uint8)),
+    Trial("Under the nose", CLASS_NAMES[WORN_INCORRECTLY], lambda: _head(("surgical_blue", "under_nose"))),
+    Trial("On the chin", CLASS_NAMES[WORN_INCORRECTLY], lambda: _head(("surgical_blue", "on_chin"))),
+    Trial("Out of focus", CLASS_NAMES[WITH_MASK], lambda: cv2.GaussianBlur(_head(("ffp2", "well")), (0, 0), 13)),
+    Trial("Far away", CLASS_NAMES[WITHOUT_MASK], lambda: resize(_head(None), (24, 24))),
 )
 """Easy ones and hard ones; the last face is 7 pixels wide."""
 

@@ -69,8 +69,6 @@ LIVE_RECENT, LIVE_SHOT = "live_recent", "live_shot"
 """Faces of the camera that wait to be filed, and the single picture that is shown."""
 LIVE_CONNECTION = "live_connection"
 START_SET, START_EXAMPLE = "start_set", "start_example"
-MODEL_TRIALS = "model_trials"
-"""What the chosen method says of the examples of the model page."""
 HOW_SUBJECT = "how_subject"
 """The photo of the page that explains how it works, with what was computed of it."""
 IMAGES = {

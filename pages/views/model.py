@@ -1,7 +1,6 @@
 """What a model is good for and how often it errs, for those who want to use it."""
 
 from dataclasses import replace
-from functools import partial
 
 import streamlit as st
 
@@ -18,7 +17,6 @@ from pages.components.charts import errors
 from pages.components.figure import show_figure
 from pages.components.messages import plain
 from pages.components.resources import model_or_stop, photo_turns
-from pages.components.state import MODEL_TRIALS, made_once
 
 TILE_PX, TILE_SIDE = 164, 200
 LEAST_FACES = 20
@@ -53,11 +51,10 @@ def show_purpose(card: ModelCard) -> None:
 def show_trials(pipeline: Pipeline, method: Method, preset: str) -> None:
     """Easy and hard drawn pictures, with what the chosen method says of each at this moment."""
     settings = replace(PHOTO_SETTINGS, preset=preset or PHOTO_SETTINGS.preset)
-    depends_on = method, method_version(method), settings
-    with st.spinner("Trying it on examples …"), model_or_stop():
-        answers = made_once(MODEL_TRIALS, depends_on, partial(_answers, pipeline, settings))
+    with model_or_stop():
+        answers = _answers(pipeline, method, method_version(method), settings)
     right = sum(is_right for _, _, is_right in answers)
-    st.markdown(f"Tried just now on {len(answers)} pictures, easy and hard ones: **{right} right**.")
+    st.markdown(f"Tried on this server on {len(answers)} pictures, easy and hard ones: **{right} right**.")
     with st.container(horizontal=True):
         for trial, (jpeg, said, is_right) in zip(TRIALS, answers, strict=True):
             with st.container(border=True, width=TILE_PX):
@@ -69,8 +66,11 @@ def show_trials(pipeline: Pipeline, method: Method, preset: str) -> None:
     st.caption("Eileen Collins (NASA, public domain); the masks are drawn, and real ones are harder.")
 
 
-def _answers(pipeline: Pipeline, settings: DetectionSettings) -> list[tuple[bytes, str, bool]]:
-    return [_answer(trial, pipeline, settings) for trial in TRIALS]
+@st.cache_data(show_spinner="Trying it on examples …", max_entries=16)
+def _answers(
+    _pipeline: Pipeline, method: Method, version: str, settings: DetectionSettings
+) -> list[tuple[bytes, str, bool]]:
+    return [_answer(trial, _pipeline, settings) for trial in TRIALS]
 
 
 def _answer(trial: Trial, pipeline: Pipeline, settings: DetectionSettings) -> tuple[bytes, str, bool]:
