@@ -1,8 +1,8 @@
 """What was deleted and may be brought back for a while: data sets, training runs, models.
 
 It lies out of sight in the folder that it was in, as ``.trash-…/``, with a note of what it was and who deleted it; for
-disk limits it counts. Of its parts the first decides: whoever lists the folder sees the whole by it. It goes first and
-comes back last, so whatever is killed, the thing is there or it is not; the next sweep puts the other parts right.
+disk limits it counts. Its first part decides whether the thing is there: it goes first and comes back last, so whatever
+is killed, the thing is there or it is not, and the next sweep puts the other parts right.
 """
 
 import contextlib

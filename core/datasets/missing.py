@@ -29,7 +29,7 @@ from core.vision.pipeline import DetectionSettings, Method, Pipeline, detect_mas
 from core.vision.yunet import YuNet
 
 PER_REPORT = 8
-# Below this score nearly nothing is a face, and smaller ones nobody can judge.
+# Below this score nearly nothing is a face, and smaller ones nobody can tell.
 LEAST_SCORE, SMALLEST_PX = 0.1, 10
 # Two boxes show the same face at this overlap, or if each holds the other's centre: some annotators mark whole heads.
 SAME_FACE_IOU = 0.3

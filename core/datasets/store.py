@@ -358,7 +358,7 @@ def clean_name(text: str) -> str:
 
 
 def is_taken(name: str) -> bool:
-    """Whether a data set has this name already, capitals aside: some disks do not tell them apart."""
+    """Whether a data set has this name already, in capitals or not: some disks do not tell them apart."""
     return name.casefold() in {each.casefold() for each in _places()}
 
 

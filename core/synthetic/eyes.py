@@ -179,7 +179,7 @@ def _best_pair(eyes: np.ndarray, middle: np.ndarray, size_wh: np.ndarray) -> tup
         if not 0.26 * width <= apart[0] <= 0.62 * width or abs(apart[1]) > 0.3 * apart[0]:
             continue
         terms = (
-            0.5 * (between[0] - away[0]) / width,  # a head turned aside moves both eyes
+            0.5 * (between[0] - away[0]) / width,  # a head that is turned moves both eyes
             0.8 * (between[1] - away[1]) / height,
             0.7 * (apart[0] - 0.42 * width) / width,
             0.5 * apart[1] / width,

@@ -136,7 +136,7 @@ class _Fit:
         eyes_y = float(from_center @ down)
         height = pose.size_wh[1]
         self.to_chin = float(np.clip(height / 2 - eyes_y, 0.5 * height, 0.74 * height))
-        # A head turned aside shows its middle, and the mask's, off the middle of the face.
+        # A head that is turned shows its middle, and the mask's, off the middle of the face.
         self.turn = float(np.clip(from_center @ across / self.half, -0.42, 0.42))
         self.origin = np.array(pose.center) + down * (height / 2 - self.to_chin)
         self.wearing = wearing

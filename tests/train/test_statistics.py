@@ -25,7 +25,7 @@ from train.statistics import (
 
 
 def rights(both=0, only_new=0, only_old=0, none=0):
-    """Verdicts of two models, as right or not: how many faces both, one or none judge right."""
+    """Answers of two models, right or not: how many faces both, one or none classify correctly."""
     new = [True] * both + [True] * only_new + [False] * only_old + [False] * none
     old = [True] * both + [False] * only_new + [True] * only_old + [False] * none
     return np.array(new), np.array(old)
@@ -122,7 +122,7 @@ def test_mcnemar(counts, p):
         ),
     ],
 )
-def test_the_verdict_is_one_sentence(counts, sentence):
+def test_the_outcome_is_one_sentence(counts, sentence):
     assert in_words(paired_difference(*rights(**counts))) == sentence
 
 

@@ -28,7 +28,7 @@ def test_the_sample_is_classified_right_bare_and_masked(classifier):
 
 
 @pytest.mark.parametrize("side", [24, 40, 64, 128, 400])
-def test_the_verdict_holds_at_every_size_of_face(classifier, side):
+def test_the_predicted_class_holds_at_every_size_of_face(classifier, side):
     scale = side / (SAMPLE_FACE_XYXY[2] - SAMPLE_FACE_XYXY[0])
     for masked, class_id in ((False, 1), (True, 0)):
         frame = resize(sample_photo(masked), (round(512 * scale), round(512 * scale)))

@@ -89,7 +89,7 @@ def test_what_is_told_and_what_is_hidden_stay_known_in_parts_and_at_other_sizes(
     assert face_styles(merged) == [CLASS_STYLES[1], NO_PREDICTION]
 
 
-def test_without_more_the_verdict_alone_has_a_probability():
+def test_without_more_the_predicted_class_alone_has_a_probability():
     found = make_detections([[0, 0, 5, 5]], [2], [0.75])
     assert found.data["probabilities"].tolist() == [[0, 0, 0.75]]
 

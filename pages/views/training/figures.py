@@ -25,7 +25,7 @@ CURVES_FROM = 100
 INTERVAL = "The true accuracy lies between From and To with 95% certainty."
 
 
-def show_verdict(comparison: PartComparison, cautions: Sequence[str], key: str) -> None:
+def show_outcome(comparison: PartComparison, cautions: Sequence[str], key: str) -> None:
     """Whether the model is better than the active one: a sentence and a picture, then what speaks against them."""
     found = comparison.difference
     show = VERDICTS.get(found.outcome, st.info) if found else st.info
@@ -34,13 +34,13 @@ def show_verdict(comparison: PartComparison, cautions: Sequence[str], key: str) 
         from pages.components.charts import better_or_worse
 
         figure = better_or_worse(found.difference, found.low, found.high)
-        show_figure(figure, key=f"{key}_verdict", alt=f"Chart. {comparison.sentence}")
+        show_figure(figure, key=f"{key}_outcome", alt=f"Chart. {comparison.sentence}")
     for caution in (*comparison.cautions, *cautions):
         st.markdown(f":material/warning: {plain(caution)}")
 
 
 def show_statistics(comparisons: Sequence[PartComparison]) -> None:
-    """The figures behind the verdict, for each part of the test."""
+    """The figures behind the sentence, for each part of the test."""
     for each in comparisons:
         if each.difference:
             part = PARTS.get(each.part) if each.part else "All test faces"

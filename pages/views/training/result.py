@@ -25,11 +25,11 @@ from pages.views.training.figures import (
     model_buttons,
     show_figures,
     show_most_wrong,
+    show_outcome,
     show_prediction_curves,
     show_report,
     show_set_scores,
     show_statistics,
-    show_verdict,
     wrong_tile,
 )
 from train import runs as run_states
@@ -55,7 +55,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     comparisons = compared(manager, run)
     outcome = "comparing" if comparisons is None else ""
     if comparisons:
-        show_verdict(comparisons[0], near_copies(report), key)
+        show_outcome(comparisons[0], near_copies(report), key)
         outcome = comparisons[0].difference.outcome if comparisons[0].difference else ""
     model_buttons(card.sha256 == current.sha256, outcome, lambda: deploy(run), go_back if can_go_back() else None, key)
     predictions = None

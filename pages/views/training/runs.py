@@ -133,7 +133,7 @@ def tick_clicked(key: str) -> None:
 
 
 def filter_rows(rows: Mapping[str, Mapping], text: str, states: Sequence[str]) -> dict[str, Mapping]:
-    """Rows with all the words somewhere, capitals aside, and one of the states; no states means all.
+    """Rows with all the words somewhere, in capitals or not, and one of the states; no states means all.
 
     >>> filter_rows({"a": {"Run": "Quick one", "State": "done"}}, "QUICK", [])
     {'a': {'Run': 'Quick one', 'State': 'done'}}
