@@ -40,18 +40,18 @@ def stamp_of(folder: Path) -> tuple:
 
 def show(manager: RunManager) -> None:
     """Three steps before the start; afterwards the progress is shown."""
-    st.subheader("1. Data")
+    st.header("1. Data")
     sets = {dataset.name: dataset for dataset in list_datasets()}
     if not sets:
         first_data()
         return
     chosen = choose_data(sets)
-    st.subheader("2. Recipe")
+    st.header("2. Recipe")
     recipe = recipe_choice(RECIPE_PRESETS)
     with st.expander("Advanced: every setting", icon=":material/tune:"):
         settings = settings_form(setting_fields(recipe), recipe)
         place_for_classes = st.container()
-    st.subheader("3. Start")
+    st.header("3. Start")
     if not chosen:
         st.caption("Choose a data set above to see how many faces there are and how long the training would take.")
         return

@@ -205,7 +205,7 @@ def compare_scores(runs: Sequence[Run], looks: Mapping[str, Look]) -> None:
     usable = dict(sorted(usable.items(), key=lambda item: isinstance(item[1][0], str)))
     from pages.components.charts import RunScore, scores_by_setting
 
-    st.subheader("Settings against score")
+    st.header("Settings against score")
     setting = st.selectbox("Setting", list(usable), format_func=setting_words, key="training_setting")
     names = told_apart({run.id: run.name for run, _, _ in tested}, by_key=False)
     dots = [
