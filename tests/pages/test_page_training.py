@@ -324,7 +324,7 @@ def test_runs_are_filtered_compared_renamed_and_deleted(page, tmp_path, finished
     dots = {dot["name"]: dot["marker"]["color"] for dot in curves[2] if dot["mode"] == "markers"}
     assert colors == dots and len(set(colors.values())) == 2, "a run has one colour everywhere"
     open_runs(app, "Short")
-    assert [each.value for each in app.subheader] == ["Short", "Settings against score"]
+    assert [each.value for each in app.header] == ["Short", "Settings against score"]
     labelled([w for w in app.text_input if "training_name" in w.key], "Name").set_value("Brief")
     press(app, "Save the name")
     assert "Brief" in app.dataframe[0].value["Run"].tolist()
