@@ -95,6 +95,7 @@ def test_a_photo_is_classified_without_a_button(photo_page):
         "Annotated photo",
         "Results of this photo (CSV)",
         "Results of this photo (JSON)",
+        "Report of this photo (HTML)",
     ]
 
 
@@ -217,7 +218,7 @@ def test_a_photo_that_cannot_be_shown_does_not_cost_the_others(photo_page, monke
     upload(photo_page, ("a.jpg", MASKED), ("b.jpg", BARE))
     (error,) = photo_page.error
     assert unescaped(error.value) == "a.jpg: This photo cannot be shown; try it in another format or size."
-    assert numbers(photo_page)["Wear a mask well"] == "50%" and len(photo_page.download_button) == 2
+    assert numbers(photo_page)["Wear a mask well"] == "50%" and len(photo_page.download_button) == 3
 
 
 @pytest.mark.parametrize(
