@@ -141,7 +141,8 @@ class Screen:
         if frame is None:
             return
         self.size_wh = frame.width, frame.height
-        number = read_number(frame.to_ndarray()[: frame.height])
+        # The page shows a front camera as a mirror does.
+        number = read_number(frame.to_ndarray()[: frame.height, frame.width - 1 :: -1])
         if number is not None and number in self.camera.sent_at:
             self.delays_s.append(at_s - self.camera.sent_at[number])
 

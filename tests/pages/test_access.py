@@ -199,8 +199,10 @@ class TestUploads:
                 assert not other, "each has their own"
         self.held = [1_500_000]
         with uploads.reserved("a", 1_500_000) as refusal:
-            assert refusal
-        assert self.told == ["a", "a"] and "2 MB" in uploads._refused["a"]
+            assert "2 MB" in refusal
+        uploads.tell_refused("a", "my *photo*.jpg", refusal)
+        (note,) = uploads._refused["a"]
+        assert self.told == ["a"] and "2 MB" in note and r"**my \*photo\*\.jpg**" in note
 
     def test_files(self):
         self.held = [1, 1, 1]

@@ -514,7 +514,7 @@ def test_live_page_shows_an_error_and_keeps_the_picture(live_page):
 
     processor.detect = broken
     frame, shown = send(streamer, masked=False)
-    assert (shown == frame).all()
+    assert (shown == frame[:, ::-1]).all(), "as in a mirror"
     wait_until(lambda: processor.stats.snapshot().error)
     processor.detect = None  # so that no good frame comes in between
     app.run()
@@ -534,7 +534,7 @@ def test_live_page_blurs_keeps_a_record_and_says_so(live_page, tmp_path, monkeyp
     wait_until(lambda: send(streamer, masked=True) and processor.moment().counts.now.counts == (1, 0, 0))
     _, shown = send(streamer, masked=True)
     x1, y1, x2, y2 = (round(side * 480 / 512) for side in SAMPLE_FACE_XYXY)
-    face = shown[y1 + 20 : y2 - 20, x1 + 100 : x2 + 60]
+    face = shown[:, ::-1][y1 + 20 : y2 - 20, x1 + 100 : x2 + 60]
     assert len(np.unique(face.reshape(-1, 3), axis=0)) <= 36, "a mosaic"
     app.run()
     assert "| Today | 1 | 100% | 0 |" in texts(app) and "| Session | 1 |" in texts(app)
