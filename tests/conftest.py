@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def usual_method():
     """Every test starts with the method that is in use at first."""
     (Path(os.environ["MASK_MODELS_DIR"]) / "in_use.json").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def own_main():
+    """Streamlit's test of a page leaves that page as the main module, which every process started later would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -153,7 +153,6 @@ def test_a_killed_run_resumes_and_any_number_of_workers_gives_the_same(pipeline,
     assert (out / "faces.csv").exists() and (out / "unreadable.csv").exists()
 
 
-@pytest.mark.long
 def test_ctrl_c_keeps_what_is_done_and_ends_the_processes(tmp_path):
     photos, out = write_photos(tmp_path / "photos", 12), tmp_path / "out"
     work, seen = Work(NEURAL, PHOTO_SETTINGS, out), []

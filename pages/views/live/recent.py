@@ -85,7 +85,7 @@ def _gallery(recent: RecentFaces, processor: LiveProcessor, pipeline: Pipeline, 
         """The faces, and what to do with the one that is chosen; it follows the video by itself."""
         faces = recent.all()
         if not faces:
-            st.caption("Whoever is seen clearly appears here.")
+            st.caption("People who are seen clearly appear here.")
             return
         chosen = next((face for face in faces if face.key == st.session_state.get(CHOSEN)), faces[0])
         tiles = []
