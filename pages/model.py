@@ -144,10 +144,10 @@ st.header("How often it errs")
 rows = [(figures_of(board, method, preset), board) for board in boards]
 measured = [(row, board) for row, board in rows if row]
 for row, board in measured:
-    photos = f"{row.figures['photos']} street and press photos that it did not learn from"
+    photos = f"{row.figures['photos']} street and press photos that it was not trained on"
     show_errors(row, photos, f"model_errors_{board.photos}")
 if not measured:
-    st.markdown("This one was not measured on photos that it did not learn from; what is known stands below.")
+    st.markdown("This one was not measured on photos that it was not trained on; what is known stands below.")
 
 st.header("Models on this server")
 show_installed_models()

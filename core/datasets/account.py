@@ -13,7 +13,7 @@ KEY = "account"
 """Its name in the card."""
 # So many lines are kept; the others are counted.
 MAX_LINES = 200
-# A class with fewer faces than this, or a smaller share of all, is hardly learnt.
+# A class with fewer faces than this, or a smaller share of all, is hardly enough to learn it.
 FEW_FACES, FEW_SHARE = 10, 0.02
 
 

@@ -85,7 +85,7 @@ class DataSet:
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Class names as they are shown and learnt: this project's own first, then by alphabet."""
+    """Class names as they are shown and trained: this project's own first, then by alphabet."""
     present = set(names)
     return tuple(name for name in CLASS_NAMES if name in present) + tuple(sorted(present - set(CLASS_NAMES)))
 

@@ -75,7 +75,7 @@ class ModelCard:
 
 
 def faces_by_part(card: ModelCard) -> list[dict]:
-    """What a model learnt from and was tested on: a row per data set and part: ``data``, ``part`` and the counts."""
+    """What a model was trained and tested on: a row per data set and part: ``data``, ``part`` and the counts."""
     return [
         {"data": entry["name"], "part": part, **counts}
         for entry in card.data

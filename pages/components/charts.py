@@ -63,13 +63,7 @@ def share_with_mask(points: Mapping[str, FrameStats], x: str = "") -> go.Figure:
             mode="lines+markers",
             line={"color": BAR},
             marker={"size": 8},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [100 * high - share for (_, _, (_, high)), share in zip(told, shares, strict=True)],
-                "arrayminus": [share - 100 * low for (_, _, (low, _)), share in zip(told, shares, strict=True)],
-                "color": "#8a8a8a",
-            },
+            error_y=_spread(shares, [(100 * low, 100 * high) for _, _, (low, high) in told], "#8a8a8a"),
             customdata=[
                 [100 * low, 100 * high, sum(stats.count(name) for name in CLASS_NAMES)]
                 for _, stats, (low, high) in told
@@ -449,10 +443,9 @@ def scores_by_setting(setting: str, runs: Sequence[RunScore]) -> go.Figure:
             name=_text(run.name),
             mode="markers",
             marker={"size": 11, "color": run.color},
-            error_y={"type": "data", "symmetric": False, "color": run.color, "thickness": 1.5,
-                     "array": [100 * interval.high - share], "arrayminus": [share - 100 * interval.low]},
+            error_y=_spread([share], [(100 * interval.low, 100 * interval.high)], run.color),
             hovertemplate=f"{_text(run.name)}: %{{y:.1f}}% of {run.faces:,} faces of {_text(run.data)}<extra></extra>",
-        )  # fmt: skip
+        )
     _layout(figure, f"Accuracy by {_text(setting.lower())}", 360, x=_text(setting), y="Accuracy in %")
     figure.update_layout(showlegend=True)
     if not numbers:
@@ -517,15 +510,7 @@ def better_or_worse(difference: float, low: float, high: float) -> go.Figure:
         y=[0],
         mode="markers",
         marker={"size": 16, "color": BAR, "line": {"width": 2, "color": "#ffffff"}},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [100 * (high - difference)],
-            "arrayminus": [100 * (difference - low)],
-            "thickness": 5,
-            "width": 12,
-            "color": BAR,
-        },
+        error_x={**_spread([100 * difference], [(100 * low, 100 * high)], BAR), "thickness": 5, "width": 12},
         hovertemplate=f"%{{x:+.1f}} points; with 95% certainty between {100 * low:+.1f} and {100 * high:+.1f}"
         "<extra></extra>",
     )
@@ -564,6 +549,18 @@ def calibration(rows: Sequence[dict]) -> go.Figure:
     return figure
 
 
+def _spread(values: Sequence[float], ends: Sequence[tuple[float, float]], color: str = "#e69f00") -> dict:
+    """Error bars of plotly from one end of each interval to the other."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "color": color,
+        "thickness": 2,
+        "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
+        "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
+    }
+
+
 def recall_by_size(rows: Sequence[dict]) -> go.Figure:
     """Share of the annotated faces that are found, by their size, as bars with 95 % intervals (Wilson 1927).
 
@@ -579,14 +576,7 @@ def recall_by_size(rows: Sequence[dict]) -> go.Figure:
         go.Bar(
             x=[f"{row['from_px']} to {row['to_px']}" if row["to_px"] else f"{row['from_px']} and more" for row in rows],
             y=shares,
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "color": "#e69f00",
-                "thickness": 2,
-                "array": [100 * each.high - share for each, share in zip(intervals, shares, strict=True)],
-                "arrayminus": [share - 100 * each.low for each, share in zip(intervals, shares, strict=True)],
-            },
+            error_y=_spread(shares, [(100 * each.low, 100 * each.high) for each in intervals]),
             marker={"color": BAR},
             customdata=[row["faces"] for row in rows],
             hovertemplate="%{y:.0f}% of %{customdata} faces<extra></extra>",
@@ -610,19 +600,12 @@ def errors(title: str, groups: Sequence[tuple[str, int, int]], x: str) -> go.Fig
 
     shares = [100 * (faces - right) / faces for _, faces, right in groups]
     intervals = [binomtest(faces - right, faces).proportion_ci(method="wilson") for _, faces, right in groups]
-    highs = [100 * each.high for each in intervals]
+    lines = [(100 * each.low, 100 * each.high) for each in intervals]
     figure = go.Figure(
         go.Bar(
             x=[words for words, _, _ in groups],
             y=shares,
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "color": "#e69f00",
-                "thickness": 2,
-                "array": [high - share for high, share in zip(highs, shares, strict=True)],
-                "arrayminus": [share - 100 * each.low for each, share in zip(intervals, shares, strict=True)],
-            },
+            error_y=_spread(shares, lines),
             marker={"color": BAR},
             customdata=[faces for _, faces, _ in groups],
             hovertemplate="%{y:.0f} of 100, seen on %{customdata} faces<extra></extra>",
@@ -630,7 +613,7 @@ def errors(title: str, groups: Sequence[tuple[str, int, int]], x: str) -> go.Fig
     )
     _layout(figure, title, 320, x=x, y="Errors in 100 faces")
     figure.update_xaxes(type="category")
-    figure.update_yaxes(range=[0, max(20.0, *highs) + 3])
+    figure.update_yaxes(range=[0, max(20.0, *(high for _, high in lines)) + 3])
     return figure
 
 

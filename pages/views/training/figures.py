@@ -17,7 +17,7 @@ from train.compare import PartComparison
 from train.run_folder import KERAS_MODEL, MODEL, ONNX_MODEL
 from train.statistics import certainty_in_words
 
-VERDICTS = {"better": st.success, "probably better": st.success, "worse": st.warning, "probably worse": st.warning}
+SHOWN_AS = {"better": st.success, "probably better": st.success, "worse": st.warning, "probably worse": st.warning}
 ASK_FIRST = ("worse", "probably worse")
 SMALL_TEST = 50
 CURVES_FROM = 100
@@ -28,7 +28,7 @@ INTERVAL = "The true accuracy lies between From and To with 95% certainty."
 def show_outcome(comparison: PartComparison, cautions: Sequence[str], key: str) -> None:
     """Whether the model is better than the active one: a sentence and a picture, then what speaks against them."""
     found = comparison.difference
-    show = VERDICTS.get(found.outcome, st.info) if found else st.info
+    show = SHOWN_AS.get(found.outcome, st.info) if found else st.info
     show(plain(comparison.sentence))
     if found:
         from pages.components.charts import better_or_worse

@@ -111,7 +111,7 @@ def compared(manager: RunManager, run: Run) -> list[PartComparison] | None:
 
 
 def near_copies(report: Mapping) -> list[str]:
-    """A caution if this model itself learnt pictures much like those of its test."""
+    """A caution if this model was trained on pictures much like those of its test."""
     split = report.get("split")
     count = split.get("test_with_near_copy_in_training") if isinstance(split, Mapping) else 0
     if not is_number(count) or count < 1:
