@@ -31,7 +31,7 @@ NOT_FOR = (
     "**Not made for**\n"
     "- decisions about a person, such as who may come in: some results are wrong;\n"
     "- telling who somebody is: it cannot;\n"
-    "- judging how well a mask protects: it sees only whether mouth and nose are covered."
+    "- telling how well a mask protects: it sees only whether mouth and nose are covered."
 )
 DISTANCE = (
     "How near is that? With a webcam of 640 pixels that sees 60 degrees, a face is about 48 pixels wide at 1.7 metres "

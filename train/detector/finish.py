@@ -79,7 +79,7 @@ def finish(out: Path) -> dict:
         versions=versions("keras", "tensorflow", "torch", "numpy", "opencv-python-headless"),
         limits=(
             f"Trained on faces of {config.face_min:g} px and more. Half hidden or strongly blurred faces are often "
-            "left out, as in the photos it learnt from. Nose, mouth or chin uncovered counts as worn incorrectly."
+            "left out, as in the photos it was trained on. Nose, mouth or chin uncovered counts as worn incorrectly."
         ),
     )
     # Data sets whose boxes were redrawn show mostly drawn masks, which are easier to classify than those of the street.
