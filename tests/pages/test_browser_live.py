@@ -55,6 +55,7 @@ def test_two_people_a_zone_an_alert_blur_and_the_record(open_page, film):
     stage = page.locator(".st-key-live_stage")
     stage.get_by_role("img", name="An example").wait_for()
     before = stage.bounding_box()
+    height = before["height"]
     start_camera(page)
     assert stage.bounding_box() == pytest.approx(before, abs=1.5), "nothing moves when the video takes its place"
     page.get_by_role("button", name="Full screen").click()
@@ -105,6 +106,9 @@ def test_two_people_a_zone_an_alert_blur_and_the_record(open_page, film):
     page.get_by_role("heading", name="Live webcam").click()
     page.keyboard.press("2")
     page.get_by_text("Filed into").wait_for()
+    page.wait_for_timeout(1000)  # a message must not take the place of what lays the video over the example
+    assert stage.bounding_box()["height"] == pytest.approx(height, abs=1.5)
+    assert not stage.get_by_role("img", name="An example").is_visible()
     keep_picture(page, "live-faces")
 
     # Still two, unless this machine was too busy to look for two seconds: then everybody counts anew.

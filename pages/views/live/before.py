@@ -39,8 +39,9 @@ def show_example(method: Method, pipeline: Pipeline, size_wh: tuple[int, int], h
         hidden: keep its place, but show nothing.
     """
     width, height = size_wh
-    # The video's frame is as high as the picture with 8 px above it and 45 px for the buttons below it.
-    st.html(f"""<style>
+    # The video's frame is as high as the picture with 8 px above it and 45 px for the buttons below it. Streamlit puts
+    # a style that comes alone where its short messages are, and each of these would take its place.
+    st.html(f"""<span></span><style>
       .st-key-live_stage {{ display: grid; grid-template-columns: minmax(0, 1fr); }}
       .st-key-live_stage > * {{ grid-area: 1 / 1; width: 100%; }}
       .st-key-live_stage > :has(iframe) {{ align-self: end; z-index: 1; }}
