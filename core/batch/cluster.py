@@ -192,6 +192,11 @@ class Scorer:
         """Do the shards of these numbers; gives for each the photos that it has."""
         return {"shard": batch["shard"], "photos": [self._shard(int(number)) for number in batch["shard"]]}
 
+    def close(self) -> None:
+        """End the process that decodes and delete the copies of the models."""
+        list(self._pool.close())
+        self._models.cleanup()
+
     def _shard(self, number: int) -> int:
         name = f"{number:06}.parquet"
         records = []
@@ -277,14 +282,29 @@ def _connect(address: str) -> None:
         "working_dir": str(HOME),
         "excludes": ["/.git", "/.venv", "/runs", "/tests", "/docs", "/data"],
     }
+    if address == LOCAL:
+        _start({"env_vars": {"PYTHONPATH": str(HOME)}})
+        return
     try:
-        if address == LOCAL:
-            environment = {"env_vars": {"PYTHONPATH": str(HOME)}}
-            ray.init(include_dashboard=False, log_to_driver=False, runtime_env=environment)
-        else:
-            ray.init(address=address, log_to_driver=False, runtime_env=environment)
+        ray.init(address=address, log_to_driver=False, runtime_env=environment)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"No Ray cluster answers at {address}; look at its address and whether it runs.") from error
+
+
+def _start(environment: dict[str, Any]) -> None:
+    """Begin a cluster on this computer; a busy one may need more than the 30 s that Ray gives it, so once more."""
+    import ray
+
+    for last in (False, True):
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, runtime_env=environment)
+            return
+        except Exception as error:  # Ray raises no narrower one when its processes are late
+            ray.shutdown()
+            if last:
+                raise ClusterError(
+                    "Ray could not be started on this computer; try again when it is less busy, or leave out --cluster."
+                ) from error
 
 
 def summarize(place: Place) -> Summary:

@@ -2,14 +2,16 @@
 
 import threading
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
-from core.batch.cluster import LOCAL, NOT_HERE, RESULTS, Place, list_photos, score_on_cluster
+from core.batch.cluster import LOCAL, NOT_HERE, RESULTS, ClusterError, Place, Scorer, list_photos, score_on_cluster
 from core.batch.formats import write_formats
 from core.batch.inputs import InputError, items
 from core.batch.results import FolderError, Results
 from core.batch.score import Work, score
+from core.config import models_dir
 from core.vision.pipeline import PHOTO_SETTINGS, method_with_its_own_model
 from tests.batch.test_score import write_photos
 
@@ -97,7 +99,35 @@ def test_a_lost_computer_costs_nothing_and_nothing_is_done_twice(photos, work, t
     assert (summary.photos, summary.stats) == (expected.photos, expected.stats)
 
 
-@pytest.mark.slow
+def test_a_shard_is_done_by_one_process_and_what_is_done_needs_no_cluster(photos, work, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("all is done"))
+    place = Place(str(out))
+    assert list_photos([str(photos)], place, work.as_settings(), shard_photos=4) == 2
+    models = {path.name: path.read_bytes() for path in models_dir().iterdir() if path.is_file()}
+    with monkeypatch.context() as own:
+        own.setenv("MASK_MODELS_DIR", str(models_dir()))  # to be put back: it names its own copies there
+        with closing(Scorer(work, models, place)) as scorer:
+            done = scorer({"shard": [0, 1]})
+    assert done == {"shard": [0, 1], "photos": [4, 4]}
+    summary = score_on_cluster([str(photos)], str(out), work, LOCAL, shard_photos=4)
+    assert (summary.photos, len(summary.unreadable), summary.stats.faces) == (6, 2, 6)
+
+
+def test_a_cluster_that_starts_late_is_tried_once_more_then_refused_with_a_sentence(monkeypatch, tmp_path, photos, work):
+    tries = []
+
+    def late(**_) -> None:
+        tries.append(1)
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(ClusterError, match="less busy"):
+        score_on_cluster([str(photos)], str(tmp_path / "out"), work, LOCAL)
+    assert len(tries) == 2
+
+
+@pytest.mark.long
 def test_what_is_done_is_not_done_again(photos, work, tmp_path):
     out = tmp_path / "out"
     first = score_on_cluster([str(photos)], str(out), work, LOCAL, 1, shard_photos=4)
