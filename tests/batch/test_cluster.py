@@ -114,7 +114,7 @@ def test_a_shard_is_done_by_one_process_and_what_is_done_needs_no_cluster(photos
     assert (summary.photos, len(summary.unreadable), summary.stats.faces) == (6, 2, 6)
 
 
-def test_a_cluster_that_starts_late_is_tried_once_more_then_refused_with_a_sentence(monkeypatch, tmp_path, photos, work):
+def test_a_cluster_that_starts_late_is_tried_once_more_then_refused(monkeypatch, tmp_path, photos, work):
     tries = []
 
     def late(**_) -> None:
