@@ -4,7 +4,9 @@ import logging
 
 import streamlit as st
 
+from core.language import tr
 from pages.components import access, api, server, streams
+from pages.components.language import choose_language
 from pages.components.memory import return_memory
 from pages.components.start import empty_trash_in_time, start_cameras, sweep_once
 from pages.components.state import IMAGES
@@ -19,25 +21,26 @@ for name, level in (("aioice", "WARNING"), ("aiortc", "WARNING"), ("libav", "WAR
 
 def main() -> None:
     """One run of whatever page the visitor is on."""
-    st.set_page_config(page_title="Face masks", page_icon="😷", layout="wide")
-    model = st.Page("pages/model.py", title="Model", icon=":material/neurology:")
-    how = st.Page("pages/how_it_works.py", title="How it works", icon=":material/school:")
+    choose_language()
+    st.set_page_config(page_title=tr("Face masks"), page_icon="😷", layout="wide")
+    model = st.Page("pages/model.py", title=tr("Model"), icon=":material/neurology:")
+    how = st.Page("pages/how_it_works.py", title=tr("How it works"), icon=":material/school:")
     pages = [
-        st.Page("pages/home.py", title="Start", icon=":material/home:", default=True),
-        st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
-        st.Page("pages/video.py", title="Video", icon=":material/movie:"),
-        st.Page("pages/live.py", title="Live webcam", icon=":material/videocam:"),
+        st.Page("pages/home.py", title=tr("Start"), icon=":material/home:", default=True),
+        st.Page("pages/photo.py", title=tr("Photo"), icon=":material/photo_camera:"),
+        st.Page("pages/video.py", title=tr("Video"), icon=":material/movie:"),
+        st.Page("pages/live.py", title=tr("Live webcam"), icon=":material/videocam:"),
     ]
     if access.is_operator():
-        pages.append(st.Page("pages/history.py", title="History", icon=":material/event_note:"))
+        pages.append(st.Page("pages/history.py", title=tr("History"), icon=":material/event_note:"))
         more = [
-            st.Page("pages/datasets.py", title="Data sets", icon=":material/photo_library:"),
-            st.Page("pages/synthetic.py", title="Synthetic masks", icon=":material/draw:"),
-            st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
+            st.Page("pages/datasets.py", title=tr("Data sets"), icon=":material/photo_library:"),
+            st.Page("pages/synthetic.py", title=tr("Synthetic masks"), icon=":material/draw:"),
+            st.Page("pages/training.py", title=tr("Training"), icon=":material/model_training:"),
             model,
             how,
         ]
-        page = st.navigation({"": pages, "Data and training": more})
+        page = st.navigation({"": pages, tr("Data and training"): more})
     else:
         page = st.navigation([*pages, model, how])
     sweep_once()

@@ -7,6 +7,7 @@ the face.
 """
 
 import sys
+import unicodedata
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from core.language import number
 from core.vision.boxes import shorter_sides
 from core.vision.classes import CLASS_STYLES, NO_PREDICTION, WITH_MASK, WITHOUT_MASK, ClassStyle
 from core.vision.detections import face_styles
@@ -60,7 +62,7 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections, numbered: bool = 
     for i in np.argsort(-shorter_sides(detections.xyxy), kind="stable"):  # room for labels of large faces first
         box, style, confidence = boxes[i], styles[i], detections.confidence[i]
         text_px = _text_height(box, (width, height))
-        percent = percentage(confidence)
+        percent = unicodedata.normalize("NFKC", percentage(confidence))  # OpenCV writes ASCII alone: no narrow space
         texts: tuple[str, ...] = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
         if style is NO_PREDICTION:
             texts = ("",)
@@ -81,7 +83,7 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections, numbered: bool = 
 
 def percentage(probability: float) -> str:
     """A probability as people read it: "97%", never more than "99%", since no model is ever certain."""
-    return f"{min(99, round(100 * float(probability)))}%"
+    return number(min(99, round(100 * float(probability))) / 100, ".0%")
 
 
 def _short(words: str) -> str:

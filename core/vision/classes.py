@@ -9,6 +9,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
+from core.language import mark, tr
+
 CLASS_NAMES = ("with_mask", "without_mask", "mask_weared_incorrect")
 WITH_MASK, WITHOUT_MASK, WORN_INCORRECTLY = range(len(CLASS_NAMES))
 MAX_NAME_LENGTH = 60
@@ -18,8 +20,8 @@ MAX_NAME_LENGTH = 60
 class ClassStyle:
     """How one class looks to a person: never colour alone, always words and a sign beside it."""
 
-    words: str
-    """What the class is called."""
+    english: str
+    """What the class is called; ``words`` says it in the language of now."""
     sign: str
     """A character or two that no other class of the same model has, for tables and labels."""
     icon: str
@@ -30,6 +32,11 @@ class ClassStyle:
     """Text colour on a field of ``color_rgb``; contrast at least 4.5 to 1 (WCAG 2 AA)."""
     sentence: str = ""
     """What follows the number of faces in a sentence: "2 with a mask". The words, if empty."""
+
+    @property
+    def words(self) -> str:
+        """What the class is called. A name that somebody else gave it is no text of ours and stays."""
+        return tr(self.english) if self.sentence else self.english
 
     @property
     def color_hex(self) -> str:
@@ -44,12 +51,17 @@ class ClassStyle:
 
 
 CLASS_STYLES = (
-    ClassStyle("Mask", "✓", ":material/check_circle:", (0, 122, 82), (255, 255, 255), "with a mask"),
-    ClassStyle("No mask", "✗", ":material/cancel:", (200, 30, 45), (255, 255, 255), "without a mask"),
-    ClassStyle("Worn incorrectly", "!", ":material/error:", (255, 190, 30), (0, 0, 0), "with a mask worn incorrectly"),
+    ClassStyle(mark("Mask"), "✓", ":material/check_circle:", (0, 122, 82), (255, 255, 255), mark("with a mask")),
+    ClassStyle(mark("No mask"), "✗", ":material/cancel:", (200, 30, 45), (255, 255, 255), mark("without a mask")),
+    ClassStyle(
+        *(mark("Worn incorrectly"), "!", ":material/error:", (255, 190, 30), (0, 0, 0)),
+        sentence=mark("with a mask worn incorrectly"),
+    ),
 )
 # A face whose class is not sure enough to be told. Between the light and the dark of the three above.
-NO_PREDICTION = ClassStyle("Not sure", "?", ":material/help:", (160, 160, 160), (0, 0, 0), "not clear enough to tell")
+NO_PREDICTION = ClassStyle(
+    mark("Not sure"), "?", ":material/help:", (160, 160, 160), (0, 0, 0), mark("not clear enough to tell")
+)
 # For all other classes: Paul Tol's "muted" (https://personal.sron.nl/~pault/), told apart with every kind of colour
 # vision, without its green and wine, which are too near to "Mask" and "No mask"; blue is Okabe and Ito's.
 PALETTE_RGB = (

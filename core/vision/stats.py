@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import supervision as sv
 
+from core.language import number, tr
 from core.vision.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, styles_of
 from core.vision.detections import PREDICTED, classes_of, hidden_faces
 
@@ -98,7 +99,9 @@ def _people(n: int) -> str:
 
 def _states(stats: FrameStats) -> str:
     counts, styles = (*stats.counts, stats.unknown), (*styles_of(stats.classes), NO_PREDICTION)
-    return ", ".join(f"{n} {style.sentence or style.words}" for n, style in zip(counts, styles, strict=True) if n)
+    return ", ".join(
+        f"{number(n)} {tr(style.sentence) or style.words}" for n, style in zip(counts, styles, strict=True) if n
+    )
 
 
 def describe_hidden(stats: FrameStats, limit_px: float | None = None) -> str:

@@ -1,0 +1,76 @@
+"""Texts in the visitor's language: every one is looked up, and every language has it."""
+
+import string
+from datetime import date, datetime
+
+import pytest
+
+from core import language
+from core.language import best_language, current, day, languages, mark, number, tr, trn, using
+from tests.languages import ROOT, catalog_of, texts, unwrapped
+
+OTHERS = [code for code in languages() if code != "en"]
+NOT_FOR_PEOPLE = {}
+"""Texts of two words and more that nobody reads on a page, by their files."""
+
+
+def fields(text: str) -> list[str]:
+    """The fields in braces of a text, sorted."""
+    return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
+
+
+def test_a_text_is_said_in_the_language_of_now_and_english_without_a_translation():
+    assert (current(), tr("Mask"), tr("")) == ("en", "Mask", "")
+    with using("fr"):
+        assert (current(), tr("Mask"), tr("no such text"), tr("")) == ("fr", "Masque", "no such text", "")
+        with using("en"):
+            assert tr("Mask") == "Mask"
+        assert number(0.973, ".1%") == "97,3\u202f%" and number(1234, ",") == "1\u202f234"
+        assert day(date(2026, 2, 1)) == "1 févr. 2026"
+    assert (number(1234, ","), number(0.5, ".0%"), day(date(2026, 2, 1))) == ("1,234", "50%", "1 Feb 2026")
+    assert day(datetime(2026, 2, 1, 9, 5), "HH:mm") == "09:05" and mark("Mask") == "Mask"
+    assert [trn("{n} face", "{n} faces", n) for n in (0, 1, 2)] == ["{n} faces", "{n} face", "{n} faces"]
+
+
+def test_the_visitor_is_asked_unless_the_work_says_otherwise(monkeypatch):
+    monkeypatch.setattr(language, "_of_visitor", lambda: "fr")
+    assert tr("Mask") == "Masque"
+    with using("en"):
+        assert tr("Mask") == "Mask"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "best"), [("fr-CA", "fr"), ("FR", "fr"), ("fr_FR", "fr"), ("de", "en"), ("", "en"), (None, "en")]
+)
+def test_a_browser_gets_its_language_or_english(wanted, best):
+    assert best_language(wanted) == best
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_text_has_a_translation_with_the_same_fields(code):
+    catalog = catalog_of(code)
+    for message in texts():
+        if not message.id:
+            continue
+        several = isinstance(message.id, tuple)
+        ids = message.id if several else (message.id,)
+        found = catalog.get(ids[0])
+        assert found is not None and not found.fuzzy, f"{ids[0]!r} is not in the catalog: python -m tests.languages"
+        strings = found.string if several else (found.string,)
+        assert all(strings), f"{ids[0]!r} has no translation"
+        for text in strings:
+            # A singular may name its number in words.
+            assert set(fields(text)) <= set(fields(ids[-1])), (ids, text)
+            assert several or fields(text) == fields(ids[0]), (ids, text)
+    assert {message.id for message in catalog} == {message.id for message in texts()}, "python -m tests.languages"
+
+
+def test_every_text_that_people_read_is_looked_up():
+    places = [*(ROOT / "pages").rglob("*.py"), *(ROOT / "core").rglob("*.py"), ROOT / "streamlit_app.py"]
+    left = {
+        (path.relative_to(ROOT).as_posix(), text)
+        for path in places
+        for _, text in unwrapped(path)
+        if text not in NOT_FOR_PEOPLE.get(path.relative_to(ROOT).as_posix(), ())
+    }
+    assert not left
