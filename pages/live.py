@@ -246,8 +246,9 @@ def is_playing() -> bool:
 
 
 def numbers_every_s() -> float:
-    """How often the counters are made anew."""
-    return NUMBERS_S if places.held() <= MANY_VIEWERS else MANY_NUMBERS_S
+    """How often the counters are made anew; seldom where there is nothing to count, which spares the browser work."""
+    waits = not is_playing() and not st.session_state.get(LIVE_WANTED)
+    return MANY_NUMBERS_S if waits or places.held() > MANY_VIEWERS else NUMBERS_S
 
 
 every_s = numbers_every_s()

@@ -23,8 +23,8 @@ from pages.components.compat import page_part
 from pages.components.messages import plain
 from pages.components.server import who
 
-# A change of the active method is noticed within this time.
-NOTICE_S = 0.8
+# A change of the active method is noticed within this time. Each look costs the browser 60 ms.
+NOTICE_S = 2.0
 
 
 @st.cache_resource(show_spinner="Loading the model …", max_entries=12)
