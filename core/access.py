@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from core.config import OPEN, Settings
+from core.language import tr
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,7 +67,7 @@ def for_operators(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def guarded(*arguments: P.args, **named: P.kwargs) -> R:
         if role() < Role.OPERATOR:
-            raise AccessError("Only operators of this server may do this; log in as one.")
+            raise AccessError(tr("Only operators of this server may do this; log in as one."))
         return function(*arguments, **named)
 
     guarded.for_operators = True  # type: ignore[attr-defined]

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.language import mark, number, tr
+
 OPEN, PUBLIC = "open", "public"
 """Who may do what: everybody everything (your own computer), or visitors look and operators log in."""
 ON, OFF = "on", "off"
@@ -36,7 +38,6 @@ def _limit(usual: float, bounds: tuple[float, float], unit: str, about: str, rea
 
 
 GB, MINUTES, DAYS, COUNT = "GB", "minutes", "days", ""
-DISK_FULL = "The room for {} on this server is used up ({{limit}} GB); delete some, or ask who runs it for more."
 
 
 @dataclass(frozen=True)
@@ -47,86 +48,99 @@ class Limits:
     """
 
     data_gb: float = _limit(
-        20,
-        (0.001, 100_000),
-        GB,
-        "Disk for the data sets, with what is kept to show them",
-        DISK_FULL.format("data sets"),
-    )
-    runs_gb: float = _limit(10, (0.001, 100_000), GB, "Disk for the training runs", DISK_FULL.format("training runs"))
-    models_gb: float = _limit(2, (0.001, 100_000), GB, "Disk for the models", DISK_FULL.format("models"))
+        20, (0.001, 100_000), GB, "Disk for the data sets, with what is kept to show them",
+        mark(
+            "The room for data sets on this server is used up ({limit} GB); delete some, or ask who runs it for more."
+        ),
+    )  # fmt: skip
+    runs_gb: float = _limit(
+        10, (0.001, 100_000), GB, "Disk for the training runs",
+        mark(
+            "The room for training runs on this server is used up ({limit} GB); delete some, or ask who runs it "
+            "for more."
+        ),
+    )  # fmt: skip
+    models_gb: float = _limit(
+        2, (0.001, 100_000), GB, "Disk for the models",
+        mark(
+            "The room for models on this server is used up ({limit} GB); delete some, or ask who runs it for more."
+        ),
+    )  # fmt: skip
     upload_mb: float = _limit(
         600, (1, 100_000), "MB", "Uploads that one visitor has in the server's memory",
-        "Your uploads together are larger than the {limit} MB that this server keeps for a visitor; remove some first.",
+        mark(
+            "Your uploads together are larger than the {limit} MB that this server keeps for a visitor; "
+            "remove some first."
+        ),
     )  # fmt: skip
     upload_files: int = _limit(
         500, (1, 10_000), COUNT, "Files that one visitor has in the server's memory",
-        "You have uploaded the {limit} files that this server keeps for a visitor; remove some first.",
+        mark("You have uploaded the {limit} files that this server keeps for a visitor; remove some first."),
     )  # fmt: skip
     all_uploads_mb: float = _limit(
         2000, (1, 1_000_000), "MB", "Uploads of all visitors together in the server's memory",
-        "The server's memory for uploads ({limit} MB) is full at the moment; try again in a few minutes.",
+        mark("The server's memory for uploads ({limit} MB) is full at the moment; try again in a few minutes."),
     )  # fmt: skip
     idle_minutes: float = _limit(
         30, (0.01, 10_000), MINUTES, "Idle time after which a visitor's uploads are dropped",
-        "Your uploads were removed from the server after {limit} minutes without use; upload them again.",
+        mark("Your uploads were removed from the server after {limit} minutes without use; upload them again."),
     )  # fmt: skip
     queued_trainings: int = _limit(
         10, (1, 1000), COUNT, "Trainings that wait in the queue",
-        "{limit} trainings are waiting already; try again when one of them has started.",
+        mark("{limit} trainings are waiting already; try again when one of them has started."),
     )  # fmt: skip
     training_minutes: float = _limit(
         720, (1, 100_000), MINUTES, "Time of one training, all attempts together",
-        "It was stopped after {limit} minutes, which is as long as a training may take on this server.",
+        mark("It was stopped after {limit} minutes, which is as long as a training may take on this server."),
     )  # fmt: skip
     live_viewers: int = _limit(
         4, (0, 1000), COUNT, "Live videos at the same time",
-        "All places for live video ({limit}) are taken; this page starts as soon as one is free.",
+        mark("All places for live video ({limit}) are taken; this page starts as soon as one is free."),
     )  # fmt: skip
     photos_at_once: int = _limit(
         2, (1, 64), COUNT, "Photos in which faces are looked for at the same time",
-        "Other visitors' photos come first; yours are looked at in a moment.",
+        mark("Other visitors' photos come first; yours are looked at in a moment."),
     )  # fmt: skip
     record_days: int = _limit(
         90, (1, 3650), DAYS, "Time for which the counts of live video are kept, where a record is kept",
-        "Counts are deleted after {limit} days.",
+        mark("Counts are deleted after {limit} days."),
     )  # fmt: skip
     api_mb: float = _limit(
         20, (0.001, 1000), "MB", "Size of a photo that a program sends",
-        "A photo may have {limit} MB at most; make it smaller.",
+        mark("A photo may have {limit} MB at most; make it smaller."),
     )  # fmt: skip
     api_at_once: int = _limit(
         8, (1, 64), COUNT, "Photos of programs that are received, wait or are looked at, together",
-        "This server is busy with {limit} photos of programs; send it again in a moment.",
+        mark("This server is busy with {limit} photos of programs; send it again in a moment."),
     )  # fmt: skip
     api_per_minute: int = _limit(
         600, (1, 100_000), COUNT, "Photos of programs in a minute",
-        "Programs may send {limit} photos a minute; send it again in a moment.",
+        mark("Programs may send {limit} photos a minute; send it again in a moment."),
     )  # fmt: skip
     video_mb: float = _limit(
         500, (1, 100_000), "MB", "Size of one video that is uploaded",
-        "A video may have {limit} MB on this server; cut it or save it in a lower quality.",
+        mark("A video may have {limit} MB on this server; cut it or save it in a lower quality."),
     )  # fmt: skip
     video_minutes: float = _limit(
         60, (0.1, 10_000), MINUTES, "Length to which a video is analysed",
-        "Only the first {limit} minutes were analysed, which is as long as a video may be on this server.",
+        mark("Only the first {limit} minutes were analysed, which is as long as a video may be on this server."),
     )  # fmt: skip
     videos_at_once: int = _limit(
         1, (1, 64), COUNT, "Videos that are analysed at the same time",
-        "Other videos come first; yours starts as soon as one of them is done.",
+        mark("Other videos come first; yours starts as soon as one of them is done."),
     )  # fmt: skip
     visitor_videos: int = _limit(
         10, (1, 1000), COUNT, "Videos that one visitor has on the server, with those that wait",
-        "This server keeps no more videos of yours ({limit}); delete one first.",
+        mark("This server keeps no more videos of yours ({limit}); delete one first."),
     )  # fmt: skip
     videos_gb: float = _limit(
         10, (0.001, 100_000), GB, "Disk for the videos of all visitors and their results",
-        "The room for videos on this server is used up ({limit} GB); try again later, with a shorter one.",
+        mark("The room for videos on this server is used up ({limit} GB); try again later, with a shorter one."),
     )  # fmt: skip
 
     def reached(self, name: str) -> str:
         """The sentence for a person who meets the limit of this name."""
-        return LIMITS[name].metadata["reached"].format(limit=f"{getattr(self, name):g}")
+        return tr(LIMITS[name].metadata["reached"]).format(limit=number(getattr(self, name), "g"))
 
 
 LIMITS = {each.name: each for each in dataclasses.fields(Limits)}
@@ -175,32 +189,40 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
     problems = []
     access = str(secrets.get("access", environment.get("MASK_ACCESS") or OPEN)).strip().casefold()
     if access not in (OPEN, PUBLIC):
-        problems.append(f"MASK_ACCESS must be {OPEN} or {PUBLIC}, not {access!r}; until then it is {PUBLIC}.")
+        sentence = tr("MASK_ACCESS must be open or public, not {given!r}; until then it is public.")
+        problems.append(sentence.format(given=access))
         access = PUBLIC  # of two guesses the one that lets nobody in
     operators = secrets.get("operators", (environment.get("MASK_OPERATORS") or "").split(","))
     if isinstance(operators, str) or not isinstance(operators, Sequence):
-        problems.append(f"The operators in {SECRETS} must be a list of e-mail addresses; until then there are none.")
+        sentence = tr("The operators in {file} must be a list of e-mail addresses; until then there are none.")
+        problems.append(sentence.format(file=SECRETS))
         operators = ()
     addresses = tuple(address for each in operators if (address := str(each).strip().casefold()))
     wrong = [address for address in addresses if not _is_address(address)]
     if wrong:
-        problems.append(f"An operator is an address or *@ and a domain, not {wrong[0]!r}; that entry is left out.")
+        sentence = tr("An operator is an address or *@ and a domain, not {given!r}; that entry is left out.")
+        problems.append(sentence.format(given=wrong[0]))
     record = str(secrets.get("record", environment.get("MASK_RECORD") or "")).strip().casefold()
     if record not in ("", ON, OFF):
-        problems.append(f"MASK_RECORD must be {ON} or {OFF}, not {record[:40]!r}; until then nothing is recorded.")
+        sentence = tr("MASK_RECORD must be on or off, not {given!r}; until then nothing is recorded.")
+        problems.append(sentence.format(given=record[:40]))
         record = OFF
     collect = str(secrets.get("collect", environment.get("MASK_COLLECT") or ON)).strip().casefold()
     if collect not in (ON, OFF):
-        problems.append(f"MASK_COLLECT must be {ON} or {OFF}, not {collect[:40]!r}; until then no faces are collected.")
+        sentence = tr("MASK_COLLECT must be on or off, not {given!r}; until then no faces are collected.")
+        problems.append(sentence.format(given=collect[:40]))
     urls = secrets.get("alert_urls", (environment.get("MASK_ALERT_URLS") or "").split())
     if isinstance(urls, str) or not isinstance(urls, Sequence):
-        problems.append(f"The alert_urls in {SECRETS} must be a list of targets; until then alerts stay on the page.")
+        sentence = tr("The alert_urls in {file} must be a list of targets; until then alerts stay on the page.")
+        problems.append(sentence.format(file=SECRETS))
         urls = ()
     table = secrets.get("limits", {})
     if not isinstance(table, Mapping):
-        problems.append(f"The limits in {SECRETS} must be a table; until then the usual ones hold.")
+        sentence = tr("The limits in {file} must be a table; until then the usual ones hold.")
+        problems.append(sentence.format(file=SECRETS))
         table = {}
-    problems += [f"There is no limit {name!r}; docs/deployment.md lists them." for name in table if name not in LIMITS]
+    no_limit = tr("There is no limit {name!r}; docs/deployment.md lists them.")
+    problems += [no_limit.format(name=name) for name in table if name not in LIMITS]
     values = {}
     for name, limit in LIMITS.items():
         variable = f"MASK_{name.upper()}"
@@ -210,19 +232,22 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
         low, high = limit.metadata["bounds"]
         value = _number(given, whole=limit.type is int)
         if value is None or not low <= value <= high:
-            kind = "a whole number" if limit.type is int else "a number"
-            problems.append(
-                f"{variable} must be {kind} from {low:g} to {high:,g}, not {str(given)[:40]!r}; "
-                f"until then it is {limit.default:g}."
-            )
+            sentence = tr("{variable} must be a number from {low} to {high}, not {given!r}; until then it is {usual}.")
+            if limit.type is int:
+                sentence = tr(
+                    "{variable} must be a whole number from {low} to {high}, not {given!r}; until then it is {usual}."
+                )
+            named = {"low": number(low, "g"), "high": number(high, ",g"), "usual": number(limit.default, "g")}
+            problems.append(sentence.format(variable=variable, given=str(given)[:40], **named))
         else:
             values[name] = value
     kept = tuple(address for address in addresses if address not in wrong)
     token = str(secrets.get("api_token", environment.get("MASK_API_TOKEN") or "")).strip()
     if 0 < len(token) < MIN_TOKEN or not token.isascii():
-        problems.append(
-            f"MASK_API_TOKEN must have {MIN_TOKEN} plain letters and digits or more; until then no program is let in."
+        sentence = tr(
+            "MASK_API_TOKEN must have {least} plain letters and digits or more; until then no program is let in."
         )
+        problems.append(sentence.format(least=MIN_TOKEN))
         token = ""
     targets = tuple(map(str, urls))
     cameras, wrong_cameras = _cameras(secrets, environment)
@@ -233,39 +258,47 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
 def _cameras(secrets: Mapping, environment: Mapping) -> tuple[tuple[Camera, ...], list[str]]:
     """The cameras that can be used, and a sentence for each mistake; none has an address in it."""
     problems: list[str] = []
+    two_of_them = tr("There are two cameras {name!r}; the second is left out.")
     table = secrets.get("cameras")
     if table is None:
         table, entries = {}, _entries(environment.get("MASK_CAMERAS"))
-        for number, entry in enumerate(entries, start=1):
+        for place, entry in enumerate(entries, start=1):
             name, equals, address = (part.strip() for part in entry.partition("="))
             if not equals or re.search(r"[:/@]", name):  # no name at all, but an address with = in it
-                problems.append(f"Camera {number} of MASK_CAMERAS is left out: write its name, = and its address.")
+                sentence = tr("Camera {place} of MASK_CAMERAS is left out: write its name, = and its address.")
+                problems.append(sentence.format(place=place))
             elif name in table:
-                problems.append(f"There are two cameras {name[:MAX_CAMERA]!r}; the second is left out.")
+                problems.append(two_of_them.format(name=name[:MAX_CAMERA]))
             else:
                 table[name] = address
     elif not isinstance(table, Mapping):
-        return (), [f"The cameras in {SECRETS} must be a table of names and addresses; until then there are none."]
+        sentence = tr("The cameras in {file} must be a table of names and addresses; until then there are none.")
+        return (), [sentence.format(file=SECRETS)]
     public = secrets.get("public_cameras", _entries(environment.get("MASK_PUBLIC_CAMERAS")))
     if isinstance(public, str) or not isinstance(public, Sequence):
-        problems.append(f"The public_cameras in {SECRETS} must be a list of names; until then none is public.")
+        sentence = tr("The public_cameras in {file} must be a list of names; until then none is public.")
+        problems.append(sentence.format(file=SECRETS))
         public = ()
     cameras: dict[str, Camera] = {}
     for name, address in table.items():
-        shown = repr(name[:MAX_CAMERA])
+        shown = name[:MAX_CAMERA]
         if not name or len(name) > MAX_CAMERA or not name.isprintable() or name != " ".join(name.split()):
-            problems.append(f"A camera's name has 1 to {MAX_CAMERA} plain letters; the camera {shown} is left out.")
+            sentence = tr("A camera's name has 1 to {most} plain letters; the camera {name!r} is left out.")
+            problems.append(sentence.format(most=MAX_CAMERA, name=shown))
         elif name.casefold() in cameras:
-            problems.append(f"There are two cameras {shown}; the second is left out.")
+            problems.append(two_of_them.format(name=shown))
         elif not _is_camera_address(address):
-            problems.append(
-                f"The camera {shown} is left out: its address must begin with {', '.join(CAMERA_SCHEMES[:-1])} or "
-                f"{CAMERA_SCHEMES[-1]}://, or be a device such as /dev/video0."
+            sentence = tr(
+                "The camera {name!r} is left out: its address must begin with {schemes} or {last}://, "
+                "or be a device such as /dev/video0."
             )
+            schemes = ", ".join(CAMERA_SCHEMES[:-1])
+            problems.append(sentence.format(name=shown, schemes=schemes, last=CAMERA_SCHEMES[-1]))
         else:
             cameras[name.casefold()] = Camera(name, address, name in public)
     names = {camera.name for camera in cameras.values()}
-    problems += [f"There is no camera {str(name)[:MAX_CAMERA]!r} to be public." for name in public if name not in names]
+    none_of_it = tr("There is no camera {name!r} to be public.")
+    problems += [none_of_it.format(name=str(name)[:MAX_CAMERA]) for name in public if name not in names]
     return tuple(cameras.values()), problems
 
 
@@ -374,32 +407,35 @@ def ice_servers(secrets: Mapping, environment: Mapping = os.environ) -> tuple[li
         try:
             entries = json.loads(environment.get("ICE_SERVERS") or "[]")
         except json.JSONDecodeError as error:
-            return [], [f"ICE_SERVERS is not valid JSON ({error}); live video uses no ICE server."]
+            sentence = tr("ICE_SERVERS is not valid JSON ({reason}); live video uses no ICE server.")
+            return [], [sentence.format(reason=error)]
     if isinstance(entries, str | Mapping) or not hasattr(entries, "__iter__"):
-        return [], [f"The ICE servers in {source} must be a list of tables; live video uses none of them."]
+        sentence = tr("The ICE servers in {source} must be a list of tables; live video uses none of them.")
+        return [], [sentence.format(source=source)]
     servers, warnings = [], []
-    for number, entry in enumerate(entries, start=1):
+    for place, entry in enumerate(entries, start=1):
         server, problem = _ice_server(entry)
         if server:
             servers.append(server)
         else:
-            warnings.append(f"ICE server {number} in {source} is left out: {problem}.")
+            sentence = tr("ICE server {place} in {source} is left out: {problem}.")
+            warnings.append(sentence.format(place=place, source=source, problem=problem))
     return servers, warnings
 
 
 def _ice_server(entry: object) -> tuple[dict | None, str]:
     if not isinstance(entry, Mapping) or "urls" not in entry:
-        return None, "it has no `urls`"
+        return None, tr("it has no `urls`")
     urls = [entry["urls"]] if isinstance(entry["urls"], str) else entry["urls"]
     urls = list(urls) if isinstance(urls, Sequence) else []
     if not urls or not all(
         isinstance(url, str) and url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in urls
     ):
-        return None, "each of its `urls` must start with stun: or turn:"
+        return None, tr("each of its `urls` must start with stun: or turn:")
     server: dict[str, str | list[str]] = {"urls": urls}
     if any(url.startswith("turn") for url in urls):
         if not (entry.get("username") and entry.get("credential")):
-            return None, "a TURN server needs `username` and `credential`"
+            return None, tr("a TURN server needs `username` and `credential`")
         server |= {"username": str(entry["username"]), "credential": str(entry["credential"])}
     return server, ""
 

@@ -16,6 +16,8 @@ from typing import Any, TypeGuard
 
 from filelock import FileLock, Timeout
 
+from core.language import tr
+
 try:
     import fcntl
 except ImportError:  # Windows, where a file that somebody writes cannot be removed anyway
@@ -40,10 +42,11 @@ class DamagedFileError(ValueError):
 def disk_sentence(error: OSError) -> str:
     """What an error of the system means, a failed write above all: one sentence for people, without a path."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The server's disk is full; make room and try again."
+        return tr("The server's disk is full; make room and try again.")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return "The server's disk cannot be written to; ask who runs this server."
-    return f"The server could not do this ({error.strerror or type(error).__name__}); try again."
+        return tr("The server's disk cannot be written to; ask who runs this server.")
+    reason = error.strerror or type(error).__name__
+    return tr("The server could not do this ({reason}); try again.").format(reason=reason)
 
 
 # One at a time
@@ -248,12 +251,12 @@ def parse_json(text: str | bytes) -> Any:
         if "\\u" in text:  # half of a character, such as \\ud83d alone, would fail wherever it is shown
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError, MemoryError):
-        raise DamagedFileError("This is no JSON that can be understood.") from None
+        raise DamagedFileError(tr("This is no JSON that can be understood.")) from None
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [child for each in level for child in _children(each) if isinstance(child, list | dict)]
     if level:
-        raise DamagedFileError("This JSON is nested too deeply.")
+        raise DamagedFileError(tr("This JSON is nested too deeply."))
     return value
 
 
@@ -273,12 +276,12 @@ def load_json(path: Path | str, kind: type = dict, max_bytes: int = MAX_JSON_BYT
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise DamagedFileError(f"{path.name} is far too large to be right.")
+        raise DamagedFileError(tr("{file} is far too large to be right.").format(file=path.name))
     with contextlib.suppress(DamagedFileError):
         value = parse_json(data)
         if isinstance(value, kind):
             return value
-    raise DamagedFileError(f"{path.name} is damaged.")
+    raise DamagedFileError(tr("{file} is damaged.").format(file=path.name))
 
 
 def read_json(path: Path | str) -> dict:

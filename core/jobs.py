@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 from core.access import as_now
 from core.io import disk_sentence
+from core.language import in_this_language, mark, tr
 
 log = logging.getLogger(__name__)
 # Results may be large. A page that asks for one that is forgotten starts its work again.
 KEEP_S, MAX_ENDED = 3600.0, 32
-UNEXPECTED = "This did not work because of an error in the app; the server's log has the details."
+UNEXPECTED = mark("This did not work because of an error in the app; the server's log has the details.")
 
 
 class Cancelled(Exception):
@@ -70,7 +71,7 @@ class Jobs:
         self._asked: dict[str, float] = {}
 
     def start(self, key: str, title: str, work: Callable[[Report], object]) -> bool:
-        """Begin a job in a thread of its own; ``False`` if one with this key is still running."""
+        """Begin a job in a thread of its own, in the language of now; ``False`` if one of this key is still running."""
         by = self._who()
         with self._lock:
             if key in self._jobs and self._jobs[key].state == "running":
@@ -79,7 +80,8 @@ class Jobs:
             self._asked[key] = time.monotonic()
             stop = self._stop[key] = threading.Event()
             self._jobs[key] = JobStatus(key, title, "running", started=time.time(), by=by)
-        threading.Thread(target=self._run, args=(key, as_now(work), stop), name=f"job-{key}", daemon=True).start()
+        run = in_this_language(self._run)
+        threading.Thread(target=run, args=(key, as_now(work), stop), name=f"job-{key}", daemon=True).start()
         return True
 
     def _run(self, key: str, work: Callable[[Report], object], stop: threading.Event) -> None:
@@ -98,7 +100,7 @@ class Jobs:
             self._change(key, state="failed", error=sentence)
         except Exception:
             log.exception("Job %s failed", key)
-            self._change(key, state="failed", error=UNEXPECTED)
+            self._change(key, state="failed", error=tr(UNEXPECTED))
 
     def _change(self, key: str, **fields: Any) -> None:
         with self._lock:

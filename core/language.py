@@ -5,25 +5,34 @@ catalog for each other language, ``fr/LC_MESSAGES/mask.po``. Babel reads it when
 so that nothing is compiled beforehand and a further language is one file.
 """
 
+import functools
 import gettext
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 ENGLISH = "en"
 FOLDER = Path(__file__).resolve().parent.parent / "locale"
 DOMAIN = "mask"
+OF_PROCESS = "MASK_CHILD_LANGUAGE"
+"""Environment variable in which ``core.registry.sandbox`` hands the language to a process that it starts."""
 _chosen: ContextVar[str | None] = ContextVar("language", default=None)
+_of_process = os.environ.get(OF_PROCESS)
 _of_visitor: Callable[[], str | None] = lambda: None  # noqa: E731 - replaced as a whole
 
 
 def current() -> str:
-    """The language of now, as an ISO 639 code: what ``using`` says, else the visitor's, else English."""
-    return _chosen.get() or _of_visitor() or ENGLISH
+    """The language of now, as an ISO 639 code: by ``using``, of the visitor or of the process; else English."""
+    return _chosen.get() or _of_visitor() or _of_process or ENGLISH
 
 
 @contextmanager
@@ -34,6 +43,18 @@ def using(language: str) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(before)
+
+
+def in_this_language(work: Callable[P, R]) -> Callable[P, R]:
+    """Wrap work for another thread so that it speaks the language of now."""
+    mine = current()
+
+    @functools.wraps(work)
+    def speaking(*arguments: P.args, **named: P.kwargs) -> R:
+        with using(mine):
+            return work(*arguments, **named)
+
+    return speaking
 
 
 def ask_visitor(whose: Callable[[], str | None]) -> None:
@@ -118,4 +139,5 @@ def _signs(language: str) -> tuple[str, str, str]:
     """What separates thousands, what decimals, and a per cent sign with the space before it, if any."""
     from babel.numbers import format_percent, get_decimal_symbol, get_group_symbol
 
-    return get_group_symbol(language), get_decimal_symbol(language), format_percent(0, locale=language)[1:]
+    percent = format_percent(0, locale=language)[1:].replace("\xa0", "\u202f")  # as narrow as between thousands
+    return get_group_symbol(language), get_decimal_symbol(language), percent

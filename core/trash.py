@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.access import for_operators
 from core.io import folder_lock, is_number, put_out_of_sight, read_json, remove, write_json
+from core.language import tr
 
 KEEP_S = 600.0
 """So long something can be brought back; then it is removed."""
@@ -127,7 +128,8 @@ def bring_back(folder: Path, key: str, by: str, check: Callable[[str], object] =
         check(deleted.name)
         entry = folder / deleted.key
         if os.path.lexists(folder / deleted.parts[0]):
-            raise TrashError(f"There is something else called {deleted.title!r} now; delete or rename that first.")
+            sentence = tr("There is something else called {title!r} now; delete or rename that first.")
+            raise TrashError(sentence.format(title=deleted.title))
         _gather(folder, entry, deleted.parts)
         for number, part in reversed(list(enumerate(deleted.parts))):
             if os.path.lexists(entry / str(number)):
@@ -150,7 +152,7 @@ def _find(folder: Path, key: str, by: str) -> Deleted:
     for each in deleted_by(folder, by):
         if each.key == key:
             return each
-    raise TrashError("This can no longer be brought back: its time is over, or the room was needed.")
+    raise TrashError(tr("This can no longer be brought back: its time is over, or the room was needed."))
 
 
 def sweep_trash(folder: Path, everything: bool = False, left: Callable[[str], object] = lambda name: None) -> bool:

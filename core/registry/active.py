@@ -15,6 +15,7 @@ from pathlib import Path
 from core.access import for_operators
 from core.config import models_dir
 from core.io import DamagedFileError, disk_sentence, folder_lock, is_number, load_json, sweep, write_json
+from core.language import current, mark, tr
 from core.registry.store import list_models
 from core.trash import GONE, bring_back, sweep_trash, throw_away
 from core.vision.classifier import DEFAULT_CLASSIFIER
@@ -33,6 +34,23 @@ log = logging.getLogger(__name__)
 FILE_NAME = "in_use.json"
 SHIPPED = (DEFAULT_DETECTOR, DEFAULT_CLASSIFIER)
 """These came with the app and are never removed."""
+WORDS_OF_SHIPPED = (
+    mark(
+        "Trained on faces of 24 px and more; smaller ones are guesses. It does not know mask_weared_incorrect and "
+        "takes such a face for one of its own classes."
+    ),
+    mark(
+        "Trained on faces of 8 px and more. Half hidden or strongly blurred faces are often left out, as in the photos "
+        "it was trained on. Nose, mouth or chin uncovered counts as worn incorrectly."
+    ),
+    mark("A nose that is just uncovered is often taken for a mask worn well, a mask under the chin for none."),
+    mark("Scarves, collars and hands before the mouth can pass for a mask, worn well or incorrectly."),
+    mark(
+        "Fists, hands, wheels, toys, animals' faces and round, face-coloured things are now and then taken for a face."
+    ),
+    mark("Faces in strong side or back light, turned far away or looking down are missed more often than others."),
+)
+"""What their cards say of their limits and failures, to be shown with ``tr``."""
 MAX_HISTORY = 50
 ORPHAN_S = 3600.0
 
@@ -61,15 +79,16 @@ class _Kept:
 
 # Of the answers that this process keeps; changes are kept apart by a lock that other apps see too.
 _lock = threading.Lock()
-# By folder: the usual method, the state of every file that the answer depends on, and the answer.
-_answers: dict[Path, tuple[Method, dict[Path, tuple], InUse]] = {}
+# By folder and language: the usual method, the state of every file that the answer depends on, and the answer.
+_answers: dict[tuple[Path, str], tuple[Method, dict[Path, tuple], InUse]] = {}
 
 
 def in_use(folder: Path | str | None = None) -> InUse:
     """The method in use. There always is one: where the chosen one cannot be used, it is the usual one."""
     folder, usual = Path(folder or models_dir()), method_with_its_own_model()
+    place = folder, current()
     with _lock:
-        known, files, answer = _answers.get(folder, (None, {}, None))
+        known, files, answer = _answers.get(place, (None, {}, None))
         if answer is None or known != usual or any(_file_state(path) != state for path, state in files.items()):
             # States first, then contents: what changes in between is noticed the next time.
             files = {folder / FILE_NAME: _file_state(folder / FILE_NAME)}
@@ -77,7 +96,7 @@ def in_use(folder: Path | str | None = None) -> InUse:
             for method in (kept.method, usual):
                 files |= {path: _file_state(path) for path in _files_of(method, folder)}
             answer = _answer(kept, folder)
-            _answers[folder] = usual, files, answer
+            _answers[place] = usual, files, answer
             if answer.problem:
                 log.warning("%s", answer.problem)
         return answer
@@ -139,7 +158,7 @@ def go_back(folder: Path | str | None = None) -> InUse:
     with _alone(folder):
         old = previous(folder)
         if old is None:
-            raise ModelError("No other method was active before; choose one from the list of models.")
+            raise ModelError(tr("No other method was active before; choose one from the list of models."))
         before = _read(folder).before
         last = len(before) - 1 - before[::-1].index(old)
         return _write(_Kept(old, time.time(), before[:last]), folder)
@@ -163,18 +182,19 @@ def withdraw(method: Method, why: str, folder: Path | str | None = None) -> None
         old = previous(folder) or method_with_its_own_model()
         log.warning("%s", why)
         before = [each for each in kept.before if each != method]
-        words = f"{PIPELINES[old.pipeline].title}, {old.model}"
-        _write(_Kept(old, time.time(), before, f"{why} The method before it is active again: {words}."), folder)
+        sentence = tr("{why} The method before it is active again: {title}, {model}.")
+        words = sentence.format(why=why, title=tr(PIPELINES[old.pipeline].title), model=old.model)
+        _write(_Kept(old, time.time(), before, words), folder)
 
 
 def why_not_removable(name: str, folder: Path | str | None = None) -> str:
     """Why a model cannot be removed, in one sentence; empty if it can."""
     if name not in list_models(folder):
-        return f"There is no model {name}; load the list again."
+        return tr("There is no model {name}; load the list again.").format(name=name)
     if name in SHIPPED:
-        return f"The model {name} came with the app and stays."
+        return tr("The model {name} came with the app and stays.").format(name=name)
     if in_use(folder).method.model == name:
-        return f"The model {name} is active; deploy another one first."
+        return tr("The model {name} is active; deploy another one first.").format(name=name)
     return ""
 
 
@@ -253,8 +273,8 @@ def _read(folder: Path) -> _Kept:
     except FileNotFoundError:
         return _Kept(usual)
     except (OSError, DamagedFileError, KeyError, TypeError):
-        problem = f"{path.name} cannot be read, so the default method is active; deploy one on the model page."
-        return _Kept(usual, problem=problem)
+        problem = tr("{file} cannot be read, so the default method is active; deploy one on the model page.")
+        return _Kept(usual, problem=problem.format(file=path.name))
 
 
 def _method(raw: dict) -> Method:
@@ -282,26 +302,29 @@ def _write(kept: _Kept, folder: Path) -> InUse:
 def _answer(kept: _Kept, folder: Path) -> InUse:
     method, problem, usual = kept.method, kept.problem, method_with_its_own_model()
     if method != usual and (why := _problem(method, folder)):
-        method, problem = usual, f"{why} The default method is active instead."
+        method, problem = usual, tr("{why} The default method is active instead.").format(why=why)
     return InUse(method, f"{kept.since} {'/'.join(method)} {method_version(method, folder)}", problem)
 
 
 def _problem(method: Method, folder: Path) -> str:
     """Why a method cannot be used, in one sentence; empty if nothing speaks against it."""
     if method.pipeline not in PIPELINES:
-        return f"There is no method {method.pipeline!r}; possible are {', '.join(PIPELINES)}."
+        sentence = tr("There is no method {name!r}; possible are {possible}.")
+        return sentence.format(name=method.pipeline, possible=", ".join(PIPELINES))
     # A name that is a path is none of these; only what is in the folder is opened.
     if method.model not in list_models(folder):
-        return f"There is no model {method.model!r}; choose one from the list of models."
+        return tr("There is no model {name!r}; choose one from the list of models.").format(name=method.model)
     try:
         card = load_card(folder / f"{method.model}.json")
     except ModelError as error:
         return str(error)
     spec = PIPELINES[method.pipeline]
     if card.kind != spec.model_kind:
-        return f"The model {method.model} is a {card.kind}, but {spec.title} needs a {spec.model_kind}; choose another."
+        sentence = tr("The model {name} is a {kind}, but {method} needs a {wanted}; choose another.")
+        return sentence.format(name=method.model, kind=tr(card.kind), method=tr(spec.title), wanted=tr(spec.model_kind))
     if not (folder / card.file).is_file():
-        return f"The file {card.file} of the model {method.model} is missing; restore it or choose another model."
+        sentence = tr("The file {file} of the model {name} is missing; restore it or choose another model.")
+        return sentence.format(file=card.file, name=method.model)
     return ""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.config import models_dir
 from core.io import is_number, load_json, write_json
+from core.language import mark, tr
 from core.vision.detector import PRESETS
 from core.vision.pipeline import PIPELINES
 
@@ -52,7 +53,8 @@ def load_scoreboards(folder: Path | None = None) -> list[Scoreboard]:
             if not raw["rows"]:
                 raise ValueError
         except (OSError, KeyError, TypeError, ValueError):
-            raise ValueError(f"{path.name} holds no figures; make them with train.evaluate --record.") from None
+            sentence = tr("{file} holds no figures; make them with train.evaluate --record.")
+            raise ValueError(sentence.format(file=path.name)) from None
     return boards
 
 
@@ -78,20 +80,23 @@ def record(photos: str, row: Row, folder: Path | None = None) -> Path:
 
 
 def as_table(board: Scoreboard) -> list[dict]:
-    """The rows for people: method, shares, false alarms, average precision; of pipelines that still exist."""
+    """The rows for people: method, shares, false alarms, average precision; of pipelines that still exist.
+
+    Headings are in English, to be shown with ``tr``; methods are in the language of now.
+    """
     columns = {
-        "Accuracy": "found_and_right",
-        "Binary accuracy": "found_and_right_two_state",
-        "Face recall": "found",
-        "Face recall, 12 to 24 px": "small_found",
-        "Recall, mask": "mask_found_and_right",
-        "Recall, no mask": "bare_found_and_right",
-        "False alarms per image": "false_alarms_per_photo",
-        "mAP50, two classes": "map50_two_state",
-        "mAP50, three classes": "map50_three_state",
+        mark("Accuracy"): "found_and_right",
+        mark("Binary accuracy"): "found_and_right_two_state",
+        mark("Face recall"): "found",
+        mark("Face recall, 12 to 24 px"): "small_found",
+        mark("Recall, mask"): "mask_found_and_right",
+        mark("Recall, no mask"): "bare_found_and_right",
+        mark("False alarms per image"): "false_alarms_per_photo",
+        mark("mAP50, two classes"): "map50_two_state",
+        mark("mAP50, three classes"): "map50_three_state",
     }
     return [
-        {"Method": method_title(row.pipeline, row.preset)}
+        {mark("Method"): method_title(row.pipeline, row.preset)}
         | {name: row.figures.get(key) for name, key in columns.items()}
         for row in board.rows
         if row.pipeline in PIPELINES
@@ -99,5 +104,5 @@ def as_table(board: Scoreboard) -> list[dict]:
 
 
 def method_title(pipeline: str, preset: str = "") -> str:
-    """What people call a pipeline at a preset: "Neural, fast"."""
-    return PIPELINES[pipeline].title + (f", {PRESETS[preset].title.lower()}" if preset else "")
+    """What people call a pipeline at a preset, in the language of now: "Neural, fast"."""
+    return tr(PIPELINES[pipeline].title) + (f", {tr(PRESETS[preset].title).lower()}" if preset else "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from core.access import for_operators
 from core.config import models_dir
 from core.io import write_atomic
+from core.language import tr
 from core.quota import check_disk
 from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
@@ -87,13 +88,15 @@ def install_model(
     """
     run_dir, folder = Path(run_dir), Path(folder or models_dir())
     if not name or not name.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"A model's name is made of letters, digits, '-' and '_', not {name!r}.")
+        raise ValueError(tr("A model's name is made of letters, digits, '-' and '_', not {name!r}.").format(name=name))
     if name in RESERVED_NAMES:
-        raise ValueError(f"{name!r} cannot be a model's name, a file of the app has it; choose another one.")
+        sentence = tr("{name!r} cannot be a model's name, a file of the app has it; choose another one.")
+        raise ValueError(sentence.format(name=name))
     card = load_card(run_dir / CARD)
     source = run_dir / card.file
     if not source.is_file() or file_sha256(source) != card.sha256:
-        raise ModelError(f"{source} is missing or is not the file its card describes; finish the training first.")
+        sentence = tr("{file} is missing or is not the file its card describes; finish the training first.")
+        raise ModelError(sentence.format(file=source))
     check_disk("models_gb", source.stat().st_size)
     card = dataclasses.replace(card, name=name, file=f"{name}-{card.sha256[:8]}.tflite")
     if failures:

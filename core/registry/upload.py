@@ -23,6 +23,7 @@ import scipy.special
 from core.access import for_operators
 from core.config import models_dir
 from core.io import write_atomic
+from core.language import mark, number, tr
 from core.process import MODEL_BYTES, limit_this_process
 from core.registry.sandbox import run_apart
 from core.registry.store import CARD, MODEL, install_model
@@ -38,13 +39,13 @@ MARGIN = 0.15
 WHOLE = "0..255"
 MAX_MEMBERS, MAX_LABELS_BYTES = 1000, 100_000
 OTHER_KINDS = {
-    "saved_model.pb": "a TensorFlow SavedModel",
-    "model.json": "a TensorFlow.js model",
-    ".onnx": "an ONNX model",
-    ".pt": "a PyTorch model",
-    ".pth": "a PyTorch model",
-    ".pkl": "a pickled model",
-    ".mlmodel": "a Core ML model",
+    "saved_model.pb": mark("a TensorFlow SavedModel"),
+    "model.json": mark("a TensorFlow.js model"),
+    ".onnx": mark("an ONNX model"),
+    ".pt": mark("a PyTorch model"),
+    ".pth": mark("a PyTorch model"),
+    ".pkl": mark("a pickled model"),
+    ".mlmodel": mark("a Core ML model"),
 }
 """Endings of files that are known and cannot be read."""
 EXPORT = "export the model as TensorFlow Lite (.tflite)"
@@ -91,15 +92,17 @@ def open_uploads(files: Mapping[str, bytes]) -> ModelFile:
     lists = {name for name in files if PurePosixPath(name).suffix.lower() == ".txt"}
     models = [data for name, data in files.items() if name not in lists]
     if not models:
-        raise ModelError("This is a list of class names; choose the model's file together with it.")
+        raise ModelError(tr("This is a list of class names; choose the model's file together with it."))
     if len(models) > 1 or len(lists) > 1:
-        raise ModelError("These are several models or lists of class names; choose one model, and its list, if any.")
+        raise ModelError(
+            tr("These are several models or lists of class names; choose one model, and its list, if any.")
+        )
     found = open_upload(models[0])
     if not found.pixels:
         found = dataclasses.replace(found, pixels=_pixels_of(next(name for name in files if name not in lists)))
     for name in lists:
         if len(files[name]) > MAX_LABELS_BYTES:
-            raise ModelError("This list of class names is far too long; choose the right one.")
+            raise ModelError(tr("This list of class names is far too long; choose the right one."))
         found = dataclasses.replace(found, labels=read_labels(files[name].decode("utf-8-sig", "replace")))
     return found
 
@@ -111,7 +114,7 @@ def open_upload(data: bytes) -> ModelFile:
         ModelError: there is none, or more than one.
     """
     if len(data) > MAX_BYTES:
-        raise ModelError(f"This file has {len(data) / 1e6:.0f} MB; models may have {MAX_BYTES / 1e6:.0f} MB at most.")
+        raise _too_large(len(data))
     kind = _kind(data)
     try:
         if kind == "tflite":  # one with metadata has a zip at its end
@@ -119,23 +122,40 @@ def open_upload(data: bytes) -> ModelFile:
         if kind:
             return ModelFile(kind, data)
         if not data.startswith(ZIP_ID):
-            raise ModelError(f"This file is no LiteRT or Keras model; {EXPORT} and try again.")
+            raise ModelError(
+                tr(
+                    "This file is no LiteRT or Keras model; "
+                    "export the model as TensorFlow Lite (.tflite) and try again."
+                )
+            )
         models, labels, names = _members(data)
     except ModelError:
         raise
     except Exception:  # a damaged archive shows in many ways
         if kind == "tflite":
             return ModelFile(kind, data)
-        raise ModelError("This archive is damaged or locked; pack it again.") from None
+        raise ModelError(tr("This archive is damaged or locked; pack it again.")) from None
     if len(models) == 1:
         ((name, model),) = models
         return ModelFile(_kind(model), model, labels, _pixels_of(name))
     if models:
-        raise ModelError(f"This archive holds {len(models)} models; pack the one that is meant.")
+        sentence = tr("This archive holds {count} models; pack the one that is meant.")
+        raise ModelError(sentence.format(count=number(len(models))))
     for ending, words in OTHER_KINDS.items():
         if any(name.endswith(ending) for name in names):
-            raise ModelError(f"This archive holds {words}, which cannot be imported; {EXPORT} instead.")
-    raise ModelError(f"This archive holds no LiteRT or Keras model; {EXPORT} and try again.")
+            sentence = tr(
+                "This archive holds {kind}, which cannot be imported; "
+                "export the model as TensorFlow Lite (.tflite) instead."
+            )
+            raise ModelError(sentence.format(kind=tr(words)))
+    raise ModelError(
+        tr("This archive holds no LiteRT or Keras model; export the model as TensorFlow Lite (.tflite) and try again.")
+    )
+
+
+def _too_large(size: int) -> ModelError:
+    sentence = tr("This file has {size} MB; models may have {limit} MB at most.")
+    return ModelError(sentence.format(size=number(size / 1e6, ".0f"), limit=number(MAX_BYTES / 1e6, ".0f")))
 
 
 def _kind(data: bytes) -> str:
@@ -209,22 +229,23 @@ def check_litert(path: Path | str, limit_s: float = TRIAL_LIMIT_S, report: Calla
     path = Path(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ModelError(f"This file has {size / 1e6:.0f} MB; models may have {MAX_BYTES / 1e6:.0f} MB at most.")
+        raise _too_large(size)
     with path.open("rb") as file:
         head = file.read(8)
     if head[4:8] != FLATBUFFER_ID:
-        raise ModelError("This file is no LiteRT model (.tflite); export the model again.")
+        raise ModelError(tr("This file is no LiteRT model (.tflite); export the model again."))
     code, printed, complaint = run_apart("core.registry.upload", str(path), limit_s=limit_s, report=report)
     if code is None:
-        raise ModelError(f"This model did not answer within {limit_s:.0f} seconds; it cannot be used here.")
+        sentence = tr("This model did not answer within {limit} seconds; it cannot be used here.")
+        raise ModelError(sentence.format(limit=number(limit_s, ".0f")))
     if code < 0:
-        raise ModelError("This file makes the model runner crash; it is damaged or not meant to work.")
+        raise ModelError(tr("This file makes the model runner crash; it is damaged or not meant to work."))
     if code:
-        raise ModelError(complaint.removeprefix("core.registry.upload: ") or "This model cannot be tried here.")
+        raise ModelError(complaint.removeprefix("core.registry.upload: ") or tr("This model cannot be tried here."))
     try:
         return ModelFacts(**json.loads(printed))
     except (ValueError, TypeError):
-        raise ModelError("This model cannot be tried here; export it again.") from None
+        raise ModelError(tr("This model cannot be tried here; export it again.")) from None
 
 
 @for_operators
@@ -253,13 +274,14 @@ def install_uploaded(
     """
     name, classes = name.strip(), tuple(each.strip() for each in classes)
     if len(classes) != facts.classes:
-        raise ModelError(f"The model has {facts.classes} classes, {len(classes)} names are given; give one for each.")
+        sentence = tr("The model has {classes} classes, {names} names are given; give one for each.")
+        raise ModelError(sentence.format(classes=number(facts.classes), names=number(len(classes))))
     if len(set(classes)) < len(classes) or not all(map(is_class_name, classes)):
-        raise ModelError("The class names must be short and all different; change them.")
+        raise ModelError(tr("The class names must be short and all different; change them."))
     if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
-        raise ModelError("The model's name may have letters, digits, - and _; change it.")
+        raise ModelError(tr("The model's name may have letters, digits, - and _; change it."))
     if (Path(folder or models_dir()) / f"{name}.json").exists():
-        raise ModelError(f"There is a model {name!r} already; choose another name.")
+        raise ModelError(tr("There is a model {name!r} already; choose another name.").format(name=name))
     with tempfile.TemporaryDirectory() as made:
         run = Path(made)
         data = Path(path).read_bytes()
@@ -273,9 +295,9 @@ def install_uploaded(
             margin=margin,
             output=facts.output,
             pixels=pixels,
-            precision="as uploaded",
+            precision=mark("as uploaded"),
             date=date.today().isoformat(),
-            limits="Uploaded: what it was trained on and how well it does is not known here.",
+            limits=mark("Uploaded: what it was trained on and how well it does is not known here."),
         ).save(run / CARD)
         try:
             return install_model(run, name, folder)
@@ -308,11 +330,12 @@ def try_litert(path: Path) -> ModelFacts:
         network(faces[0], WHOLE)
         ms = (time.perf_counter() - started) * 1000
     except (ValueError, RuntimeError, TypeError, MemoryError):
-        raise ModelError("This model cannot be run here; it is damaged, or uses unusual operations.") from None
+        raise ModelError(tr("This model cannot be run here; it is damaged, or uses unusual operations.")) from None
     if not given:
-        raise ModelError("This model gives no numbers for plain images; it is damaged.")
+        raise ModelError(tr("This model gives no numbers for plain images; it is damaged."))
     if ms > 1000 * FACE_S:
-        raise ModelError(f"This model takes {ms / 1000:.1f} seconds for one face; that is too slow for this app.")
+        sentence = tr("This model takes {seconds} seconds for one face; that is too slow for this app.")
+        raise ModelError(sentence.format(seconds=number(ms / 1000, ".1f")))
     every = np.concatenate(list(given.values()))
     output = "probabilities" if every.min() >= -1e-3 and every.max() <= 1 + 1e-3 else "logits"
     answers = {}
@@ -329,4 +352,5 @@ if __name__ == "__main__":
     except ModelError as error:
         sys.exit(f"core.registry.upload: {error}")
     except Exception:
-        sys.exit("core.registry.upload: This model cannot be tried here; it is damaged.")
+        sentence = tr("This model cannot be tried here; it is damaged.")
+        sys.exit(f"core.registry.upload: {sentence}")

@@ -10,6 +10,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from core.language import mark
 from core.synthetic.render import find_pose, put_on
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.synthetic.sample_film import WALL_BGR, figure, put
@@ -58,13 +59,13 @@ def webcam_view(size_wh: tuple[int, int]) -> np.ndarray:
     return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
-SEVERAL = "Five people"
+SEVERAL = mark("Five people")
 EXAMPLES: dict[str, Callable[[], np.ndarray]] = {
-    "One person": lambda: _portrait(None),
-    "With a mask": lambda: _portrait(("surgical_blue", "well")),
+    mark("One person"): lambda: _portrait(None),
+    mark("With a mask"): lambda: _portrait(("surgical_blue", "well")),
     SEVERAL: _group,
 }
-"""What each shows, and what makes it: (h, w, 3) uint8 BGR."""
+"""What each shows, to be said with ``tr``, and what makes it: (h, w, 3) uint8 BGR."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,14 @@ def _head(worn: tuple[str, str] | None) -> np.ndarray:
 
 
 TRIALS = (
-    Trial("Without a mask", CLASS_NAMES[WITHOUT_MASK], lambda: _head(None)),
-    Trial("Surgical mask", CLASS_NAMES[WITH_MASK], lambda: _head(("surgical_blue", "well"))),
-    Trial("Black mask", CLASS_NAMES[WITH_MASK], lambda: _head(("black", "well"))),
-    Trial("In the dark", CLASS_NAMES[WITH_MASK], lambda: (_head(("cloth_dots", "well")) * 0.25).astype(np.uint8)),
-    Trial("Under the nose", CLASS_NAMES[WORN_INCORRECTLY], lambda: _head(("surgical_blue", "under_nose"))),
-    Trial("On the chin", CLASS_NAMES[WORN_INCORRECTLY], lambda: _head(("surgical_blue", "on_chin"))),
-    Trial("Out of focus", CLASS_NAMES[WITH_MASK], lambda: cv2.GaussianBlur(_head(("ffp2", "well")), (0, 0), 13)),
-    Trial("Far away", CLASS_NAMES[WITHOUT_MASK], lambda: resize(_head(None), (24, 24))),
+    Trial(mark("Without a mask"), CLASS_NAMES[WITHOUT_MASK], lambda: _head(None)),
+    Trial(mark("Surgical mask"), CLASS_NAMES[WITH_MASK], lambda: _head(("surgical_blue", "well"))),
+    Trial(mark("Black mask"), CLASS_NAMES[WITH_MASK], lambda: _head(("black", "well"))),
+    Trial(mark("In the dark"), CLASS_NAMES[WITH_MASK], lambda: (_head(("cloth_dots", "well")) * 0.25).astype(np.uint8)),
+    Trial(mark("Under the nose"), CLASS_NAMES[WORN_INCORRECTLY], lambda: _head(("surgical_blue", "under_nose"))),
+    Trial(mark("On the chin"), CLASS_NAMES[WORN_INCORRECTLY], lambda: _head(("surgical_blue", "on_chin"))),
+    Trial(mark("Out of focus"), CLASS_NAMES[WITH_MASK], lambda: cv2.GaussianBlur(_head(("ffp2", "well")), (0, 0), 13)),
+    Trial(mark("Far away"), CLASS_NAMES[WITHOUT_MASK], lambda: resize(_head(None), (24, 24))),
 )
 """Easy ones and hard ones; the last face is 7 pixels wide."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.language import mark
 from core.synthetic.eyes import FacePose, find_pose
 from core.synthetic.render import MASK_KINDS, put_on
 from core.vision.boxes import clip_boxes, shorter_sides, square_boxes
@@ -14,6 +15,32 @@ from core.vision.detector import MaskDetector
 # Around the face, as a share of its longer side: the whole head and what hangs below the chin.
 MARGIN = 0.35
 VIEW_SIDE = 320
+COLOR_TITLES = {
+    "light blue": mark("Light blue"),
+    "sky blue": mark("Sky blue"),
+    "pale blue": mark("Pale blue"),
+    "white": mark("White"),
+    "off white": mark("Off white"),
+    "black": mark("Black"),
+    "dark blue": mark("Dark blue"),
+    "dark grey": mark("Dark grey"),
+    "navy": mark("Navy"),
+    "red": mark("Red"),
+    "green": mark("Green"),
+    "mustard": mark("Mustard"),
+    "pink": mark("Pink"),
+    "grey": mark("Grey"),
+    "navy and white": mark("Navy and white"),
+    "white and red": mark("White and red"),
+    "grey and pink": mark("Grey and pink"),
+    "green and cream": mark("Green and cream"),
+    "red and white": mark("Red and white"),
+    "pink and white": mark("Pink and white"),
+    "black and mustard": mark("Black and mustard"),
+    "blue and white": mark("Blue and white"),
+    "green and white": mark("Green and white"),
+    "black and white": mark("Black and white"),
+}
 MIN_FACE_SCORE = 0.3
 
 
@@ -58,13 +85,13 @@ def draw_variants(
         seed: another one gives other colours, patterns and wrinkles.
 
     Returns:
-        A caption and a picture (h, w, 3) uint8 of each.
+        A caption, to be shown with ``tr``, and a picture (h, w, 3) uint8 of each.
     """
     wanted: list[tuple[str, str, str | None]]
     if kind is None:
         wanted = [(spec.title, name, None) for name, spec in MASK_KINDS.items()]
     else:
-        wanted = [(color.capitalize(), kind, color) for color in MASK_KINDS[kind].colors]
+        wanted = [(COLOR_TITLES[color], kind, color) for color in MASK_KINDS[kind].colors]
     return [
         (title, put_on(portrait.view_bgr, portrait.pose, name, wearing, np.random.default_rng([seed, i]), color))
         for i, (title, name, color) in enumerate(wanted)

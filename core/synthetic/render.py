@@ -7,6 +7,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from core.language import mark
 from core.synthetic.eyes import FacePose, find_pose
 from core.synthetic.fabric import CUTS, Cut, Rgb, fill, paint
 from core.synthetic.lighting import lay_on, read_light, shade
@@ -61,23 +62,23 @@ _CLOTH = {
 }
 MASK_KINDS: dict[str, MaskKind] = {
     "surgical_blue": MaskKind(
-        "Surgical, light blue",
+        mark("Surgical, light blue"),
         "surgical",
         _plain(light_blue=(150, 195, 225), sky_blue=(120, 178, 222), pale_blue=(178, 212, 232)),
         loops_rgb=WHITE,
     ),
     "surgical_white": MaskKind(
-        "Surgical, white", "surgical", _plain(white=WHITE, off_white=(236, 230, 218)), loops_rgb=WHITE
+        mark("Surgical, white"), "surgical", _plain(white=WHITE, off_white=(236, 230, 218)), loops_rgb=WHITE
     ),
     "surgical_dark": MaskKind(
-        "Surgical, dark",
+        mark("Surgical, dark"),
         "surgical",
         _plain(black=(36, 36, 40), dark_blue=(34, 44, 84), dark_grey=(72, 74, 80)),
     ),
     "ffp2": MaskKind("FFP2", "ffp2", _plain(white=(240, 241, 243)), loops_rgb=WHITE),
-    "cloth_plain": MaskKind("Cloth", "cloth", _plain(**_CLOTH)),
+    "cloth_plain": MaskKind(mark("Cloth"), "cloth", _plain(**_CLOTH)),
     "cloth_stripes": MaskKind(
-        "Cloth, stripes",
+        mark("Cloth, stripes"),
         "cloth",
         {
             "navy and white": (_CLOTH["navy"], WHITE),
@@ -88,7 +89,7 @@ MASK_KINDS: dict[str, MaskKind] = {
         "stripes",
     ),
     "cloth_dots": MaskKind(
-        "Cloth, dots",
+        mark("Cloth, dots"),
         "cloth",
         {
             "red and white": (_CLOTH["red"], WHITE),
@@ -99,7 +100,7 @@ MASK_KINDS: dict[str, MaskKind] = {
         "dots",
     ),
     "cloth_checks": MaskKind(
-        "Cloth, checks",
+        mark("Cloth, checks"),
         "cloth",
         {
             "blue and white": ((60, 92, 150), WHITE),
@@ -109,12 +110,12 @@ MASK_KINDS: dict[str, MaskKind] = {
         },
         "checks",
     ),
-    "black": MaskKind("Black", "cloth", _plain(black=(26, 26, 29))),
+    "black": MaskKind(mark("Black"), "cloth", _plain(black=(26, 26, 29))),
 }
 WEARING: dict[str, Wearing] = {
-    "well": Wearing("Worn well", CLASS_NAMES[WITH_MASK], 0.10, 1.03, 0.95),
-    "under_nose": Wearing("Under the nose", CLASS_NAMES[WORN_INCORRECTLY], 0.53, 1.12, 0.92),
-    "on_chin": Wearing("On the chin", CLASS_NAMES[WORN_INCORRECTLY], 0.81, 1.30, 0.80),
+    "well": Wearing(mark("Worn well"), CLASS_NAMES[WITH_MASK], 0.10, 1.03, 0.95),
+    "under_nose": Wearing(mark("Under the nose"), CLASS_NAMES[WORN_INCORRECTLY], 0.53, 1.12, 0.92),
+    "on_chin": Wearing(mark("On the chin"), CLASS_NAMES[WORN_INCORRECTLY], 0.81, 1.30, 0.80),
 }
 # Masks are painted on a layer, where half a face has this many pixels, and this much smaller or larger than the photo.
 LAYER_HALF, MIN_SCALE, MAX_SCALE = 150, 0.5, 4

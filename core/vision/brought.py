@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from core.config import HOME
+from core.language import number, tr
 from core.process import MODEL_BYTES, end_process, limit_this_process
 from core.vision.model_card import PIXELS, ModelCard, ModelError
 
@@ -53,28 +54,26 @@ class AnyClassifier:
             inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (ValueError, RuntimeError, TypeError):
             raise ModelError(
-                "This model cannot be run here; it is damaged, or uses operations that LiteRT does not know."
+                tr("This model cannot be run here; it is damaged, or uses operations that LiteRT does not know.")
             ) from None
         if len(inputs) != 1 or len(outputs) != 1:
-            raise ModelError(f"This model has {len(inputs)} inputs and {len(outputs)} outputs; needed is one of each.")
+            sentence = tr("This model has {inputs} inputs and {outputs} outputs; needed is one of each.")
+            raise ModelError(sentence.format(inputs=len(inputs), outputs=len(outputs)))
         (self._input,), (self._output,) = inputs, outputs
         shape, out = tuple(map(int, self._input["shape"])), tuple(map(int, self._output["shape"]))
         self.side = shape[2] if len(shape) == 4 else 0
         self._channels_first = shape[1:] == (3, self.side, self.side)
         square = self._channels_first or shape[1:] == (self.side, self.side, 3)
         if not square or not SIDES[0] <= self.side <= SIDES[1]:
-            raise ModelError(
-                f"This model takes {_times(shape)}; needed is one square colour image "
-                f"of {SIDES[0]} to {SIDES[1]} pixels."
-            )
+            sentence = tr("This model takes {shape}; needed is one square colour image of {least} to {most} pixels.")
+            raise ModelError(sentence.format(shape=_times(shape), least=SIDES[0], most=SIDES[1]))
         self.outputs = math.prod(out) // max(1, shape[0])
         if self.outputs != max(out[1:], default=1) or not 1 <= self.outputs <= MAX_OUTPUTS:
-            raise ModelError(
-                f"This model gives {_times(out)}; needed is one number for each of up to {MAX_OUTPUTS} classes."
-            )
+            sentence = tr("This model gives {shape}; needed is one number for each of up to {most} classes.")
+            raise ModelError(sentence.format(shape=_times(out), most=MAX_OUTPUTS))
         types = {kind: details["dtype"] for kind, details in (("in", self._input), ("out", self._output))}
         if not set(types.values()) <= {np.float32, np.uint8, np.int8}:
-            raise ModelError("This model works with other numbers than float32, uint8 or int8; export it so.")
+            raise ModelError(tr("This model works with other numbers than float32, uint8 or int8; export it so."))
         self.takes_float = types["in"] is np.float32
         """Whether the scale of its pixels can be chosen; whole numbers are 0..255 (or that less 128)."""
         if shape[0] != 1:
@@ -167,12 +166,15 @@ class BroughtNetwork:
             timer.cancel()
         name = self._card.name
         if late.is_set():
-            raise ModelFailure(f"The model {name} did not answer within {limit_s:.0f} seconds and was stopped.")
+            sentence = tr("The model {name} did not answer within {limit} seconds and was stopped.")
+            raise ModelFailure(sentence.format(name=name, limit=number(limit_s, ".0f")))
         if len(answer) != size:
-            raise ModelFailure(f"The model {name} broke down; import it again or choose another one.")
+            sentence = tr("The model {name} broke down; import it again or choose another one.")
+            raise ModelFailure(sentence.format(name=name))
         rows = np.frombuffer(answer, np.float32).reshape(len(crops_rgb), -1)
         if not np.isfinite(rows).all():
-            raise ModelFailure(f"The model {name} gives no usable numbers for some faces.")
+            sentence = tr("The model {name} gives no usable numbers for some faces.")
+            raise ModelFailure(sentence.format(name=name))
         return rows
 
     def _start(self) -> subprocess.Popen:
@@ -227,7 +229,7 @@ def serve(path: str, size: str, classes: str, pixels: str, output: str, threads:
 
 
 def _times(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape)) or "one number"
+    return " × ".join(map(str, shape)) or tr("one number")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from core.language import tr
 from core.vision.crops import fit_within
 from core.vision.haar import CASCADE_FILES, HaarSettings
 from core.vision.model_card import ModelError
@@ -106,9 +107,8 @@ def read_cascade(name: str = HaarSettings.cascade) -> Cascade:
         path = Path(cv2.data.haarcascades) / CASCADE_FILES[name]  # type: ignore[attr-defined]  # missing in the stubs
         root = ElementTree.parse(path).getroot()[0]  # OpenCV's own file
     except (AttributeError, OSError) as error:
-        raise ModelError(
-            f"OpenCV {cv2.__version__} has no Haar cascades; install opencv-python-headless>=4.12,<5."
-        ) from error
+        sentence = tr("OpenCV {version} has no Haar cascades; install opencv-python-headless>=4.12,<5.")
+        raise ModelError(sentence.format(version=cv2.__version__)) from error
     features = [
         HaarFeature(tuple(_rect(each.text or "") for each in element.find("rects") or ()))
         for element in root.find("features") or ()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import scipy.special
 
+from core.language import tr
 from core.vision.brought import BroughtNetwork, ModelFailure
 from core.vision.classes import vocabulary
 from core.vision.crops import crop_faces
@@ -44,15 +45,22 @@ class MaskClassifier:
         self._network = Network(model_path, num_threads)
         shapes = self._network.input_shape[1:], *(shape[1:] for shape in self._network.output_shapes)
         if shapes != ((side, side, 3), (len(card.classes),)):
+            sentence = tr("{file} takes {input} and gives {outputs}, its card says {card_input} and {card_output}.")
             raise ModelError(
-                f"{Path(model_path).name} takes {shapes[0]} and gives {', '.join(map(str, shapes[1:]))}, "
-                f"its card says {(side, side, 3)} and {(len(card.classes),)}."
+                sentence.format(
+                    file=Path(model_path).name,
+                    input=shapes[0],
+                    outputs=", ".join(map(str, shapes[1:])),
+                    card_input=(side, side, 3),
+                    card_output=(len(card.classes),),
+                )
             )
         self._lock = threading.Lock()
         try:
             self.probabilities(np.zeros((1, side, side, 3), np.uint8))  # warm up, so that the first face is fast too
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{Path(model_path).name} loads but cannot be run ({error}).") from None
+            sentence = tr("{file} loads but cannot be run ({reason}).")
+            raise ModelError(sentence.format(file=Path(model_path).name, reason=error)) from None
 
     def probabilities(self, crops_rgb: np.ndarray) -> np.ndarray:
         """Probability of each of the card's classes: (n, size, size, 3) uint8 in, (n, classes) float32 out.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, softmax
 
+from core.language import mark, tr
 from core.vision.boxes import clip_boxes
 from core.vision.classes import CLASS_NAMES
 from core.vision.crops import crop_faces, letterbox
@@ -35,15 +36,17 @@ class Preset:
 
 
 PRESETS = {
-    "fast": Preset("Fast", "For slow computers; misses small faces.", 416, (160,), again=4),
+    "fast": Preset(mark("Fast"), mark("For slow computers; misses small faces."), 416, (160,), again=4),
     "balanced": Preset(
-        "Balanced",
-        "Quick enough for video, finds faces from about 12 pixels in a webcam's picture.",
+        mark("Balanced"),
+        mark("Quick enough for video, finds faces from about 12 pixels in a webcam's picture."),
         640,
         (192,),
         again=8,
     ),
-    "thorough": Preset("Thorough", "More scales, for small faces and crowds.", 640, (256, 160), 2048, again=64),
+    "thorough": Preset(
+        mark("Thorough"), mark("More scales, for small faces and crowds."), 640, (256, 160), 2048, again=64
+    ),
 }
 DEFAULT_PRESET = "balanced"
 TINY_PX, TINY_UP_TO = 16, 800
@@ -91,19 +94,20 @@ class MaskDetector:
         self.card = card
         self._state_offsets = np.array(card.calibration.get("state_offsets", [0.0] * len(CLASS_NAMES)), np.float32)
         if self._state_offsets.shape != (len(CLASS_NAMES),) or not np.isfinite(self._state_offsets).all():
-            raise ModelError(f"The card of {card.name} needs {len(CLASS_NAMES)} numbers in 'state_offsets'.")
+            sentence = tr("The card of {name} needs {count} numbers in 'state_offsets'.")
+            raise ModelError(sentence.format(name=card.name, count=len(CLASS_NAMES)))
         self._lock = threading.Lock()
         # Each scale keeps its own network: changing the size of one takes longer than running it.
         self._networks = [Network(model_path, num_threads) for _ in range(MAX_SCALES + 1)]
         try:
             maps = self._run(np.zeros((64, 96, 3), np.uint8), 0)  # its shapes tell whether this is a detector
         except (ValueError, RuntimeError, IndexError) as error:
-            raise ModelError(f"{Path(model_path).name} loads but cannot be run ({error}).") from None
+            sentence = tr("{file} loads but cannot be run ({reason}).")
+            raise ModelError(sentence.format(file=Path(model_path).name, reason=error)) from None
         wanted = [(64 // STRIDE, 96 // STRIDE, n) for n in (1, 4, len(CLASS_NAMES))]
         if [m.shape for m in maps] != wanted:
-            raise ModelError(
-                f"{Path(model_path).name} gives maps of the shapes {[m.shape for m in maps]}, expected {wanted}."
-            )
+            sentence = tr("{file} gives maps of the shapes {shapes}, expected {wanted}.")
+            raise ModelError(sentence.format(file=Path(model_path).name, shapes=[m.shape for m in maps], wanted=wanted))
 
     def find(
         self, frame_bgr: np.ndarray, preset: str | Preset = DEFAULT_PRESET, min_score: float = 0.3

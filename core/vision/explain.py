@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from scipy.special import softmax
 
+from core.language import tr
 from core.vision.classes import CLASS_NAMES, WITH_MASK
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
 from core.vision.crops import crop_faces
@@ -116,12 +117,17 @@ class FaceExplainer:
             ModelError: the file is missing, broken, does not fit its card, or is no network that can be explained.
         """
         if not card.trained_here:
-            raise ModelError(f"The model {card.name} was not trained here, so its results cannot be explained.")
+            sentence = tr("The model {name} was not trained here, so its results cannot be explained.")
+            raise ModelError(sentence.format(name=card.name))
         MaskClassifier(card, model_path, 1)  # checks all that we need too
         if CLASS_NAMES[WITH_MASK] not in card.classes or len(card.classes) < 2:
+            sentence = tr(
+                "{file} tells {classes} apart; only a model that knows {mask} and another class can be explained."
+            )
             raise ModelError(
-                f"{Path(model_path).name} tells {', '.join(card.classes)} apart; "
-                f"only a model that knows {CLASS_NAMES[WITH_MASK]} and another class can be explained."
+                sentence.format(
+                    file=Path(model_path).name, classes=", ".join(card.classes), mask=CLASS_NAMES[WITH_MASK]
+                )
             )
         self.card = card
         self._lock = threading.Lock()
@@ -138,10 +144,11 @@ class FaceExplainer:
             # Noise makes many features active, a plain picture hardly any.
             features, logits = self._run(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8))
         if end is None or not self.head.agrees(features, logits):
-            raise ModelError(
-                f"{Path(model_path).name} does not end in average pooling, a dense layer with ReLU and a dense layer, "
+            sentence = tr(
+                "{file} does not end in average pooling, a dense layer with ReLU and a dense layer, "
                 "so its results cannot be explained; choose another model."
             )
+            raise ModelError(sentence.format(file=Path(model_path).name))
 
     def explain(self, frame_bgr: np.ndarray, face_xyxy: np.ndarray) -> Explanation:
         """What in a face spoke for a mask rather than for the likeliest other class.

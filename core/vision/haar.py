@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from scipy.special import expit
 
+from core.language import tr
 from core.vision.boxes import overlaps
 from core.vision.crops import fit_within
 from core.vision.model_card import ModelError
@@ -158,9 +159,11 @@ def load_cascades() -> dict:
     cascades = {}
     for name, file in (CASCADE_FILES | {"profile": PROFILE_FILE}).items():
         if not (hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data")):
-            raise ModelError(f"OpenCV {cv2.__version__} has no Haar cascades; install opencv-python-headless>=4.12,<5.")
+            sentence = tr("OpenCV {version} has no Haar cascades; install opencv-python-headless>=4.12,<5.")
+            raise ModelError(sentence.format(version=cv2.__version__))
         folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]  # missing in OpenCV's stubs
         cascades[name] = cv2.CascadeClassifier(str(folder / file))
         if cascades[name].empty():
-            raise ModelError(f"OpenCV's file {file} is missing or broken; install opencv-python-headless again.")
+            sentence = tr("OpenCV's file {file} is missing or broken; install opencv-python-headless again.")
+            raise ModelError(sentence.format(file=file))
     return cascades

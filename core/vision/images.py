@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from core.language import mark, number, tr
+
 if TYPE_CHECKING:
     import PIL.Image
 
@@ -36,7 +38,7 @@ TILE_TAGS = 322, 323  # of a TIFF: width and height
 ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 # By EXIF's orientation: how many quarters the stored picture must be turned clockwise, and along which axis mirrored.
 TURNS = {2: (0, 1), 3: (2, None), 4: (0, 0), 5: (1, 1), 6: (1, None), 7: (1, 0), 8: (3, None)}
-NOT_READABLE = "This file is not an image that can be read; use JPEG, PNG, WebP or HEIC."
+NOT_READABLE = mark("This file is not an image that can be read; use JPEG, PNG, WebP or HEIC.")
 
 
 class ImageError(ValueError):
@@ -104,7 +106,7 @@ def load_image(
         ImageError: empty, damaged, too large, too much work or not a picture.
     """
     if not data:
-        raise ImageError("This file is empty; save or export the image again.")
+        raise ImageError(tr("This file is empty; save or export the image again."))
     image = _open(data, max_megapixels)
     size_wh = image.size
     tile_pixels = _refuse_much_work(image, data, max_megapixels)
@@ -118,9 +120,9 @@ def load_image(
             note, orientation = _note(image), _orientation(image)
             frame = cv2.cvtColor(_to_rgb(image, factor), cv2.COLOR_RGB2BGR)
     except MemoryError:
-        raise ImageError("This image needs more memory than this server has; make it smaller.") from None
+        raise ImageError(tr("This image needs more memory than this server has; make it smaller.")) from None
     except Exception:  # a damaged file makes decoders fail in every way
-        raise ImageError("This image is damaged or incomplete; save or download it again.") from None
+        raise ImageError(tr("This image is damaged or incomplete; save or download it again.")) from None
     turn, mirror = TURNS.get(orientation, (0, None))
     upright = turn_image(LoadedImage(frame, size_wh, note), turn)
     return upright if mirror is None else upright._replace(frame_bgr=cv2.flip(upright.frame_bgr, mirror))
@@ -158,16 +160,20 @@ def _open(data: bytes, max_megapixels: float) -> "PIL.Image.Image":
                 # A damaged note on further pictures in the file costs these alone.
                 image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
     except Image.DecompressionBombError:
-        raise ImageError(f"This image is larger than {limit} megapixels; make it smaller.") from None
+        sentence = tr("This image is larger than {limit} megapixels; make it smaller.")
+        raise ImageError(sentence.format(limit=number(limit))) from None
     except Exception:  # what is no picture makes the readers of headers fail in every way
         if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc"):
-            raise ImageError("HEIC photos cannot be read on this server; save it as JPEG and choose that.") from None
-        raise ImageError(NOT_READABLE) from None
+            raise ImageError(
+                tr("HEIC photos cannot be read on this server; save it as JPEG and choose that.")
+            ) from None
+        raise ImageError(tr(NOT_READABLE)) from None
     width, height = image.size
     if width * height > max_megapixels * 1e6:
-        raise ImageError(f"This image has {width} × {height} pixels; make it smaller than {limit} megapixels.")
+        sentence = tr("This image has {width} × {height} pixels; make it smaller than {limit} megapixels.")
+        raise ImageError(sentence.format(width=number(width), height=number(height), limit=number(limit)))
     if not width * height:
-        raise ImageError(NOT_READABLE)
+        raise ImageError(tr(NOT_READABLE))
     return image
 
 
@@ -185,7 +191,8 @@ def _refuse_much_work(image: "PIL.Image.Image", data: bytes, max_megapixels: flo
     if image.format in ("JPEG", "MPO") or (is_tiff and "jpeg" in str(image.info.get("compression"))):
         passes = data.count(b"\xff\xda")  # the mark of each; it cannot be part of the compressed pixels
         if passes > MAX_PASSES or passes * image.width * image.height > MAX_PASS_MEGAPIXELS * 1e6:
-            raise ImageError(f"This JPEG is stored in {passes} passes, far more than usual; save it again.")
+            sentence = tr("This JPEG is stored in {passes} passes, far more than usual; save it again.")
+            raise ImageError(sentence.format(passes=number(passes)))
     if not is_tiff:
         return 0
     try:
@@ -193,7 +200,8 @@ def _refuse_much_work(image: "PIL.Image.Image", data: bytes, max_megapixels: flo
     except (TypeError, ValueError):
         return 0
     if width * height > max_megapixels * 1e6:
-        raise ImageError(f"This TIFF is stored in tiles of {width} × {height} pixels; save it without tiles.")
+        sentence = tr("This TIFF is stored in tiles of {width} × {height} pixels; save it without tiles.")
+        raise ImageError(sentence.format(width=number(width), height=number(height)))
     return width * height
 
 
@@ -223,7 +231,9 @@ def _note(image: "PIL.Image.Image") -> str:
         several = False
     if not several:
         return ""
-    return f"Of this file, the first {'page' if image.format == 'TIFF' else 'frame'} is used."
+    if image.format == "TIFF":
+        return tr("Of this file, the first page is used.")
+    return tr("Of this file, the first frame is used.")
 
 
 def _to_rgb(image: "PIL.Image.Image", factor: int = 1) -> np.ndarray:
@@ -292,7 +302,8 @@ def read_image(path: Path | str) -> np.ndarray:
     try:
         return decode_image(path.read_bytes())
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from None
+        sentence = tr("{file} cannot be read: {reason}.")
+        raise ImageError(sentence.format(file=path, reason=error.strerror or error)) from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from core.config import models_dir
+from core.language import tr
 from core.vision.model_card import ModelCard, ModelError, file_sha256, load_card
 
 # More threads than this gain nothing on networks this small and starve the video threads.
@@ -32,13 +33,15 @@ class Network:
 
         path = Path(path)
         if not path.is_file():
-            raise ModelError(f"The model file {path.name} is missing; restore it or train the model again.")
+            sentence = tr("The model file {file} is missing; restore it or train the model again.")
+            raise ModelError(sentence.format(file=path.name))
         try:
             self._interpreter = Interpreter(str(path), num_threads=num_threads or _threads)
             (self._input,) = self._interpreter.get_input_details()
             self._outputs = self._interpreter.get_output_details()
         except (ValueError, RuntimeError, TypeError) as error:
-            raise ModelError(f"{path.name} is not a usable LiteRT model ({error}).") from None
+            sentence = tr("{file} is not a usable LiteRT model ({reason}).")
+            raise ModelError(sentence.format(file=path.name, reason=error)) from None
         self.input_shape = tuple(int(n) for n in self._input["shape"])
         self.output_shapes = [tuple(int(n) for n in output["shape"]) for output in self._outputs]
         self._shape: tuple[int, ...] = ()
@@ -64,8 +67,10 @@ def checked_model(name: str, kind: str, folder: Path | str | None = None) -> tup
     folder = Path(folder or models_dir())
     card = load_card(folder / f"{name}.json")
     if card.kind != kind:
-        raise ModelError(f"The model {name} is a {card.kind}, not a {kind}; choose another one.")
+        sentence = tr("The model {name} is a {kind}, not a {wanted}; choose another one.")
+        raise ModelError(sentence.format(name=name, kind=tr(card.kind), wanted=tr(kind)))
     path = folder / card.file
     if path.is_file() and file_sha256(path) != card.sha256:
-        raise ModelError(f"{path.name} is not the file that its card describes; restore both or train the model again.")
+        sentence = tr("{file} is not the file that its card describes; restore both or train the model again.")
+        raise ModelError(sentence.format(file=path.name))
     return card, path

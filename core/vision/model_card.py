@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.io import DamagedFileError, load_json, write_json
+from core.language import mark, tr
 from core.vision.classes import CLASS_NAMES, is_class_name
 
 """Where models and what is known of them live; the variable is for servers whose copy of the app cannot be written."""
 MAX_CLASSES = 500
-OUTPUTS = {"classifier": ("logits", "probabilities"), "detector": ("centers",)}
+OUTPUTS = {mark("classifier"): ("logits", "probabilities"), mark("detector"): ("centers",)}
 """What a model can give, by its kind."""
 USES = ("photo", "live")
 PIXELS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
@@ -87,24 +88,28 @@ def faces_by_part(card: ModelCard) -> list[dict]:
 def score_rows(card: ModelCard) -> list[dict]:
     """What the training measured, for people: a row per part of the data, shares in 0..1 or ``None``.
 
-    A classifier's figures are those of the exported file, which is the one that runs.
+    A classifier's figures are those of the exported file, which is the one that runs. Headings are in English, to be
+    shown with ``tr``; what is in the rows is in the language of now.
     """
-    apart = ", near-duplicates kept together" if card.scores.get("split") == "grouped" else ""
-    parts = {"test": f"Test: part of its own data{apart}", "held_out": "Test: the data set's own test part"}
-    columns = {"images": "Faces", "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy"}
-    columns["expected_calibration_error"] = "Calibration error"
+    of_its_own = tr("Test: part of its own data")
+    if card.scores.get("split") == "grouped":
+        of_its_own = tr("Test: part of its own data, near-duplicates kept together")
+    parts = {"test": of_its_own, "held_out": tr("Test: the data set's own test part")}
+    columns = {"images": mark("Faces"), "accuracy": mark("Accuracy"), "balanced_accuracy": mark("Balanced accuracy")}
+    columns["expected_calibration_error"] = mark("Calibration error")
     rows = []
     for part, title in parts.items():
         figures = next((found for key in (f"{part}_exported", part) if (found := _figures(card.scores, key))), None)
         if figures:
-            rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
-    columns = {"faces": "Faces", "found": "Face recall", "found_and_right": "Accuracy"}
-    columns["false_alarms_per_photo"] = "False alarms per image"
+            rows.append({mark("Tested on"): title} | {name: figures.get(key) for key, name in columns.items()})
+    columns = {"faces": "Faces", "found": mark("Face recall"), "found_and_right": "Accuracy"}
+    columns["false_alarms_per_photo"] = mark("False alarms per image")
+    uses = {"photo": tr("Validation: settings for photo"), "live": tr("Validation: settings for live")}
     for use in USES:
         by_preset = _figures(_figures(card.scores, "validation"), use)
         # Cards of old trainings have the figures of one preset only.
         for preset, figures in (by_preset if "faces" not in by_preset else {"": by_preset}).items():
-            title = f"Validation: settings for {use}" + (f", {preset}" if preset else "")
+            title = uses[use] + (f", {tr(preset.capitalize()).lower()}" if preset else "")  # as ``PRESETS`` calls it
             rows.append({"Tested on": title} | {name: figures.get(key) for key, name in columns.items()})
     return rows
 
@@ -137,34 +142,40 @@ def load_card(path: Path | str) -> ModelCard:
         known = {f.name for f in dataclasses.fields(ModelCard)}
         card = ModelCard(**{key: value for key, value in raw.items() if key in known})
     except FileNotFoundError:
-        raise ModelError(
-            f"There is no model card {file}; train one with `python -m train.classifier` or restore `models/`."
-        ) from None
+        sentence = tr(
+            "There is no model card {file}; train one with `python -m train.classifier` or restore `models/`."
+        )
+        raise ModelError(sentence.format(file=file)) from None
     except (OSError, DamagedFileError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"{file} is not a model card ({reason}); restore it or train the model again.") from None
+        sentence = tr("{file} is not a model card ({reason}); restore it or train the model again.")
+        raise ModelError(sentence.format(file=file, reason=reason)) from None
     texts = (card.name, card.file, card.sha256, card.output, card.color_order, card.kind, card.pixels)
     if not all(isinstance(text, str) for text in texts):
-        raise ModelError(f"{file} is not a model card (a name, file or kind is no text); restore it or train again.")
+        raise _refusal(
+            tr("{file} is not a model card (a name, file or kind is no text); restore it or train again."), file=file
+        )
     good = isinstance(card.classes, list) and all(is_class_name(name) for name in card.classes)
     if not good or not 0 < len(set(card.classes)) == len(card.classes) <= MAX_CLASSES:
-        raise ModelError(
-            f"{file} names the classes {str(card.classes)[:200]}; needed is a list of short, different names."
-        )
+        sentence = tr("{file} names the classes {classes}; needed is a list of short, different names.")
+        raise _refusal(sentence, file=file, classes=str(card.classes)[:200])
     if Path(card.file).name != card.file:
-        raise ModelError(f"{file} names the file {card.file!r}; it must lie in the card's own folder.")
+        sentence = tr("{file} names the file {named!r}; it must lie in the card's own folder.")
+        raise _refusal(sentence, file=file, named=card.file)
     if card.kind not in OUTPUTS:
-        raise ModelError(f"{file} describes a {card.kind!r}; this app knows {' and '.join(OUTPUTS)}.")
+        sentence = tr("{file} describes a {kind!r}; this app knows classifier and detector.")
+        raise _refusal(sentence, file=file, kind=card.kind)
     if card.output not in OUTPUTS[card.kind] or card.color_order != "RGB":
-        raise ModelError(
-            f"{file} says output {card.output!r}, colour order {card.color_order!r}; "
-            f"possible are {' or '.join(OUTPUTS[card.kind])}, and RGB."
-        )
+        sentence = tr("{file} says output {output!r}, colour order {order!r}; possible are {outputs}, and RGB.")
+        possible = " / ".join(OUTPUTS[card.kind])
+        raise _refusal(sentence, file=file, output=card.output, order=card.color_order, outputs=possible)
     if card.pixels not in PIXELS:
-        raise ModelError(f"{file} says pixels {card.pixels!r}; possible are {', '.join(PIXELS)}.")
+        sentence = tr("{file} says pixels {pixels!r}; possible are {possible}.")
+        raise _refusal(sentence, file=file, pixels=card.pixels, possible=", ".join(PIXELS))
     numbers = isinstance(card.input_size, int) and isinstance(card.margin, int | float)
     if not (numbers and 32 <= card.input_size <= 1024 and 0 <= card.margin <= 1):
-        raise ModelError(f"{file} says input size {card.input_size}, margin {card.margin}; 32..1024 and 0..1 work.")
+        sentence = tr("{file} says input size {side}, margin {margin}; 32..1024 and 0..1 work.")
+        raise _refusal(sentence, file=file, side=card.input_size, margin=card.margin)
     if card.kind == "detector":
         wanted = {("face_scores", use) for use in USES}
         wanted |= {("tiny_face_scores", use) for use in USES if card.tiny_face_scores}
@@ -176,14 +187,21 @@ def load_card(path: Path | str) -> ModelCard:
                 list(number.values()) if table.endswith("face_scores") and isinstance(number, dict) else [number]
             )
             if not by_preset or not all(isinstance(n, int | float) for n in by_preset):
-                raise ModelError(f"{file} has no number {name!r} in {table!r}; restore it or train the model again.")
+                sentence = tr("{file} has no number {name!r} in {table!r}; restore it or train the model again.")
+                raise _refusal(sentence, file=file, name=name, table=table)
         centers = card.calibration.get("centers", {})
         pairs = list(centers.values()) if isinstance(centers, dict) else [None]
         if not all(isinstance(p, list) and len(p) == 2 and all(isinstance(n, int | float) for n in p) for p in pairs):
-            raise ModelError(f"{file} needs two numbers by preset in 'centers'; restore it or train the model again.")
+            sentence = tr("{file} needs two numbers by preset in 'centers'; restore it or train the model again.")
+            raise _refusal(sentence, file=file)
         if tuple(card.classes) != CLASS_NAMES or card.calibration["temperature"] <= 0:
-            raise ModelError(f"{file} is no detector's card: all three classes and a temperature above 0 are needed.")
+            sentence = tr("{file} is no detector's card: all three classes and a temperature above 0 are needed.")
+            raise _refusal(sentence, file=file)
     return dataclasses.replace(card, classes=tuple(card.classes))
+
+
+def _refusal(sentence: str, **fields: object) -> ModelError:
+    return ModelError(sentence.format(**fields))
 
 
 def file_sha256(path: Path | str) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import supervision as sv
 
+from core.language import current, mark, tr, using
 from core.turns import Turns
 from core.vision.annotate import annotate
 from core.vision.blur import blur_faces
@@ -39,7 +40,7 @@ THUMBNAIL_SIDE = 180
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 # What file names cannot hold on some system.
 UNFIT = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
-FAILED = "This photo could not be classified; try it in another format or size."
+FAILED = mark("This photo could not be classified; try it in another format or size.")
 
 Detect = Callable[[LoadedImage], sv.Detections]
 """Finds the faces of a picture that may be smaller than its file's; boxes are in pixels of the whole picture."""
@@ -192,6 +193,7 @@ class PhotoSet:
         self._decoded = DecodedImages()
         self._turns = turns or Turns()
         self._pace: tuple[Hashable, float, int] = None, 0.0, 0
+        self._language = current()
         self.key = secrets.token_urlsafe(24)
         """Names the set; nobody can guess it."""
         self.min_face_px = 0.0
@@ -209,6 +211,11 @@ class PhotoSet:
         """
         self._photos = {key: self._photos.get(key) or Photo(key, name, read) for key, name, read in files}
         self._decoded.keep_only(self._photos)
+        if self._language != current():  # what was said of files is said again
+            self._language = current()
+            for photo in self._photos.values():
+                if photo.problem or photo.note:
+                    photo.problem, photo.classified_with = "", None
         return list(self._photos.values())
 
     def image(self, photo: Photo, whole: bool = False) -> LoadedImage:
@@ -290,7 +297,7 @@ class PhotoSet:
             raise
         except Exception:  # one photo that breaks the analysis must not cost the others their results
             log.exception("A photo could not be classified")
-            photo.problem = FAILED
+            photo.problem = tr(FAILED)
 
     def compare(
         self, photo: Photo, detect: Detect, made_with: Hashable, whole: bool = False
@@ -334,9 +341,10 @@ class PhotoSet:
     def zip_file(self) -> Iterator[bytes]:
         """A zip of the ``chosen`` photos, annotated, part by part: each is made when it is asked for.
 
-        It takes turns with the photos that others wait for. A photo that cannot be made any more is left out.
+        It takes turns with the photos that others wait for. A photo that cannot be made any more is left out. Labels
+        are in the language of the page, whatever thread asks.
         """
-        names, min_face_px, blur = self.names(), self.min_face_px, self.blur
+        names, min_face_px, blur, language = self.names(), self.min_face_px, self.blur, self._language
         # As they are now, whatever the page changes meanwhile.
         wanted = [replace(photo) for key in self.chosen if (photo := self._photos.get(key)) and photo.thumbnail]
         file_names = unique_names(jpeg_name(names[photo.key]) for photo in wanted)
@@ -344,7 +352,7 @@ class PhotoSet:
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # a JPEG file cannot be made smaller
             for name, photo in zip(file_names, wanted, strict=True):
                 try:
-                    with self._turns.turn():
+                    with self._turns.turn(), using(language):
                         jpeg = _annotated(photo, min_face_px, blur)
                 except Exception:  # the others must not be lost with it
                     log.exception("A photo could not be annotated")

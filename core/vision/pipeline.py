@@ -9,6 +9,7 @@ import numpy as np
 import supervision as sv
 
 from core.config import models_dir
+from core.language import mark
 from core.vision.boxes import clip_boxes, shorter_sides
 from core.vision.classes import CLASS_NAMES, WORN_INCORRECTLY
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier, load_classifier
@@ -157,24 +158,28 @@ class PipelineSpec:
 
 PIPELINES: dict[str, PipelineSpec] = {
     "neural": PipelineSpec(
-        title="Neural",
-        summary="One network finds every face, from any side, with or without a mask, and says how it is worn.",
+        title=mark("Neural"),
+        summary=mark("One network finds every face, from any side, with or without a mask, and says how it is worn."),
         build=lambda model: NeuralPipeline(load_detector(model)),
         default_model=DEFAULT_DETECTOR,
         model_kind="detector",
         uses_preset=True,
     ),
     "classic": PipelineSpec(
-        title="Classic",
-        summary="A Haar cascade finds upright faces, MobileNetV2 classifies each. Made for people who face the camera.",
+        title=mark("Classic"),
+        summary=mark(
+            "A Haar cascade finds upright faces, MobileNetV2 classifies each. Made for people who face the camera."
+        ),
         build=lambda model: ClassicPipeline(load_classifier(model)),
         default_model=DEFAULT_CLASSIFIER,
         model_kind="classifier",
         uses_haar=True,
     ),
     "combined": PipelineSpec(
-        title="Neural + classifier",
-        summary="The network of Neural finds every face, a classifier of your choice classifies each: your own, too.",
+        title=mark("Neural + classifier"),
+        summary=mark(
+            "The network of Neural finds every face, a classifier of your choice classifies each: your own, too."
+        ),
         build=lambda model: CombinedPipeline(load_detector(), load_classifier(model)),
         default_model=DEFAULT_CLASSIFIER,
         model_kind="classifier",

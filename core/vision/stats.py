@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import supervision as sv
 
-from core.language import number, tr
+from core.language import number, tr, trn
 from core.vision.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, styles_of
 from core.vision.detections import PREDICTED, classes_of, hidden_faces
 
@@ -77,9 +77,10 @@ def describe(stats: FrameStats) -> str:
     '3 faces: 2 with a mask, 1 without a mask. 1 smaller face is hidden by your limit.'
     """
     if not stats.faces:
-        return describe_hidden(stats) if stats.hidden else "No face found."
+        return describe_hidden(stats) if stats.hidden else tr("No face found.")
+    sentence = trn("{count} face: {states}.", "{count} faces: {states}.", stats.faces)
     hidden = f" {describe_hidden(stats)}" if stats.hidden else ""
-    return f"{_faces(stats.faces)}: {_states(stats)}.{hidden}"
+    return sentence.format(count=number(stats.faces, ","), states=_states(stats)) + hidden
 
 
 def describe_film(stats: FrameStats) -> str:
@@ -89,18 +90,15 @@ def describe_film(stats: FrameStats) -> str:
     '3 people: 2 with a mask, 1 without a mask.'
     """
     if not stats.faces:
-        return "No face found."
-    return f"{_people(stats.faces)}: {_states(stats)}."
-
-
-def _people(n: int) -> str:
-    return "1 person" if n == 1 else f"{n:,} people"
+        return tr("No face found.")
+    sentence = trn("{count} person: {states}.", "{count} people: {states}.", stats.faces)
+    return sentence.format(count=number(stats.faces, ","), states=_states(stats))
 
 
 def _states(stats: FrameStats) -> str:
     counts, styles = (*stats.counts, stats.unknown), (*styles_of(stats.classes), NO_PREDICTION)
     return ", ".join(
-        f"{number(n)} {tr(style.sentence) or style.words}" for n, style in zip(counts, styles, strict=True) if n
+        f"{number(n, ",")} {tr(style.sentence) or style.words}" for n, style in zip(counts, styles, strict=True) if n
     )
 
 
@@ -112,14 +110,27 @@ def describe_hidden(stats: FrameStats, limit_px: float | None = None) -> str:
     >>> describe_hidden(FrameStats(hidden=2), 48)
     '2 faces found, but smaller than your limit of 48 px.'
     """
-    limit = "your limit" if limit_px is None else f"your limit of {limit_px:g} px"
-    if stats.hidden and not stats.faces:
-        return f"{_faces(stats.hidden)} found, but smaller than {limit}."
-    return f"{stats.hidden} smaller face{' is' if stats.hidden == 1 else 's are'} hidden by {limit}."
-
-
-def _faces(n: int) -> str:
-    return f"{n} face{'' if n == 1 else 's'}"
+    n = stats.hidden
+    if limit_px is None:
+        alone = trn(
+            "{count} face found, but smaller than your limit.", "{count} faces found, but smaller than your limit.", n
+        )
+        beside = trn(
+            "{count} smaller face is hidden by your limit.", "{count} smaller faces are hidden by your limit.", n
+        )
+    else:
+        alone = trn(
+            "{count} face found, but smaller than your limit of {limit} px.",
+            "{count} faces found, but smaller than your limit of {limit} px.",
+            n,
+        )
+        beside = trn(
+            "{count} smaller face is hidden by your limit of {limit} px.",
+            "{count} smaller faces are hidden by your limit of {limit} px.",
+            n,
+        )
+    sentence = beside if stats.faces or not n else alone
+    return sentence.format(count=number(n, ","), limit=number(limit_px or 0, "g"))
 
 
 @dataclass(frozen=True)

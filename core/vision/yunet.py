@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from core.language import tr
 from core.vision.crops import resize
 from core.vision.model_card import ModelError
 
@@ -20,7 +21,8 @@ class YuNet:
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (INPUT_SIDE, INPUT_SIDE), MIN_SCORE, 0.4, 500)
         except cv2.error as error:
-            raise ModelError(f"{path} cannot be loaded as a YuNet face detector: {error.err}") from None
+            sentence = tr("{file} cannot be loaded as a YuNet face detector: {reason}")
+            raise ModelError(sentence.format(file=path, reason=error.err)) from None
 
     def __call__(self, frame_bgr: np.ndarray, shown_side: int = INPUT_SIDE) -> np.ndarray:
         """(n, 5) float32: x1, y1, x2, y2 in pixels of the frame and a score in 0..1, best first.

@@ -1,11 +1,13 @@
 """Work beside the pages: what is kept of it, and for how long."""
 
+import errno
 import time
 
 import pytest
 
 from core import jobs as module
 from core.jobs import Jobs
+from core.language import tr, using
 
 
 class Clock:
@@ -84,3 +86,21 @@ def test_what_is_forgotten_may_be_done_again(clock):
     assert jobs.status("a") is None
     do(jobs, "a")
     assert jobs.status("a").state == "done"
+
+
+def test_work_speaks_the_language_of_who_started_it(clock):
+    def full(report):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def broken(report):
+        raise RuntimeError
+
+    jobs = Jobs()
+    with using("fr"):
+        do(jobs, "done", lambda report: tr("Mask"))
+        do(jobs, "full", full)
+        do(jobs, "broken", broken)
+    do(jobs, "english", lambda report: tr("Mask"))
+    assert (jobs.status("done").result, jobs.status("english").result) == ("Masque", "Mask")
+    assert jobs.status("full").error.startswith("Le disque du serveur est plein")
+    assert jobs.status("broken").error.startswith("Cela n’a pas fonctionné")

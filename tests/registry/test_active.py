@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from core.config import models_dir
+from core.language import tr, using
 from core.registry import active as module
 from core.registry.active import (
     active_method,
@@ -129,8 +130,18 @@ def test_a_broken_file_gives_the_usual_method_and_a_sentence(models, text):
     (models / "in_use.json").write_text(text, encoding="latin-1")
     now = in_use(models)
     assert now.method == USUAL and "cannot be read" in now.problem
+    with using("fr"):
+        assert "est illisible" in in_use(models).problem
+    assert in_use(models) == now, "each visitor in their own language"
     assert not can_go_back(models)
     assert use(OTHER, models).method == OTHER, "the next choice mends it"
+
+
+def test_what_the_cards_of_shipped_models_say_is_translated():
+    for name in module.SHIPPED:
+        card = load_card(models_dir() / f"{name}.json")
+        with using("fr"):
+            assert all(tr(text) != text for text in (card.limits, *card.failures)), name
 
 
 @pytest.mark.parametrize(

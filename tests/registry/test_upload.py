@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from core.config import models_dir
 from core.datasets.spellings import likely_meanings, plain_meanings
 from core.jobs import Cancelled
+from core.language import using
 from core.registry import upload as uploaded_model
 from core.registry.sandbox import run_apart
 from core.registry.upload import (
@@ -65,6 +66,11 @@ def test_a_bad_file_gets_a_sentence(make, sentence, tmp_path):
     with pytest.raises(ModelError, match=sentence) as caught:
         check_litert(path)
     assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+def test_the_process_of_a_trial_speaks_the_visitors_language():
+    with using("fr"), pytest.raises(ModelError, match="^Entrées de ce modèle.*sorties"):
+        check_litert(DETECTOR)
 
 
 @pytest.mark.parametrize(

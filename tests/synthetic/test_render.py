@@ -8,7 +8,7 @@ import core.synthetic.eyes
 from core.synthetic.eyes import find_pose
 from core.synthetic.fabric import CUTS, PATTERNS
 from core.synthetic.lighting import blurred, shade
-from core.synthetic.preview import draw_variants, make_portrait
+from core.synthetic.preview import COLOR_TITLES, draw_variants, make_portrait
 from core.synthetic.render import MASK_KINDS, WEARING, put_on
 from core.synthetic.sample import sample_photo
 from core.vision.classes import CLASS_NAMES
@@ -101,6 +101,7 @@ def test_every_kind_names_what_exists():
     assert {spec.pattern for spec in MASK_KINDS.values()} == {"", *PATTERNS}
     assert {wearing.label for wearing in WEARING.values()} == {CLASS_NAMES[0], CLASS_NAMES[2]}
     assert WEARING["well"].label == CLASS_NAMES[0]
+    assert {color for kind in MASK_KINDS.values() for color in kind.colors} == COLOR_TITLES.keys()
 
 
 @pytest.mark.parametrize(

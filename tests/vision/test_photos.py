@@ -3,6 +3,7 @@ import zipfile
 
 import pytest
 
+from core.language import using
 from core.synthetic.sample import SAMPLE_FACE_XYXY
 from core.turns import Turns
 from core.vision.images import ImageError
@@ -180,6 +181,23 @@ def test_a_photo_that_cannot_be_annotated_any_more_costs_no_other(caplog):
     with zipfile.ZipFile(io.BytesIO(b"".join(photos.zip_file()))) as archive:
         assert archive.namelist() == ["b.png.jpg"]
     assert "could not be annotated" in caplog.text
+
+
+def test_the_zip_speaks_the_language_of_its_page_and_files_are_judged_anew_in_another():
+    photos, shown = PhotoSet(), [file("a"), file("b", b"rubbish")]
+    with using("fr"):
+        photo, broken = photos.show(shown)
+        photos.classify(StubPipeline(), 1)
+        french = photos.annotated(photo)
+        assert broken.problem.startswith("Ce fichier n’est pas une image")
+    assert photos.annotated(photo) != french, "its label is another"
+    photos.chosen = ("a",)
+    with zipfile.ZipFile(io.BytesIO(b"".join(photos.zip_file()))) as archive:  # the server's route knows no visitor
+        assert archive.read("a.png.jpg") == french
+    photos.show(shown)
+    photos.classify(StubPipeline(), 1)
+    assert broken.problem.startswith("This file is not an image")
+    assert photos.todo(1) == []
 
 
 def test_five_hundred_photos_take_little_memory_beyond_their_files():

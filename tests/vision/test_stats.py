@@ -4,8 +4,9 @@ from functools import partial
 
 import pytest
 
+from core.language import using
 from core.vision.detections import HIDDEN, make_detections, no_detections
-from core.vision.stats import FrameStats, LiveStats, describe, summarize
+from core.vision.stats import FrameStats, LiveStats, describe, describe_film, describe_hidden, summarize
 
 
 @pytest.mark.parametrize(
@@ -122,3 +123,16 @@ def test_updates_from_many_threads_are_all_counted(request):
     for thread in threads:
         thread.join()
     assert stats.snapshot().now.counts == (1, 0, 0)
+
+
+def test_counts_in_french():
+    with using("fr"):
+        words = describe(FrameStats((2, 1, 0), unknown=1, hidden=1)).replace("\xa0", " ")
+        film = describe_film(FrameStats((1200, 0, 34))).replace("\xa0", " ")
+        hidden = describe_hidden(FrameStats(hidden=2), 48.5)
+    assert words == (
+        "4 visages : 2 avec masque, 1 sans masque, 1 sans conclusion possible. "
+        "1 visage plus petit que votre limite n’est pas montré."
+    )
+    assert film == "1\u202f234 personnes : 1\u202f200 avec masque, 34 avec un masque mal porté."
+    assert hidden == "2 visages trouvés, mais plus petits que votre limite de 48,5 px."
