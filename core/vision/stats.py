@@ -97,9 +97,8 @@ def describe_film(stats: FrameStats) -> str:
 
 def _states(stats: FrameStats) -> str:
     counts, styles = (*stats.counts, stats.unknown), (*styles_of(stats.classes), NO_PREDICTION)
-    return ", ".join(
-        f"{number(n, ",")} {tr(style.sentence) or style.words}" for n, style in zip(counts, styles, strict=True) if n
-    )
+    each = zip((number(n, ",") if n else "" for n in counts), styles, strict=True)
+    return ", ".join(f"{count} {tr(style.sentence) or style.words}" for count, style in each if count)
 
 
 def describe_hidden(stats: FrameStats, limit_px: float | None = None) -> str:

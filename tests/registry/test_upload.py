@@ -69,7 +69,7 @@ def test_a_bad_file_gets_a_sentence(make, sentence, tmp_path):
 
 
 def test_the_process_of_a_trial_speaks_the_visitors_language():
-    with using("fr"), pytest.raises(ModelError, match="^Entrées de ce modèle.*sorties"):
+    with using("fr"), pytest.raises(ModelError, match=r"^Entrées de ce modèle.*sorties"):
         check_litert(DETECTOR)
 
 
