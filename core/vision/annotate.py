@@ -28,6 +28,18 @@ FONT_HEIGHT = 22
 TEXT_SHARE = (0.014, 0.034)
 MIN_TEXT_PX = 10
 TEXT_OF_FACE = 0.17
+# OpenCV's fonts have no letters with accents, so these are drawn by hand: lines from the middle of the letter's top (of
+# its foot, for the cedilla), in heights of the text.
+ACCENTS = {
+    "\u0300": (((0.12, 0.12), (-0.1, 0.34)),),
+    "\u0301": (((-0.12, 0.12), (0.1, 0.34)),),
+    "\u0302": (((-0.18, 0.12), (0, 0.32), (0.18, 0.12)),),
+    "\u0308": (((-0.17, 0.2), (-0.15, 0.2)), ((0.15, 0.2), (0.17, 0.2))),
+    "\u0327": (((0, -0.02), (0.08, -0.14), (-0.06, -0.24)),),
+}
+CEDILLA = "\u0327"
+SMALL_LETTER = 2 / 3
+"""Height of small letters without what rises above them, in heights of capitals."""
 # Longer words are cut: class names may be sentences.
 MAX_WORDS = 24
 
@@ -63,7 +75,7 @@ def annotate(frame_bgr: np.ndarray, detections: sv.Detections, numbered: bool = 
         box, style, confidence = boxes[i], styles[i], detections.confidence[i]
         text_px = _text_height(box, (width, height))
         percent = unicodedata.normalize("NFKC", percentage(confidence))  # OpenCV writes ASCII alone: no narrow space
-        texts: tuple[str, ...] = (f"{_short(style.label)} {percent}".lstrip(), percent, "")
+        texts: tuple[str, ...] = (f"{_short(_drawable(style.words))} {percent}".lstrip(), percent, "")
         if style is NO_PREDICTION:
             texts = ("",)
         if numbered:
@@ -86,6 +98,15 @@ def percentage(probability: float) -> str:
     return number(min(99, round(100 * float(probability))) / 100, ".0%")
 
 
+def _drawable(words: str) -> str:
+    """The words in ASCII with ``ACCENTS`` behind their letters, which is all that can be drawn; perhaps empty."""
+    return " ".join("".join(c for c in unicodedata.normalize("NFKD", words) if c.isascii() or c in ACCENTS).split())
+
+
+def _without_accents(text: str) -> str:
+    return "".join(letter for letter in text if letter.isascii())
+
+
 def _short(words: str) -> str:
     return words if len(words) <= MAX_WORDS else f"{words[: MAX_WORDS - 2].rstrip()}.."
 
@@ -100,9 +121,12 @@ def _label_size(text: str, text_px: int) -> tuple[int, int]:
     pad = text_px // 2
     width = text_px + 2 * pad
     if text:
-        (text_width, _), _ = cv2.getTextSize(text, FONT, text_px / FONT_HEIGHT, _stroke(text_px))
-        width += pad + text_width
+        width += pad + _text_width(_without_accents(text), text_px)
     return width, text_px + 2 * pad
+
+
+def _text_width(plain: str, text_px: int) -> int:
+    return cv2.getTextSize(plain, FONT, text_px / FONT_HEIGHT, _stroke(text_px))[0][0]
 
 
 def _stroke(text_px: int) -> int:
@@ -139,8 +163,19 @@ def _draw_label(
     cv2.rectangle(canvas, (x, y), (x + size[0] - 1, y + size[1] - 1), color, cv2.FILLED)
     _draw_sign(canvas, x + pad, y + pad, text_px, style, text_color)
     if text:
-        origin = (x + 2 * pad + text_px, y + pad + text_px)
-        cv2.putText(canvas, text, origin, FONT, text_px / FONT_HEIGHT, text_color, _stroke(text_px), cv2.LINE_AA)
+        _draw_text(canvas, x + 2 * pad + text_px, y + pad + text_px, text_px, text, text_color)
+
+
+def _draw_text(canvas: np.ndarray, x: int, foot: int, text_px: int, text: str, color: Sequence[float]) -> None:
+    plain, stroke = _without_accents(text), _stroke(text_px)
+    cv2.putText(canvas, plain, (x, foot), FONT, text_px / FONT_HEIGHT, color, stroke, cv2.LINE_AA)
+    for place, accent in enumerate(text):
+        if accent in ACCENTS and (before := _without_accents(text[:place])):
+            middle = x + (_text_width(before[:-1], text_px) + _text_width(before, text_px)) / 2
+            height = 0 if accent == CEDILLA else SMALL_LETTER if before[-1].islower() else 1
+            for line in ACCENTS[accent]:
+                points = [(middle + dx * text_px, foot - (height + dy) * text_px) for dx, dy in line]
+                cv2.polylines(canvas, [np.rint(points).astype(np.int32)], False, color, stroke, cv2.LINE_AA)
 
 
 def _draw_sign(canvas: np.ndarray, x: int, y: int, side: int, style: ClassStyle, color: Sequence[float]) -> None:

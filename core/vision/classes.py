@@ -5,7 +5,6 @@ of ``Detections.class_id`` wherever no other classes are in play. A classifier m
 and colour are then made from the name and its place.
 """
 
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -42,12 +41,6 @@ class ClassStyle:
     def color_hex(self) -> str:
         """The box colour as CSS and plotly write it."""
         return "#{:02x}{:02x}{:02x}".format(*self.color_rgb)
-
-    @property
-    def label(self) -> str:
-        """The words in ASCII, since OpenCV's fonts know nothing else; perhaps empty."""
-        plain = unicodedata.normalize("NFKD", self.words).encode("ascii", "ignore").decode()
-        return " ".join(plain.split())
 
 
 CLASS_STYLES = (

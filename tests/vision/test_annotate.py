@@ -129,3 +129,18 @@ def test_labels_hide_none_of_the_people_that_a_webcam_sees(monkeypatch):
 )
 def test_percentage_never_claims_certainty(probability, text):
     assert percentage(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("accented", "plain", "above"),
+    [("porté", "porte", True), ("PORTÈ", "PORTE", True), ("côte", "cote", True), ("façade", "facade", False)],
+)
+def test_accents_are_drawn_over_letters_and_cedillas_under_them(accented, plain, above):
+    with_accent, without = (
+        annotate(grey_frame(), make_detections([[100, 80, 180, 180]], [0], [0.87], classes=(name, "b")))
+        for name in (accented, plain)
+    )
+    rows = np.nonzero((with_accent != without).any(axis=(1, 2)))[0]
+    text = np.nonzero((without[50:78, 130:160].min(axis=2) > 200).any(axis=1))[0] + 50
+    assert len(rows) and len(text) and (rows.mean() < text.mean()) == above
+    assert rows.min() >= 50 and rows.max() < 80, "inside its label"
