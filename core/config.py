@@ -237,7 +237,7 @@ def read_settings(secrets: Mapping, environment: Mapping = os.environ) -> Settin
                 sentence = tr(
                     "{variable} must be a whole number from {low} to {high}, not {given!r}; until then it is {usual}."
                 )
-            named = {"low": number(low, "g"), "high": number(high, ",g"), "usual": number(limit.default, "g")}
+            named = {"low": number(low, "g"), "high": number(high, ",g"), "usual": number(getattr(Limits(), name), "g")}
             problems.append(sentence.format(variable=variable, given=str(given)[:40], **named))
         else:
             values[name] = value
