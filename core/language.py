@@ -92,6 +92,12 @@ def trn(one: str, several: str, count: float) -> str:
     return _catalog(language).ngettext(one, several, count)  # type: ignore[arg-type]  # any number, as plural forms
 
 
+def trc(where: str, text: str) -> str:
+    """As ``tr``, for a word that means different things in different places: ``trc("button", "Start")``."""
+    language = current()
+    return text if language == ENGLISH else _catalog(language).pgettext(where, text)
+
+
 def mark(text: str) -> str:
     """The text itself: marks one that is looked up later, such as a constant, so that translators see it."""
     return text

@@ -8,13 +8,14 @@ from pages.components.compat import part_of_the_app
 part_of_the_app()
 operators_only()  # how many people come to a place is not for every visitor of a public page
 
+from core.language import mark, tr  # noqa: E402
 from core.video.record import RecordError, cameras, delete_old, span_s  # noqa: E402
 from pages.components.clock import visitors_zone  # noqa: E402
 from pages.components.messages import plain, show_problem  # noqa: E402
 from pages.components.state import kept  # noqa: E402
 from pages.views.live.history import compare_weeks, deletion, downloads, empty, show_period  # noqa: E402
 
-st.title("History")
+st.title(tr("History"))
 show_problem()
 zone = visitors_zone()
 delete_old()
@@ -25,9 +26,12 @@ try:
         st.stop()
     camera = None
     if len(names) > 1:
-        everywhere = "All cameras"
+        everywhere = mark("All cameras")
         chosen = st.selectbox(
-            "Camera", [everywhere, *names], **kept("history_camera", everywhere, [everywhere, *names])
+            tr("Camera"),
+            [everywhere, *names],
+            format_func=lambda name: tr(name) if name == everywhere else name,
+            **kept("history_camera", everywhere, [everywhere, *names]),
         )
         camera = None if chosen == everywhere else chosen
     show_period(camera, span, zone)

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.config import ice_servers, limits
+from core.language import current, mark, tr, trc, using
 from core.video.live import PACE, LiveProcessor
 from core.vision.classes import vocabulary
 from core.vision.images import encode_image
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
     from streamlit_webrtc.config import Translations
 
 TEXTS: "Translations" = {
-    "start": "Start",
-    "stop": "Stop",
-    "select_device": "Choose camera",
-    "device_ask_permission": "Allow the camera when your browser asks.",
-    "device_not_available": "No camera can be used: connect one, or end other programs that use it.",
-    "device_access_denied": CAMERA_PROBLEMS["refused"],
-    "media_api_not_available": CAMERA_PROBLEMS["insecure"],
+    "start": trc("button", "Start"),
+    "stop": tr("Stop"),
+    "select_device": tr("Choose camera"),
+    "device_ask_permission": tr("Allow the camera when your browser asks."),
+    "device_not_available": tr("No camera can be used: connect one, or end other programs that use it."),
+    "device_access_denied": tr(CAMERA_PROBLEMS["refused"]),
+    "media_api_not_available": tr(CAMERA_PROBLEMS["insecure"]),
 }
 
 NUMBERS_S = 0.5
@@ -59,7 +60,7 @@ MANY_VIEWERS, MANY_NUMBERS_S = 3, 2.0
 # A lost connection is tried again for so long.
 RECONNECT_S = 30.0
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
-FACINGS = {"user": "Front camera", "environment": "Rear camera"}
+FACINGS = {"user": mark("Front camera"), "environment": mark("Rear camera")}
 FACING, RESTART = "live_facing", "live_restart"
 NO_PICTURE = np.zeros((48, 64, 3), np.uint8)
 
@@ -110,25 +111,31 @@ processor.use(all_faces, (method, settings.min_confidence))
 processor.min_face_px = settings.min_face_px
 facing = st.session_state.get(FACING, "user")
 processor.mirror = st.sidebar.toggle(
-    "Mirror the video",
-    help="As a mirror shows you; usual for the front camera alone.",
+    tr("Mirror the video"),
+    help=tr("As a mirror shows you; usual for the front camera alone."),
     **kept(f"live_mirror_{facing}", facing == "user"),
 )
 width, height = st.sidebar.selectbox(
-    "Picture size",
+    tr("Picture size"),
     SIZES,
     format_func=lambda size: f"{size[0]} × {size[1]}",
-    help="Of the camera, from its next start on. Larger is sharper, shows faces further away with the preset Thorough, "
-    "and takes more of the server.",
+    help=tr(
+        "Of the camera, from its next start on. Larger is sharper, shows faces further away with the preset Thorough, "
+        "and takes more of the server."
+    ),
     **kept("live_size", SIZES[0], SIZES),
 )
+
+
+language = current()
 
 
 def on_frame(frame: av.VideoFrame) -> av.VideoFrame:
     """Runs in the video thread for every frame; no Streamlit here."""
     if not places.take(viewer):  # somebody pressed Start at the same moment
         return av.VideoFrame.from_ndarray(NO_PICTURE, format="bgr24")
-    return av.VideoFrame.from_ndarray(processor.recv(frame.to_ndarray(format="bgr24")), format="bgr24")
+    with using(language):
+        return av.VideoFrame.from_ndarray(processor.recv(frame.to_ndarray(format="bgr24")), format="bgr24")
 
 
 def end_video() -> None:
@@ -176,19 +183,19 @@ def show_video() -> None:
         )
     with st.container(horizontal=True):
         if wanted:
-            st.button("Stop", icon=":material/stop_circle:", on_click=want, args=(False,))
+            st.button(tr("Stop"), icon=":material/stop_circle:", on_click=want, args=(False,))
         st.download_button(
-            *("Snapshot", snapshot, "snapshot.jpg", "image/jpeg"),
+            *(tr("Snapshot"), snapshot, "snapshot.jpg", "image/jpeg"),
             icon=":material/photo_camera:",
             on_click="ignore",
             disabled=not is_playing(),
-            help="The picture as it is shown, with its boxes, blurred if the switch is on.",
+            help=tr("The picture as it is shown, with its boxes, blurred if the switch is on."),
         )
         trouble = video_problem()
         if not is_playing():
             single_button(single=False)
     if trouble and trouble != problem:
-        st.warning(CAMERA_PROBLEMS[trouble], icon=":material/videocam_off:")
+        st.warning(tr(CAMERA_PROBLEMS[trouble]), icon=":material/videocam_off:")
     if trouble and trouble != "silent" and wanted:  # or the browser would ask for the camera again and again
         want(False)
         st.rerun(scope="fragment")
@@ -237,7 +244,7 @@ def why_no_picture(frame_s: float | None) -> str:
         connection.update(state.playing, state.signalling, ice_candidates(LIVE_STREAM))
     turn = any(url.startswith("turn") for server in servers for url in server["urls"])
     reason = connection.reason(frame_s, turn)
-    return REASONS.get(reason) or CAMERA_PROBLEMS.get(reason, "")
+    return tr(REASONS.get(reason) or CAMERA_PROBLEMS.get(reason, ""))
 
 
 def is_playing() -> bool:
@@ -271,14 +278,14 @@ def show_numbers() -> None:
     if reason := why_no_picture(told.frame_s):
         st.warning(reason, icon=":material/videocam_off:")
     if lost:
-        st.info("The connection was lost; it is being made again …")
+        st.info(tr("The connection was lost; it is being made again …"))
         return
     if not is_playing():
-        st.info("Press **Start** and allow the camera. The video goes to this server only and is not stored.")
+        st.info(tr("Press **Start** and allow the camera. The video goes to this server only and is not stored."))
         what_to_expect(method, settings, width, kept_words)
         return
     if not told.counts.analysed_frames:
-        st.info("Waiting for the first frame …")
+        st.info(tr("Waiting for the first frame …"))
         return
     show_moment(told, pipeline, bool(processor.place.line), settings.min_face_px, processor.blur)
     show_log(told.alerts)
@@ -290,24 +297,24 @@ with video:
     show_video()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control(
-            "Camera of a phone",
+            tr("Camera of a phone"),
             list(FACINGS),
-            format_func=FACINGS.__getitem__,
+            format_func=lambda which: tr(FACINGS[which]),
             required=True,
             label_visibility="collapsed",
             on_change=use_other_camera,
             **kept(FACING, "user", FACINGS),
         )
-        processor.blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
+        processor.blur = st.toggle(tr("Blur faces"), help=tr(BLUR_HELP), **kept("live_blur", False))
         collects = collect_switch(processor)
         camera = record_switch(processor)
     place = st.empty()
     collects = collects and recent_faces(processor, pipeline)
     kept_words = what_is_kept(processor.blur, processor.keeps, collects)
     place.caption(plain(kept_words))
-    with st.expander("Zone and line", icon=":material/fence:"):
+    with st.expander(tr("Zone and line"), icon=":material/fence:"):
         place_editor(processor, place_for_visit(processor, camera))
-    with st.expander("Alerts", icon=":material/notifications:"):
+    with st.expander(tr("Alerts"), icon=":material/notifications:"):
         alert_form(processor.alerts, pipeline)
 with numbers:
     show_numbers()

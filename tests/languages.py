@@ -19,7 +19,7 @@ from core.language import DOMAIN, FOLDER
 
 ROOT = FOLDER.parent
 PLACES = ("core", "pages", "train")
-KEYWORDS = {"tr": None, "trn": (1, 2), "mark": None}
+KEYWORDS = {"tr": None, "trn": (1, 2), "trc": ((1, "c"), 2), "mark": None}
 
 
 def texts() -> Catalog:
@@ -77,7 +77,7 @@ UNUSED = tuple(
     f'"{name}:'
     for name in ("Report-Msgid-Bugs-To", "POT-Creation-Date", "PO-Revision-Date", "Last-Translator", "Language-Team")
 )
-LOOKUPS = ("tr", "trn", "mark")
+LOOKUPS = ("tr", "trn", "trc", "mark")
 NOT_SHOWN = ("key", "icon", "type", "width", "height", "format", "spec")
 """Arguments that are no text for people."""
 TWO_WORDS = re.compile(r"[^\W\d_]{2,},? [^\W\d_]{2,}")

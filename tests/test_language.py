@@ -7,7 +7,7 @@ from datetime import date, datetime
 import pytest
 
 from core import language
-from core.language import best_language, current, day, in_this_language, languages, mark, number, tr, trn, using
+from core.language import best_language, current, day, in_this_language, languages, mark, number, tr, trc, trn, using
 from tests.languages import ROOT, catalog_of, texts, unwrapped
 
 OTHERS = [code for code in languages() if code != "en"]
@@ -77,6 +77,8 @@ def test_a_text_is_said_in_the_language_of_now_and_english_without_a_translation
             assert tr("Mask") == "Mask"
         assert number(0.973, ".1%") == "97,3\u202f%" and number(1234, ",") == "1\u202f234"
         assert day(date(2026, 2, 1)) == "1 févr. 2026"
+        assert (tr("Start"), trc("button", "Start"), trc("nowhere", "Start")) == ("Accueil", "Démarrer", "Start")
+    assert trc("button", "Start") == "Start"
     assert (number(1234, ","), number(0.5, ".0%"), day(date(2026, 2, 1))) == ("1,234", "50%", "1 Feb 2026")
     assert day(datetime(2026, 2, 1, 9, 5), "HH:mm") == "09:05" and mark("Mask") == "Mask"
     assert [trn("{n} face", "{n} faces", n) for n in (0, 1, 2)] == ["{n} faces", "{n} face", "{n} faces"]
@@ -110,7 +112,7 @@ def test_every_text_has_a_translation_with_the_same_fields(code):
             continue
         several = isinstance(message.id, tuple)
         ids = message.id if several else (message.id,)
-        found = catalog.get(ids[0])
+        found = catalog.get(ids[0], message.context)
         assert found is not None and not found.fuzzy, f"{ids[0]!r} is not in the catalog: python -m tests.languages"
         strings = found.string if several else (found.string,)
         assert all(strings), f"{ids[0]!r} has no translation"

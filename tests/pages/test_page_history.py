@@ -1,14 +1,18 @@
 """The History page and the record's switch, without a browser."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.access import Role
 from core.config import record_path
+from core.language import using
 from core.video import record
 from core.video.record import Minute, Recorder, Visit
+from core.vision.stats import FrameStats
+from pages.components.language import LANGUAGE
+from pages.views.live.history import period_report, period_words, week_words
 from tests.helpers import ROOT, labelled, numbers, texts
 
 NOW = datetime.now(timezone.utc)
@@ -30,9 +34,10 @@ def some_weeks():
     assert recorder.flush()
 
 
-def open_history() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
-    app.switch_page("pages/history.py").run()
+def open_history(language: str = "en") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.session_state[LANGUAGE] = language
+    app.run().switch_page("pages/history.py").run()
     assert not app.exception
     return app
 
@@ -87,3 +92,30 @@ def test_visitors_of_a_public_server_have_no_history(monkeypatch):
     assert [error.value for error in alone.error] == ["This page is for operators of this server; log in as one."]
     assert len(alone.main) == 1
     assert record.span_s() is None
+
+
+def test_history_in_french(some_weeks):
+    app = open_history("fr")
+    assert app.title[0].value == "Historique" and not app.exception
+    assert numbers(app)["Personnes"] == "9" and numbers(app)["Temps d’observation"].endswith("0,0\u00a0h")
+    with using("fr"):  # also for what the test tool itself asks of the options
+        app.get("button_group")[0].set_value("Everything").run()
+    assert numbers(app)["Personnes"] == "15" and "Comparer deux semaines" in texts(app)
+    labels = [button.label for button in app.get("download_button")]
+    assert labels == ["Rapport (HTML)", "Personnes (CSV)", "Minutes (CSV)"]
+    charts = " ".join(chart.proto.spec for chart in app.get("plotly_chart"))
+    assert "Personnes par jour" in charts and "People by hour" not in charts
+    labelled(app.button, "Supprimer ces jours")
+
+
+def test_dates_and_the_report_of_a_period_in_french():
+    first, last = date(2026, 2, 27), date(2026, 3, 2)
+    with using("fr"):
+        assert (
+            period_words(first, last) == "du 27 févr. 2026 au 2 mars 2026" and period_words(last, last) == "2 mars 2026"
+        )
+        assert week_words(date(2026, 3, 30)) == "30 mars–5 avr. 2026"
+        some = {"lun. 2 mars": FrameStats((1200, 400, 0))}
+        report = period_report("Port du masque", some["lun. 2 mars"], 1.5, some, [], timezone.utc).decode()
+    for words in ("En chiffres", "Masque bien porté", "1,5\u00a0h", "Seuls des comptages sont conservés"):
+        assert words in report

@@ -5,6 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.synthetic.sample import sample_photo
 from core.vision.images import encode_image
+from pages.components.language import LANGUAGE
 from pages.components.state import HOW_SUBJECT
 from tests.helpers import ROOT, labelled, picture_bytes, texts
 
@@ -86,3 +87,28 @@ def test_the_photo_is_forgotten_when_the_page_is_left(page):
     del page.session_state["part_of_the_app"]  # otherwise AppTest runs a page alone
     page.run()
     assert page.title[0].value == "Model" and HOW_SUBJECT not in page.session_state
+
+
+def test_all_steps_in_french():
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.session_state[LANGUAGE] = "fr"
+    app.run().switch_page("pages/how_it_works.py").run()
+    assert app.title[0].value == "Comment ça marche"
+    said = []
+    for number in range(1, STEPS + 1):
+        assert not app.exception and not app.error
+        assert app.header[0].value.startswith(f"{number} sur {STEPS} · ")
+        said += [texts(app), *(caption for image in app.image for caption in image.captions)]
+        if number < STEPS:
+            button(app, "Suivant").click().run()
+    words = "\n".join(said)
+    for french in (
+        "Le premier chercheur de visages ignore les couleurs",
+        "il reste **",
+        "La photo en niveaux de gris",
+        "La perte baisse d’un bout à l’autre",
+        "Cascade et classifieur\u00a0: 1 visage",
+    ):
+        assert french in words
+    for english in ("The ", " the ", " of ", " with "):
+        assert english not in words.replace("Journal of Machine", "").replace("cascade of simple", "")

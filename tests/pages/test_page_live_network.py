@@ -13,6 +13,7 @@ from core.video import cameras as module
 from core.video.cameras import OFFLINE, Choices, read_choices
 from core.video.zones import Place
 from pages.components import resources, start, streams
+from pages.components.language import LANGUAGE
 from tests.helpers import ROOT, labelled, numbers, texts, wait_until
 from tests.video.mjpeg import PASSWORD, mjpeg_camera
 
@@ -31,10 +32,11 @@ def served(tmp_path, monkeypatch):
         streams._tickets.clear()
 
 
-def opened(name="Entrance") -> AppTest:
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
-    app.switch_page("pages/live.py").run()
-    labelled(app.selectbox, "Camera").select(name).run()
+def opened(name="Entrance", language="en") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.session_state[LANGUAGE] = language
+    app.run().switch_page("pages/live.py").run()
+    labelled(app.selectbox, "Camera" if language == "en" else "Caméra").select(name).run()
     assert not app.exception
     return app
 
@@ -171,3 +173,14 @@ def test_without_cameras_the_page_is_that_of_the_webcam(monkeypatch):
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
     app.switch_page("pages/live.py").run()
     assert app.title[0].value == "Live webcam" and "Camera" not in [box.label for box in app.selectbox]
+
+
+def test_a_camera_in_french(served):
+    app = opened(language="fr")
+    wait_until(lambda: shared().processor.moment().counts.people.counts == (1, 1, 0))
+    app.run()
+    assert app.title[0].value == "En direct" and not app.exception
+    assert labelled(app.selectbox, "Caméra").options[0] == "Votre webcam"
+    assert {each.label for each in app.expander} >= {"Zone et ligne", "Alertes"}
+    for words in ("la méthode en service sur ce serveur", "images analysées par seconde", "| Session | 2 | 50"):
+        assert words in texts(app)

@@ -16,6 +16,7 @@ from core.vision.crops import resize
 from core.vision.images import decode_image, encode_image
 from core.vision.pipeline import LIVE_SETTINGS, DetectionSettings, Method
 from pages.components.camera import CAMERA_PROBLEMS
+from pages.components.language import LANGUAGE
 from pages.components.state import LIVE_RECENT
 from pages.views.live.before import reach_m
 from pages.views.live.connection import BLOCKED, CONNECT_S, NO_RELAY, REASONS, SILENT, SILENT_S, Connection
@@ -44,13 +45,14 @@ def live(monkeypatch, tmp_path):
     monkeypatch.setenv("MASK_DATA_DIR", str(tmp_path))
     browsers = []
 
-    def open_live(**how):
+    def open_live(language="en", **how):
         browser = Browser(**how)
         browsers.append(browser)
         monkeypatch.setattr(streamlit_webrtc, "webrtc_streamer", browser.streamer)
         monkeypatch.setattr("pages.components.webcam.video_problem", lambda: browser.trouble)
-        app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
-        app.switch_page("pages/live.py").run()
+        app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+        app.session_state[LANGUAGE] = language
+        app.run().switch_page("pages/live.py").run()
         assert not app.exception
         return app, browser
 
@@ -248,3 +250,26 @@ def test_who_may_not_change_data_or_whose_operator_forbids_it_collects_nothing(l
     app.run()
     assert LIVE_RECENT not in app.session_state
     assert "Collect faces for training" not in [toggle.label for toggle in app.toggle]
+
+
+def test_the_webcam_in_french(live):
+    app, browser = live("fr", playing=False)
+    assert app.title[0].value == "Webcam en direct" and not app.exception
+    for words in (
+        "Appuyez sur **Démarrer**",
+        "**Ce qui se passe.**",
+        "jusqu’à 4\u00a0m environ",
+        "Aucun relevé n’est tenu.",
+    ):
+        assert words in texts(app)
+    assert browser.asked["translations"]["start"] == "Démarrer", "not what the first page is called"
+    assert browser.asked["translations"]["stop"] == "Arrêter"
+    browser.playing = True
+    processor = app.session_state["live_processor"]
+    wait_until(lambda: browser.send() and processor.moment().counts.now.counts == (0, 1, 0))
+    app.run()
+    assert not app.exception and "| Maintenant | 1 | 0\u202f% | 0 |" in texts(app).replace("0\u00a0%", "0\u202f%")
+    labelled(app.toggle, "Recueillir des visages pour l’entraînement").set_value(True).run()
+    assert "enregistré sur ce serveur" in texts(app) and not app.exception
+    charts = " ".join(chart.proto.spec for chart in app.get("plotly_chart"))
+    assert "Personnes par minute" in charts and "People by minute" not in charts

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.datasets.faces import Sample, cut_face
+from core.language import number, tr
 from core.vision.boxes import square_boxes
 from core.vision.classes import CLASS_NAMES, WITH_MASK, styles_of
 from core.vision.steps import (
@@ -40,7 +41,9 @@ def chosen_face(subject: Subject) -> int | None:
         return None
     if faces == 1:
         return 0
-    return st.selectbox("Face", range(faces), format_func=lambda i: f"Face {i + 1}", key="how_face")
+    return st.selectbox(
+        tr("Face"), range(faces), format_func=lambda i: tr("Face {number}").format(number=i + 1), key="how_face"
+    )
 
 
 def mask_share(probabilities: np.ndarray) -> np.ndarray:
@@ -58,22 +61,24 @@ def show_crop(subject: Subject) -> None:
     picture, words = picture_and_words()
     left, right = picture.columns(2)
     drawn = outlined(outlined(subject.frame_bgr, square, OTHER_BGR), box, FOUND_BGR)
-    show_picture(left, drawn, "Green: the face. Orange: the square that is cut out")
-    show_picture(right, crop[..., ::-1], f"The classifier's input: {card.input_size} × {card.input_size} pixels")
+    show_picture(left, drawn, tr("Green: the face. Orange: the square that is cut out"))
+    caption = tr("The classifier's input: {side} × {side} pixels").format(side=card.input_size)
+    show_picture(right, crop[..., ::-1], caption)
     explain(
         words,
-        f"The classifier always gets a square of {card.input_size} × {card.input_size} pixels, whatever the face's "
-        f"size; {card.margin:.0%} more on every side keep hair, chin and the mask's straps in the picture. From here "
-        f"on, the face is {crop.size:,} numbers: red, green and blue of every pixel, each from 0 to 255.",
-        {"Classifier": "A network that says which of some classes a picture belongs to: here mask or no mask."},
+        tr(
+            "The classifier always gets a square of {side} × {side} pixels, whatever the face's size; {margin} more on "
+            "every side keep hair, chin and the mask's straps in the picture. From here on, the face is {count} "
+            "numbers: red, green and blue of every pixel, each from 0 to 255."
+        ).format(side=card.input_size, margin=number(card.margin, ".0%"), count=number(crop.size, ",")),
+        {tr("Classifier"): tr("A network that says which of some classes a picture belongs to: here mask or no mask.")},
     )
     side = square[0, 2] - square[0, 0]
-    words.markdown(
-        f"This square is {side:.0f} pixels wide in the photo, so it is "
-        + ("made smaller." if side > card.input_size else "enlarged: no detail comes back that way.")
-    )
+    reduced = tr("This square is {side} pixels wide in the photo, so it is made smaller.")
+    enlarged = tr("This square is {side} pixels wide in the photo, so it is enlarged: no detail comes back that way.")
+    words.markdown((reduced if side > card.input_size else enlarged).format(side=number(side, ".0f")))
     middle = crop.shape[0] // 2
-    words.markdown("The 5 × 5 pixels in its middle, red only:")
+    words.markdown(tr("The 5 × 5 pixels in its middle, red only:"))
     words.table(crop[middle - 2 : middle + 3, middle - 2 : middle + 3, 0])
 
 
@@ -85,33 +90,45 @@ def show_filters(subject: Subject) -> None:
     seen = subject.trace(face)
     sizes = [f"{maps.shape[0]} × {maps.shape[1]}" for maps in seen.maps]
     picture, words = picture_and_words()
-    size = words.select_slider("Size of the maps", sizes, key="how_depth")
+    size = words.select_slider(tr("Size of the maps"), sizes, key="how_depth")
     depth = sizes.index(size)
     maps = seen.maps[depth]
     places = strongest(maps, MAPS)
     show_picture(
         picture,
         map_tiles(maps, places),
-        f"{MAPS} of the {maps.shape[2]} feature maps, {size} each: the brighter, the more of its pattern is there",
+        tr("{shown} of the {maps} feature maps, {size} each: the brighter, the more of its pattern is there").format(
+            shown=MAPS, maps=maps.shape[2], size=size
+        ),
         exact=True,
     )
     explain(
         words,
-        "A *filter* slides over the picture and answers strongly where it meets its pattern; its answers at every "
-        "place are a *feature map*. The first filters see edges and colours; deeper ones see maps of maps, which get "
-        "smaller and more: fewer places, more meaning.",
+        tr(
+            "A *filter* slides over the picture and answers strongly where it meets its pattern; its answers at every "
+            "place are a *feature map*. The first filters see edges and colours; deeper ones see maps of maps, which "
+            "get smaller and more: fewer places, more meaning."
+        ),
         {
-            "Filter": "A few weights, learned in training, that are multiplied with the pixels under them and added.",
-            "MobileNetV2": "The network used here, built for phones: its filters are split so that they cost little.",
-            "Layer": "Filters that all look at the same input; the next layer looks at their maps.",
+            tr("Filter"): tr(
+                "A few weights, learned in training, that are multiplied with the pixels under them and added."
+            ),
+            "MobileNetV2": tr(
+                "The network used here, built for phones: its filters are split so that they cost little."
+            ),
+            tr("Layer"): tr("Filters that all look at the same input; the next layer looks at their maps."),
         },
     )
-    words.table([{"Size": name, "Maps": f"{m.shape[2]:,}"} for name, m in zip(sizes, seen.maps, strict=True)])
+    words.table(
+        [{tr("Size"): name, tr("Maps"): number(m.shape[2], ",")} for name, m in zip(sizes, seen.maps, strict=True)]
+    )
     if depth == 0:
         show_picture(
             words,
             filter_tiles(seen.filters, places, side=60, columns=6),
-            "The weights of these 12 filters, 3 × 3 pixels in red, green and blue; grey is 0",
+            tr("The weights of these {filters} filters, 3 × 3 pixels in red, green and blue; grey is 0").format(
+                filters=MAPS
+            ),
             exact=True,
         )
 
@@ -131,18 +148,22 @@ def show_decision(subject: Subject) -> None:
     show_picture(
         picture,
         values_as_tiles(seen.pooled, 64, side=10),
-        f"{maps:,} means, one for each map of {rows} × {columns}",
+        tr("{maps} means, one for each map of {rows} × {columns}").format(
+            maps=number(maps, ","), rows=rows, columns=columns
+        ),
         exact=True,
     )
     show_picture(
         picture,
         values_as_tiles(seen.hidden, 32, side=20),
-        f"{len(seen.hidden)} numbers of the dense layer; {int((seen.hidden > 0).sum())} are above 0",
+        tr("{numbers} numbers of the dense layer; {positive} are above 0").format(
+            numbers=len(seen.hidden), positive=int((seen.hidden > 0).sum())
+        ),
         exact=True,
     )
     show_figure(
         charts.bars(
-            "Probability",
+            tr("Probability"),
             {plain(name): float(share) for name, share in zip(names, seen.probabilities, strict=True)},
             "",
             [style.color_hex for style in styles],
@@ -153,34 +174,44 @@ def show_decision(subject: Subject) -> None:
     )
     explain(
         words,
-        "Each map is averaged to one number, so that it no longer matters where in the picture something is. A dense "
-        "layer weighs these numbers against each other and ends with one *logit* for each class; softmax makes "
-        "probabilities of them.",
+        tr(
+            "Each map is averaged to one number, so that it no longer matters where in the picture something is. A "
+            "dense layer weighs these numbers against each other and ends with one *logit* for each class; softmax "
+            "makes probabilities of them."
+        ),
         {
-            "Average pooling": "The mean of a map's values.",
-            "Dense layer": "Every number out is a weighted sum of all numbers in; below 0 it becomes 0 (ReLU).",
-            "Logit": "A class's points, of any size, above or below 0.",
-            "Softmax": "e to the power of each logit, divided by the sum of all of these: they add up to 1.",
+            tr("Average pooling"): tr("The mean of a map's values."),
+            tr("Dense layer"): tr("Every number out is a weighted sum of all numbers in; below 0 it becomes 0 (ReLU)."),
+            tr("Logit"): tr("A class's points, of any size, above or below 0."),
+            tr("Softmax"): tr("e to the power of each logit, divided by the sum of all of these: they add up to 1."),
         },
     )
     powers = np.exp(seen.logits.astype(np.float64))
     words.table(
         [
-            {"Class": name, "Logit": f"{logit:.3f}", "e to the logit": f"{power:,.3f}", "Probability": share}
+            {
+                tr("Class"): name,
+                tr("Logit"): number(logit, ".3f"),
+                tr("e to the logit"): number(power, ",.3f"),
+                tr("Probability"): share,
+            }
             for name, logit, power, share in zip(names, seen.logits, powers, shares, strict=True)
         ]
     )
     words.markdown(
-        f"{powers.max():,.3f} ÷ ({' + '.join(f'{power:,.3f}' for power in powers)}) = **{shares[powers.argmax()]}**"
+        f"{number(powers.max(), ',.3f')} ÷ ({' + '.join(number(power, ',.3f') for power in powers)}) = "
+        f"**{shares[powers.argmax()]}**"
     )
-    words.caption("The app shows 99% at most: no model is ever certain.")
+    words.caption(tr("The app shows {share} at most: no model is ever certain.").format(share=number(0.99, ".0%")))
 
 
 def exact_share(probability: float) -> str:
     """A probability with more digits than the app shows elsewhere; never 0 or 1, which softmax cannot give."""
     if probability > 0.999999:
-        return "over 99.9999%"
-    return f"{probability:.4%}" if probability > 0.000001 else "under 0.0001%"
+        return tr("over {share}").format(share=number(0.999999, ".4%"))
+    if probability < 0.000001:
+        return tr("under {share}").format(share=number(0.000001, ".4%"))
+    return number(probability, ".4%")
 
 
 def show_dropout(subject: Subject) -> None:
@@ -193,33 +224,55 @@ def show_dropout(subject: Subject) -> None:
     seen: Trace = subject.trace(face)
     trained = float(explainer().card.training.get("dropout", 0.5))
     picture, words = picture_and_words()
-    share = words.slider("Switched off", 0, 95, round(100 * trained), 5, format="%d%%", key="how_dropout") / 100
+    share = words.slider(tr("Switched off"), 0, 95, round(100 * trained), 5, format=tr("%d%%"), key="how_dropout") / 100
     seed, answer = st.session_state.get(SEED, 0), int(seen.probabilities.argmax())
     drawn = with_dropout(seen.hidden, explainer().head, share, DRAWS, seed)[:, answer]
-    words.button("Draw again", icon=":material/casino:", on_click=other_seed, key="how_dropout_again")
+    words.button(tr("Draw again"), icon=":material/casino:", on_click=other_seed, key="how_dropout_again")
     kept = dropped_out(len(seen.hidden), share, DRAWS, seed)[0]
     left, right = picture.columns(2)
-    show_picture(left, values_as_tiles(seen.hidden, 16, side=20), "The dense layer's numbers, all on", exact=True)
+    show_picture(left, values_as_tiles(seen.hidden, 16, side=20), tr("The dense layer's numbers, all on"), exact=True)
     show_picture(
-        right, values_as_tiles(seen.hidden * kept, 16, side=20), f"The same in one draw, {share:.0%} off", exact=True
+        right,
+        values_as_tiles(seen.hidden * kept, 16, side=20),
+        tr("The same in one draw, {share} off").format(share=number(share, ".0%")),
+        exact=True,
     )
     style = styles_of(explainer().card.classes)[answer]
+    lowest, highest = number(drawn.min(), ".1%"), number(drawn.max(), ".1%")
     curve = {style.words: np.sort(100 * drawn)[::-1].tolist()}
     show_figure(
-        charts.lines(f"In {DRAWS} draws", curve, "Draw, sorted", f"{plain(style.words)} in %", percent=True),
+        charts.lines(
+            tr("In {draws} draws").format(draws=DRAWS),
+            curve,
+            tr("Draw, sorted"),
+            tr("{name} in %").format(name=plain(style.words)),
+            percent=True,
+        ),
         place=picture,
-        alt=f"The probability of {style.words} in {DRAWS} draws, from {drawn.min():.1%} to {drawn.max():.1%}",
+        alt=tr("The probability of {name} in {draws} draws, from {lowest} to {highest}").format(
+            name=style.words, draws=DRAWS, lowest=lowest, highest=highest
+        ),
     )
     explain(
         words,
-        f"In training, {trained:.0%} of these numbers were switched off by chance at every step, others each time, so "
-        "that no single one could become indispensable. In use, all are on; here you can switch some off again and "
-        "see how firm the answer is.",
-        {"Dropout": "Switching numbers off by chance while training, against learning by heart."},
+        tr(
+            "In training, {share} of these numbers were switched off by chance at every step, others each time, so "
+            "that no single one could become indispensable. In use, all are on; here you can switch some off again and "
+            "see how firm the answer is."
+        ).format(share=number(trained, ".0%")),
+        {tr("Dropout"): tr("Switching numbers off by chance while training, against learning by heart.")},
     )
     words.markdown(
-        f"In {DRAWS} draws, the probability of *{plain(style.words)}* lies between **{drawn.min():.1%}** and "
-        f"**{drawn.max():.1%}**; with everything on it is {exact_share(float(seen.probabilities[answer]))}."
+        tr(
+            "In {draws} draws, the probability of *{name}* lies between **{lowest}** and **{highest}**; with "
+            "everything on it is {share}."
+        ).format(
+            draws=DRAWS,
+            name=plain(style.words),
+            lowest=lowest,
+            highest=highest,
+            share=exact_share(float(seen.probabilities[answer])),
+        )
     )
 
 
@@ -235,25 +288,29 @@ def show_augmentation(subject: Subject) -> None:
         return
     picture, words = picture_and_words()
     recipe = words.segmented_control(
-        "Recipe",
+        tr("Recipe"),
         list(RECIPES),
-        format_func=lambda name: RECIPE_NAMES.get(name, name),
+        format_func=lambda name: tr(RECIPE_NAMES.get(name, name)),
         default=next(iter(RECIPES)),
         required=True,
         key="how_recipe",
     )
-    words.button("Draw again", icon=":material/casino:", on_click=other_seed, key="how_views_again")
+    words.button(tr("Draw again"), icon=":material/casino:", on_click=other_seed, key="how_views_again")
     card, rng = explainer().card, np.random.default_rng(st.session_state.get(SEED, 0))
     patch, crop = cut_face(subject.frame_bgr, subject.found.xyxy[face], card.margin)
     sample = Sample("", Path(), CLASS_NAMES[WITH_MASK], patch, crop, face_px=0)
     views = np.array([varied_view(sample, card.input_size, RECIPES[recipe], rng) for _ in range(VIEWS)])
     said = mask_share(classic().classifier.probabilities(views))
     tiles = [numbered(cv2.cvtColor(view, cv2.COLOR_RGB2BGR), str(i + 1)) for i, view in enumerate(views)]
-    show_picture(picture, in_rows(tiles, 4), f"{VIEWS} views of this face as training varies them")
+    show_picture(
+        picture, in_rows(tiles, 4), tr("{views} views of this face as training varies them").format(views=VIEWS)
+    )
     explain(
         words,
-        "In every round of training the network sees each face a little turned, moved, brighter or blurred, never the "
-        "same twice. So it must learn what a mask is, and cannot learn the pictures by heart.",
-        {"Augmentation": "Varying training pictures by chance, in ways that do not change what is in them."},
+        tr(
+            "In every round of training the network sees each face a little turned, moved, brighter or blurred, never "
+            "the same twice. So it must learn what a mask is, and cannot learn the pictures by heart."
+        ),
+        {tr("Augmentation"): tr("Varying training pictures by chance, in ways that do not change what is in them.")},
     )
-    words.table([{"View": i + 1, "Probability of a mask": exact_share(float(p))} for i, p in enumerate(said)])
+    words.table([{tr("View"): i + 1, tr("Probability of a mask"): exact_share(float(p))} for i, p in enumerate(said)])

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.language import tr
 from core.vision.images import encode_image
 
 
@@ -53,9 +54,4 @@ def show_picture(
 
 def no_face() -> None:
     """Where a step needs a face and the photo has none."""
-    st.info("No face was found in this photo. Take one of the examples for this step, or another photo.")
-
-
-def count_of(number: int, one: str, several: str = "") -> str:
-    """A number with its word: "1 window", "12 windows"."""
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+    st.info(tr("No face was found in this photo. Take one of the examples for this step, or another photo."))

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from core.language import mark, number, tr, trn
 from core.vision.cascade import answers, prepare
 from core.vision.haar import FACE_IN_SQUARE, HaarSettings
 from core.vision.steps import (
@@ -16,34 +17,38 @@ from core.vision.steps import (
     windows_left,
 )
 from pages.components.figure import show_figure
-from pages.views.how_it_works.parts import count_of, explain, picture_and_words, show_picture
+from pages.views.how_it_works.parts import explain, picture_and_words, show_picture
 from pages.views.how_it_works.subject import Subject, cascade
 
-THE_FACE, ELSEWHERE = "The likeliest face", "A place without a face"
+THE_FACE, ELSEWHERE = mark("The likeliest face"), mark("A place without a face")
 NEIGHBOURS = HaarSettings.min_neighbors
 
 
 def show_light(subject: Subject) -> None:
     """Grey, and with its brightness equalised."""
     picture, words = picture_and_words()
-    light = words.slider("Light in the room", 10, 100, 40, format="%d%%", key="how_light") / 100
+    light = words.slider(tr("Light in the room"), 10, 100, 40, format=tr("%d%%"), key="how_light") / 100
     grey, even = prepare(darkened(subject.frame_bgr, light))
     left, right = picture.columns(2)
-    show_picture(left, grey, "The photo in grey")
-    show_picture(right, even, "Its brightness equalised: this is what the cascade gets")
+    show_picture(left, grey, tr("The photo in grey"))
+    show_picture(right, even, tr("Its brightness equalised: this is what the cascade gets"))
     explain(
         words,
-        "The first face finder knows no colours: it looks at brightness alone. Before it looks, the brightness is "
-        "equalised, so that dark and bright photos look nearly the same to it: move the slider and watch the right "
-        "picture.",
+        tr(
+            "The first face finder knows no colours: it looks at brightness alone. Before it looks, the brightness is "
+            "equalised, so that dark and bright photos look nearly the same to it: move the slider and watch the right "
+            "picture."
+        ),
         {
-            "Equalise": "Grey values are spread so that all, from black to white, occur about equally often.",
-            "Cascade": "A series of simple questions to each part of a picture; the next steps show them.",
+            tr("Equalise"): tr("Grey values are spread so that all, from black to white, occur about equally often."),
+            tr("Cascade"): tr("A series of simple questions to each part of a picture; the next steps show them."),
         },
     )
     words.markdown(
-        f"From the darkest to the brightest pixel: {grey.min()} to {grey.max()} on the left, {even.min()} to "
-        f"{even.max()} on the right."
+        tr(
+            "From the darkest to the brightest pixel: {grey_low} to {grey_high} on the left, {even_low} to {even_high} "
+            "on the right."
+        ).format(grey_low=grey.min(), grey_high=grey.max(), even_low=even.min(), even_high=even.max())
     )
 
 
@@ -80,25 +85,30 @@ def show_features(subject: Subject) -> None:
     """What the first stage asks of one window."""
     best = best_window(subject)
     if best is None:
-        st.info("This photo is too small for the cascade; take another one.")
+        st.info(tr("This photo is too small for the cascade; take another one."))
         return
     picture, words = picture_and_words()
     other = other_window(subject, best)
     choices = (THE_FACE, ELSEWHERE) if other is not None else (THE_FACE,)
-    where = words.segmented_control("Window", choices, default=THE_FACE, required=True, key="how_window")
+    where = words.segmented_control(
+        tr("Window"), choices, format_func=tr, default=THE_FACE, required=True, key="how_window"
+    )
     place = other if where == ELSEWHERE and other is not None else best
     xyxy, stage = subject.windows.xyxy[place], cascade().stages[0]
     window, said = answers(subject.grey[1], cascade(), xyxy)
     explain(
         words,
-        "A *feature* compares brightness: the sum under white minus the sum under black, times their weights. Eyes are "
-        "darker than cheeks, and the bridge of the nose is brighter than the eyes beside it: three small trees of "
-        "such questions are the first stage.",
+        tr(
+            "A *feature* compares brightness: the sum under white minus the sum under black, times their weights. Eyes "
+            "are darker than cheeks, and the bridge of the nose is brighter than the eyes beside it: three small trees "
+            "of such questions are the first stage."
+        ),
         {
-            "Integral image": "A table of sums, made once; with it any rectangle's sum takes four look-ups, however "
-            "large it is.",
-            "Threshold": "The limit that training found to separate faces from other things best.",
-            "Stage": "A group of questions whose points are added; too few points, and the window is no face.",
+            tr("Integral image"): tr(
+                "A table of sums, made once; with it any rectangle's sum takes four look-ups, however large it is."
+            ),
+            tr("Threshold"): tr("The limit that training found to separate faces from other things best."),
+            tr("Stage"): tr("A group of questions whose points are added; too few points, and the window is no face."),
         },
     )
     points = sum(each.points for each in said)
@@ -106,34 +116,33 @@ def show_features(subject: Subject) -> None:
     words.table(
         [
             {
-                "Question": f"{tree + 1}{'ab'[i]}",
-                "Value": f"{value:.4f}",
-                "Threshold": f"{node.threshold:.4f}",
-                "Points": f"{each.points:.2f}" if i == len(each.nodes) - 1 else "asks on",
+                tr("Question"): f"{tree + 1}{'ab'[i]}",
+                tr("Value"): number(value, ".4f"),
+                tr("Threshold"): number(node.threshold, ".4f"),
+                tr("Points"): number(each.points, ".2f") if i == len(each.nodes) - 1 else tr("asks on"),
             }
             for tree, each in enumerate(said)
             for i, (node, value) in enumerate(each.nodes)
         ]
     )
-    words.markdown(
-        f"**{points:.2f} points**, {stage.threshold:.2f} are needed: "
-        + (
-            "this window goes on to the next stage."
-            if passes
-            else "this window is refused at once, and nothing more is computed for it."
-        )
+    goes_on = tr("**{points} points**, {needed} are needed: this window goes on to the next stage.")
+    refused = tr(
+        "**{points} points**, {needed} are needed: this window is refused at once, and nothing more is computed for it."
     )
+    outcome = goes_on if passes else refused
+    words.markdown(outcome.format(points=number(points, ".2f"), needed=number(stage.threshold, ".2f")))
     tiles = [
         numbered(feature_on_window(window, node.feature), f"{tree + 1}{'ab'[i]}")
         for tree, each in enumerate(said)
         for i, (node, _) in enumerate(each.nodes)
     ]
-    caption = f"The questions on this window, which the cascade sees with {cascade().side} × {cascade().side} pixels"
+    caption = tr("The questions on this window, which the cascade sees with {side} × {side} pixels")
+    caption = caption.format(side=cascade().side)
     show_picture(picture, in_rows(tiles, 3), caption, exact=True)
     show_picture(
         picture,
         outlined(subject.frame_bgr, subject.windows.xyxy[[place]] * subject.zoom, FOUND_BGR if passes else OTHER_BGR),
-        "The window in the photo",
+        tr("The window in the photo"),
     )
 
 
@@ -143,53 +152,77 @@ def show_cascade(subject: Subject) -> None:
 
     windows, stages = subject.windows, len(cascade().stages)
     picture, words = picture_and_words()
-    stage = words.slider("Stages passed", 0, stages, 8, key="how_stage")
-    left = [len(windows.left(number)) for number in range(stages + 1)]
+    stage = words.slider(tr("Stages passed"), 0, stages, 8, key="how_stage")
+    left = [len(windows.left(passed)) for passed in range(stages + 1)]
     explain(
         words,
-        f"The window slides over the whole photo, in many sizes: {count_of(left[0], 'window')} here. Each stage asks "
-        "more than the one before, but only of the windows that are left: so almost all of the work is spent on what "
-        "looks like a face.",
-        {"Cascade": "Like water over steps: what a step holds back never reaches the next one."},
+        trn(
+            "The window slides over the whole photo, in many sizes: {count} window here. Each stage asks more than the "
+            "one before, but only of the windows that are left: so almost all of the work is spent on what looks like "
+            "a face.",
+            "The window slides over the whole photo, in many sizes: {count} windows here. Each stage asks more than "
+            "the one before, but only of the windows that are left: so almost all of the work is spent on what looks "
+            "like a face.",
+            left[0],
+        ).format(count=number(left[0], ",")),
+        {tr("Cascade"): tr("Like water over steps: what a step holds back never reaches the next one.")},
     )
-    words.markdown(
-        f"After stage {stage}, **{count_of(left[stage], 'window')}** of {left[0]:,} "
-        f"{'is' if left[stage] == 1 else 'are'} left. Stage {min(stage + 1, stages)} has "
-        f"{count_of(len(cascade().stages[min(stage, stages - 1)].trees), 'tree')} of questions."
-    )
+    are_left = trn(
+        "After stage {stage}, **{count} window** of {all} is left.",
+        "After stage {stage}, **{count} windows** of {all} are left.",
+        left[stage],
+    ).format(stage=stage, count=number(left[stage], ","), all=number(left[0], ","))
+    trees = len(cascade().stages[min(stage, stages - 1)].trees)
+    asks = trn("Stage {stage} has {count} tree of questions.", "Stage {stage} has {count} trees of questions.", trees)
+    words.markdown(f"{are_left} {asks.format(stage=min(stage + 1, stages), count=number(trees, ','))}")
     show_picture(
         picture,
         windows_left(subject.frame_bgr, windows, stage, subject.zoom),
-        f"The brighter, the more windows are left here after {count_of(stage, 'stage')}",
+        trn(
+            "The brighter, the more windows are left here after {count} stage",
+            "The brighter, the more windows are left here after {count} stages",
+            stage,
+        ).format(count=stage),
     )
     show_figure(
-        charts.lines("Windows left", {"Windows": left}, "Stage", "Windows", log=True, marked=stage),
+        charts.lines(tr("Windows left"), {tr("Windows"): left}, tr("Stage"), tr("Windows"), log=True, marked=stage),
         place=words,
-        alt="Windows left after each stage, falling steeply",
+        alt=tr("Windows left after each stage, falling steeply"),
     )
 
 
 def show_neighbours(subject: Subject) -> None:
     """All windows that pass, and the boxes that they vote for."""
     picture, words = picture_and_words()
-    needed = words.slider("Neighbours needed", 1, 40, NEIGHBOURS, key="how_neighbours")
+    needed = words.slider(tr("Neighbours needed"), 1, 40, NEIGHBOURS, key="how_neighbours")
     raw, boxes = subject.squares(0), subject.squares(needed)
     explain(
         words,
-        "Around a real face many windows pass, a little shifted or larger; a mistake often passes alone. So windows "
-        "that overlap are counted as votes: only where enough of them agree, their mean becomes a box.",
+        tr(
+            "Around a real face many windows pass, a little shifted or larger; a mistake often passes alone. So "
+            "windows that overlap are counted as votes: only where enough of them agree, their mean becomes a box."
+        ),
         {
-            "Neighbours": "OpenCV's minNeighbors: windows that lie over each other in about the same size. The app "
-            f"asks for {NEIGHBOURS}.",
+            tr("Neighbours"): tr(
+                "OpenCV's minNeighbors: windows that lie over each other in about the same size. The app asks for "
+                "{neighbours}."
+            ).format(neighbours=NEIGHBOURS)
         },
     )
-    words.markdown(
-        f"**{count_of(len(raw), 'window')}** passed all stages (orange). With {count_of(needed, 'neighbour')} needed, "
-        f"**{count_of(len(boxes), 'box', 'boxes')}** {'is' if len(boxes) == 1 else 'are'} left (green)."
+    passed = trn(
+        "**{count} window** passed all stages (orange).", "**{count} windows** passed all stages (orange).", len(raw)
     )
+    are_left = trn(
+        "With {neighbours} needed, **{count} box** is left (green).",
+        "With {neighbours} needed, **{count} boxes** are left (green).",
+        len(boxes),
+    ).format(neighbours=trn("{count} neighbour", "{count} neighbours", needed).format(count=needed), count=len(boxes))
+    words.markdown(f"{passed.format(count=number(len(raw), ','))} {are_left}")
     if len(raw) and not len(boxes):
-        words.markdown("So many do not agree anywhere: the face is lost.")
+        words.markdown(tr("So many do not agree anywhere: the face is lost."))
     if not len(raw):
-        words.markdown("No window passes all stages: this cascade sees no face here, however few neighbours it needs.")
+        words.markdown(
+            tr("No window passes all stages: this cascade sees no face here, however few neighbours it needs.")
+        )
     drawn = outlined(outlined(subject.frame_bgr, raw, OTHER_BGR, line=2), boxes, FOUND_BGR, line=6)
-    show_picture(picture, drawn, "Orange: windows that passed all stages. Green: what they voted for")
+    show_picture(picture, drawn, tr("Orange: windows that passed all stages. Green: what they voted for"))

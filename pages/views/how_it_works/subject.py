@@ -8,6 +8,7 @@ import streamlit as st
 import supervision as sv
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.language import current, mark, tr
 from core.synthetic.sample import sample_photo
 from core.vision.boxes import shorter_sides
 from core.vision.cascade import SHOWN_SIDE, SHOWN_STEP, Cascade, Windows, prepare, read_cascade, search
@@ -28,7 +29,7 @@ from pages.components.state import HOW_SUBJECT, made_once
 
 # Larger photos are reduced: no step shows more pixels.
 LONG_SIDE = 1024
-BARE, MASKED, OWN = "Bare face", "With a mask", "My photo"
+BARE, MASKED, OWN = SOURCES = mark("Bare face"), mark("With a mask"), mark("My photo")
 CLASSIC, NEURAL = Method("classic", DEFAULT_CLASSIFIER), Method("neural", DEFAULT_DETECTOR)
 
 
@@ -104,27 +105,36 @@ def choose_subject() -> Subject | None:
     """The photo to look at: an example or the visitor's own; ``None`` as long as there is none."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         source = st.segmented_control(
-            "Photo", (BARE, MASKED, OWN), default=BARE, required=True, key="how_source", label_visibility="collapsed"
+            tr("Photo"),
+            SOURCES,
+            format_func=tr,
+            default=BARE,
+            required=True,
+            key="how_source",
+            label_visibility="collapsed",
         )
     upload = None
     if source == OWN:
-        upload = st.file_uploader("A photo with a face, best one that looks at the camera", key="how_file")
+        upload = st.file_uploader(tr("A photo with a face, best one that looks at the camera"), key="how_file")
         if upload is None:
-            st.caption("The photo stays in this server's memory while you look at it and is never stored.")
+            st.caption(tr("The photo stays in this server's memory while you look at it and is never stored."))
             return None
-    key = (source, upload.file_id if upload else "")
+    key = (source, upload.file_id if upload else "", current())  # its note is in words
     try:
-        with st.spinner("Looking for faces …"), model_or_stop():
+        with st.spinner(tr("Looking for faces …")), model_or_stop():
             return made_once(HOW_SUBJECT, key, partial(own_photo, upload) if upload else partial(example, source))
     except ImageError as error:
-        st.error(f"{plain(upload.name) if upload else ''}: {plain(str(error))}")
+        name = plain(upload.name) if upload else ""
+        st.error(tr("{name}: {problem}").format(name=name, problem=plain(str(error))))
         return None
 
 
 def example(source: str) -> Subject:
     """The portrait of the astronaut, bare or with a drawn mask."""
-    words = "Eileen Collins (NASA, public domain)" + ("; the mask is drawn." if source == MASKED else ".")
-    return Subject(sample_photo(masked=source == MASKED), words)
+    note = tr("Eileen Collins (NASA, public domain).")
+    if source == MASKED:
+        note = tr("Eileen Collins (NASA, public domain); the mask is drawn.")
+    return Subject(sample_photo(masked=source == MASKED), note)
 
 
 def own_photo(upload: UploadedFile) -> Subject:

@@ -8,6 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.config import settings
+from core.language import day, tr
 from core.video.alerts import OUTSIDE, Alert, AlertWatch, Rules, alert_sound, outside
 from core.video.cameras import SharedCamera
 from core.video.live import Moment
@@ -57,19 +58,19 @@ def shared_alert_form(camera: SharedCamera, pipeline: Pipeline) -> None:
 
 def sound_switch() -> None:
     """Whether this visitor hears alerts."""
-    st.checkbox("Play a sound", **kept("live_alert_sound", False))
+    st.checkbox(tr("Play a sound"), **kept("live_alert_sound", False))
 
 
 def _rules_form(key: str, pipeline: Pipeline) -> Rules:
     no_mask_s, share_below, minutes = None, None, 10
     if CLASS_NAMES[WITHOUT_MASK] in pipeline.classes:
-        if st.checkbox("Somebody without a mask in the zone", **kept(f"{key}_bare", False)):
-            words = "For more than so many seconds"
+        if st.checkbox(tr("Somebody without a mask in the zone"), **kept(f"{key}_bare", False)):
+            words = tr("For more than so many seconds")
             no_mask_s = st.slider(words, 1, 60, format="%d s", **kept(f"{key}_seconds", 5))
-        if st.checkbox("Too few wear a mask well", **kept(f"{key}_share", False)):
-            share_below = st.slider("Share below", 10, 100, format="%d%%", **kept(f"{key}_below", 80)) / 100
-            minutes = st.slider("Of the people of the last minutes", 1, 60, **kept(f"{key}_minutes", 10))
-    lost = st.checkbox("The camera is lost", **kept(f"{key}_lost", False))
+        if st.checkbox(tr("Too few wear a mask well"), **kept(f"{key}_share", False)):
+            share_below = st.slider(tr("Share below"), 10, 100, format=tr("%d%%"), **kept(f"{key}_below", 80)) / 100
+            minutes = st.slider(tr("Of the people of the last minutes"), 1, 60, **kept(f"{key}_minutes", 10))
+    lost = st.checkbox(tr("The camera is lost"), **kept(f"{key}_lost", False))
     return Rules(no_mask_s, share_below, minutes, lost)
 
 
@@ -82,10 +83,12 @@ def _outside_form(watch: AlertWatch, key: str) -> Callable[[str], None] | None:
         (settings().alert_urls, id(watch)),
         lambda: outside(lambda text: watch.note(OUTSIDE, text, time.time())),
     )
-    wanted = st.toggle("Send alerts outside", help="To the targets in this server's settings.", **kept(key, False))
-    if st.button("Try it", icon=":material/send:"):
-        send("This is a test of the alerts of the face mask dashboard.")
-        st.toast("A test is on its way; should it fail, the log of alerts says so.")
+    wanted = st.toggle(
+        tr("Send alerts outside"), help=tr("To the targets in this server's settings."), **kept(key, False)
+    )
+    if st.button(tr("Try it"), icon=":material/send:"):
+        send(tr("This is a test of the alerts of the face mask dashboard."))
+        st.toast(tr("A test is on its way; should it fail, the log of alerts says so."))
     return send if wanted else None
 
 
@@ -105,6 +108,7 @@ def show_log(alerts: tuple[Alert, ...]) -> None:
     if not alerts:
         return
     zone = visitors_zone()
-    with st.expander(f"Alerts ({alerts[0].number})", icon=":material/notifications:"):
+    with st.expander(tr("Alerts ({count})").format(count=alerts[0].number), icon=":material/notifications:"):
         for alert in alerts[:SHOWN_LINES]:
-            st.caption(f"{datetime.fromtimestamp(alert.at_s, zone):%H:%M:%S} · {plain(alert.text)}")
+            at = day(datetime.fromtimestamp(alert.at_s, zone), "HH:mm:ss")
+            st.caption(f"{at} · {plain(alert.text)}")

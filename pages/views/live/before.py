@@ -5,6 +5,7 @@ import math
 import numpy as np
 import streamlit as st
 
+from core.language import current, mark, number, tr
 from core.synthetic.examples import webcam_view
 from core.vision.annotate import annotate
 from core.vision.detector import enlargement
@@ -20,7 +21,7 @@ from core.vision.pipeline import (
 from pages.components.messages import plain
 from pages.components.state import made_once
 
-ALT = "An example: a woman without a mask near the camera, two more with masks further away, each face in a box."
+ALT = mark("An example: a woman without a mask near the camera, two more with masks further away, each face in a box.")
 # A face is so wide, and a usual webcam sees so much from left to right.
 FACE_M, VIEW_DEG = 0.15, 65
 SEEN_PX = 20
@@ -57,8 +58,8 @@ def show_example(method: Method, pipeline: Pipeline, size_wh: tuple[int, int], h
         example = webcam_view((640, 640 * height // width))
         return annotate(example, detect_masks(example, pipeline, LIVE_SETTINGS))
 
-    example = made_once("live_example", (method, method_version(method), width / height), make)
-    st.image(example, channels="BGR", width="stretch", output_format="JPEG", alt=ALT)
+    example = made_once("live_example", (method, method_version(method), width / height, current()), make)
+    st.image(example, channels="BGR", width="stretch", output_format="JPEG", alt=tr(ALT))
 
 
 def reach_m(method: Method, settings: DetectionSettings, width: int) -> float:
@@ -86,10 +87,14 @@ def what_to_expect(method: Method, settings: DetectionSettings, width: int, kept
         width: of the webcam's picture, in pixels.
         kept: sentences on what is kept.
     """
-    st.markdown(
-        "- **What happens.** Your browser asks for the camera. Every face gets a box, and a result once three looks "
-        "agree; everybody is counted once.\n"
-        f"- **How far.** Faces are seen well up to about {reach_m(method, settings, width):.0f} metres away, with a "
-        "usual webcam and enough light.\n"
-        f"- **What is kept.** {plain(kept)}"
+    lines = (
+        tr(
+            "**What happens.** Your browser asks for the camera. Every face gets a box, and a result once three looks "
+            "agree; everybody is counted once."
+        ),
+        tr(
+            "**How far.** Faces are seen well up to about {metres} metres away, with a usual webcam and enough light."
+        ).format(metres=number(reach_m(method, settings, width), ".0f")),
+        tr("**What is kept.** {sentences}").format(sentences=plain(kept)),
     )
+    st.markdown("\n".join(f"- {line}" for line in lines))

@@ -4,16 +4,22 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from core.language import mark
+
 CONNECT_S = 10.0
 """A way for the video is found within this time, or there is none."""
 SILENT_S = 5.0
 """Without a frame for so long, a camera gives none."""
 BLOCKED, NO_RELAY, SILENT = "blocked", "no_relay", "silent"
 REASONS = {
-    BLOCKED: "No way for the video was found between your browser and this server, probably because of a firewall: "
-    "who runs the server can set up a TURN server, which is made for that.",
-    NO_RELAY: "No way for the video was found between your browser and this server: its TURN server did not answer; "
-    "tell who runs the server.",
+    BLOCKED: mark(
+        "No way for the video was found between your browser and this server, probably because of a firewall: who runs "
+        "the server can set up a TURN server, which is made for that."
+    ),
+    NO_RELAY: mark(
+        "No way for the video was found between your browser and this server: its TURN server did not answer; tell who "
+        "runs the server."
+    ),
 }
 """Sentences; for ``SILENT`` the camera has one."""
 

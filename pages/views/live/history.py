@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.config import OFF, limits, settings
+from core.language import current, day, mark, number, tr, trn, using
 from core.video.record import (
     by_local,
     delete_all,
@@ -28,31 +29,35 @@ from pages.components.html_report import MIME, HtmlReport
 from pages.components.messages import tried
 from pages.components.state import kept
 
-TODAY, WEEK, MONTH, ALL = PERIODS = ("Today", "7 days", "30 days", "Everything")
-MASK_SHARE, WATCHED = "Wear a mask well", "Watched"
-HEADLINE_HELP = {WATCHED: "For how long cameras were running with a record."}
-SHARE_LINES = "The lines show where each true share probably lies (95%): the fewer people, the wider."
+TODAY, WEEK, MONTH, ALL = PERIODS = (mark("Today"), mark("7 days"), mark("30 days"), mark("Everything"))
+MASK_SHARE, WATCHED = mark("Wear a mask well"), mark("Watched")
+HEADLINE_HELP = {WATCHED: mark("For how long cameras were running with a record.")}
+SHARE_LINES = mark("The lines show where each true share probably lies (95%): the fewer people, the wider.")
 FEW = 30
 """With fewer people than this a share says little."""
 
 
 def empty() -> None:
     """What to do where nothing is on the record yet."""
-    st.info("Nothing is on the record yet.", icon=":material/event_note:")
+    st.info(tr("Nothing is on the record yet."), icon=":material/event_note:")
     if settings().record == OFF:
-        st.markdown("The settings of this server keep the record off.")
+        st.markdown(tr("The settings of this server keep the record off."))
         return
     st.markdown(
-        "Open the live page, press **Start** and switch **Keep a record** on. From then on this page shows how many "
-        "people came by, day by day and hour by hour, and how they wore their masks. Only counts are kept: when each "
-        "person came and left and what they wore; no pictures, and nothing that tells who they are."
+        tr(
+            "Open the live page, press **Start** and switch **Keep a record** on. From then on this page shows how "
+            "many people came by, day by day and hour by hour, and how they wore their masks. Only counts are kept: "
+            "when each person came and left and what they wore; no pictures, and nothing that tells who they are."
+        )
     )
-    st.page_link("pages/live.py", label="Start a record", icon=":material/videocam:")
+    st.page_link("pages/live.py", label=tr("Start a record"), icon=":material/videocam:")
 
 
 def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> None:
     """Counts and charts of today, some days, or all."""
-    period = st.segmented_control("Period", PERIODS, required=True, **kept("history_period", WEEK, PERIODS))
+    period = st.segmented_control(
+        tr("Period"), PERIODS, format_func=tr, required=True, **kept("history_period", WEEK, PERIODS)
+    )
     today = _today(zone)
     first = {TODAY: today, WEEK: today - timedelta(days=6), MONTH: today - timedelta(days=29)}.get(
         period, datetime.fromtimestamp(span[0], zone).date()
@@ -62,9 +67,10 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     days, hours = by_local(counts, zone), by_local(counts, zone, hours=True)
     everybody, watched_h = sum(days.values(), FrameStats()), watched_hours(start_s, end_s, camera)
     for column, (name, value) in zip(st.columns(4), headline(everybody, watched_h).items(), strict=True):
-        column.metric(name, value, help=interval_words(everybody) if name == MASK_SHARE else HEADLINE_HELP.get(name))
+        help = interval_words(everybody) if name == MASK_SHARE else tr(HEADLINE_HELP.get(name, "")) or None
+        column.metric(tr(name), value, help=help)
     if not everybody.faces:
-        st.info("Nobody was counted in this time.")
+        st.info(tr("Nobody was counted in this time."))
         return
     charts: dict[str, go.Figure] = {}
     by_hour: dict[str, FrameStats] = {f"{hour:02}:00": FrameStats() for hour in range(24)}
@@ -72,37 +78,37 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
         by_hour[f"{at.hour:02}:00"] += stats
     shown = by_hour
     if period != TODAY:
-        by_day = {day: FrameStats() for day in _days(first, today)} | {at.date(): stats for at, stats in days.items()}
-        shown = {f"{day:%a} {day.day} {day:%b %Y}": by_day[day] for day in sorted(by_day)}
-        charts["history_days"] = people_by_class("People by day", shown)
-    title = "People by hour" if period == TODAY else "People by hour of the day, all days together"
-    charts["history_hours"] = people_by_class(title, by_hour)
+        by_day = {each: FrameStats() for each in _days(first, today)} | {at.date(): stats for at, stats in days.items()}
+        shown = {day(each, "EEE d MMM y"): by_day[each] for each in sorted(by_day)}
+        charts["history_days"] = people_by_class(tr("People by day"), shown)
+    hours_title = tr("People by hour") if period == TODAY else tr("People by hour of the day, all days together")
+    charts["history_hours"] = people_by_class(hours_title, by_hour)
     if any(share_interval(stats) for stats in shown.values()):
         charts["history_share"] = share_with_mask(shown)
     for key, chart in charts.items():
         show_figure(chart, key=key)
     if "history_share" in charts:
-        st.caption(SHARE_LINES)
-    where = f" at {camera}" if camera else ""
-    title = f"Mask wearing{where}: {period_words(first, today)}"
+        st.caption(tr(SHARE_LINES))
+    title = tr("Mask wearing at {camera}: {period}") if camera else tr("Mask wearing: {period}")
+    title = title.format(camera=camera, period=period_words(first, today))
     st.download_button(
-        "Report (HTML)",
-        partial(period_report, title, everybody, watched_h, shown, list(charts.values()), zone),
+        tr("Report (HTML)"),
+        using(current())(partial(period_report, title, everybody, watched_h, shown, list(charts.values()), zone)),
         "report.html",
         MIME,
         icon=":material/description:",
         on_click="ignore",
-        help="These numbers and charts as one file, to send on or to print.",
+        help=tr("These numbers and charts as one file, to send on or to print."),
     )
 
 
 def headline(everybody: FrameStats, watched_h: float) -> dict[str, str]:
-    """The numbers that say most, by name."""
+    """The numbers that say most, by name; ``tr`` says the names."""
     return {
-        "People": f"{everybody.faces:,}",
+        mark("People"): number(everybody.faces, ","),
         MASK_SHARE: share_words(everybody),
-        "Worn incorrectly": f"{everybody.count(CLASS_NAMES[WORN_INCORRECTLY]):,}",
-        WATCHED: f"{watched_h:.1f} h",
+        mark("Worn incorrectly"): number(everybody.count(CLASS_NAMES[WORN_INCORRECTLY]), ","),
+        WATCHED: tr("{hours} h").format(hours=number(watched_h, ",.1f")),
     }
 
 
@@ -113,8 +119,9 @@ def period_words(first: date, last: date) -> str:
     >>> period_words(date(2026, 2, 27), date(2026, 3, 2))
     '27 Feb 2026 to 2 Mar 2026'
     """
-    days = [f"{day.day} {day:%b %Y}" for day in dict.fromkeys((first, last))]
-    return " to ".join(days)
+    if first == last:
+        return day(first)
+    return tr("{first} to {last}").format(first=day(first), last=day(last))
 
 
 def period_report(
@@ -127,22 +134,25 @@ def period_report(
 ) -> bytes:
     """The same as on the page as an HTML file, with a row for each day or hour on which somebody was counted."""
     report = HtmlReport(title, zone)
-    report.figures(headline(everybody, watched_h))
+    report.figures({tr(name): value for name, value in headline(everybody, watched_h).items()})
     report.text(interval_words(everybody))
     for chart in charts:
         report.chart(chart)
-    report.text(SHARE_LINES)
-    report.heading("In numbers")
+    report.text(tr(SHARE_LINES))
+    report.heading(tr("In numbers"))
     report.table(
         [
-            {"When": at, "People": f"{stats.faces:,}"}
-            | {style.words: f"{stats.count(name):,}" for name, style in zip(CLASS_NAMES, CLASS_STYLES, strict=True)}
-            | {NO_PREDICTION.words: f"{stats.unknown:,}", MASK_SHARE: share_words(stats)}
+            {tr("When"): at, tr("People"): number(stats.faces, ",")}
+            | {
+                style.words: number(stats.count(name), ",")
+                for name, style in zip(CLASS_NAMES, CLASS_STYLES, strict=True)
+            }
+            | {NO_PREDICTION.words: number(stats.unknown, ","), tr(MASK_SHARE): share_words(stats)}
             for at, stats in shown.items()
             if stats.faces
         ]
     )
-    report.text("Only counts are kept: no pictures, and nothing that tells who somebody is.")
+    report.text(tr("Only counts are kept: no pictures, and nothing that tells who somebody is."))
     return report.file()
 
 
@@ -158,27 +168,31 @@ def share_words(stats: FrameStats) -> str:
     if interval is None or stats.mask_share is None:
         return "–"
     told = sum(stats.count(name) for name in CLASS_NAMES)
-    few = f" ({100 * interval[0]:.0f}–{100 * interval[1]:.0f}%)" if told < FEW else ""
-    return f"{stats.mask_share:.0%}{few}"
+    few = f" ({number(100 * interval[0], '.0f')}–{number(interval[1], '.0%')})" if told < FEW else ""
+    return f"{number(stats.mask_share, '.0%')}{few}"
 
 
 def interval_words(stats: FrameStats) -> str:
     """What is known of the true share."""
     interval = share_interval(stats)
-    about = "Of the people with a result, the share with a mask over mouth and nose."
-    return about if interval is None else f"{about} Probably between {interval[0]:.0%} and {interval[1]:.0%}."
+    about = tr("Of the people with a result, the share with a mask over mouth and nose.")
+    if interval is None:
+        return about
+    low, high = (number(share, ".0%") for share in interval)
+    probably = tr("Probably between {low} and {high}.").format(low=low, high=high)
+    return f"{about} {probably}"
 
 
 def compare_weeks(camera: str | None, span: tuple[float, float], zone: tzinfo) -> None:
     """Two weeks side by side, at first this one and the one before."""
-    st.header("Compare two weeks")
+    st.header(tr("Compare two weeks"))
     last = week_start(_today(zone))
     first = min(week_start(datetime.fromtimestamp(span[0], zone).date()), last - timedelta(weeks=1))
     weeks = [last - timedelta(weeks=n) for n in range((last - first).days // 7 + 1)]
     columns = st.columns(2)
     chosen = [
         columns[i].selectbox(label, weeks, format_func=week_words, **kept(f"history_week_{i}", weeks[1 - i], weeks))
-        for i, label in enumerate(("Week", "Compared with"))
+        for i, label in enumerate((tr("Week"), tr("Compared with")))
     ]
     counted = [
         by_local(people_by_quarter(_start_s(week, zone), _start_s(week + timedelta(weeks=1), zone), camera), zone)
@@ -186,14 +200,14 @@ def compare_weeks(camera: str | None, span: tuple[float, float], zone: tzinfo) -
     ]
     names = [week_words(week) for week in chosen]
     if chosen[0] == chosen[1]:
-        st.caption("Choose two different weeks.")
+        st.caption(tr("Choose two different weeks."))
         return
     bars = {name: _by_weekday(days) for name, days in zip(names, counted, strict=True)}
     show_figure(weeks_side_by_side(bars), key="history_weeks")
     rows = []
     for name, days in zip(names, counted, strict=True):
         everybody = sum(days.values(), FrameStats())
-        rows.append({"Week": name, "People": everybody.faces, "Wear a mask well": share_words(everybody)})
+        rows.append({tr("Week"): name, tr("People"): everybody.faces, tr(MASK_SHARE): share_words(everybody)})
     st.dataframe(rows, hide_index=True)
 
 
@@ -212,16 +226,15 @@ def week_words(monday: date) -> str:
     '30 Mar–5 Apr 2026'
     """
     sunday = monday + timedelta(days=6)
-    start = f"{monday.day}" if monday.month == sunday.month else f"{monday.day} {monday:%b}"
-    return f"{start}–{sunday.day} {sunday:%b %Y}"
+    return f"{day(monday, 'd' if monday.month == sunday.month else 'd MMM')}–{day(sunday)}"
 
 
 def downloads(zone: tzinfo) -> None:
     """The record as CSV, made when somebody asks for it."""
     with st.container(horizontal=True):
         for label, make, name in (
-            ("People (CSV)", people_csv, "people.csv"),
-            ("Minutes (CSV)", minutes_csv, "minutes.csv"),
+            (tr("People (CSV)"), people_csv, "people.csv"),
+            (tr("Minutes (CSV)"), minutes_csv, "minutes.csv"),
         ):
             st.download_button(
                 *(label, lambda make=make: make(zone).encode(), name, "text/csv"),
@@ -237,23 +250,37 @@ def deletion(span: tuple[float, float] | None, zone: tzinfo) -> None:
         span: of the record; ``None`` if it cannot be read.
         zone: whose days these are.
     """
-    with st.expander("Delete", icon=":material/delete:"):
-        st.caption(f"What is older than {limits().record_days} days is deleted by itself.")
+    with st.expander(tr("Delete"), icon=":material/delete:"):
+        days = limits().record_days
+        old = trn(
+            "What is older than {count} day is deleted by itself.",
+            "What is older than {count} days is deleted by itself.",
+            days,
+        )
+        st.caption(old.format(count=number(days, "g")))
         if span:
             today = _today(zone)
             first = datetime.fromtimestamp(span[0], zone).date()
-            days = st.date_input("Days", (today, today), first, max(today, first), key="history_delete_days")
-            whole = isinstance(days, tuple) and len(days) == 2  # between two clicks there is one
+            chosen = st.date_input(
+                tr("Days"),
+                (today, today),
+                first,
+                max(today, first),
+                # Translators: or DD/MM/YYYY, MM/DD/YYYY; with . or - in place of /
+                format=tr("YYYY/MM/DD"),
+                key="history_delete_days",
+            )
+            whole = isinstance(chosen, tuple) and len(chosen) == 2  # between two clicks there is one
             st.button(
-                "Delete these days",
+                tr("Delete these days"),
                 disabled=not whole,
                 key="history_delete",
                 on_click=tried(_delete_days),
-                args=(days, zone),
+                args=(chosen, zone),
             )
-        sure = st.checkbox("Delete the whole record, of all cameras", key="history_sure")
+        sure = st.checkbox(tr("Delete the whole record, of all cameras"), key="history_sure")
         st.button(
-            "Delete everything",
+            tr("Delete everything"),
             disabled=not sure,
             type="primary",
             key="history_delete_all",
@@ -274,8 +301,8 @@ def _today(zone: tzinfo) -> date:
     return datetime.fromtimestamp(time.time(), zone).date()
 
 
-def _start_s(day: date, zone: tzinfo) -> float:
-    return datetime.combine(day, datetime.min.time(), zone).timestamp()
+def _start_s(of: date, zone: tzinfo) -> float:
+    return datetime.combine(of, datetime.min.time(), zone).timestamp()
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.config import Camera, limits, settings
+from core.language import mark, tr
 from core.quota import Places
 from core.registry.active import in_use
 from core.video.alerts import OUTSIDE
@@ -26,16 +27,16 @@ from pages.views.live.numbers import show_minutes, show_moment
 from pages.views.live.place import place_editor
 from pages.views.live.record import shared_record_switch, what_is_kept
 
-OWN = "Your webcam"
+OWN = mark("Your webcam")
 TICKET, SOURCE = "live_ticket", "live_source"
 NUMBERS_S = 0.5
 NO_PICTURE = np.zeros((48, 64, 3), np.uint8)
-ALT = "The picture of {} as it is at this moment, with a box around every face that is found."
+ALT = mark("The picture of {name} as it is at this moment, with a box around every face that is found.")
 
 
 def page_title() -> str:
     """What the page is about."""
-    return "Live" if _visible() else "Live webcam"
+    return tr("Live") if _visible() else tr("Live webcam")
 
 
 def _visible() -> dict[str, Camera]:
@@ -47,7 +48,14 @@ def choose_camera() -> str | None:
     """Let the visitor choose; the name of a network camera, or ``None`` for their own webcam."""
     if names := list(_visible()):
         options = [OWN, *names]
-        choice = st.selectbox("Camera", options, width=320, on_change=_forget_still, **kept(SOURCE, OWN, options))
+        choice = st.selectbox(
+            tr("Camera"),
+            options,
+            format_func=lambda name: tr(OWN) if name == OWN else name,
+            width=320,
+            on_change=_forget_still,
+            **kept(SOURCE, OWN, options),
+        )
         if choice != OWN:
             return choice
     withdraw(st.session_state.get(TICKET, ""))
@@ -112,23 +120,24 @@ def show_network_camera(name: str, places: Places, viewer: str) -> None:
     take_place()
     video, numbers = st.columns([3, 2])
     with video:
-        show_stream(ticket, ALT.format(name))
+        show_stream(ticket, tr(ALT).format(name=name))
         shown = _Shown(camera, _blur_switch(camera))
         st.caption(plain(what_is_kept(shown.blur, camera.records)))
-        st.caption(f"{method_words(method)}, the active method of this server, for all who watch this camera.")
+        words = tr("{method}, the active method of this server, for all who watch this camera.")
+        st.caption(words.format(method=method_words(method)))
         st.download_button(
-            *("Snapshot", lambda: _snapshot(shown), "snapshot.jpg", "image/jpeg"),
+            *(tr("Snapshot"), lambda: _snapshot(shown), "snapshot.jpg", "image/jpeg"),
             icon=":material/photo_camera:",
             on_click="ignore",
-            help="The picture as it is shown, with its boxes, blurred if the switch is on.",
+            help=tr("The picture as it is shown, with its boxes, blurred if the switch is on."),
         )
         show_problem()
         if is_operator():
-            with st.expander("Zone and line", icon=":material/fence:"):
-                st.caption("For all who watch this camera, and for its record.")
+            with st.expander(tr("Zone and line"), icon=":material/fence:"):
+                st.caption(tr("For all who watch this camera, and for its record."))
                 place_editor(shown, tried(lambda place: camera.choose(replace(camera.choices, place=place))))
-            with st.expander("Alerts", icon=":material/notifications:"):
-                st.caption("For all who watch this camera, also while nobody looks.")
+            with st.expander(tr("Alerts"), icon=":material/notifications:"):
+                st.caption(tr("For all who watch this camera, also while nobody looks."))
                 shared_alert_form(camera, pipeline)
         else:
             sound_switch()
@@ -144,11 +153,11 @@ def _blurred() -> bool:
 def _blur_switch(camera: SharedCamera) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         if is_operator():
-            st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
+            st.toggle(tr("Blur faces"), help=tr(BLUR_HELP), **kept("live_blur", False))
             shared_record_switch(camera)
         else:
-            words = "Only operators of this server see this camera without blur."
-            st.toggle("Blur faces", value=True, disabled=True, help=words, key="live_blur_fixed")
+            words = tr("Only operators of this server see this camera without blur.")
+            st.toggle(tr("Blur faces"), value=True, disabled=True, help=words, key="live_blur_fixed")
     return _blurred()
 
 
@@ -164,14 +173,15 @@ def _show_numbers(camera: SharedCamera, cameras: Cameras, pipeline: Pipeline) ->
     for problem in (told.counts.error, cameras.problem, recording):
         if problem:
             st.error(plain(problem))
+    words = tr("{name}: {problem}").format(name=camera.name, problem=state.in_words(visitors_zone()))
     if state.kind == OFFLINE:
-        st.warning(plain(f"{camera.name}: {state.in_words(visitors_zone())}"), icon=":material/videocam_off:")
+        st.warning(plain(words), icon=":material/videocam_off:")
     elif state.kind != LIVE:
-        st.info(plain(f"{camera.name}: {state.in_words()}"))
+        st.info(plain(words))
     if state.kind != LIVE:  # nobody is counted now; the minutes before stay true
         show_minutes(told)
     elif told.counts.analysed_frames:
         show_moment(told, pipeline, bool(camera.processor.place.line), camera.processor.min_face_px, _blurred())
     else:
-        st.info("Waiting for the first result …")
+        st.info(tr("Waiting for the first result …"))
     show_log(tuple(alert for alert in told.alerts if is_operator() or alert.kind != OUTSIDE))

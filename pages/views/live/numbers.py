@@ -5,6 +5,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from core.language import current, day, mark, number, tr
 from core.video.live import PACE, Moment
 from core.video.zones import PlaceCounts
 from core.vision.classes import CLASS_NAMES, WITH_MASK, WORN_INCORRECTLY, styles_of, vocabulary
@@ -18,7 +19,7 @@ from pages.components.messages import plain
 from pages.components.state import made_once
 from pages.components.terms import PEOPLE_HELP
 
-TODAY_HELP = "Today is who is on today's record, and in the picture."
+TODAY_HELP = mark("Today is who is on today's record, and in the picture.")
 MAX_COLUMNS = 4
 
 
@@ -40,34 +41,37 @@ def show_moment(told: Moment, pipeline: Pipeline, line: bool, min_face_px: float
         show_hidden_faces("live", seen.now, min_face_px, narrow=True)
     show_minutes(told)
     if seen.analysis_ms is not None:
-        rate = f"{seen.analyses_per_s:.0f}" if seen.analyses_per_s >= 2 else f"{seen.analyses_per_s:.1f}"
-        busy = " The server is busy: faces are looked for less often" if PACE.busy else ""
-        size = ", and the picture is smaller." if busy and PACE.smaller else "." if busy else ""
-        st.caption(f"{rate} frames analysed per second, {seen.analysis_ms:.0f} ms each.{busy}{size}")
+        rate = number(seen.analyses_per_s, ".0f" if seen.analyses_per_s >= 2 else ".1f")
+        words = tr("{rate} frames analysed per second, {time} ms each.")
+        words = words.format(rate=rate, time=number(seen.analysis_ms, ".0f"))
+        rarer = tr("The server is busy: faces are looked for less often.")
+        smaller = tr("The server is busy: faces are looked for less often, and the picture is smaller.")
+        st.caption(f"{words} {smaller if PACE.smaller else rarer}" if PACE.busy else words)
     if blurred and not told.covered:
-        st.caption("Where faces are is not known at the moment: the whole picture is blurred.")
+        st.caption(tr("Where faces are is not known at the moment: the whole picture is blurred."))
 
 
 def show_counters(told: Moment, pipeline: Pipeline) -> None:
     """The numbers, and everybody so far in a small table."""
     seen = told.counts
     show_class_counts(seen.now, pipeline, seen.now.mask_share)
-    rows = {"Now": seen.now, "Session": seen.people}
+    rows = {tr("Now"): seen.now, tr("Session"): seen.people}
     if told.today is not None:
-        rows["Today"] = told.today
+        rows[tr("Today")] = told.today
     st.markdown(people_table(rows, pipeline))
-    st.caption("Everybody counts once.", help=f"{PEOPLE_HELP} {TODAY_HELP}")
+    st.caption(tr("Everybody counts once."), help=f"{tr(PEOPLE_HELP)} {tr(TODAY_HELP)}")
 
 
 def show_place(place: PlaceCounts, line: bool) -> None:
     """What happened at the zone and the line, in words."""
-    words = [f"In the zone: {place.inside}."]
+    words = [tr("In the zone: {count}.").format(count=number(place.inside))]
     if place.dwell_s is not None:
-        words.append(f"People stay {place.dwell_s:.0f} s on average.")
+        words.append(tr("People stay {time} s on average.").format(time=number(place.dwell_s, ",.0f")))
     if place.longest_s is not None:
-        words.append(f"The longest of those in it: {place.longest_s:.0f} s.")
+        words.append(tr("The longest of those in it: {time} s.").format(time=number(place.longest_s, ",.0f")))
     if line:
-        words.append(f"Over the line: **{place.went_in:,} in, {place.went_out:,} out**.")
+        crossed = tr("Over the line: **{went_in} in, {went_out} out**.")
+        words.append(crossed.format(went_in=number(place.went_in, ","), went_out=number(place.went_out, ",")))
     st.markdown(" ".join(words))
 
 
@@ -79,12 +83,12 @@ def people_table(rows: Mapping[str, FrameStats], pipeline: Pipeline) -> str:
     else:
         names = list(spoken[:MAX_COLUMNS])
     words = [plain(styles_of(spoken)[spoken.index(name)].words) for name in names]
-    lines = [["", "People", *(["Mask worn well"] if masks else []), *words]]
+    lines = [["", tr("People"), *([tr("Mask worn well")] if masks else []), *words]]
     lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
     for title, stats in rows.items():
-        share = "–" if stats.mask_share is None else f"{stats.mask_share:.0%}"
-        counts = [f"{stats.count(name):,}" for name in names]
-        lines.append([title, f"{stats.faces:,}", *([share] if masks else []), *counts])
+        share = "–" if stats.mask_share is None else number(stats.mask_share, ".0%")
+        counts = [number(stats.count(name), ",") for name in names]
+        lines.append([title, number(stats.faces, ","), *([share] if masks else []), *counts])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -93,13 +97,15 @@ def show_minutes(told: Moment) -> None:
     zone = visitors_zone()
 
     def label(minute: int) -> str:
-        return datetime.fromtimestamp(minute * 60, zone).strftime("%H:%M")
+        return day(datetime.fromtimestamp(minute * 60, zone), "HH:mm")
 
     # Without gaps from the first minute on, so that an empty one is seen to be empty.
     first, last = (told.by_minute[0][0], told.by_minute[-1][0]) if told.by_minute else (0, -1)
     counted = dict(told.by_minute)
     points = {label(minute): counted.get(minute, FrameStats()) for minute in range(max(first, last - 59), last + 1)}
     figure = made_once(
-        "live_minutes", told.by_minute, lambda: people_by_class("People by minute", points, "Time", height=240)
+        "live_minutes",
+        (told.by_minute, current()),
+        lambda: people_by_class(tr("People by minute"), points, tr("Time"), height=240),
     )
     show_figure(figure, key="live_by_minute")

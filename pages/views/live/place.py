@@ -7,17 +7,18 @@ import cv2
 import numpy as np
 import streamlit as st
 
+from core.language import mark, tr
 from core.video.live import LiveProcessor
 from core.video.zones import Place, Point
 from pages.components.charts import drawing_board
 from pages.components.state import LIVE_STILL
 
-ZONE, LINE = SHAPES = ("Zone", "Line")
+ZONE, LINE = SHAPES = (mark("Zone"), mark("Line"))
 PLACES, FIRST_END, BOARD = "live_places", "live_first_end", "live_board"
 MAX_CORNERS = 24
 HOW = {
-    ZONE: "Drag a rectangle over the picture, or choose the lasso above it and drag around the zone.",
-    LINE: "Click one end of the line, then the other.",
+    ZONE: mark("Drag a rectangle over the picture, or choose the lasso above it and drag around the zone."),
+    LINE: mark("Click one end of the line, then the other."),
 }
 
 
@@ -62,17 +63,18 @@ def place_editor(processor: Shown, keep: Keep) -> None:
         del st.session_state[LIVE_STILL]
         still = None
     with st.container(horizontal=True):
-        if st.button("Draw on a new picture" if still is not None else "Draw", icon=":material/draw:"):
+        words = tr("Draw on a new picture") if still is not None else tr("Draw")
+        if st.button(words, icon=":material/draw:"):
             still = processor.snapshot()
             st.session_state[LIVE_STILL] = still, processor.blur
             if still is None:
-                st.info("Start the camera first: the zone is drawn on its picture.")
-        if still is not None and st.button("Done", icon=":material/check:"):
+                st.info(tr("Start the camera first: the zone is drawn on its picture."))
+        if still is not None and st.button(tr("Done"), icon=":material/check:"):
             st.session_state.pop(LIVE_STILL)
             st.rerun()
-        if processor.place.line and st.button("Exchange in and out", icon=":material/swap_horiz:"):
+        if processor.place.line and st.button(tr("Exchange in and out"), icon=":material/swap_horiz:"):
             _keep(keep, processor.place.turned())
-        if processor.place != Place() and st.button("Remove zone and line", icon=":material/delete:"):
+        if processor.place != Place() and st.button(tr("Remove zone and line"), icon=":material/delete:"):
             _keep(keep, Place())
     if still is not None:
         _board(processor, keep, still)
@@ -91,9 +93,9 @@ def _new_board() -> None:
 
 
 def _board(processor: Shown, keep: Keep, still: np.ndarray) -> None:
-    shape = st.segmented_control("Draw", SHAPES, default=ZONE, required=True, key="live_shape")
+    shape = st.segmented_control(tr("Draw"), SHAPES, format_func=tr, default=ZONE, required=True, key="live_shape")
     first = st.session_state.get(FIRST_END) if shape == LINE else None
-    st.caption("Now click the other end." if first else HOW[shape])
+    st.caption(tr("Now click the other end.") if first else tr(HOW[shape]))
     shown = processor.place.mirrored() if processor.mirror else processor.place
     drawn = st.plotly_chart(
         drawing_board(still, shown, first, select=shape == ZONE),

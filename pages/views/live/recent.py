@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.config import settings
 from core.datasets.sources.webcam import DEFAULT_NAME, add_sample, sample_label, sample_sets
+from core.language import mark, number, tr
 from core.video.live import LiveProcessor
 from core.video.recent import FORGET_S, MAX_FACES, RecentFace, RecentFaces
 from core.vision.annotate import percentage
@@ -21,12 +22,12 @@ from pages.components.state import LIVE_RECENT, kept
 
 GALLERY_S = 1.0
 CHOSEN = "live_recent_chosen"
-HELP = "Keeps the best picture of each face for you to file into a data set, after everybody has agreed."
-CONSENT = (
-    f"While this is on, the best picture of each person's face, of {MAX_FACES} people at most, waits in this server's "
-    f"memory for you alone. It goes when you throw it away, switch this off or leave the page, and at the latest "
-    f"{FORGET_S / 60:.0f} minutes after the person was last seen. What you **file is stored on this server**, and "
-    "everybody who may open its data sets can see it."
+HELP = mark("Keeps the best picture of each face for you to file into a data set, after everybody has agreed.")
+CONSENT = mark(
+    "While this is on, the best picture of each person's face, of {people} people at most, waits in this server's "
+    "memory for you alone. It goes when you throw it away, switch this off or leave the page, and at the latest "
+    "{minutes} minutes after the person was last seen. What you **file is stored on this server**, and everybody who "
+    "may open its data sets can see it."
 )
 
 
@@ -37,7 +38,7 @@ def collect_switch(processor: LiveProcessor) -> bool:
         Whether the switch is on.
     """
     wanted = is_operator() and settings().collect
-    wanted = wanted and st.toggle("Collect faces for training", help=HELP, key="live_collect")
+    wanted = wanted and st.toggle(tr("Collect faces for training"), help=tr(HELP), key="live_collect")
     if not wanted:
         _forget(processor)
     return wanted
@@ -56,16 +57,16 @@ def recent_faces(processor: LiveProcessor, pipeline: Pipeline) -> bool:
     """
     with st.container(border=True):
         words = st.empty()
-        agreed = st.checkbox("I agree, and so does everybody in front of the camera.", key="live_collect_consent")
+        agreed = st.checkbox(tr("I agree, and so does everybody in front of the camera."), key="live_collect_consent")
         if not agreed:
-            words.markdown(CONSENT)
+            words.markdown(tr(CONSENT).format(people=MAX_FACES, minutes=number(FORGET_S / 60, ".0f")))
             _forget(processor)
             return False
         recent: RecentFaces = st.session_state.setdefault(LIVE_RECENT, RecentFaces())
         processor.collect(recent)
         options = sorted({DEFAULT_NAME, *sample_sets(), *([chosen] if (chosen := _chosen_set()) else [])})
         name = st.selectbox(
-            "Data set", options, accept_new_options=True, width=320, **kept("live_collect_set", DEFAULT_NAME)
+            tr("Data set"), options, accept_new_options=True, width=320, **kept("live_collect_set", DEFAULT_NAME)
         )
         show_problem()
         _gallery(recent, processor, pipeline, name or DEFAULT_NAME)
@@ -85,7 +86,7 @@ def _gallery(recent: RecentFaces, processor: LiveProcessor, pipeline: Pipeline, 
         """The faces, and what to do with the one that is chosen; it follows the video by itself."""
         faces = recent.all()
         if not faces:
-            st.caption("People who are seen clearly appear here.")
+            st.caption(tr("People who are seen clearly appear here."))
             return
         chosen = next((face for face in faces if face.key == st.session_state.get(CHOSEN)), faces[0])
         tiles = []
@@ -94,13 +95,12 @@ def _gallery(recent: RecentFaces, processor: LiveProcessor, pipeline: Pipeline, 
             if processor.blur:
                 picture = blur_faces(picture, face.face_xyxy[None])
             style = styles.get(face.name or "")
-            mark = (style, f" {percentage(face.confidence)}") if style else (NO_PREDICTION, "")
+            result = (style, f" {percentage(face.confidence)}") if style else (NO_PREDICTION, "")
             size_wh = picture.shape[1], picture.shape[0]
-            tiles.append(
-                Tile(face.key, f"Person {face.key}", encode_image(picture), size_wh, (mark,), current=face is chosen)
-            )
+            name = tr("Person {number}").format(number=face.key)
+            tiles.append(Tile(face.key, name, encode_image(picture), size_wh, (result,), current=face is chosen))
         show_tiles("live_recent_tiles", [("", tiles)], on_pick=lambda key: st.session_state.update({CHOSEN: key}))
-        st.markdown(f"File person {chosen.key} as:")
+        st.markdown(tr("File person {number} as:").format(number=chosen.key))
         with st.container(horizontal=True):
             for k, label in enumerate(labels, start=1):
                 st.button(
@@ -112,7 +112,7 @@ def _gallery(recent: RecentFaces, processor: LiveProcessor, pipeline: Pipeline, 
                     args=(recent, chosen, dataset, label),
                 )
             st.button(
-                "Throw away",
+                tr("Throw away"),
                 icon=":material/delete:",
                 key="live_throw_away",
                 shortcut="0",
@@ -121,7 +121,11 @@ def _gallery(recent: RecentFaces, processor: LiveProcessor, pipeline: Pipeline, 
             )
 
     show()
-    st.caption(f"What is filed is in the data set {plain(dataset)}: see *Data sets*, and train with it on *Training*.")
+    st.caption(
+        tr("What is filed is in the data set {name}: see *Data sets*, and train with it on *Training*.").format(
+            name=plain(dataset)
+        )
+    )
 
 
 def _throw_away(recent: RecentFaces, face: RecentFace) -> None:
@@ -132,4 +136,4 @@ def _file(recent: RecentFaces, face: RecentFace, dataset: str, label: str) -> No
     """Keep a face in a data set. Raises: ``ValueError`` or ``OSError``; then it waits on."""
     add_sample(dataset, face.picture_bgr, face.face_xyxy, sample_label(re.sub(r"[^\w-]+", "_", label).strip("_-")))
     recent.take(face.key)
-    st.toast(f"Filed into {plain(dataset)}.", icon=":material/check:")
+    st.toast(tr("Filed into {name}.").format(name=plain(dataset)), icon=":material/check:")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.config import OFF, ON, limits, settings
+from core.language import mark, number, tr, trn
 from core.video.cameras import SharedCamera
 from core.video.live import LiveProcessor
 from core.video.record import MAX_CAMERA, Keeper, RecordError, deletions
@@ -13,7 +14,8 @@ from pages.components.resources import server_recorder
 from pages.components.state import kept, made_once
 
 USUAL_NAME = "Webcam"
-HELP = (
+SWITCH = mark("Keep a record")
+HELP = mark(
     "Writes down when each person came and left and what they wore, and how many there were in each minute: counts "
     "alone, no pictures. The History page shows them."
 )
@@ -31,9 +33,9 @@ def record_switch(processor: LiveProcessor) -> str:
         if fixed in (ON, OFF):
             keeps = _fixed_switch(fixed)
         else:
-            keeps = st.toggle("Keep a record", help=HELP, **kept("live_record", False))
+            keeps = st.toggle(tr(SWITCH), help=tr(HELP), **kept("live_record", False))
         if keeps:
-            camera = st.text_input("Name of this camera", max_chars=MAX_CAMERA, **kept("live_camera", USUAL_NAME))
+            camera = st.text_input(tr("Name of this camera"), max_chars=MAX_CAMERA, **kept("live_camera", USUAL_NAME))
     else:
         keeps = fixed == ON
     zone = visitors_zone()
@@ -65,23 +67,34 @@ def shared_record_switch(camera: SharedCamera) -> None:
         def switch() -> None:
             (camera.record if st.session_state[key] else camera.end_record)()
 
-        st.toggle("Keep a record", help=HELP, key=key, on_change=tried(switch))
+        st.toggle(tr(SWITCH), help=tr(HELP), key=key, on_change=tried(switch))
     if camera.record_problem:
         st.warning(plain(camera.record_problem))
 
 
 def _fixed_switch(fixed: str) -> bool:
-    words = f"The settings of this server keep the record {fixed}."
-    st.toggle("Keep a record", value=fixed == ON, disabled=True, help=words, key=f"live_record_{fixed}")
+    words = tr("The settings of this server keep the record off.")
+    if fixed == ON:
+        words = tr("The settings of this server keep the record on.")
+    st.toggle(tr(SWITCH), value=fixed == ON, disabled=True, help=words, key=f"live_record_{fixed}")
     return fixed == ON
 
 
 def what_is_kept(blurred: bool, keeps: bool, collects: bool = False) -> str:
     """What happens with the pictures and the counts, in words."""
-    shown = "with blurred faces" if blurred else "as they are"
-    pictures = f"Pictures are shown {shown} and never stored."
-    if collects:
-        pictures = f"Pictures are shown {shown}; the faces below wait for you, and only what you file is stored."
+    if collects and blurred:
+        pictures = tr(
+            "Pictures are shown with blurred faces; the faces below wait for you, and only what you file is stored."
+        )
+    elif collects:
+        pictures = tr("Pictures are shown as they are; the faces below wait for you, and only what you file is stored.")
+    elif blurred:
+        pictures = tr("Pictures are shown with blurred faces and never stored.")
+    else:
+        pictures = tr("Pictures are shown as they are and never stored.")
+    record = tr("No record is kept.")
     if keeps:
-        return f"{pictures} Counts are on the record for {limits().record_days} days."
-    return f"{pictures} No record is kept."
+        days = limits().record_days
+        record = trn("Counts are on the record for {count} day.", "Counts are on the record for {count} days.", days)
+        record = record.format(count=number(days, "g"))
+    return f"{pictures} {record}"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.language import tr
 from core.vision.annotate import annotate
 from core.vision.blur import blur_faces
 from core.vision.images import ImageError, decode_image
@@ -20,7 +21,9 @@ SINGLE = "live_single"
 
 def single_button(single: bool) -> None:
     """The way to single pictures, or back to the video."""
-    words, icon = ("Back to the video", "videocam") if single else ("Take single pictures instead", "photo_camera")
+    words, icon = tr("Take single pictures instead"), "photo_camera"
+    if single:
+        words, icon = tr("Back to the video"), "videocam"
     st.button(
         words,
         icon=f":material/{icon}:",
@@ -40,12 +43,14 @@ def show_single(method: Method, pipeline: Pipeline, settings: DetectionSettings)
     """
     picture, numbers = st.columns([3, 2])
     with picture:
-        shot = st.camera_input("Take a picture", key="live_shot_widget")
-        blur = st.toggle("Blur faces", help=BLUR_HELP, **kept("live_blur", False))
-        st.caption("The picture is in this server's memory while it is shown, and never stored.")
+        shot = st.camera_input(tr("Take a picture"), key="live_shot_widget")
+        blur = st.toggle(tr("Blur faces"), help=tr(BLUR_HELP), **kept("live_blur", False))
+        st.caption(tr("The picture is in this server's memory while it is shown, and never stored."))
         single_button(single=True)
     if not shot:
-        numbers.info("Press **Take photo** and allow the camera; the photo is looked at as a frame of the video is.")
+        numbers.info(
+            tr("Press **Take photo** and allow the camera; the photo is looked at as a frame of the video is.")
+        )
         return
     try:
         # Small faces are hidden below, and blurred all the same.
@@ -64,7 +69,8 @@ def show_single(method: Method, pipeline: Pipeline, settings: DetectionSettings)
     stats = summarize(shown)
     with numbers:
         image = annotate(blur_faces(frame, found.xyxy) if blur else frame, shown)
-        st.image(image, channels="BGR", width="stretch", output_format="JPEG", alt=f"The result: {describe(stats)}")
+        alt = tr("The result: {sentence}").format(sentence=describe(stats))
+        st.image(image, channels="BGR", width="stretch", output_format="JPEG", alt=alt)
         show_class_counts(stats, pipeline, stats.mask_share)
         if settings.min_face_px:
             show_hidden_faces("live", stats, settings.min_face_px)
