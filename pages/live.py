@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.config import ice_servers, limits
-from core.language import current, mark, tr, trc, using
+from core.language import in_this_language, mark, tr, trc
 from core.video.live import PACE, LiveProcessor
 from core.vision.classes import vocabulary
 from core.vision.images import encode_image
@@ -127,15 +127,11 @@ width, height = st.sidebar.selectbox(
 )
 
 
-language = current()
-
-
 def on_frame(frame: av.VideoFrame) -> av.VideoFrame:
     """Runs in the video thread for every frame; no Streamlit here."""
     if not places.take(viewer):  # somebody pressed Start at the same moment
         return av.VideoFrame.from_ndarray(NO_PICTURE, format="bgr24")
-    with using(language):
-        return av.VideoFrame.from_ndarray(processor.recv(frame.to_ndarray(format="bgr24")), format="bgr24")
+    return av.VideoFrame.from_ndarray(processor.recv(frame.to_ndarray(format="bgr24")), format="bgr24")
 
 
 def end_video() -> None:
@@ -176,7 +172,7 @@ def show_video() -> None:
             },
             # Without a wish there is the button Start. With one, the browser connects anew when the connection is lost.
             desired_playing_state=wanted,
-            video_frame_callback=on_frame,
+            video_frame_callback=in_this_language(on_frame),
             on_video_ended=end_video,
             video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
             translations=TEXTS,

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.config import OFF, limits, settings
-from core.language import current, day, mark, number, tr, trn, using
+from core.language import day, in_this_language, mark, number, tr, trn
 from core.video.record import (
     by_local,
     delete_all,
@@ -93,7 +93,7 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     title = title.format(camera=camera, period=period_words(first, today))
     st.download_button(
         tr("Report (HTML)"),
-        using(current())(partial(period_report, title, everybody, watched_h, shown, list(charts.values()), zone)),
+        in_this_language(partial(period_report, title, everybody, watched_h, shown, list(charts.values()), zone)),
         "report.html",
         MIME,
         icon=":material/description:",

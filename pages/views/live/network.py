@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.config import Camera, limits, settings
-from core.language import mark, tr
+from core.language import in_this_language, mark, tr
 from core.quota import Places
 from core.registry.active import in_use
 from core.video.alerts import OUTSIDE
@@ -126,7 +126,7 @@ def show_network_camera(name: str, places: Places, viewer: str) -> None:
         words = tr("{method}, the active method of this server, for all who watch this camera.")
         st.caption(words.format(method=method_words(method)))
         st.download_button(
-            *(tr("Snapshot"), lambda: _snapshot(shown), "snapshot.jpg", "image/jpeg"),
+            *(tr("Snapshot"), in_this_language(lambda: _snapshot(shown)), "snapshot.jpg", "image/jpeg"),
             icon=":material/photo_camera:",
             on_click="ignore",
             help=tr("The picture as it is shown, with its boxes, blurred if the switch is on."),
