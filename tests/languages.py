@@ -103,7 +103,7 @@ def _unwrapped(node: ast.AST, wanted: bool) -> Iterator[tuple[int, str]]:
     if isinstance(node, ast.Call):
         called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         owner = getattr(getattr(node.func, "value", None), "id", "")
-        if called in LOOKUPS or owner in ("log", "re"):
+        if called in (*LOOKUPS, "html") or owner in ("log", "re"):
             return
         wanted = wanted or called.endswith("Error")
     for field, child in ast.iter_fields(node):

@@ -58,6 +58,7 @@ NOT_FOR_PEOPLE: dict[str, tuple[str, ...]] = {
         "A frame must be a uint8 array, got ",
         "A frame must have the shape (h, w, 3), got ",
     ),
+    "pages/views/live/connection.py": (" typ relay",),
 }
 """Texts of two words and more that nobody reads on a page, by their files: errors of whoever calls a function."""
 COMMAND_LINE = ("core/__main__.py", "core/batch/")

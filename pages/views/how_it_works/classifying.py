@@ -290,7 +290,7 @@ def show_augmentation(subject: Subject) -> None:
     recipe = words.segmented_control(
         tr("Recipe"),
         list(RECIPES),
-        format_func=lambda name: tr(RECIPE_NAMES.get(name, name)),
+        format_func=lambda name: tr(RECIPE_NAMES.get(name, str(name))),
         default=next(iter(RECIPES)),
         required=True,
         key="how_recipe",
