@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from streamlit.testing.v1 import AppTest
 
 from core.access import Role
+from core.language import using
 from core.video import cameras as module
 from core.video.cameras import OFFLINE, Choices, read_choices
 from core.video.zones import Place
@@ -176,11 +177,12 @@ def test_without_cameras_the_page_is_that_of_the_webcam(monkeypatch):
 
 
 def test_a_camera_in_french(served):
-    app = opened(language="fr")
-    wait_until(lambda: shared().processor.moment().counts.people.counts == (1, 1, 0))
-    app.run()
-    assert app.title[0].value == "En direct" and not app.exception
-    assert labelled(app.selectbox, "Caméra").options[0] == "Votre webcam"
-    assert {each.label for each in app.expander} >= {"Zone et ligne", "Alertes"}
-    for words in ("la méthode en service sur ce serveur", "images analysées par seconde", "| Session | 2 | 50"):
-        assert words in texts(app)
+    with using("fr"):  # also for what the test tool itself asks of options
+        app = opened(language="fr")
+        wait_until(lambda: shared().processor.moment().counts.people.counts == (1, 1, 0))
+        app.run()
+        assert app.title[0].value == "En direct" and not app.exception
+        assert labelled(app.selectbox, "Caméra").options[0] == "Votre webcam"
+        assert {each.label for each in app.expander} >= {"Zone et ligne", "Alertes"}
+        for words in ("la méthode en service sur ce serveur", "images analysées par seconde", "| Session | 2 | 50"):
+            assert words in texts(app)

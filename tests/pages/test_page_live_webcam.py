@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import Role
 from core.datasets.sources.webcam import count_samples, sample_sets
+from core.language import using
 from core.synthetic.sample import sample_photo
 from core.vision.crops import resize
 from core.vision.images import decode_image, encode_image
@@ -253,23 +254,24 @@ def test_who_may_not_change_data_or_whose_operator_forbids_it_collects_nothing(l
 
 
 def test_the_webcam_in_french(live):
-    app, browser = live("fr", playing=False)
-    assert app.title[0].value == "Webcam en direct" and not app.exception
-    for words in (
-        "Appuyez sur **Démarrer**",
-        "**Ce qui se passe.**",
-        "jusqu’à 4\u00a0m environ",
-        "Aucun relevé n’est tenu.",
-    ):
-        assert words in texts(app)
-    assert browser.asked["translations"]["start"] == "Démarrer", "not what the first page is called"
-    assert browser.asked["translations"]["stop"] == "Arrêter"
-    browser.playing = True
-    processor = app.session_state["live_processor"]
-    wait_until(lambda: browser.send() and processor.moment().counts.now.counts == (0, 1, 0))
-    app.run()
-    assert not app.exception and "| Maintenant | 1 | 0\u202f% | 0 |" in texts(app).replace("0\u00a0%", "0\u202f%")
-    labelled(app.toggle, "Recueillir des visages pour l’entraînement").set_value(True).run()
-    assert "enregistré sur ce serveur" in texts(app) and not app.exception
-    charts = " ".join(chart.proto.spec for chart in app.get("plotly_chart"))
-    assert "Personnes par minute" in charts and "People by minute" not in charts
+    with using("fr"):  # also for what the test tool itself asks of options
+        app, browser = live("fr", playing=False)
+        assert app.title[0].value == "Webcam en direct" and not app.exception
+        for words in (
+            "Appuyez sur **Démarrer**",
+            "**Ce qui se passe.**",
+            "jusqu’à 4\u00a0m environ",
+            "Aucun relevé n’est tenu.",
+        ):
+            assert words in texts(app)
+        assert browser.asked["translations"]["start"] == "Démarrer", "not what the first page is called"
+        assert browser.asked["translations"]["stop"] == "Arrêter"
+        browser.playing = True
+        processor = app.session_state["live_processor"]
+        wait_until(lambda: browser.send() and processor.moment().counts.now.counts == (0, 1, 0))
+        app.run()
+        assert not app.exception and "| Maintenant | 1 | 0\u202f% | 0 |" in texts(app).replace("0\u00a0%", "0\u202f%")
+        labelled(app.toggle, "Recueillir des visages pour l’entraînement").set_value(True).run()
+        assert "enregistré sur ce serveur" in texts(app) and not app.exception
+        charts = " ".join(chart.proto.spec for chart in app.get("plotly_chart"))
+        assert "Personnes par minute" in charts and "People by minute" not in charts
