@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.config import ice_servers, limits
+from core.language import current
 from core.video.live import PACE, LiveProcessor
 from core.vision.classes import vocabulary
 from core.vision.images import encode_image
@@ -108,6 +109,7 @@ if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
 all_faces = partial(detect_masks, pipeline=pipeline, settings=replace(settings, min_face_px=0))
 processor.use(all_faces, (method, settings.min_confidence))
 processor.min_face_px = settings.min_face_px
+processor.language = current()
 facing = st.session_state.get(FACING, "user")
 processor.mirror = st.sidebar.toggle(
     "Mirror the video",
