@@ -61,7 +61,10 @@ class Findings:
         ]
         if not parts:
             return ""
-        return tr(" and ").join(parts) + (f"{tr('; ')}{hint}" if hint and self.outside else "") + "."
+        sentence = tr(" and ").join(parts)
+        if hint and self.outside:
+            sentence = tr("{sentence}; {hint}").format(sentence=sentence, hint=hint)
+        return sentence + "."
 
 
 def named(paths: Iterable[object]) -> str:

@@ -226,8 +226,9 @@ def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> Account:
         if suffix not in NOTES_OF[layout] and not list_split(path)
     ]
     unpacked.broken += [f"{path}: {reason}" for path, reason in findings.left_out]
-    unpacked.ignored += [f"{original(path)}: {tr('nothing says what it shows')}" for path in findings.unlabelled]
-    unpacked.ignored += [f"{original(path)}: {tr('not needed for this layout')}" for path in odd_notes]
+    unknown, not_needed = tr("nothing says what it shows"), tr("not needed for this layout")
+    unpacked.ignored += [f"{original(path)}: {unknown}" for path in findings.unlabelled]
+    unpacked.ignored += [f"{original(path)}: {not_needed}" for path in odd_notes]
     wanted = {PurePosixPath(picture.key) for picture in pictures}
     for path in {*tree.pictures} - wanted | {*odd_notes} | {*findings.stray_notes}:
         (folder / path).unlink(missing_ok=True)

@@ -66,7 +66,7 @@ class Filter:
             _range_in_words(tr("longer side of {from} to {to} px"), tr("longer side from {from} px"), self.size_px),
             _range_in_words(tr("a face of {from} to {to} px"), tr("a face from {from} px"), self.face_px),
             _range_in_words(
-                tr("brightness of {from}% to {to}%"), tr("brightness from {from}%"), self.brightness, factor=100
+                tr("brightness of {from} to {to}%"), tr("brightness from {from}%"), self.brightness, factor=100
             ),
             tr("a near-duplicate") if self.near_duplicates else "",
             _group_in_words(self.group_size),
