@@ -97,7 +97,7 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
     else:
         raise DataError(f"Split is {method!r}; possible are random and grouped.")
     if not len(rest):
-        raise DataError("No sample is left to train on; lower the test or validation share or add data.")
+        raise DataError(tr("No sample is left to train on; lower the test or validation share or add data."))
     size_of_group = Counter(groups[open_places])
     photos_per_group = _photos_per_group(samples, groups, open_places)
     facts = {
