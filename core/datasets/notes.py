@@ -37,7 +37,7 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, NoteError):
         return str(error)
     if isinstance(error, KeyError) and error.args:
-        return tr("{name} is missing.").format(name=repr(str(error.args[0])[:80]))
+        return tr("{name!r} is missing.").format(name=str(error.args[0])[:80])
     if isinstance(error, OSError):
         return tr("the file cannot be read: {why}.").format(why=error.strerror or tr("unknown reason"))
     if isinstance(error, RecursionError):

@@ -313,7 +313,7 @@ def _voc(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[
             if note is not None:
                 root = read_xml(tree.folder / note)
                 if root.tag != "annotation":
-                    raise NoteError(tr("it is no Pascal VOC: it begins with {tag}.").format(tag=repr(root.tag[:40])))
+                    raise NoteError(tr("it is no Pascal VOC: it begins with {tag!r}.").format(tag=root.tag[:40]))
                 faces = root.findall("object")
                 size_wh = root.findtext("size/width"), root.findtext("size/height")
         except Exception as error:

@@ -118,14 +118,14 @@ def find_dataset(name: str) -> DataSet:
         raise _no_set(name)
     place = places[name]
     if place is None:
-        words = tr("The data set {name} lies in a folder that is gone or no longer allowed.")
-        raise DataError(words.format(name=repr(name)))
+        words = tr("The data set {name!r} lies in a folder that is gone or no longer allowed.")
+        raise DataError(words.format(name=name))
     folder, linked = place
     return DataSet(name, folder, detect_layout(folder), linked, _read_card(name))
 
 
 def _no_set(name: str) -> DataError:
-    return DataError(tr("There is no data set {name}; it may have been deleted.").format(name=repr(name)))
+    return DataError(tr("There is no data set {name!r}; it may have been deleted.").format(name=name))
 
 
 def _places() -> dict[str, tuple[Path, bool] | None]:
@@ -373,8 +373,8 @@ def free_name(text: str) -> str:
     """A clean name that no data set has; raises ``DataError`` with a sentence if it is taken."""
     name = clean_name(text)
     if is_taken(name):
-        words = tr("There already is a data set {name}; choose another name or delete that one first.")
-        raise DataError(words.format(name=repr(name)))
+        words = tr("There already is a data set {name!r}; choose another name or delete that one first.")
+        raise DataError(words.format(name=name))
     return name
 
 
@@ -401,7 +401,7 @@ def link_folder(folder: Path | str, name: str) -> DataSet:
         name = free_name(name)
         for other, place in _places().items():
             if place and place[0].resolve() == real:
-                raise DataError(tr("This folder is in the list already, as {name}.").format(name=repr(other)))
+                raise DataError(tr("This folder is in the list already, as {name!r}.").format(name=other))
         _forget(name)
         write_json(data_dir() / f"{name}{LINK}", {"folder": str(real), "id": new_id()})
     return find_dataset(name)

@@ -136,7 +136,7 @@ COLUMNS = {
 def _columns(row: Mapping[str, str]) -> dict[str, str]:
     found = {part: next((name for name in names if name in row), "") for part, names in COLUMNS.items()}
     if missing := [COLUMNS[part][0] for part, name in found.items() if not name]:
-        raise NoteError(tr("it has no column {name}.").format(name=repr(missing[0])))
+        raise NoteError(tr("it has no column {name!r}.").format(name=missing[0]))
     return found
 
 

@@ -46,8 +46,8 @@ def sample_label(text: str) -> str:
         words = tr("A label is made of letters and digits, with - and _ between them, at most {count}.")
         raise DataError(words.format(count=MAX_LABEL))
     if label.casefold() in RESERVED:
-        words = tr("{label} has a meaning of its own in data sets; choose another label.")
-        raise DataError(words.format(label=repr(label)))
+        words = tr("{label!r} has a meaning of its own in data sets; choose another label.")
+        raise DataError(words.format(label=label))
     return clean_label(label)
 
 
@@ -138,8 +138,8 @@ def _folder(dataset_name: str) -> Path:
     name = clean_name(dataset_name)
     folder = data_dir() / name
     if (folder.exists() and not _is_own(folder)) or folder.is_symlink() or (data_dir() / f"{name}{LINK}").exists():
-        words = tr("The data set {name} does not hold webcam samples; choose another name.")
-        raise DataError(words.format(name=repr(name)))
+        words = tr("The data set {name!r} does not hold webcam samples; choose another name.")
+        raise DataError(words.format(name=name))
     return folder
 
 
