@@ -26,7 +26,7 @@ from core.datasets.class_folders import TwoReadings, class_of_each
 from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
 from core.datasets.notes import MAX_NOTE_BYTES
 from core.jobs import Cancelled, Report
-from core.language import current, number, tr, using
+from core.language import in_this_language, number, tr
 from core.vision.images import ImageError, decode_image
 
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
@@ -292,17 +292,17 @@ def _write_members(
     size: int,
 ) -> None:
     chunks = _Chunks(archive, limits, size)
-    done, language = 0, current()
+    done = 0
 
+    @in_this_language
     def check(item: tuple[zipfile.ZipInfo, PurePosixPath, bytes]) -> str:
-        with using(language):
-            try:
-                decode_image(item[2])
-            except ImageError as error:
-                return str(error)
-            except Exception:  # whatever is odd about one image, the others are read
-                return tr("This image cannot be read; save it again.")
-            return ""
+        try:
+            decode_image(item[2])
+        except ImageError as error:
+            return str(error)
+        except Exception:  # whatever is odd about one image, the others are read
+            return tr("This image cannot be read; save it again.")
+        return ""
 
     def finish(batch: list) -> None:
         for (info, path, data), reason in zip(batch, pool.map(check, batch), strict=True):

@@ -17,7 +17,7 @@ import numpy as np
 
 from core.access import for_operators
 from core.config import settings
-from core.language import ENGLISH, current, number, tr, trn, using
+from core.language import ENGLISH, in_this_language, number, tr, trn, using
 from core.vision.classes import CLASS_NAMES, WITHOUT_MASK
 from core.vision.stats import FrameStats
 
@@ -160,14 +160,10 @@ def outside(failed: Callable[[str], None]) -> Callable[[str], None]:
 
 def to_targets(failed: Callable[[str], None]) -> Callable[[str], None]:
     """As ``outside``, for what an operator decided before; a page asks ``outside``."""
-    urls, language = settings().alert_urls, current()
-
-    def work(text: str) -> None:
-        with using(language):
-            _send(urls, text, failed)
+    urls, work = settings().alert_urls, in_this_language(_send)
 
     def send(text: str) -> None:
-        threading.Thread(target=work, args=(text,), name="mask-alert", daemon=True).start()
+        threading.Thread(target=work, args=(urls, text, failed), name="mask-alert", daemon=True).start()
 
     return send
 

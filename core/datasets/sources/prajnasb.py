@@ -19,7 +19,7 @@ from pathlib import Path
 from core.datasets.formats import DataError
 from core.io import write_atomic
 from core.jobs import Report
-from core.language import current, mark, number, tr, using
+from core.language import in_this_language, mark, number, tr
 
 REPORT_NAME = "prajnasb"
 REPORT_CARD = {
@@ -87,14 +87,9 @@ def fetch_files(folder: Path, report: Report, base_url: str | None = None, manif
 
 def _fetch_all(missing: list[ListedFile], folder: Path, base_url: str, report: Report, total: int) -> None:
     stop = threading.Event()
-    done, language = total - len(missing), current()
-
-    def fetch(file: ListedFile) -> None:
-        with using(language):
-            _fetch(file, folder, base_url, stop)
-
+    done, fetch = total - len(missing), in_this_language(_fetch)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        pending = {pool.submit(fetch, file) for file in missing}
+        pending = {pool.submit(fetch, file, folder, base_url, stop) for file in missing}
         try:
             while pending:
                 ended, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
