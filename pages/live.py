@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from core.config import ice_servers, limits
-from core.language import in_this_language, mark, tr, trc
+from core.language import current, mark, tr, trc
 from core.video.live import PACE, LiveProcessor
 from core.vision.classes import vocabulary
 from core.vision.images import encode_image
@@ -109,6 +109,7 @@ if st.session_state.get("live_classes") != vocabulary(pipeline.classes):
 all_faces = partial(detect_masks, pipeline=pipeline, settings=replace(settings, min_face_px=0))
 processor.use(all_faces, (method, settings.min_confidence))
 processor.min_face_px = settings.min_face_px
+processor.language = current()
 facing = st.session_state.get(FACING, "user")
 processor.mirror = st.sidebar.toggle(
     tr("Mirror the video"),
@@ -172,7 +173,7 @@ def show_video() -> None:
             },
             # Without a wish there is the button Start. With one, the browser connects anew when the connection is lost.
             desired_playing_state=wanted,
-            video_frame_callback=in_this_language(on_frame),
+            video_frame_callback=on_frame,
             on_video_ended=end_video,
             video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
             translations=TEXTS,

@@ -19,6 +19,7 @@ from core.datasets.formats import DataError
 from core.datasets.store import DataSet, read_pictures
 from core.io import write_json
 from core.jobs import Report, no_report
+from core.language import mark, number, tr
 from core.vision.boxes import match_boxes, shorter_sides
 from core.vision.classifier import MaskClassifier, load_classifier
 from core.vision.detections import PROBABILITIES, classes_of
@@ -90,7 +91,7 @@ def classifier_probabilities(
     card = classifier.card
     result = np.full((len(faces), len(card.classes)), np.nan)
     for start in range(0, len(faces), AT_ONCE):
-        report(start, len(faces), "Classifying faces")
+        report(start, len(faces), tr("Classifying faces"))
         crops = read_crops(faces[start : start + AT_ONCE], card.input_size, card.margin)
         seen = {start + i: crop for i, crop in enumerate(crops) if crop is not None}
         if seen:
@@ -113,7 +114,7 @@ def detector_probabilities(
     last: tuple[Path | None, np.ndarray | None, sv.Detections | None] = (None, None, None)
     for i, face in enumerate(faces):
         if i % 8 == 0:
-            report(i, len(faces), "Classifying faces")
+            report(i, len(faces), tr("Classifying faces"))
         if face is None:
             continue
         if face.path != last[0]:
@@ -162,12 +163,54 @@ class PartComparison:
 
     part: str
     """``test``, ``held_out``, or empty for both together."""
-    sentence: str
-    """Whether it is better, by how much, and on how many faces."""
+    why_not: str = ""
+    """Why there is nothing to compare, in English; ``{names}`` stands for ``unknown``."""
     difference: Difference | None = None
     """``None`` if there is nothing to compare."""
-    cautions: tuple[str, ...] = ()
-    """What speaks against trusting it, a sentence each."""
+    unknown: tuple[str, ...] = ()
+    """Classes that the active model does not know."""
+    faces: int = 0
+    """Of the part, those that could not be compared included."""
+    learnt: int = 0
+    """Faces that the active model was, or may have been, trained on."""
+    surely_learnt: bool = False
+    gone: int = 0
+    """Faces whose picture is not there any more."""
+    not_found: int = 0
+    """Faces that the active model does not find."""
+
+    @property
+    def sentence(self) -> str:
+        """Whether it is better, by how much, and on how many faces."""
+        if self.difference is None:
+            return tr(self.why_not).format(names=tr(" and ").join(self.unknown))
+        return in_words(self.difference)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What speaks against trusting it, a sentence each."""
+        if self.difference is None:
+            return ()
+        compared, numbers = self.difference.faces, {"total": number(self.faces, ",")}
+        found = []
+        if self.learnt:
+            words = tr(
+                "The active model may have been trained on {count} of these {faces} faces, which flatters it: it may "
+                "have learnt them by heart."
+            )
+            if self.surely_learnt:
+                words = tr(
+                    "The active model was trained on {count} of these {faces} faces, which flatters it: it may have "
+                    "learnt them by heart."
+                )
+            found.append(words.format(count=number(self.learnt, ","), faces=number(compared, ",")))
+        if self.gone:
+            words = tr("Left out of {total} faces: {count}, because the image is gone.")
+            found.append(words.format(count=number(self.gone, ","), **numbers))
+        if self.not_found:
+            words = tr("Left out of {total} faces: {count}, because the active model finds no face.")
+            found.append(words.format(count=number(self.not_found, ","), **numbers))
+        return tuple(found)
 
 
 def compare_with_method(
@@ -195,12 +238,12 @@ def compare_with_method(
     predictions = read_predictions(run_folder)
     card, own = load_card(folder / f"{method.model}.json"), load_card(run_folder / CARD)
     if card.sha256 == own.sha256:
-        return [PartComparison("", "This is the active model.")]
+        return [PartComparison("", mark("This is the active model."))]
     if not len(predictions):
-        return [PartComparison("", "Nothing was kept for a test, so it cannot be said how good it is.")]
+        return [PartComparison("", mark("Nothing was kept for a test, so it cannot be said how good it is."))]
     if missing := unknown_classes(predictions.classes, card.classes):
-        names = " and ".join(missing)
-        return [PartComparison("", f"Not comparable: the active model does not know {names}. This one does.")]
+        why_not = mark("Not comparable: the active model does not know {names}. This one does.")
+        return [PartComparison("", why_not, unknown=missing)]
     chosen = np.concatenate([_some_of(predictions, part) for part in TEST_PARTS])
     predictions = predictions.at(np.sort(chosen))
     faces = find_faces(predictions)
@@ -246,24 +289,18 @@ def _compare_part(
     """
     seen = np.flatnonzero(predicted != NOT_FOUND)
     if not len(seen):
-        return PartComparison(name, "Not comparable: the active model cannot classify any of the test faces.")
+        return PartComparison(name, mark("Not comparable: the active model cannot classify any of the test faces."))
     part = predictions.at(seen)
     difference = paired_difference(part.predicted == part.labels, predicted[seen] == part.labels, part.photos)
-    cautions = []
-    if learnt := may_have_learnt(card, part, own_test):
-        known = "was" if own_test else "may have been"
-        cautions.append(
-            f"The active model {known} trained on {learnt:,} of these {len(part):,} faces, which flatters it: it may "
-            "have learnt them by heart."
-        )
-    left_out = {
-        "the image is gone": gone,
-        "the active model finds no face": len(predictions) - len(seen) - gone,
-    }
-    cautions += [
-        f"Left out of {len(predictions):,} faces: {count:,}, because {why}." for why, count in left_out.items() if count
-    ]
-    return PartComparison(name, in_words(difference), difference, tuple(cautions))
+    return PartComparison(
+        name,
+        difference=difference,
+        faces=len(predictions),
+        learnt=may_have_learnt(card, part, own_test),
+        surely_learnt=bool(own_test),
+        gone=gone,
+        not_found=len(predictions) - len(seen) - gone,
+    )
 
 
 def _predictions_of(card: ModelCard, runs: Sequence[Path]) -> Predictions | None:
@@ -410,7 +447,7 @@ def _score_set(
         faces, labels = [faces[i] for i in some], [labels[i] for i in some]
 
     def named(done: int, total: int, text: str = "") -> None:
-        report(done, total, f"Classifying the faces of {dataset.name}")
+        report(done, total, tr("Classifying the faces of {name}").format(name=dataset.name))
 
     predicted = predicted_classes(classifier_probabilities(classifier, faces, named), classes, classes)
     seen, truth = predicted != NOT_FOUND, np.array(labels)

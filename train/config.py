@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from core.datasets.extra import LABELS_DIR
 from core.datasets.faces import DataError
+from core.language import mark, number, tr
 from train.augment import RECIPES
 from train.detector.dataset import SceneSplit, load_scenes
 from train.detector.sampling import WindowRecipe
@@ -25,21 +26,27 @@ Config = TypeVar("Config", "TrainConfig", "DetectorConfig")
 DEFAULT_VIEWS = 3
 RECIPE_PRESETS: dict[str, dict] = {
     "quick": {
-        "title": "Quick",
-        "about": "A few views of each face go through the frozen base once, and only the last layers are trained: "
-        "about a minute for a thousand images. Start with this one, to see early whether the data are any good.",
+        "title": mark("Quick"),
+        "about": mark(
+            "A few views of each face go through the frozen base once, and only the last layers are trained: about a "
+            "minute for a thousand images. Start with this one, to see early whether the data are any good."
+        ),
         "settings": {"features": "cached", "views": 2, "epochs": 15, "precision": "fp16"},
     },
     "report": {
-        "title": "The student's report",
-        "about": "Twenty epochs on faces that are turned, shifted and zoomed, as in the report this project grew from; "
-        "the base stays as ImageNet made it. Good on images like those it is trained on.",
+        "title": mark("The student's report"),
+        "about": mark(
+            "Twenty epochs on faces that are turned, shifted and zoomed, as in the report this project grew from; the "
+            "base stays as ImageNet made it. Good on images like those it is trained on."
+        ),
         "settings": {},
     },
     "best": {
-        "title": "Best known",
-        "about": "How the shipped classifier was made: augmentations as varied as street photos, most of the network "
-        "is trained, and near-duplicates stay on one side of the split. Takes longest and does best on the street.",
+        "title": mark("Best known"),
+        "about": mark(
+            "How the shipped classifier was made: augmentations as varied as street photos, most of the network is "
+            "trained, and near-duplicates stay on one side of the split. Takes longest and does best on the street."
+        ),
         "settings": {
             "recipe": "street",
             "split": "grouped",
@@ -51,8 +58,8 @@ RECIPE_PRESETS: dict[str, dict] = {
         },
     },
 }
-"""Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people. Pages
-offer the first one first."""
+"""Settings that differ from the defaults, by name of the recipe, with a title and a few sentences for people, in
+English. Pages offer the first one first."""
 
 
 def option(
@@ -77,40 +84,48 @@ class TrainConfig:
     out: str
     classes: tuple[str, ...] = ()
     """Which classes to tell apart; none named: all that the data have."""
-    recipe: str = option("report", "augmentations: those of the report, or street, which are robust", tuple(RECIPES))
+    recipe: str = option(
+        "report", mark("augmentations: those of the report, or street, which are robust"), tuple(RECIPES)
+    )
     features: str = option(
         "plain",
-        "what trains the head: plain shows fresh views in every epoch; cached keeps what the frozen base makes of a "
-        "few views per face and is many times faster",
+        mark(
+            "what trains the head: plain shows fresh views in every epoch; cached keeps what the frozen base makes of "
+            "a few views per face and is many times faster"
+        ),
         ("plain", "cached"),
     )
     views: int = option(
-        DEFAULT_VIEWS, "varied views per face that are kept beside the plain one, if cached", low=0, high=100
+        DEFAULT_VIEWS, mark("varied views per face that are kept beside the plain one, if cached"), low=0, high=100
     )
-    epochs: int = option(20, "passes that train the head on the frozen base", low=1, high=MAX_EPOCHS)
-    fine_tune_blocks: int = option(0, "last blocks of the base to train afterwards, 0..16", low=0, high=16)
-    fine_tune_epochs: int = option(10, "passes for these blocks, if any", low=0, high=MAX_EPOCHS)
-    batch_size: int = option(32, "faces per step", low=1, high=MAX_BATCH)
+    epochs: int = option(20, mark("passes that train the head on the frozen base"), low=1, high=MAX_EPOCHS)
+    fine_tune_blocks: int = option(0, mark("last blocks of the base to train afterwards, 0..16"), low=0, high=16)
+    fine_tune_epochs: int = option(10, mark("passes for these blocks, if any"), low=0, high=MAX_EPOCHS)
+    batch_size: int = option(32, mark("faces per step"), low=1, high=MAX_BATCH)
     learning_rate: float = option(
-        1e-3, "rate at the start of the head's training; falls to 0 along a cosine", low=0, high=10
+        1e-3, mark("rate at the start of the head's training; falls to 0 along a cosine"), low=0, high=10
     )
-    fine_tune_rate: float = option(1e-4, "the same for the last blocks", low=0, high=10)
-    dropout: float = option(0.5, "share of the head's 128 features dropped in a step", low=0, high=0.99)
-    label_smoothing: float = option(0.0, "share of certainty taken from the labels", low=0, high=0.99)
-    seed: int = option(42, "the same seed gives the same split and the same views", low=0, high=MAX_SEED)
-    split: str = option("random", "grouped keeps near-duplicates on one side", ("random", "grouped"))
-    test_share: float = option(0.2, "share of the faces for the test, 0..1", low=0, high=1)
-    val_share: float = option(0.1, "share of the faces for validation, 0..1", low=0, high=1)
-    margin: float = option(0.15, "share of a face's longer side added around an annotated box", low=0, high=10)
-    min_face: float = option(24.0, "annotated faces with a shorter side, in pixels, are left out", low=0, high=100_000)
-    keep: str = option("best", "weights that become the model: lowest validation loss, or last", ("best", "last"))
-    precision: str = option("int8", "of the exported model", ("int8", "fp16", "float32"))
-    imagenet_weights: str = option("imagenet", "a path, imagenet to let Keras download them, or none for random ones")
+    fine_tune_rate: float = option(1e-4, mark("the same for the last blocks"), low=0, high=10)
+    dropout: float = option(0.5, mark("share of the head's 128 features dropped in a step"), low=0, high=0.99)
+    label_smoothing: float = option(0.0, mark("share of certainty taken from the labels"), low=0, high=0.99)
+    seed: int = option(42, mark("the same seed gives the same split and the same views"), low=0, high=MAX_SEED)
+    split: str = option("random", mark("grouped keeps near-duplicates on one side"), ("random", "grouped"))
+    test_share: float = option(0.2, mark("share of the faces for the test, 0..1"), low=0, high=1)
+    val_share: float = option(0.1, mark("share of the faces for validation, 0..1"), low=0, high=1)
+    margin: float = option(0.15, mark("share of a face's longer side added around an annotated box"), low=0, high=10)
+    min_face: float = option(
+        24.0, mark("annotated faces with a shorter side, in pixels, are left out"), low=0, high=100_000
+    )
+    keep: str = option("best", mark("weights that become the model: lowest validation loss, or last"), ("best", "last"))
+    precision: str = option("int8", mark("of the exported model"), ("int8", "fp16", "float32"))
+    imagenet_weights: str = option(
+        "imagenet", mark("a path, imagenet to let Keras download them, or none for random ones")
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
         if self.test_share + self.val_share >= 1:
-            raise DataError("The shares for test and validation leave nothing to train on; make them smaller.")
+            raise DataError(tr("The shares for test and validation leave nothing to train on; make them smaller."))
 
     @property
     def total_epochs(self) -> int:
@@ -137,11 +152,12 @@ def read_config(config_class: type[Config], folder: Path | str) -> Config:
     """
     settings = read_settings(Path(folder))
     if not settings:
-        raise DataError(f"{Path(folder).name} holds no settings of a run; name another folder.")
+        words = tr("{folder} holds no settings of a run; name another folder.")
+        raise DataError(words.format(folder=Path(folder).name))
     try:
         return make_config(config_class, settings | {"out": str(folder)})
     except DataError as error:
-        raise DataError(f"The settings of this run cannot be used: {error}") from None
+        raise DataError(tr("The settings of this run cannot be used: {why}").format(why=error)) from None
 
 
 def make_config(config_class: type[Config], settings: Mapping[str, Any]) -> Config:
@@ -152,9 +168,9 @@ def make_config(config_class: type[Config], settings: Mapping[str, Any]) -> Conf
     """
     known = {setting.name for setting in dataclasses.fields(config_class)}
     if unknown := sorted(set(settings) - known):
-        raise DataError(f"There is no setting {_shown(unknown[0])}; remove it.")
+        raise DataError(tr("There is no setting {name}; remove it.").format(name=_shown(unknown[0])))
     if missing := sorted({"data", "out"} - set(settings)):
-        raise DataError(f"The setting {missing[0]} is missing; add it.")
+        raise DataError(tr("The setting {name} is missing; add it.").format(name=missing[0]))
     given: dict[str, Any] = dict(settings)
     for name in ("data", "classes"):
         if isinstance(given.get(name), list):
@@ -170,23 +186,26 @@ def check_settings(config: "TrainConfig | DetectorConfig") -> None:
     """
     for setting in dataclasses.fields(config):
         value, bounds = getattr(config, setting.name), setting.metadata
+        fields = {"setting": tr(_title(setting)), "value": _shown(value)}
         if not bounds:
             texts = (value,) if setting.name == "out" else value
             if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
-                raise DataError(f"{_title(setting)} is {_shown(value)}; it must be text.")
+                raise DataError(tr("{setting} is {value}; it must be text.").format(**fields))
             continue
         kind: Any = type(setting.default)
         if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-            raise DataError(f"{_title(setting)} is {_shown(value)}; it must be {TYPE_WORDS[kind]}.")
+            raise DataError(tr(WRONG_TYPE[kind]).format(**fields))
         if bounds["choices"] and value not in bounds["choices"]:
-            raise DataError(f"{_title(setting)} is {_shown(value)}; possible are {', '.join(bounds['choices'])}.")
+            words = tr("{setting} is {value}; possible are {choices}.")
+            raise DataError(words.format(choices=", ".join(bounds["choices"]), **fields))
         low, high = bounds["low"], bounds["high"]
         if low is not None and value < low:
-            raise DataError(f"{_title(setting)} is {_shown(value)}; it must be at least {low}.")
+            raise DataError(tr("{setting} is {value}; it must be at least {low}.").format(low=number(low), **fields))
         if high is not None and value > high:
-            raise DataError(f"{_title(setting)} is {_shown(value)}; it must lie in {low}..{high}.")
+            words = tr("{setting} is {value}; it must lie in {low}..{high}.")
+            raise DataError(words.format(low=number(low), high=number(high), **fields))
         if kind is float and not math.isfinite(value):
-            raise DataError(f"{_title(setting)} is {_shown(value)}; it must be a finite number.")
+            raise DataError(tr("{setting} is {value}; it must be a finite number.").format(**fields))
 
 
 def _shown(value: object) -> str:
@@ -194,10 +213,14 @@ def _shown(value: object) -> str:
     with suppress(ValueError):  # numbers of thousands of digits
         text = repr(value)
         return text if len(text) <= 60 else f"{text[:60]}…"
-    return "far too long"
+    return tr("far too long")
 
 
-TYPE_WORDS = {int: "a whole number", float: "a number", str: "text"}
+WRONG_TYPE = {
+    int: mark("{setting} is {value}; it must be a whole number."),
+    float: mark("{setting} is {value}; it must be a number."),
+    str: mark("{setting} is {value}; it must be text."),
+}
 
 
 def _title(setting: dataclasses.Field) -> str:

@@ -13,6 +13,7 @@ from core.config import runs_dir
 from core.datasets.formats import DataError
 from core.datasets.store import class_order, read_pictures
 from core.io import is_number, read_json, write_json
+from core.language import number, tr, trn
 from core.vision.boxes import shorter_sides
 from core.vision.classes import styles_of
 from train.config import RECIPE_PRESETS, TrainConfig
@@ -38,7 +39,7 @@ class SplitEstimate:
     epochs: int
     minutes: float
     cautions: tuple[str, ...] = ()
-    """What a person should know before the start, a sentence each."""
+    """What a person should know before the start, a sentence each, in the language of who asked."""
 
     @property
     def faces(self) -> int:
@@ -77,9 +78,8 @@ def estimate_split(counts: Iterable[Mapping[tuple[str, bool], int]], config: Tra
     present = {label for (label, _), n in together.items() if n}
     classes = class_order(set(config.classes) & present if config.classes else present)
     if len(classes) < 2:
-        raise DataError(
-            f"Training needs at least two classes, the data have {', '.join(classes) or 'none'}; choose more data."
-        )
+        words = tr("Training needs at least two classes, the data have {names}; choose more data.")
+        raise DataError(words.format(names=", ".join(classes) or tr("none")))
     refuse_tiny_classes({name: together[name, False] for name in classes})
     table = {}
     for name in classes:
@@ -89,7 +89,7 @@ def estimate_split(counts: Iterable[Mapping[tuple[str, bool], int]], config: Tra
         table[name] = dict(zip(PARTS, numbers, strict=True))
     train = sum(parts["train"] for parts in table.values())
     if not train:
-        raise DataError("No face is left to train on; choose more data or smaller shares for test and validation.")
+        raise DataError(tr("No face is left to train on; choose more data or smaller shares for test and validation."))
     faces = sum(sum(parts.values()) for parts in table.values())
     return SplitEstimate(
         table,
@@ -106,16 +106,25 @@ def _cautions(table: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     tested = {name: parts["test"] + parts["held_out"] for name, parts in table.items()}
     for name, count in tested.items():
         if not count and any(tested.values()):
-            yield (
-                f"{styles[name].words} has only {sum(table[name].values())} faces, too few for the test: "
-                "nobody will be able to say how well the model knows it. Add images."
-            )
+            faces = sum(table[name].values())
+            yield trn(
+                "{name} has only {count} face, too few for the test: nobody will be able to say how well the model "
+                "knows it. Add images.",
+                "{name} has only {count} faces, too few for the test: nobody will be able to say how well the model "
+                "knows it. Add images.",
+                faces,
+            ).format(name=styles[name].words, count=number(faces))
     train = {name: parts["train"] for name, parts in table.items()}
     least, most = min(train, key=train.__getitem__), max(train, key=train.__getitem__)
     if train[most] >= UNBALANCED * train[least]:
-        yield (
-            f"{styles[most].words} has {train[most]:,} faces to train on, {styles[least].words} {train[least]:,}: "
-            f"the model will tend to say {styles[most].words}. Add images of the other."
+        yield tr(
+            "{most} has {most_faces} faces to train on, {least} {least_faces}: the model will tend to say {most}. Add "
+            "images of the other."
+        ).format(
+            most=styles[most].words,
+            most_faces=number(train[most], ","),
+            least=styles[least].words,
+            least_faces=number(train[least], ","),
         )
 
 
@@ -126,8 +135,8 @@ def recipe_title(settings: Mapping) -> str:
     for preset in RECIPE_PRESETS.values():
         wanted = {field.name: preset["settings"].get(field.name, field.default) for field in fields}
         if all(settings.get(name, value) == value for name, value in wanted.items()):
-            return preset["title"]
-    return "Own settings"
+            return tr(preset["title"])
+    return tr("Own settings")
 
 
 SPEEDS = "speed.json"

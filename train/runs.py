@@ -27,7 +27,7 @@ from typing import IO, Any
 import psutil
 
 from core.access import for_operators
-from core.config import HOME, limits, runs_dir
+from core.config import HOME, LIMITS, limits, runs_dir
 from core.datasets.formats import DataError
 from core.io import (
     DamagedFileError,
@@ -43,6 +43,7 @@ from core.io import (
     sweep_partial,
     write_json,
 )
+from core.language import ENGLISH, mark, tr, using
 from core.quota import check_count, check_disk
 from core.trash import GONE, bring_back, sweep_trash, throw_away
 from train.config import TrainConfig, make_config, read_config, run_settings
@@ -64,8 +65,8 @@ from train.run_folder import (
 
 log = logging.getLogger(__name__)
 
-QUEUED, RUNNING, DONE, CANCELLED = "queued", "running", "done", "cancelled"
-INTERRUPTED, FAILED = "interrupted", "failed"
+QUEUED, RUNNING, DONE, CANCELLED = mark("queued"), mark("running"), mark("done"), mark("cancelled")
+INTERRUPTED, FAILED = mark("interrupted"), mark("failed")
 STATES = (QUEUED, RUNNING, DONE, CANCELLED, INTERRUPTED, FAILED)
 # A training that is asked to stop does so after its step; one that does not is killed. Its finished epochs are safe.
 GRACE_S = 20.0
@@ -96,7 +97,7 @@ class Run:
     """One of ``STATES``."""
     settings: dict
     sentence: str = ""
-    """What happened, if it did not come to its end."""
+    """What happened, if it did not come to its end, in the language of who asks."""
     created: float = 0.0
     """Seconds since the epoch, as are the next two; 0 if unknown."""
     queued: float = 0.0
@@ -128,9 +129,9 @@ def imagenet_choices() -> dict[str, str]:
 
     A visitor never names a file of the server; the operator may, in ``MASK_IMAGENET_WEIGHTS``.
     """
-    choices = {"imagenet": "ImageNet, downloaded once", "none": "Random numbers (far less accurate)"}
+    choices = {"imagenet": tr("ImageNet, downloaded once"), "none": tr("Random numbers (far less accurate)")}
     file = os.environ.get("MASK_IMAGENET_WEIGHTS")
-    return {file: "ImageNet, from this server", **choices} if file and Path(file).is_file() else choices
+    return {file: tr("ImageNet, from this server"), **choices} if file and Path(file).is_file() else choices
 
 
 class RunManager:
@@ -144,8 +145,7 @@ class RunManager:
     ):
         """Args: ``folder`` of the runs, ``runs_dir()`` if left out; the other two are for tests."""
         self._folder, self._command, self._grace_s = folder, command or training_command, grace_s
-        self.problem = ""
-        """Why nothing can be started at the moment, in one sentence; empty if it can."""
+        self._error: OSError | None = None
         self._children: dict[str, subprocess.Popen] = {}
         self._closed = threading.Event()
 
@@ -153,6 +153,13 @@ class RunManager:
     def folder(self) -> Path:
         """Where the runs are."""
         return self._folder or runs_dir()
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be started at the moment, in one sentence; empty if it can."""
+        if self._error is None:
+            return ""
+        return tr("The queue of trainings stands still. {why}").format(why=disk_sentence(self._error))
 
     def watch(self, every_s: float = 1.0) -> "RunManager":
         """Keep the queue moving in a thread of its own, from now on; gives itself back."""
@@ -197,7 +204,7 @@ class RunManager:
         for run in self.runs():
             if run.id == run_id:
                 return run
-        raise RunError("This run is no longer there; choose another one.")
+        raise RunError(tr("This run is no longer there; choose another one."))
 
     # What one can do
 
@@ -218,12 +225,11 @@ class RunManager:
                 if waiting and not any(run.state == RUNNING for run in runs):
                     self._start(waiting[0])
         except OSError as error:
-            why = f"The queue of trainings stands still. {disk_sentence(error)}"
-            if why != self.problem:
-                log.exception("%s", why)
-            self.problem = why
+            if repr(error) != repr(self._error):
+                log.exception("The queue of trainings stands still")
+            self._error = error
         else:
-            self.problem = ""
+            self._error = None
 
     @for_operators
     def add(self, name: str, **settings: Any) -> Run:
@@ -239,7 +245,7 @@ class RunManager:
         """
         settings = run_settings(make_config(TrainConfig, {"out": ""} | settings))
         self._check_room()
-        name = _one_line(name) or "Training"
+        name = _one_line(name) or tr("Training")
         now = time.time()
         run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{_slug(name)}-{secrets.token_hex(2)}"
         sweep(self.folder, NEW, DOOMED)
@@ -257,8 +263,9 @@ class RunManager:
         self._check_room()
         with self._changing(run_id) as (run, data):
             if not run.can_resume:
-                raise RunError(f"“{run.name}” is {run.state}; only a run that has stopped can resume.")
-            data |= {"state": QUEUED, "queued": time.time(), "sentence": ""}
+                words = tr("“{name}” is {state}; only a run that has stopped can resume.")
+                raise RunError(words.format(name=run.name, state=tr(run.state)))
+            data |= {"state": QUEUED, "queued": time.time()} | _saying()
             data.setdefault("created", run.created)
             data.pop("cancel_asked", None)
         self.poll()
@@ -268,19 +275,20 @@ class RunManager:
         """Stop a run that trains, or take it out of the queue. What it has learnt up to its last epoch is kept."""
         with self._changing(run_id) as (run, data):
             if run.state == QUEUED:
-                data |= {"state": CANCELLED, "ended": time.time(), "sentence": "Removed from the queue."}
+                removed = _saying({"form": mark("Removed from the queue.")})
+                data |= {"state": CANCELLED, "ended": time.time()} | removed
             elif run.state == RUNNING and "pid" in data:
                 data.setdefault("cancel_asked", time.time())
                 self._stop(data)
             elif run.state == RUNNING:
-                raise RunError(f"“{run.name}” was started on a command line; stop it there.")
+                raise RunError(tr("“{name}” was started on a command line; stop it there.").format(name=run.name))
 
     @for_operators
     def rename(self, run_id: str, name: str) -> None:
         """Give a run another name. Raises: RunError, if the name is empty."""
         name = _one_line(name)
         if not name:
-            raise RunError("A run needs a name; type one.")
+            raise RunError(tr("A run needs a name; type one."))
         with self._changing(run_id) as (_, data):
             data["name"] = name
 
@@ -306,7 +314,7 @@ class RunManager:
         with self._alone():
             run = self.find(run_id)
             if run.state == RUNNING:
-                raise RunError(f"“{run.name}” is running; cancel it first.")
+                raise RunError(tr("“{name}” is running; cancel it first.").format(name=run.name))
             if by and throw_away(self.folder, run.id, run.name, by, [run.folder]):
                 return
             doomed = put_out_of_sight(run.folder, DOOMED)
@@ -346,7 +354,8 @@ class RunManager:
         try:  # anybody may have changed the file, and an earlier version may have written it
             read_config(TrainConfig, run.folder)
         except DataError as error:
-            write_json(run.folder / RUN, data | {"state": FAILED, "ended": time.time(), "sentence": str(error)})
+            told = _saying({"form": str(error)})
+            write_json(run.folder / RUN, data | {"state": FAILED, "ended": time.time()} | told)
             return
         with (run.folder / LOG).open("ab") as output:
             data |= {"state": RUNNING, "started": time.time(), "log_from": output.tell()}
@@ -356,8 +365,8 @@ class RunManager:
                 child = self._launch(run, output)
             except OSError as error:
                 log.exception("Training does not start")
-                why = f"The training did not start: {error.strerror or 'unknown error'}."
-                data |= {"state": FAILED, "ended": time.time(), "sentence": why}
+                why = {"form": mark("The training did not start: {why}."), "why": error.strerror or "unknown error"}
+                data |= {"state": FAILED, "ended": time.time()} | _saying(why)
                 write_json(run.folder / RUN, data)
                 return
         try:
@@ -389,7 +398,8 @@ class RunManager:
         code = child.poll() if child else None
         if (code is None) if child else training_process(data):
             if "cancel_asked" not in data and _overdue(data):
-                data["cancel_asked"], data["overdue"] = time.time(), limits().reached("training_minutes")
+                reached = {"form": LIMITS["training_minutes"].metadata["reached"], "limit": f"{_most_minutes():g}"}
+                data["cancel_asked"], data["overdue"] = time.time(), reached
                 write_json(run.folder / RUN, data)
                 self._stop(data)
             if time.time() - _number(data.get("cancel_asked"), float("inf")) > self._grace_s:
@@ -399,9 +409,9 @@ class RunManager:
         now = time.time()
         # Nobody may have been there when it ended; its files tell when that was.
         ended = now if child else min(now, _last_word(run.folder) or now)
-        state, sentence = what_happened(run.folder, data, code)
+        state, told = what_happened(run.folder, data, code)
         spent_s = _number(data.get("spent_s")) + max(0.0, ended - _number(data.get("started"), ended))
-        data |= {"state": state, "sentence": sentence, "ended": ended, "spent_s": round(spent_s, 3)}
+        data |= {"state": state, "ended": ended, "spent_s": round(spent_s, 3)} | _saying(*told)
         for name in ("pid", "process", "cancel_asked", "overdue"):
             data.pop(name, None)
         write_json(run.folder / RUN, data)
@@ -456,7 +466,11 @@ def _overdue(data: Mapping) -> bool:
     """Whether a training has taken longer, all attempts together, than the operator allows."""
     now = time.time()
     spent_s = _number(data.get("spent_s")) + now - _number(data.get("started"), now)
-    return spent_s > 60 * limits().training_minutes
+    return spent_s > 60 * _most_minutes()
+
+
+def _most_minutes() -> float:
+    return limits().training_minutes
 
 
 def _start_of(pid: int) -> float:
@@ -477,7 +491,7 @@ def read_run(folder: Path) -> Run | None:
         if settings or data.get("state") not in STATES:
             return None
         settings = {}  # damaged; the training will say so
-    state, sentence = data.get("state"), str(data.get("sentence") or "")
+    state, sentence = data.get("state"), _sentence(data)
     metrics = read_metrics(folder) if state is None else []
     last_word = _last_word(folder)
     ended = _number(data.get("ended")) or (last_word if state is None else 0.0)
@@ -491,7 +505,8 @@ def read_run(folder: Path) -> Run | None:
         elif _speaks(folder) > max(_number(data.get("ended")), time.time() - SILENCE_S):
             state, sentence, by_hand = RUNNING, "", True  # somebody resumed it on a command line
         elif state not in STATES:
-            state, sentence = what_happened(folder, data, None)
+            state, told = what_happened(folder, data, None)
+            sentence = _sentence(_saying(*told))
     return Run(
         id=folder.name,
         folder=folder,
@@ -509,8 +524,35 @@ def read_run(folder: Path) -> Run | None:
     )
 
 
-def what_happened(folder: Path, data: dict, code: int | None) -> tuple[str, str]:
-    """State and sentence of a run whose process is gone.
+def _saying(*parts: Mapping) -> dict:
+    """What happened, as ``run.json`` keeps it: one English sentence, and the parts that ``_sentence`` reads.
+
+    Args:
+        parts: each has a ``form``, with the fields of its braces beside it, as text.
+    """
+    with using(ENGLISH):
+        return {"sentence": _sentence({"told": parts}), "told": [dict(part) for part in parts]}
+
+
+def _sentence(data: Mapping) -> str:
+    """What happened to a run, in the language of now; in English, where an earlier version wrote it."""
+    try:
+        return " ".join(_part_words(part) for part in data["told"]).strip()
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        return tr(str(data.get("sentence") or ""))
+
+
+def _part_words(part: Mapping) -> str:
+    fields = {name: str(value) for name, value in part.items() if name != "form"}
+    if "epoch" in fields:
+        after = tr("after epoch {epoch}").format(**fields)
+        fields["when"] = after if fields["epoch"] else tr("before its first epoch was done")
+    words = tr(str(part["form"]))
+    return words.format(**fields) if fields else words
+
+
+def what_happened(folder: Path, data: dict, code: int | None) -> tuple[str, list[dict]]:
+    """State of a run whose process is gone, and what there is to say of it, for ``_saying``.
 
     Args:
         folder: of the run.
@@ -518,29 +560,32 @@ def what_happened(folder: Path, data: dict, code: int | None) -> tuple[str, str]
         code: how the process ended: 0 and above is its own exit code, -9 means signal 9; ``None`` if nobody knows.
     """
     if finished(folder):
-        return DONE, ""
+        return DONE, []
     epochs = [line["epoch"] for line in read_metrics(folder)]
-    where = f"after epoch {epochs[-1]:g}" if epochs else "before its first epoch was done"
+    facts = {"epoch": f"{epochs[-1]:g}" if epochs else ""}
     if "cancel_asked" in data:
-        return CANCELLED, f"Cancelled {where}. {data.get('overdue') or ''}".strip()
+        overdue = [data["overdue"]] if isinstance(data.get("overdue"), dict) else []
+        return CANCELLED, [{"form": mark("Cancelled {when}."), **facts}, *overdue]
     lines = read_log(folder, int(_number(data.get("log_from"))))
     last = lines[-1] if lines else ""
     refused = re.match(r"(?:python -m )?train\.classifier: (?:error: )?(.+)", last)
     if refused:
-        return FAILED, refused[1]
+        return FAILED, [{"form": refused[1]}]
     if code == -9:
-        how = f"The training was killed {where} (signal 9), by the system perhaps, because memory ran out."
+        form = mark("The training was killed {when} (signal 9), by the system perhaps, because memory ran out.")
     elif code in (-15, 143) or last.startswith("Stopped; start again"):
-        how = f"The training was asked to stop {where} from outside the app, as when the computer shuts down."
+        form = mark("The training was asked to stop {when} from outside the app, as when the computer shuts down.")
     elif code is not None and code < 0:
-        how = f"The training crashed {where} (signal {-code})."
+        form, facts["code"] = mark("The training crashed {when} (signal {code})."), str(-code)
     elif code:
-        how = f"The training ended {where} because of an error (exit code {code})."
+        form = mark("The training ended {when} because of an error (exit code {code}).")
+        facts["code"] = str(code)
     else:
-        how = f"The training was gone {where}: killed, or the computer was switched off."
+        form = mark("The training was gone {when}: killed, or the computer was switched off.")
+    told = [{"form": form, **facts}]
     if last and not last.startswith("Stopped; start again"):
-        how += f" Its last words: {last[:300]}"
-    return INTERRUPTED, how
+        told.append({"form": mark("Its last words: {words}"), "words": last[:300]})
+    return INTERRUPTED, told
 
 
 def _speaks(folder: Path) -> float:

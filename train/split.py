@@ -13,6 +13,7 @@ from core.config import data_dir
 from core.datasets.duplicates import sample_groups
 from core.datasets.faces import DataError, Sample
 from core.io import read_json, write_json
+from core.language import number, tr, trn
 from train.config import TrainConfig
 
 MIN_FACES = 2
@@ -60,9 +61,8 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
     from sklearn.model_selection import train_test_split
 
     if not (0 <= test_share < 1 and 0 <= val_share < 1 and test_share + val_share < 1):
-        raise DataError(
-            f"Test share {test_share} and validation share {val_share} must lie in 0..1, their sum below 1."
-        )
+        words = tr("Test share {test} and validation share {validation} must lie in 0..1, their sum below 1.")
+        raise DataError(words.format(test=number(test_share), validation=number(val_share)))
     labels = np.array([sample.label for sample in samples])
     is_held_out = np.array([sample.held_out for sample in samples], bool)
     groups = sample_groups(samples)
@@ -97,7 +97,7 @@ def split_samples(samples: list[Sample], method: str, test_share: float, val_sha
     else:
         raise DataError(f"Split is {method!r}; possible are random and grouped.")
     if not len(rest):
-        raise DataError("No sample is left to train on; lower the test or validation share or add data.")
+        raise DataError(tr("No sample is left to train on; lower the test or validation share or add data."))
     size_of_group = Counter(groups[open_places])
     photos_per_group = _photos_per_group(samples, groups, open_places)
     facts = {
@@ -127,10 +127,19 @@ def refuse_tiny_classes(faces: Mapping[str, int]) -> None:
     """
     for name, count in faces.items():
         if count < MIN_FACES:
-            raise DataError(
-                f"The class {name} has {count or 'no'} {'face' if count == 1 else 'faces'} outside the held-out test "
-                f"part; training needs at least {MIN_FACES} of each class. Add images, or leave the class out."
+            words = tr(
+                "The class {name} has no faces outside the held-out test part; training needs at least {least} of each "
+                "class. Add images, or leave the class out."
             )
+            if count:
+                words = trn(
+                    "The class {name} has {count} face outside the held-out test part; training needs at least {least} "
+                    "of each class. Add images, or leave the class out.",
+                    "The class {name} has {count} faces outside the held-out test part; training needs at least "
+                    "{least} of each class. Add images, or leave the class out.",
+                    count,
+                )
+            raise DataError(words.format(name=name, count=number(count), least=MIN_FACES))
 
 
 def _photo_groups(samples: list[Sample], groups: np.ndarray, places: np.ndarray) -> dict[Path, int]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from core.datasets.faces import DataError
 from core.io import read_json
+from core.language import mark, number, tr, trn
 from core.vision.classes import is_class_name
 from train.run_folder import PREDICTIONS
 
@@ -89,7 +90,7 @@ def read_predictions(folder: Path) -> Predictions:
             tuple(str(face["part"]) for face in faces),
         )
     except (KeyError, TypeError, ValueError, IndexError):
-        raise DataError("This run kept no predictions for its test images; train it again to see them.") from None
+        raise DataError(tr("This run kept no predictions for its test images; train it again to see them.")) from None
 
 
 def most_wrong(predictions: Predictions, count: int = 12) -> np.ndarray:
@@ -218,41 +219,72 @@ def likely_better(for_new: int, for_old: int) -> float:
 def in_words(difference: Difference) -> str:
     """Whether the new model is better than the active one, by how much, and on how many faces: one sentence."""
     d = difference
-    faces = f"{d.faces:,} test face" + "s" * (d.faces != 1)
+    faces = trn("{count} test face", "{count} test faces", d.faces).format(count=number(d.faces, ","))
     new, old = percent(d.new, d.faces), percent(d.old, d.faces)
+    words = tr(OUTCOMES[d.outcome])
     if d.only_new == d.only_old == 0:
-        return f"Cannot tell which is better: this model and the active one both classify {new} of {faces} correctly."
-    shares = f"of {faces} it classifies {new} correctly, the active model {old}."
-    if d.outcome == "unclear":
-        return f"Cannot tell whether it is better than the active model: {shares}"
-    by = points(abs(d.difference)).removeprefix("+")
-    return f"{d.outcome.capitalize()} than the active model by {by}: {shares}"
+        words = tr(
+            "Cannot tell which is better: this model and the active one both classify {new} of {faces} correctly."
+        )
+    return words.format(faces=faces, new=new, old=old, points=points(abs(d.difference)).removeprefix("+"))
+
+
+OUTCOMES = {
+    "better": mark(
+        "Better than the active model by {points}: of {faces} it classifies {new} correctly, the active model {old}."
+    ),
+    "probably better": mark(
+        "Probably better than the active model by {points}: of {faces} it classifies {new} correctly, the active model "
+        "{old}."
+    ),
+    "worse": mark(
+        "Worse than the active model by {points}: of {faces} it classifies {new} correctly, the active model {old}."
+    ),
+    "probably worse": mark(
+        "Probably worse than the active model by {points}: of {faces} it classifies {new} correctly, the active model "
+        "{old}."
+    ),
+    "unclear": mark(
+        "Cannot tell whether it is better than the active model: of {faces} it classifies {new} correctly, the active "
+        "model {old}."
+    ),
+}
 
 
 def certainty_in_words(difference: Difference) -> str:
     """The figures behind ``in_words``, for those who know statistics."""
     d = difference
-    low = points(d.low).removesuffix(" points")
-    return (
-        f"The difference, {points(d.difference)}, lies between {low} and {points(d.high)} with 95% certainty (a "
-        f"bootstrap over pictures). {d.only_new} of the {d.faces:,} faces only this model classifies correctly, "
-        f"{d.only_old} only the active model; McNemar's test gives p = {d.p_value:.2g}."
+    return tr(
+        "The difference, {difference}, lies between {low} and {high} with 95% certainty (a bootstrap over pictures). "
+        "{only_new} of the {faces} faces only this model classifies correctly, {only_old} only the active model; "
+        "McNemar's test gives p = {p}."
+    ).format(
+        difference=points(d.difference),
+        low=_signed(d.low),
+        high=points(d.high),
+        only_new=number(d.only_new),
+        faces=number(d.faces, ","),
+        only_old=number(d.only_old),
+        p=number(d.p_value, ".2g"),
     )
 
 
 def points(share: float) -> str:
     """A difference of shares in percentage points, with its sign: ``+1.5 points``."""
+    return tr("{number} points").format(number=_signed(share))
+
+
+def _signed(share: float) -> str:
     rounded = round(100 * share, 1) + 0.0  # no minus before a zero
-    return f"{rounded:+.1f} points" if rounded else "0 points"
+    return number(rounded, "+.1f") if rounded else "0"
 
 
 def percent(share: float, faces: int) -> str:
     """A share in per cent, with a decimal where there are faces enough to mean something; never rounded up to 100."""
     digits = 1 if faces >= 200 else 0
-    text = f"{100 * share:.{digits}f}%"
-    if share < 1 and text.startswith("100"):
-        text = f"{math.floor(1000 * share) / 10:.1f}%"
-    return text
+    if share < 1 and f"{100 * share:.{digits}f}".startswith("100"):
+        share, digits = math.floor(1000 * share) / 1000, 1
+    return number(share, f".{digits}%")
 
 
 def share_interval(right: int, faces: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from core.datasets.findings import Findings
 from core.datasets.formats import LAYOUTS, Picture
 from core.datasets.spellings import likely_meanings
+from core.language import number, tr, trn
 from core.vision.classes import styles_of
 
 KEY = "account"
@@ -22,6 +23,7 @@ class Account:
     """The account of one import."""
 
     format: str
+    """A title of ``LAYOUTS``, in English."""
     pictures: int
     faces: dict[str, int]
     """By class."""
@@ -35,7 +37,7 @@ class Account:
     """File and reason, at most ``MAX_LINES``."""
     left_out_count: int
     warnings: list[str]
-    """What looks wrong, a sentence each."""
+    """What looks wrong, a sentence each; as the lines below, in the language of who imported."""
     remarks: list[str]
     """How the files were understood where that could be done in more than one way."""
     joined: dict[str, str]
@@ -71,7 +73,7 @@ def account_of(
     """
     faces = Counter(label for picture in pictures for label in picture.labels)
     lines = [*left_out, *((str(path), reason) for path, reason in findings.left_out)]
-    lines += [(str(path), "nothing says what it shows") for path in findings.unlabelled]
+    lines += [(str(path), tr("nothing says what it shows")) for path in findings.unlabelled]
     return Account(
         LAYOUTS[layout],
         len(pictures),
@@ -90,13 +92,20 @@ def account_of(
 
 def _warnings(faces: Counter, findings: Findings) -> list[str]:
     warnings = []
-    words = {name: style.words for name, style in zip(faces, styles_of(tuple(faces)), strict=True)}
+    classes = {name: style.words for name, style in zip(faces, styles_of(tuple(faces)), strict=True)}
     if findings.absent:
-        warnings.append(f"{findings.absent:,} images named in annotations are not in the set, or share their name.")
+        words = trn(
+            "{count} image named in annotations is not in the set, or shares its name.",
+            "{count} images named in annotations are not in the set, or share their name.",
+            findings.absent,
+        )
+        warnings.append(words.format(count=number(findings.absent, ",")))
     if len(faces) == 1:
-        warnings.append(f"All faces are of one class, {words[next(iter(faces))]}; a classifier needs two.")
+        one_class = tr("All faces are of one class, {name}; a classifier needs two.")
+        warnings.append(one_class.format(name=classes[next(iter(faces))]))
     few = [name for name, n in sorted(faces.items()) if n < FEW_FACES or n < FEW_SHARE * faces.total()]
     if few and len(faces) > 1:
-        counted = ", ".join(f"{words[name]} {faces[name]:,}" for name in few)
-        warnings.append(f"There are very few faces of some classes: {counted} of {faces.total():,} in all.")
+        counted = ", ".join(f"{classes[name]} {number(faces[name], ',')}" for name in few)
+        very_few = tr("There are very few faces of some classes: {faces} of {total} in all.")
+        warnings.append(very_few.format(faces=counted, total=number(faces.total(), ",")))
     return warnings

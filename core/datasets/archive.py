@@ -26,6 +26,7 @@ from core.datasets.class_folders import TwoReadings, class_of_each
 from core.datasets.formats import NOTE_SUFFIXES, PICTURE_SUFFIXES, SPLITS, DataError
 from core.datasets.notes import MAX_NOTE_BYTES
 from core.jobs import Cancelled, Report
+from core.language import in_this_language, number, tr
 from core.vision.images import ImageError, decode_image
 
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
@@ -43,7 +44,6 @@ BUNDLES = {
     ".pkl": "pickle",
 }
 JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx"}
-EXPORT_INSTEAD = "export them as files, with YOLO, COCO or Pascal VOC."
 MAX_DEPTH = 12
 # Pictures are read ahead and checked side by side, so many bytes or pictures at a time.
 BATCH_BYTES, BATCH_PICTURES = 64 * 1024**2, 32
@@ -98,7 +98,7 @@ def unpack(file: BinaryIO, folder: Path, report: Report, limits: Limits = LIMITS
         if promised > limits.total_bytes:
             raise _too_large(limits)
         if promised > shutil.disk_usage(folder).free:
-            raise DataError("The server's disk is too full for what is in this archive; make room or pack less.")
+            raise DataError(tr("The server's disk is too full for what is in this archive; make room or pack less."))
         result.original = {path.as_posix(): member_name(info) for info, path in plan}
         _write_members(archive, plan, folder, result, report, limits, size)
     return result
@@ -126,7 +126,7 @@ def _opened(file: BinaryIO, size: int, limits: Limits) -> zipfile.ZipFile:
     except DataError:
         raise
     except DAMAGED:
-        raise DataError("This file is not a zip archive that can be read; pack the folder again as .zip.") from None
+        raise DataError(tr("This file is not a zip archive that can be read; pack the folder again as .zip.")) from None
 
 
 class _CarefulFile:
@@ -151,11 +151,13 @@ class _CarefulFile:
 
 
 def _too_many(limits: Limits) -> DataError:
-    return DataError(f"This archive holds more than {limits.members:,} files; split it.")
+    words = tr("This archive holds more than {count} files; split it.")
+    return DataError(words.format(count=number(limits.members, ",")))
 
 
 def _too_large(limits: Limits) -> DataError:
-    return DataError(f"This archive unpacks to more than {limits.total_bytes / 1e9:.3g} GB; split it.")
+    words = tr("This archive unpacks to more than {size} GB; split it.")
+    return DataError(words.format(size=number(limits.total_bytes / 1e9, ".3g")))
 
 
 # What to take
@@ -177,21 +179,25 @@ def _plan(archive: zipfile.ZipFile, result: Unpacked, limits: Limits) -> list[tu
             continue
         reason = _refusal(info, parts)
         if not reason and parts in taken:
-            reason = "the same name comes twice"
+            reason = tr("the same name comes twice")
         if reason:
             result.ignored.append(f"{name[:200]}: {reason}")
             continue
         if info.flag_bits & 0x1:
-            raise DataError("This archive is locked with a password; pack the images again without one.")
+            raise DataError(tr("This archive is locked with a password; pack the images again without one."))
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             # zipfile's other decompressors cannot be stopped half way.
-            raise DataError("This archive is packed in an unusual way; pack the folder again as an ordinary .zip.")
+            raise DataError(tr("This archive is packed in an unusual way; pack the folder again as an ordinary .zip."))
         taken[parts] = info
     if not any(split_suffix(parts[-1])[1].lower() in PICTURE_SUFFIXES for parts in taken):
         kinds = (split_suffix(info.filename)[1].lower() for info in members)
         if bundle := next((BUNDLES[kind] for kind in kinds if kind in BUNDLES), None):
-            raise DataError(f"This archive holds its images as {bundle}, which cannot be read; {EXPORT_INSTEAD}")
-        raise DataError("This archive holds no images (JPEG, PNG, WebP, BMP, TIFF or HEIC).")
+            words = tr(
+                "This archive holds its images as {format}, which cannot be read; export them as files, with YOLO, "
+                "COCO or Pascal VOC."
+            )
+            raise DataError(words.format(format=bundle))
+        raise DataError(tr("This archive holds no images (JPEG, PNG, WebP, BMP, TIFF or HEIC)."))
     names = _safe_names(_unwrapped(list(taken)))
     return [(info, path) for info, path in zip(taken.values(), names, strict=True)]
 
@@ -211,14 +217,14 @@ def _refusal(info: zipfile.ZipInfo, parts: tuple[str, ...]) -> str:
     kind = stat.S_IFMT(info.external_attr >> 16)
     name, suffix = member_name(info).replace("\\", "/"), split_suffix(parts[-1])[1].lower()
     if ".." in parts or name.startswith("/") or (len(parts[0]) == 2 and parts[0][1] == ":"):
-        return "its path leads out of the archive"
+        return tr("its path leads out of the archive")
     if kind not in (0, stat.S_IFREG):
-        return "a link or device, not a file"
+        return tr("a link or device, not a file")
     if suffix in ARCHIVES:
-        return "an archive within the archive"
+        return tr("an archive within the archive")
     if suffix not in PICTURE_SUFFIXES and suffix not in NOTE_SUFFIXES:
-        return "neither an image nor an annotation"
-    return f"more than {MAX_DEPTH} folders deep" if len(parts) > MAX_DEPTH else ""
+        return tr("neither an image nor an annotation")
+    return tr("more than {count} folders deep").format(count=MAX_DEPTH) if len(parts) > MAX_DEPTH else ""
 
 
 def _unwrapped(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -255,8 +261,8 @@ def _safe_names(paths: list[tuple[str, ...]]) -> list[PurePosixPath]:
         alike["/".join(place).casefold(), safe_part(stem).casefold(), suffix.lower()].add(stem)
     numbers: dict[str, int] = {}
     for stems in alike.values():
-        for number, stem in enumerate(sorted(stems), 1):
-            numbers[stem] = max(numbers.get(stem, 1), number)
+        for nth, stem in enumerate(sorted(stems), 1):
+            numbers[stem] = max(numbers.get(stem, 1), nth)
     found, seen = [], set()
     for place, stem, suffix in split:
         number = numbers[stem]
@@ -288,13 +294,14 @@ def _write_members(
     chunks = _Chunks(archive, limits, size)
     done = 0
 
+    @in_this_language
     def check(item: tuple[zipfile.ZipInfo, PurePosixPath, bytes]) -> str:
         try:
             decode_image(item[2])
         except ImageError as error:
             return str(error)
         except Exception:  # whatever is odd about one image, the others are read
-            return "This image cannot be read; save it again."
+            return tr("This image cannot be read; save it again.")
         return ""
 
     def finish(batch: list) -> None:
@@ -330,9 +337,10 @@ def _write_members(
                 finish(batch)
                 batch_bytes = 0
             if done % BATCH_PICTURES == 0:
-                report(done, len(plan), f"{done:,} of {len(plan):,} files unpacked and checked")
+                words = tr("{done} of {total} files unpacked and checked")
+                report(done, len(plan), words.format(done=number(done, ","), total=number(len(plan), ",")))
         finish(batch)
-    report(len(plan), len(plan), "All files unpacked and checked")
+    report(len(plan), len(plan), tr("All files unpacked and checked"))
 
 
 class _MemberError(Exception):
@@ -361,16 +369,15 @@ class _Chunks:
                 if self._unpacked > self._limits.total_bytes:
                     raise _too_large(self._limits)
                 if self._unpacked > max(self._limits.ratio_from_bytes, self._limits.ratio * self._size):
-                    raise DataError(
-                        f"This archive unpacks to over {self._limits.ratio} times its size, as only traps do."
-                    )
+                    words = tr("This archive unpacks to over {times} times its size, as only traps do.")
+                    raise DataError(words.format(times=self._limits.ratio))
                 if read > limit:
-                    raise _MemberError(f"larger than {limit / 1024**2:g} MB")
+                    raise _MemberError(tr("larger than {size} MB").format(size=number(limit / 1024**2, "g")))
                 yield chunk
 
 
 def _why(error: Exception) -> str:
-    return str(error) if isinstance(error, _MemberError) else "damaged within the archive"
+    return str(error) if isinstance(error, _MemberError) else tr("damaged within the archive")
 
 
 class PackedImage(NamedTuple):
@@ -404,7 +411,7 @@ def packed_images(file: BinaryIO, limits: Limits = LIMITS) -> Iterator[tuple[lis
             except DataError:
                 raise
             except (_MemberError, *DAMAGED) as error:
-                raise ImageError(f"This image is {_why(error)}.") from None
+                raise ImageError(tr("This image is {why}.").format(why=_why(error))) from None
 
         images = [
             PackedImage(path, partial(read, info)) for info, path in plan if path.suffix.lower() in PICTURE_SUFFIXES

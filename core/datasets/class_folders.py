@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from core.datasets.spellings import likely_meanings, plain_meanings
+from core.language import number, tr
 from core.vision.classes import CLASS_NAMES
 
 # Folders of these names say what kind of files they hold, never what the images show.
@@ -24,8 +25,9 @@ class TwoReadings(ValueError):
     def __init__(self, readings: list[tuple[str, ...]]):
         """Args: the names of the classes in each way."""
         self.readings = readings
-        shown = ", or ".join(map(some, readings))
-        super().__init__(f"its folders can be read in {len(readings)} ways: the classes are {shown}")
+        shown = tr(", or ").join(map(some, readings))
+        words = tr("its folders can be read in {count} ways: the classes are {classes}")
+        super().__init__(words.format(count=len(readings), classes=shown))
 
 
 def class_of_each(paths: Iterable[PurePosixPath], splits: Iterable[str]) -> dict[PurePosixPath, str]:
@@ -104,4 +106,10 @@ def _only(names: list[Counter], readings: list[int]) -> int:
 
 def some(names: Sequence[str]) -> str:
     """The first of some names, and how many more there are."""
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return and_more(names, SHOWN)
+
+
+def and_more(names: Sequence[str], shown: int) -> str:
+    """So many of some names, and how many more there are."""
+    first, more = ", ".join(names[:shown]), len(names) - shown
+    return tr("{names} and {count} more").format(names=first, count=number(more, ",")) if more > 0 else first

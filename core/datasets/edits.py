@@ -6,7 +6,7 @@ small file beside the set, saved at once.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import NamedTuple
 from core.access import for_operators
 from core.datasets.formats import DataError, clean_label
 from core.io import folder_lock, load_json, read_json, write_json
+from core.language import ENGLISH, mark, number, tr, trn, using
 
 MAX_STEPS = 500
+NOW = mark("{name} is now {label}")
 FIRST_ADDED = 1_000_000
 """Number of the first face that a person added to a picture: no annotation file holds so many."""
 
@@ -68,7 +70,8 @@ class Edits:
     removed: set[str] = field(default_factory=set)
     """Items that are no face."""
     history: list[dict] = field(default_factory=list)
-    """Steps that can be undone, oldest first: ``what`` in words, ``before``: item to the fields of its ``Change``."""
+    """Steps that can be undone, oldest first: ``what`` in English, ``told``: the parts of ``step_words``, and
+    ``before``: item to the fields of its ``Change``."""
 
     @classmethod
     def load(cls, folder: Path | str) -> "Edits":
@@ -125,7 +128,8 @@ class Edits:
         except FileNotFoundError:
             labels, excluded, boxes, removed, history = {}, set(), {}, set(), []
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise DataError(f"{self.path.name}, which holds the edits of this set, is damaged; delete it.") from None
+            words = tr("{file}, which holds the edits of this set, is damaged; delete it.")
+            raise DataError(words.format(file=self.path.name)) from None
         self.labels, self.excluded, self.history = labels, excluded, history
         self.boxes, self.removed = boxes, removed
 
@@ -153,7 +157,7 @@ class Edits:
             DataError: the label is empty.
         """
         label = _typed(label)
-        self._step(lambda name: f"{name} is now {label}", items, lambda old: old._replace(label=label))
+        self._step(NOW, items, lambda old: old._replace(label=label), label=label)
 
     @for_operators
     def accept(self, items: str | Iterable[str], label: str) -> None:
@@ -163,26 +167,19 @@ class Edits:
             DataError: the label is empty.
         """
         label = _typed(label)
-        self._step(
-            lambda name: f"{name} is now {label}",
-            items,
-            lambda old: old._replace(label=label, excluded=False, removed=False),
-        )
+        self._step(NOW, items, lambda old: old._replace(label=label, excluded=False, removed=False), label=label)
 
     @for_operators
     def confirm(self, labels: dict[str, str]) -> None:
         """These items' labels are right, as one step: nobody needs to doubt them again."""
         with self._alone():
-            self._change(
-                lambda name: f"{name}: the label is right",
-                list(labels),
-                lambda item, old: old._replace(label=labels[item]),
-            )
+            words = mark("{name}: the label is right")
+            self._change(words, list(labels), lambda item, old: old._replace(label=labels[item]))
 
     @for_operators
     def exclude(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
-        self._step(lambda name: f"{name} excluded", items, lambda old: old._replace(excluded=True))
+        self._step(mark("{name} excluded"), items, lambda old: old._replace(excluded=True))
 
     @for_operators
     def add_faces(self, faces: Sequence[NewFace]) -> list[str]:
@@ -197,7 +194,7 @@ class Edits:
         try:
             changes = [Change(_typed(face.label), face.excluded, _box(face.box), face.removed) for face in faces]
         except (TypeError, ValueError) as error:
-            raise error if isinstance(error, DataError) else DataError("Draw a larger box.") from None
+            raise error if isinstance(error, DataError) else DataError(tr("Draw a larger box.")) from None
         with self._alone():
             numbers = {key: _number(items[-1]) + 1 for key, items in self.added().items()}
             items = []
@@ -206,13 +203,13 @@ class Edits:
                 numbers[face.picture] = number + 1
                 items.append(f"{face.picture}#{number}")
             labels = sorted({change.label for change in changes if change.label})
-            end = f"added as {' or '.join(labels)}"
+            words = mark("{name} added as {label}")
             if all(face.removed for face in faces):
-                end = "is no face" if len(faces) == 1 else "are no faces"
+                words = mark("{name} is no face") if len(faces) == 1 else mark("{name} are no faces")
             elif all(face.excluded for face in faces):
-                end = "not sure"
+                words = mark("{name} not sure")
             new = dict(zip(items, changes, strict=True))
-            self._change(lambda name: f"{name} {end}", items, lambda item, old: new[item])
+            self._change(words, items, lambda item, old: new[item], label=" or ".join(labels))
             return items
 
     @for_operators
@@ -225,18 +222,18 @@ class Edits:
         try:
             box = _box(box)
         except ValueError:
-            raise DataError("Draw a larger box.") from None
-        self._step(lambda name: f"{name} moved", item, lambda old: old._replace(box=box))
+            raise DataError(tr("Draw a larger box.")) from None
+        self._step(mark("{name} moved"), item, lambda old: old._replace(box=box))
 
     @for_operators
     def remove(self, items: str | Iterable[str]) -> None:
         """One or several items are no faces, as one step."""
-        self._step(lambda name: f"{name} removed", items, lambda old: old._replace(removed=True))
+        self._step(mark("{name} removed"), items, lambda old: old._replace(removed=True))
 
     @for_operators
     def revert(self, items: str | Iterable[str]) -> None:
         """One or several items as they were in the files, as one step; faces that were added are gone."""
-        self._step(lambda name: f"{name} as it was", items, lambda old: Change())
+        self._step(mark("{name} as it was"), items, lambda old: Change())
 
     @for_operators
     def undo(self) -> str | None:
@@ -248,23 +245,26 @@ class Edits:
             for item, before in step["before"].items():
                 self._put(item, Change(*before))
             self._save()
-            return step["what"]
+            return step_words(step)
 
-    def _step(self, what: Callable[[str], str], items: str | Iterable[str], change: Callable[[Change], Change]) -> None:
+    def _step(
+        self, words: str, items: str | Iterable[str], change: Callable[[Change], Change], label: str = ""
+    ) -> None:
         items = [items] if isinstance(items, str) else list(dict.fromkeys(items))
         with self._alone():
-            self._change(what, items, lambda item, old: change(old))
+            self._change(words, items, lambda item, old: change(old), label)
 
-    def _change(self, what: Callable[[str], str], items: list[str], change: Callable[[str, Change], Change]) -> None:
-        """``change`` turns an item's change so far into the new one."""
+    def _change(self, words: str, items: list[str], change: Callable[[str, Change], Change], label: str = "") -> None:
+        """``words`` say of the items' name, and the label, what was done; ``change`` turns an item's change so far into
+        the new one."""
         before = {item: old for item in items if change(item, old := self.of(item)) != old}
         if not before:
             return
         for item, old in before.items():
             self._put(item, change(item, old))
-        of = "faces" if all("#" in item for item in before) else "images"
-        name = next(iter(before)) if len(before) == 1 else f"{len(before)} {of}"
-        self.history.append({"what": what(name), "before": {item: list(old) for item, old in before.items()}})
+        step = {"told": [words, label], "before": {item: list(old) for item, old in before.items()}}
+        with using(ENGLISH):
+            self.history.append({"what": step_words(step)} | step)
         self._save()
 
     @contextlib.contextmanager
@@ -272,7 +272,7 @@ class Edits:
         """No other change meanwhile, and the newest state. Raises: DataError, if the set is another one or gone."""
         with folder_lock(self.path.parent):
             if self.identity and (not self.set_id or self._id() != self.set_id):
-                raise DataError("This data set is no longer there; load the page again.")
+                raise DataError(tr("This data set is no longer there; load the page again."))
             self.reload()
             try:
                 yield
@@ -300,7 +300,7 @@ def _typed(label: str) -> str:
     try:
         return clean_label(label)
     except ValueError:
-        raise DataError("Type a class name.") from None
+        raise DataError(tr("Type a class name.")) from None
 
 
 def _number(item: str) -> int:
@@ -331,11 +331,27 @@ def _change_of(raw: list) -> list:
     ]
 
 
+def step_words(step: Mapping) -> str:
+    """What a step of the history was, in the language of now; in English, if an earlier version took it."""
+    if "told" not in step:
+        return str(step["what"])
+    form, label = step["told"]
+    names = list(step["before"])
+    name = names[0]
+    if len(names) > 1:
+        count = trn("{count} image", "{count} images", len(names))
+        if all("#" in item for item in names):
+            count = trn("{count} face", "{count} faces", len(names))
+        name = count.format(count=number(len(names)))
+    return tr(form).replace("{name}", name).replace("{label}", label)
+
+
 def _steps(raw: list) -> list[dict]:
     """Raises ``TypeError``, ``ValueError`` or ``KeyError`` if they cannot be undone."""
     return [
         {
             "what": str(step["what"]),
+            **({"told": [str(part) for part in step["told"][:2]]} if len(step.get("told", ())) == 2 else {}),
             "before": {str(item): _change_of(change) for item, change in step["before"].items()},
         }
         for step in raw

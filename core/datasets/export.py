@@ -21,13 +21,14 @@ from core.datasets.formats import IMAGE_FOLDERS, NOTE_FOLDERS, SPLITS, DataError
 from core.datasets.index import Index
 from core.io import atomic_file, sweep_partial
 from core.jobs import Report, no_report
+from core.language import mark, tr
 from core.quota import check_disk
 from core.vision.boxes import square_boxes
 from core.vision.crops import cut
 from core.vision.images import ImageError, read_image
 
 FORMATS = {
-    "class_folders": "Class folders",
+    "class_folders": mark("Class folders"),
     "pascal_voc": "Pascal VOC",
     "yolo": "YOLO",
     "coco": "COCO",
@@ -57,7 +58,7 @@ def export(index: Index, form: str, report: Report = no_report) -> Path:
     """
     pictures = [(picture, row) for picture, row in zip(index.pictures, index.rows, strict=True) if not picture.excluded]
     if not pictures:
-        raise DataError("Every image of this set is excluded; nothing is left to download.")
+        raise DataError(tr("Every image of this set is excluded; nothing is left to download."))
     check_disk("data_gb", sum(int(row["bytes"]) for _, row in pictures))
     folder = cache_dir(index.dataset.name) / "export"
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ def export(index: Index, form: str, report: Report = no_report) -> Path:
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:  # JPEG files do not get smaller
         write = _Writer(archive, index.classes, form)
         for done, (picture, row) in enumerate(pictures):
-            report(done, len(pictures), "Packing images")
+            report(done, len(pictures), tr("Packing images"))
             write.picture(picture, (int(row["width"]), int(row["height"])))
         write.end()
     for old in folder.glob("*.zip"):

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.datasets.faces import AnnotatedPhoto, DataError, read_list
 from core.io import load_json
+from core.language import tr
 from core.vision.boxes import overlaps
 from core.vision.classes import class_index
 from core.vision.detections import make_detections
@@ -48,7 +49,7 @@ def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
             class_id = -1 if entry["name"] is None else class_index(entry["name"])
             rows.setdefault(str(entry["photo"]), []).append((xyxy, class_id))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"The extra faces {path} cannot be read: {error}") from None
+        raise DataError(tr("The extra faces {file} cannot be read: {why}").format(file=path, why=error)) from None
     return {
         photo: ExtraFaces(np.array([box for box, _ in faces], np.float32), np.array([i for _, i in faces], int))
         for photo, faces in rows.items()

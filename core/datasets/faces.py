@@ -17,6 +17,7 @@ import supervision as sv
 
 from core.datasets.formats import DataError, Picture, read_list
 from core.datasets.store import read_pictures
+from core.language import tr
 from core.vision.boxes import clip_boxes, shorter_sides, square_boxes
 from core.vision.classes import class_index
 from core.vision.crops import cut, fit_within, resize
@@ -92,7 +93,11 @@ def read_photos(folder: Path | str) -> list[AnnotatedPhoto]:
 def annotated_photos(pictures: list[Picture], folder: Path | str) -> list[AnnotatedPhoto]:
     """The pictures of a folder as ``read_photos`` gives them, without those that a person excluded."""
     if any(picture.whole for picture in pictures):
-        raise DataError(f"{folder} has no boxes: expected are photos with boxes as Pascal VOC, YOLO or COCO.")
+        raise DataError(
+            tr("{folder} has no boxes: expected are photos with boxes as Pascal VOC, YOLO or COCO.").format(
+                folder=folder
+            )
+        )
     return [annotated_photo(picture) for picture in pictures if not picture.excluded]
 
 
@@ -149,7 +154,7 @@ def read_samples(folder: Path | str, margin: float, min_face_px: float = 24) -> 
     with ThreadPoolExecutor() as pool:
         samples = [sample for samples in pool.map(read, read_pictures(folder)) for sample in samples]
     if problems and not samples:
-        raise DataError(f"{problems[0]} Remove it or replace it.")
+        raise DataError(tr("{problem} Remove it or replace it.").format(problem=tr(problems[0])))
     return samples
 
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from core.datasets.class_folders import and_more
+from core.language import number, tr
+
 NAMED = 3
 """So many files are named in a sentence, the others counted."""
 
@@ -32,7 +35,7 @@ class Findings:
     resized: int = 0
     """Pictures of another size than their annotations state."""
     split_from: set[str] = field(default_factory=set)
-    """What divides the set, in words."""
+    """What divides the set, in words, in English."""
     joined: dict[str, str] = field(default_factory=dict)
     """Class names in the files that were read as one of this project's classes, and as which."""
     remarks: list[str] = field(default_factory=list)
@@ -49,17 +52,21 @@ class Findings:
     def boxes_in_words(self, hint: str = "") -> str:
         """How many boxes cannot be used, as one sentence; empty if all can."""
         parts = [
-            f"{count:,} of {self.boxes:,} boxes {what}"
-            for count, what in (
-                (self.outside, "lie outside their pictures"),
-                (self.empty, "have no area"),
+            words.format(count=number(count, ","), boxes=number(self.boxes, ","))
+            for count, words in (
+                (self.outside, tr("{count} of {boxes} boxes lie outside their pictures")),
+                (self.empty, tr("{count} of {boxes} boxes have no area")),
             )
             if count
         ]
-        return " and ".join(parts) + (f"; {hint}" if hint and self.outside else "") + "." if parts else ""
+        if not parts:
+            return ""
+        sentence = tr(" and ").join(parts)
+        if hint and self.outside:
+            sentence = tr("{sentence}; {hint}").format(sentence=sentence, hint=hint)
+        return sentence + "."
 
 
 def named(paths: Iterable[object]) -> str:
     """The first of some files by name, and how many more there are."""
-    names = [str(path) for path in paths]
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    return and_more([str(path) for path in paths], NAMED)

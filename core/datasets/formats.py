@@ -17,21 +17,17 @@ import numpy as np
 from core.datasets.class_folders import TwoReadings, class_of_each, names_known_class
 from core.datasets.notes import MAX_LIST_BYTES, NoteError, mentions, read_text
 from core.datasets.tool_formats import REFUSED, TOOLS
+from core.language import mark, tr
 from core.vision.images import SUFFIXES as PICTURE_SUFFIXES
 
 # What is kept beside pictures: annotations, lists of names, and files by which a format is recognized that is refused.
 NOTE_SUFFIXES = {".xml", ".txt", ".json", ".yaml", ".yml", ".names", ".labels", ".csv", ".jsonl"}
 LAYOUTS = {
-    "class_folders": "Class folders",
+    "class_folders": mark("Class folders"),
     "pascal_voc": "Pascal VOC",
     "yolo": "YOLO",
     "coco": "COCO",
 } | {key: tool.title for key, tool in TOOLS.items()}
-EXPECTED = (
-    "Expected are class folders (one folder per class, images in it), or boxes around faces as Pascal VOC "
-    "(images/, annotations/), YOLO (images/, labels/, data.yaml), COCO (one .json with images, annotations, "
-    f"categories), or as exported by {', '.join(dict.fromkeys(tool.made_by for tool in TOOLS.values()))}."
-)
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -59,6 +55,15 @@ COCO_WORDS = (b'"images"', b'"annotations"', b'"categories"')
 
 class DataError(ValueError):
     """A data folder cannot be used; the message says which and what is expected, in one sentence."""
+
+
+def expected() -> str:
+    """What a data set must be, as one sentence."""
+    return tr(
+        "Expected are class folders (one folder per class, images in it), or boxes around faces as Pascal VOC "
+        "(images/, annotations/), YOLO (images/, labels/, data.yaml), COCO (one .json with images, annotations, "
+        "categories), or as exported by {tools}."
+    ).format(tools=", ".join(tr(name) for name in dict.fromkeys(tool.made_by for tool in TOOLS.values())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +117,10 @@ def clean_label(text: object) -> str:
         ValueError: nothing is left, or it is no text.
     """
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise NoteError("a class has something other than a name.")
+        raise NoteError(tr("a class has something other than a name."))
     label = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:MAX_LABEL].strip()
     if not label:
-        raise NoteError("a class has an empty name.")
+        raise NoteError(tr("a class has an empty name."))
     return label
 
 
@@ -161,7 +166,7 @@ def layout_of(tree: Tree) -> str:
     """
     folder = tree.folder
     if not tree.pictures:
-        raise DataError(f"{folder} holds no images. {EXPECTED}")
+        raise DataError(tr("{folder} holds no images. {expected}").format(folder=folder, expected=expected()))
     try:
         classes, doubt = class_of_each(tree.pictures, SPLITS), None
     except TwoReadings as error:
@@ -180,14 +185,16 @@ def layout_of(tree: Tree) -> str:
         return tool
     _refuse_known(tree, perhaps_odd=False)
     if labelled and any(part.casefold() == "labels" for path in tree.notes[".txt"] for part in path.parts[:-1]):
-        raise DataError(f"{folder} looks like YOLO but has no data.yaml (or classes.txt) that names the classes.")
+        words = tr("{folder} looks like YOLO but has no data.yaml (or classes.txt) that names the classes.")
+        raise DataError(words.format(folder=folder))
     if classes:
         return "class_folders"
     if doubt:
-        raise DataError(
-            f"{folder} cannot be read, for {doubt}. Keep one level of class folders and put the rest of their names "
+        words = tr(
+            "{folder} cannot be read, for {doubt}. Keep one level of class folders and put the rest of their names "
             "into the files' names."
         )
+        raise DataError(words.format(folder=folder, doubt=doubt))
     _refuse_known(tree, perhaps_odd=True)
     raise _no_classes(tree)
 
@@ -200,20 +207,24 @@ def _refuse_known(tree: Tree, perhaps_odd: bool) -> None:
     for refused in (each for each in REFUSED if each.perhaps_odd == perhaps_odd):
         for path in (path for suffix in refused.suffixes for path in tree.notes[suffix]):
             if refused.fits(tree.folder / path):
-                raise DataError(f"{tree.folder} holds {refused.title} ({path}), which cannot be read. {refused.advice}")
+                words = tr("{folder} holds {kind} ({file}), which cannot be read. {advice}").format(
+                    folder=tree.folder, kind=tr(refused.title), file=path, advice=tr(refused.advice)
+                )
+                raise DataError(words)
 
 
 def _no_classes(tree: Tree) -> DataError:
     """Why no folder names a class."""
     tops = {part for path in tree.pictures for part in path.parts[:-1]}
     if not tops:
-        return DataError(f"The images in {tree.folder} lie loose, so nobody can know their classes. {EXPECTED}")
+        words = tr("The images in {folder} lie loose, so nobody can know their classes. {expected}")
+        return DataError(words.format(folder=tree.folder, expected=expected()))
     if any("mask" in top.casefold() or "segmentation" in top.casefold() for top in tops):
-        return DataError(
-            f"{tree.folder} seems to hold segmentation masks, which cannot be read. Export boxes (YOLO, COCO, VOC)."
-        )
+        words = tr("{folder} seems to hold segmentation masks, which cannot be read. Export boxes (YOLO, COCO, VOC).")
+        return DataError(words.format(folder=tree.folder))
     named = ", ".join(sorted(tops)[:4])
-    return DataError(f"{tree.folder} has images in folders called {named}, which name no class. {EXPECTED}")
+    words = tr("{folder} has images in folders called {names}, which name no class. {expected}")
+    return DataError(words.format(folder=tree.folder, names=named, expected=expected()))
 
 
 def _tool(tree: Tree) -> str | None:
@@ -333,7 +344,7 @@ def read_list(path: Path | str) -> set[str]:
     try:
         return {stem_of(PurePosixPath(line).name) for line in list_lines(Path(path))}
     except NoteError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        raise DataError(tr("{file} cannot be read: {why}").format(file=path, why=error)) from None
 
 
 def list_lines(path: Path) -> list[str]:

@@ -31,6 +31,7 @@ from core.datasets.store import (
 from core.datasets.tool_formats import TOOLS
 from core.io import disk_sentence, scratch_folder
 from core.jobs import Report, no_report
+from core.language import number, tr, trn
 from core.quota import check_disk
 
 log = logging.getLogger(__name__)
@@ -82,13 +83,17 @@ def import_zip(
         try:
             if classes:
                 _one_level(new.folder, unpacked, classes)
-            report(len(unpacked.original), len(unpacked.original), "Reading the labels")
+            report(len(unpacked.original), len(unpacked.original), tr("Reading the labels"))
             account = _keep_what_is_labelled(new.folder, unpacked)
         except DataError as error:
-            also = f" Left out: {unpacked.broken[0]}" if unpacked.broken else ""
-            raise DataError(str(error).replace(f"{new.folder}", "This archive") + also) from None
+            words = str(error).replace(f"{new.folder}", tr("This archive"))
+            if unpacked.broken:
+                words = tr("{sentence} Left out: {file}").format(sentence=words, file=unpacked.broken[0])
+            raise DataError(words) from None
         title = " ".join(name.split())[:100]
-        about = f"{account.pictures:,} images from an uploaded archive."
+        about = trn(
+            "{count} image from an uploaded archive.", "{count} images from an uploaded archive.", account.pictures
+        ).format(count=number(account.pictures, ","))
         new.card = {"title": title, "about": about, "drawn": False, KEY: account.to_card()}
     return ImportResult(find_dataset(new.name), account.pictures, unpacked.broken, unpacked.ignored, account)
 
@@ -221,8 +226,9 @@ def _keep_what_is_labelled(folder: Path, unpacked: Unpacked) -> Account:
         if suffix not in NOTES_OF[layout] and not list_split(path)
     ]
     unpacked.broken += [f"{path}: {reason}" for path, reason in findings.left_out]
-    unpacked.ignored += [f"{original(path)}: nothing says what it shows" for path in findings.unlabelled]
-    unpacked.ignored += [f"{original(path)}: not needed for this layout" for path in odd_notes]
+    unknown, not_needed = tr("nothing says what it shows"), tr("not needed for this layout")
+    unpacked.ignored += [f"{original(path)}: {unknown}" for path in findings.unlabelled]
+    unpacked.ignored += [f"{original(path)}: {not_needed}" for path in odd_notes]
     wanted = {PurePosixPath(picture.key) for picture in pictures}
     for path in {*tree.pictures} - wanted | {*odd_notes} | {*findings.stray_notes}:
         (folder / path).unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from core.datasets.edits import Edits
 from core.datasets.formats import Picture
 from core.datasets.store import DataSet, apply_edits, class_order, edits_path, read_pictures
 from core.jobs import Report, no_report
+from core.language import ENGLISH, mark, tr, using
 from core.vision.classes import ClassStyle, styles_of
 from core.vision.crops import fit_within
 from core.vision.images import ImageError, load_image
@@ -196,7 +197,7 @@ def build_index(dataset: DataSet, report: Report = no_report) -> Index:
     Raises:
         DataError: the data set cannot be read, or its index cannot be written.
     """
-    report(0, 0, "Reading the labels")
+    report(0, 0, tr("Reading the labels"))
     pictures = read_pictures(dataset.folder, with_edits=False)
     stamps = {picture.key: _fingerprint(picture.path) for picture in pictures}
     entries = index_db.change(dataset.name, partial(_update, pictures, stamps, report))
@@ -214,12 +215,12 @@ def _update(
         while True:
             missing = [picture for picture in pictures if not _is_of(known.get(picture.key), stamps[picture.key])]
             for start in range(0, len(missing), PER_REPORT):
-                report(len(pictures) - len(missing) + start, len(pictures), "Reading images")
+                report(len(pictures) - len(missing) + start, len(pictures), tr("Reading images"))
                 some = missing[start : start + PER_REPORT]
                 seen = list(pool.map(_decode, some))
                 with index_db.transaction(connection):
                     _keep(connection, {picture.key: stamps[picture.key] for picture in some}, seen)
-            report(len(pictures), len(pictures), "Looking for near-duplicates")
+            report(len(pictures), len(pictures), tr("Looking for near-duplicates"))
             with index_db.transaction(connection):
                 known = _entries(connection.execute(SELECT_ENTRIES).fetchall())
                 # Another process may have listed the folder at another moment and have changed these entries since.
@@ -289,7 +290,12 @@ def index_fingerprint(dataset: DataSet) -> tuple[int, int]:
 
 
 def _decode(picture: Picture) -> Decoded:
-    """What the index holds of one image, or why it cannot be read."""
+    """What the index holds of one image, or why it cannot be read, in English: the index is everybody's."""
+    with using(ENGLISH):
+        return _decoded(picture)
+
+
+def _decoded(picture: Picture) -> Decoded:
     try:
         frame, (width, height), _ = load_image(picture.path.read_bytes(), (HASH_FROM_SIDE, HASH_FROM_SIDE))
     except ImageError as error:
@@ -297,7 +303,7 @@ def _decode(picture: Picture) -> Decoded:
     except OSError as error:
         return Decoded(error=f"This file cannot be read: {error.strerror or 'unknown reason'}.")
     except Exception:  # whatever is odd about one image, the others are read
-        return Decoded(error="This image cannot be read; save it again.")
+        return Decoded(error=mark("This image cannot be read; save it again."))
     grey = cv2.cvtColor(cv2.resize(frame, HASH_FROM_WH, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     cells = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
     thumbnail, _ = fit_within(frame, THUMBNAIL_SIDE)

@@ -15,6 +15,7 @@ from core import sqlite
 from core.config import cache_dir
 from core.datasets.formats import DataError
 from core.io import disk_sentence
+from core.language import tr
 from core.sqlite import transaction
 
 try:
@@ -128,7 +129,8 @@ def change(name: str, work: Callable[[sqlite3.Connection], T]) -> T:
                 _prepare(connection, path)
                 return work(connection)
         except sqlite3.OperationalError as error:
-            raise DataError(f"{name} cannot be indexed. {disk_sentence(sqlite.as_of_the_disk(error, path))}") from None
+            why = disk_sentence(sqlite.as_of_the_disk(error, path))
+            raise DataError(tr("{name} cannot be indexed. {why}").format(name=name, why=why)) from None
         except sqlite3.DatabaseError as error:
             if last or type(error) is not sqlite3.DatabaseError:
                 raise

@@ -22,6 +22,7 @@ from core.datasets.faces import face_view
 from core.datasets.formats import Picture
 from core.datasets.index import Index
 from core.jobs import Report, no_report
+from core.language import tr
 from core.registry.active import in_use
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
 from core.vision.crops import resize
@@ -155,7 +156,7 @@ def _find_issues(
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(missing), PER_REPORT):
-            report(len(of_picture) - len(missing) + start, len(of_picture), "Classifying faces")
+            report(len(of_picture) - len(missing) + start, len(of_picture), tr("Classifying faces"))
             some = missing[start : start + PER_REPORT]
             fresh: dict[str, Prediction] = {}
             jpegs: dict[str, bytes] = {}

@@ -20,6 +20,7 @@ from core.datasets import index_db
 from core.datasets.formats import Picture
 from core.datasets.index import Index
 from core.jobs import Report, no_report
+from core.language import tr
 from core.vision.boxes import overlaps, shorter_sides
 from core.vision.detections import CLASS_NAME, FACE_SCORE
 from core.vision.images import ImageError, read_image
@@ -149,7 +150,7 @@ def _search(index: Index, finders: Sequence[Finder], report: Report, connection:
     todo = [index.pictures[index.place_of[key]] for key, some in left.items() if some]
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(todo), PER_REPORT):
-            report(len(stamps) - len(todo) + start, len(stamps), "Looking for faces")
+            report(len(stamps) - len(todo) + start, len(stamps), tr("Looking for faces"))
             some = todo[start : start + PER_REPORT]
             rows = [
                 (finder.id, picture.key, stamps[picture.key], json.dumps([] if frame is None else finder.find(frame)))

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from core.language import number, tr
+
 MAX_NOTE_BYTES = 64 * 1024**2
 # Of a list of class names, of one picture's labels as lines, and of a list of pictures.
 MAX_NAMES_BYTES, MAX_LINES_BYTES, MAX_LIST_BYTES = 64 * 1024, 4 * 1024**2, 8 * 1024**2
@@ -35,14 +37,14 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, NoteError):
         return str(error)
     if isinstance(error, KeyError) and error.args:
-        return f"{str(error.args[0])[:80]!r} is missing."
+        return tr("{name!r} is missing.").format(name=str(error.args[0])[:80])
     if isinstance(error, OSError):
-        return f"the file cannot be read: {error.strerror or 'unknown reason'}."
+        return tr("the file cannot be read: {why}.").format(why=error.strerror or tr("unknown reason"))
     if isinstance(error, RecursionError):
-        return "it is nested too deeply."
+        return tr("it is nested too deeply.")
     if isinstance(error, MemoryError):
-        return "it is too large."
-    return "it holds something other than what belongs there."
+        return tr("it is too large.")
+    return tr("it holds something other than what belongs there.")
 
 
 def read_note(path: Path, limit: int = MAX_NOTE_BYTES) -> bytes:
@@ -54,8 +56,10 @@ def read_note(path: Path, limit: int = MAX_NOTE_BYTES) -> bytes:
     """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > limit:
-            size = f"{limit / 1024**2:g} MB" if limit >= 1024**2 else f"{limit / 1024:g} kB"
-            raise NoteError(f"the file is larger than {size}.")
+            words = tr("the file is larger than {size} kB.")
+            if limit >= 1024**2:
+                words, limit = tr("the file is larger than {size} MB."), limit // 1024
+            raise NoteError(words.format(size=number(limit / 1024, "g")))
         return file.read()
 
 
@@ -66,7 +70,7 @@ def read_text(path: Path, limit: int = MAX_NOTE_BYTES) -> str:
     try:
         return data.decode(encoding)
     except UnicodeError:
-        raise NoteError("its text is not UTF-8; open it in an editor and save it as UTF-8.") from None
+        raise NoteError(tr("its text is not UTF-8; open it in an editor and save it as UTF-8.")) from None
 
 
 def read_xml(path: Path) -> Element:
@@ -76,14 +80,14 @@ def read_xml(path: Path) -> Element:
 
     data = read_note(path)
     if data.count(b"<") * 250 + data.count(b"=") * 150 > MAX_PARSED_BYTES:
-        raise NoteError("it holds too many entries; split it.")
+        raise NoteError(tr("it holds too many entries; split it."))
     try:
         root = fromstring(_xml_text(path, data))
     except DefusedXmlException:
-        raise NoteError("it defines XML entities, which are not accepted.") from None
+        raise NoteError(tr("it defines XML entities, which are not accepted.")) from None
     except SyntaxError as error:
         line = getattr(error, "position", (0, 0))[0]
-        raise NoteError(f"it is no complete XML (line {line}).") from None
+        raise NoteError(tr("it is no complete XML (line {line}).").format(line=line)) from None
     for element in root.iter():
         element.tag = str(element.tag).lower()
         if element.attrib:
@@ -97,7 +101,8 @@ def _xml_text(path: Path, data: bytes) -> str:
         try:
             text = data.decode(named[1].decode())
         except (LookupError, UnicodeError):
-            raise NoteError(f"its text is not {named[1].decode()}, as it says; save it as UTF-8.") from None
+            words = tr("its text is not {encoding}, as it says; save it as UTF-8.")
+            raise NoteError(words.format(encoding=named[1].decode())) from None
     else:
         text = read_text(path)
     return re.sub(r"\s*<\?xml.*?\?>", "", text, count=1, flags=re.DOTALL)
@@ -109,11 +114,12 @@ def read_json(path: Path) -> Any:
     # One object, one list, one value and one name, as large as Python's are at most.
     parsed = data.count(b"{") * 250 + data.count(b"[") * 100 + data.count(b",") * 64 + data.count(b":") * 130
     if parsed > MAX_PARSED_BYTES:
-        raise NoteError("it holds too many entries; split it.")
+        raise NoteError(tr("it holds too many entries; split it."))
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise NoteError(f"it is no complete JSON (line {error.lineno}, column {error.colno}).") from None
+        words = tr("it is no complete JSON (line {line}, column {column}).")
+        raise NoteError(words.format(line=error.lineno, column=error.colno)) from None
 
 
 def read_yaml(path: Path) -> Any:
@@ -122,12 +128,12 @@ def read_yaml(path: Path) -> Any:
 
     text = read_text(path, MAX_NAMES_BYTES)
     if text.count("[") + text.count("{") > MAX_BRACKETS:  # the time that it takes grows with the square of these
-        raise NoteError("it is nested too deeply.")
+        raise NoteError(tr("it is nested too deeply."))
 
     def parse(text: str) -> Any:
         # References make a small file unfold into gigabytes; no list of names needs them.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise NoteError("it uses references (*name), which are not accepted.")
+            raise NoteError(tr("it uses references (*name), which are not accepted."))
         return yaml.safe_load(text)
 
     try:
@@ -136,9 +142,11 @@ def read_yaml(path: Path) -> Any:
         try:
             return parse(re.sub(r'"[^"\n]*"', lambda quoted: quoted[0].replace("\\", "\\\\"), text))
         except yaml.YAMLError:
-            mark = getattr(error, "problem_mark", None)
-            where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-            raise NoteError(f"it is no YAML that can be read{where}.") from None
+            place = getattr(error, "problem_mark", None)
+            if place is None:
+                raise NoteError(tr("it is no YAML that can be read.")) from None
+            words = tr("it is no YAML that can be read (line {line}, column {column}).")
+            raise NoteError(words.format(line=place.line + 1, column=place.column + 1)) from None
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -146,14 +154,14 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     text = read_text(path)
     first = text.partition("\n")[0]
     if (text.count("\n") + 1) * 300 + sum(map(text.count, ",;\t")) * 100 > MAX_PARSED_BYTES:
-        raise NoteError("it holds too many rows; split it.")
+        raise NoteError(tr("it holds too many rows; split it."))
     csv.field_size_limit(MAX_CELL)
     try:
         rows = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
         heading = [name.strip().lower() for name in next(rows, [])]
         return [dict(zip(heading, row, strict=False)) for row in rows if any(row)]
     except csv.Error:
-        raise NoteError("it is no table that can be read.") from None
+        raise NoteError(tr("it is no table that can be read.")) from None
 
 
 def mentions(path: Path, words: tuple[bytes, ...]) -> bool:

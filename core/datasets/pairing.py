@@ -12,6 +12,7 @@ from core.datasets.archive import safe_part
 from core.datasets.findings import Findings, named
 from core.datasets.formats import Picture, Tree, list_lines, list_split, plain_name, stem_of
 from core.datasets.notes import NoteError, in_words
+from core.language import number, tr
 
 # Among more pictures of one name and folder nobody looks for the right one.
 MANY = 200
@@ -82,7 +83,8 @@ def divide(tree: Tree, pictures: list[Picture], names: PictureNames, findings: F
             lines = list_lines(tree.folder / note)
         except (NoteError, OSError) as error:
             findings.leave_out(note, in_words(error))
-            findings.warnings.append(f"The list {note} cannot be read, so its part of the split is unknown.")
+            words = tr("The list {file} cannot be read, so its part of the split is unknown.")
+            findings.warnings.append(words.format(file=note))
             continue
         lines = list({plain_name(line): line for line in lines}.values())
         missing = []
@@ -94,9 +96,10 @@ def divide(tree: Tree, pictures: list[Picture], names: PictureNames, findings: F
                 if split_of.get(path) != "test":
                     split_of[path] = list_split(note)
         if missing:
-            findings.warnings.append(
-                f"{len(missing):,} of {len(lines):,} names in {note} are those of no picture: {named(missing)}."
+            words = tr("{count} of {total} names in {file} are those of no picture: {names}.").format(
+                count=number(len(missing), ","), total=number(len(lines), ","), file=note, names=named(missing)
             )
+            findings.warnings.append(words)
         if len(missing) < len(lines):
             findings.split_from.add(str(note))
 

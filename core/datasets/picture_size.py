@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.datasets.notes import NoteError
+from core.language import tr
 
 # Pictures whose own size cannot be read end here, as the largest JPEG does.
 MAX_SIDE = 65_535
@@ -42,4 +43,4 @@ def _read_size(path: Path, size: int, changed_ns: int) -> tuple[int, int]:
         try:
             return read_image(path).shape[1::-1]  # HEIC, and a sentence for what is no picture
         except Exception:
-            raise NoteError("the image cannot be read.") from None
+            raise NoteError(tr("the image cannot be read.")) from None

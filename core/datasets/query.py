@@ -10,6 +10,7 @@ from core.datasets.faces import Sample, cut_sample
 from core.datasets.index import Index
 from core.datasets.label_issues import LabelIssues
 from core.datasets.parts import PARTS
+from core.language import mark, tr
 from core.vision.images import read_image
 
 Range = tuple[float, float]
@@ -53,27 +54,34 @@ class Filter:
         Args:
             words: what each class is called.
         """
+        either = tr(" or ")
         parts = [
-            f"label {' or '.join(words.get(name, name) for name in self.classes)}" if self.classes else "",
-            f"part {' or '.join(PARTS[split].lower() for split in self.splits)}" if self.splits else "",
-            f'"{self.name.strip()}" in their name' if self.name.strip() else "",
-            _range_in_words("longer side", self.size_px, " px"),
-            _range_in_words("a face", self.face_px, " px"),
-            _range_in_words("brightness", self.brightness, "%", 100),
-            "a near-duplicate" if self.near_duplicates else "",
+            tr("label {names}").format(names=either.join(words.get(name, name) for name in self.classes))
+            if self.classes
+            else "",
+            tr("part {names}").format(names=either.join(tr(PARTS[split]).lower() for split in self.splits))
+            if self.splits
+            else "",
+            tr('"{text}" in their name').format(text=self.name.strip()) if self.name.strip() else "",
+            _range_in_words(tr("longer side of {from} to {to} px"), tr("longer side from {from} px"), self.size_px),
+            _range_in_words(tr("a face of {from} to {to} px"), tr("a face from {from} px"), self.face_px),
+            _range_in_words(
+                tr("brightness of {from} to {to}%"), tr("brightness from {from}%"), self.brightness, factor=100
+            ),
+            tr("a near-duplicate") if self.near_duplicates else "",
             _group_in_words(self.group_size),
-            f"likeness to {self.copy_of}" if self.copy_of else "",
-            {"all": "", "kept": "nothing excluded", "excluded": "something excluded"}[self.excluded],
-            "a label that the model disagrees with" if self.disagrees else "",
+            tr("likeness to {name}").format(name=self.copy_of) if self.copy_of else "",
+            {"all": "", "kept": tr("nothing excluded"), "excluded": tr("something excluded")}[self.excluded],
+            tr("a label that the model disagrees with") if self.disagrees else "",
         ]
         return ", ".join(part for part in parts if part)
 
 
-def _range_in_words(what: str, limits: Range | None, unit: str, factor: float = 1) -> str:
+def _range_in_words(words: str, without_end: str, limits: Range | None, factor: float = 1) -> str:
     if limits is None:
         return ""
     low, high = (round(factor * end) for end in limits)
-    return f"{what} from {low}{unit}" if high >= 100_000 else f"{what} of {low} to {high}{unit}"
+    return (without_end if high >= 100_000 else words).format(**{"from": low, "to": high})
 
 
 def _group_in_words(limits: Range | None) -> str:
@@ -81,8 +89,11 @@ def _group_in_words(limits: Range | None) -> str:
         return ""
     low, high = (round(end) for end in limits)
     if high == 1:
-        return "no near-duplicate"
-    return f"a group of {low}" + ("" if low == high else " and more" if high >= 10**6 else f" to {high}")
+        return tr("no near-duplicate")
+    if low == high:
+        return tr("a group of {count}").format(count=low)
+    words = tr("a group of {low} and more") if high >= 10**6 else tr("a group of {low} to {high}")
+    return words.format(low=low, high=high)
 
 
 def matching(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -> np.ndarray:
@@ -147,7 +158,7 @@ class SetFacts:
     """Counts of a data set."""
 
     totals: dict[str, int]
-    """Count by what is counted, in words."""
+    """Count by what is counted, in words, in English."""
     labels: dict[tuple[str, str], int]
     """Number of labels by class and split, without excluded ones."""
 
@@ -162,12 +173,12 @@ def facts(index: Index) -> SetFacts:
     )
     whole = all(picture.whole for picture in index.pictures)
     totals = {
-        "Images": len(index),
-        **({} if whole else {"Labelled faces": len(faces.items)}),
-        "Classes": len(index.classes),
-        "With a near-duplicate": int((index.group_sizes > 1).sum()),
-        "Excluded": int(faces.excluded.sum()),
-        "Unreadable": len(index.problems),
+        mark("Images"): len(index),
+        **({} if whole else {mark("Labelled faces"): len(faces.items)}),
+        mark("Classes"): len(index.classes),
+        mark("With a near-duplicate"): int((index.group_sizes > 1).sum()),
+        mark("Excluded"): int(faces.excluded.sum()),
+        mark("Unreadable"): len(index.problems),
     }
     return SetFacts(totals, dict(labels))
 

@@ -19,12 +19,12 @@ import numpy as np
 from core.datasets.class_folders import GENERIC, class_of_each
 from core.datasets.findings import Findings, named
 from core.datasets.formats import (
-    EXPECTED,
     SPLITS,
     DataError,
     Picture,
     Tree,
     clean_label,
+    expected,
     folder_split,
     list_split,
     looks_like_coco,
@@ -44,6 +44,7 @@ from core.datasets.picture_size import picture_size, size_or_limit
 from core.datasets.spellings import plain_meanings
 from core.datasets.tool_formats import TOOLS, Face
 from core.datasets.yolo_names import ClassNames, class_names, split_in_yaml
+from core.language import ENGLISH, mark, number, tr, trn, using
 
 log = logging.getLogger(__name__)
 # No picture reaches this far; a larger number is no coordinate.
@@ -51,7 +52,7 @@ MAX_COORDINATE = 1e9
 MAX_CLASSES, MAX_FACES = 1_000, 1_000_000
 # What a folder is called whose pictures show no face, so that they need no label files.
 NO_FACES = {"background", "backgrounds", "negative", "negatives", "noface", "no_face", "no_faces", "empty"}
-OUTSIDE_HINTS = {"yolo": "YOLO wants shares of width and height, 0 to 1, not pixels"}
+OUTSIDE_HINTS = {"yolo": mark("YOLO wants shares of width and height, 0 to 1, not pixels")}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,11 @@ def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> li
     """
     if findings is None:
         findings = Findings()
-        pictures = read_layout(tree, layout, findings)
+        try:
+            with using(ENGLISH):  # for the log
+                pictures = read_layout(tree, layout, findings)
+        except DataError:
+            return read_layout(tree, layout, Findings())  # says why in the language of now
         _log(tree.folder, tuple(findings.warnings), len(findings.left_out), tuple(findings.left_out[:1]))
         return pictures
     names = PictureNames(tree)
@@ -96,21 +101,31 @@ def read_layout(tree: Tree, layout: str, findings: Findings | None = None) -> li
     findings.unlabelled = [
         path for path in tree.pictures if path.as_posix() not in read_keys and path not in findings.pictures_out
     ]
-    if box_words := findings.boxes_in_words(OUTSIDE_HINTS.get(layout, "")):
+    if box_words := findings.boxes_in_words(tr(OUTSIDE_HINTS.get(layout, ""))):
         findings.warnings.append(box_words)
     if findings.repeated:
-        findings.warnings.append(f"{findings.repeated:,} images are annotated more than once; the first is used.")
-    if findings.resized:
-        findings.warnings.append(
-            f"{findings.resized:,} images have another size, or are turned otherwise, than their annotations say; look "
-            "whether the boxes fit."
+        words = trn(
+            "{count} image is annotated more than once; the first is used.",
+            "{count} images are annotated more than once; the first is used.",
+            findings.repeated,
         )
+        findings.warnings.append(words.format(count=number(findings.repeated, ",")))
+    if findings.resized:
+        words = trn(
+            "{count} image has another size, or is turned otherwise, than its annotations say; look whether the boxes "
+            "fit.",
+            "{count} images have another size, or are turned otherwise, than their annotations say; look whether the "
+            "boxes fit.",
+            findings.resized,
+        )
+        findings.warnings.append(words.format(count=number(findings.resized, ",")))
     if not pictures:
         reasons = findings.warnings or [f"{path}: {reason}" for path, reason in findings.left_out[:1]]
-        raise DataError(f"{tree.folder} holds no labelled images. {' '.join(reasons) or EXPECTED}")
+        words = tr("{folder} holds no labelled images. {why}")
+        raise DataError(words.format(folder=tree.folder, why=" ".join(reasons) or expected()))
     pictures.sort(key=lambda picture: picture.key.split("/"))
     if any(picture.split for picture in pictures):
-        findings.split_from.add("folders or file names")
+        findings.split_from.add(mark("folders or file names"))
     return _joined(tree, divide(tree, pictures, names, findings), findings)
 
 
@@ -127,7 +142,10 @@ def _joined(tree: Tree, pictures: list[Picture], findings: Findings) -> list[Pic
     """The pictures with this project's names for the classes that plainly mean them."""
     classes = {label for picture in pictures for label in picture.labels}
     if len(classes) > MAX_CLASSES:
-        raise DataError(f"{tree.folder} has {len(classes):,} classes, more than the {MAX_CLASSES:,} that are read.")
+        words = tr("{folder} has {count} classes, more than the {most} that are read.")
+        raise DataError(
+            words.format(folder=tree.folder, count=number(len(classes), ","), most=number(MAX_CLASSES, ","))
+        )
     findings.joined = plain_meanings(classes)
     if not findings.joined:
         return pictures
@@ -155,7 +173,8 @@ def _unique(
             findings.leave_out(labelled.note or labelled.path, about + in_words(error), labelled.path)
             continue
         if findings.boxes > MAX_FACES:
-            raise DataError(f"{tree.folder} has more than {MAX_FACES:,} faces; split it.")
+            words = tr("{folder} has more than {count} faces; split it.")
+            raise DataError(words.format(folder=tree.folder, count=number(MAX_FACES, ",")))
         if picture is not None:
             seen.add(labelled.path)
             yield picture
@@ -170,11 +189,11 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
     faces: dict[int, Face] = {}
     bad: list[str] = []
     count = 0
-    for number, raw in enumerate(labelled.faces):
+    for place, raw in enumerate(labelled.faces):
         count += 1
         try:
             face = face_of(raw)
-            faces[number] = Face(clean_label(face.label), face.xyxy, face.difficult)
+            faces[place] = Face(clean_label(face.label), face.xyxy, face.difficult)
         except Exception as error:
             bad.append(in_words(error))
     size_wh = (1, 1)
@@ -191,18 +210,21 @@ def _picture(tree: Tree, labelled: Labelled, face_of: Callable[[Any], Face], fin
     findings.empty += int((~has_area).sum())
     about = "" if labelled.own_note else f"{path.name}: "
     if count and not good.any():
-        findings.leave_out(note, about + (bad[0] if bad else "its boxes lie outside the image or have no area."), path)
+        why = bad[0] if bad else tr("its boxes lie outside the image or have no area.")
+        findings.leave_out(note, about + why, path)
         return None
     if bad:
-        findings.left_out.append((note, f"{about}{len(bad)} of {count} annotations are left out, as {bad[0]}"))
-    numbers = tuple(number for number, keep in zip(faces, good, strict=True) if keep)
+        words = tr("{bad} of {count} annotations are left out, as {why}")
+        words = words.format(bad=number(len(bad)), count=number(count), why=bad[0])
+        findings.left_out.append((note, about + words))
+    numbers = tuple(place for place, keep in zip(faces, good, strict=True) if keep)
     return Picture(
         path.as_posix(),
         tree.folder / path,
-        tuple(str(faces[number].label) for number in numbers),
+        tuple(str(faces[own].label) for own in numbers),
         clipped[good],
         folder_split(path.parts[:-1]) or SPLITS.get(labelled.split.casefold(), ""),
-        difficult=tuple(place for place, number in enumerate(numbers) if faces[number].difficult),
+        difficult=tuple(place for place, own in enumerate(numbers) if faces[own].difficult),
         numbers=() if numbers == tuple(range(len(numbers))) else numbers,
     )
 
@@ -225,7 +247,7 @@ def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
     try:
         return tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError):
-        raise NoteError("a box has something other than numbers.") from None
+        raise NoteError(tr("a box has something other than numbers.")) from None
 
 
 # The layouts
@@ -236,10 +258,8 @@ def _class_folders(tree: Tree, findings: Findings) -> Iterator[Picture]:
     others = {part for path, name in classes.items() for part in path.parts[:-1] if part != name}
     others = {part for part in others if part.casefold() not in GENERIC | SPLITS.keys()} - set(classes.values())
     if others:
-        findings.remarks.append(
-            f"The classes are the folders {named(sorted(set(classes.values())))}; folders called "
-            f"{named(sorted(others))} only divide them."
-        )
+        words = tr("The classes are the folders {names}; folders called {others} only divide them.")
+        findings.remarks.append(words.format(names=named(sorted(set(classes.values()))), others=named(sorted(others))))
     for path, name in classes.items():
         try:
             label = clean_label(name)
@@ -266,13 +286,23 @@ def _with_notes(tree: Tree, suffix: str, findings: Findings) -> Iterator[tuple[P
         else:
             without += 1
     if without:
-        findings.warnings.append(
-            f"{without:,} images have no label file and are left out; give each an empty one if it shows no face."
+        words = trn(
+            "{count} image has no label file and is left out; give it an empty one if it shows no face.",
+            "{count} images have no label file and are left out; give each an empty one if it shows no face.",
+            without,
         )
-    if findings.stray_notes:
-        findings.warnings.append(
-            f"{len(findings.stray_notes):,} label files belong to no image: {named(findings.stray_notes)}."
+        findings.warnings.append(words.format(count=number(without, ",")))
+    _warn_of_strays(findings)
+
+
+def _warn_of_strays(findings: Findings) -> None:
+    if strays := findings.stray_notes:
+        words = trn(
+            "{count} label file belongs to no image: {names}.",
+            "{count} label files belong to no image: {names}.",
+            len(strays),
         )
+        findings.warnings.append(words.format(count=number(len(strays), ","), names=named(strays)))
 
 
 def _voc(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[Labelled, Callable]]:
@@ -283,7 +313,7 @@ def _voc(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple[
             if note is not None:
                 root = read_xml(tree.folder / note)
                 if root.tag != "annotation":
-                    raise NoteError(f"it is no Pascal VOC: it begins with {root.tag[:40]!r}.")
+                    raise NoteError(tr("it is no Pascal VOC: it begins with {tag!r}.").format(tag=root.tag[:40]))
                 faces = root.findall("object")
                 size_wh = root.findtext("size/width"), root.findtext("size/height")
         except Exception as error:
@@ -296,12 +326,12 @@ def _voc_face(element: Any) -> Face:
     """Corners are pixels counted from 1, the far ones included; either pair may come first."""
     name, box = element.findtext("name"), element.find("bndbox")
     if name is None:
-        raise NoteError("it has no name.")
+        raise NoteError(tr("it has no name."))
     if box is None:
-        raise NoteError("it has no bndbox.")
+        raise NoteError(tr("it has no bndbox."))
     corners = [box.findtext(side) for side in ("xmin", "ymin", "xmax", "ymax")]
     if None in corners:
-        raise NoteError("its box has no xmin, ymin, xmax and ymax.")
+        raise NoteError(tr("its box has no xmin, ymin, xmax and ymax."))
     x1, y1, x2, y2 = _numbers(corners)
     xyxy = min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2), max(y1, y2)
     return Face(name, xyxy, (element.findtext("difficult") or "").strip() == "1")
@@ -328,17 +358,18 @@ def _yolo_face(read: ClassNames, line: str) -> Face:
         values = values[:5]
     numbers = _numbers(values)
     if len(numbers) < 5:
-        raise NoteError("a line has a class and four numbers, or a polygon.")
+        raise NoteError(tr("a line has a class and four numbers, or a polygon."))
     if not numbers[0].is_integer() or int(numbers[0]) not in read.names:
-        raise NoteError(f"class {values[0][:20]} is not among the {len(read.names)} that {read.source} names.")
+        words = tr("class {name} is not among the {count} that {file} names.")
+        raise NoteError(words.format(name=values[0][:20], count=len(read.names), file=read.source))
     label = read.names[int(numbers[0])]
     if len(numbers) <= 6:
         x, y, width, height = numbers[1:5]
         if width < 0 or height < 0:
-            raise NoteError("a box has a width or height below zero.")
+            raise NoteError(tr("a box has a width or height below zero."))
         return Face(label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2))
     if not all(map(math.isfinite, numbers)):
-        raise NoteError("a polygon has something other than numbers.")
+        raise NoteError(tr("a polygon has something other than numbers."))
     polygon = yolo_annotations_to_detections([" ".join([str(int(numbers[0])), *values[1:]])], (1, 1), with_masks=False)
     return Face(label, tuple(polygon.xyxy[0].tolist()))
 
@@ -355,17 +386,17 @@ def _coco(tree: Tree, names: PictureNames, findings: Findings) -> Iterator[tuple
                 if isinstance(entry, dict) and isinstance(entry.get("image_id"), int | str):
                     faces_of[entry["image_id"]].append(entry)
                 else:
-                    findings.left_out.append((note, "an annotation does not say to which image it belongs."))
+                    findings.left_out.append((note, tr("an annotation does not say to which image it belongs.")))
             images = _by_id(data, "images", "file_name", note, findings)
         except Exception as error:
             findings.leave_out(note, in_words(error))
             continue
-        for number, image in images.items():
+        for image_id, image in images.items():
             path = names.find(str(image["file_name"]), note)
             if path is None:  # many sets come with only some of their pictures
                 findings.absent += 1
                 continue
-            faces = faces_of.get(number, ())
+            faces = faces_of.get(image_id, ())
             size_wh = image.get("width"), image.get("height")
             labelled = Labelled(path, note, faces, _split_in_name(note), own_note=False, size_wh=size_wh)
             yield labelled, partial(_coco_face, categories)
@@ -379,23 +410,24 @@ def _by_id(data: dict, kind: str, field: str, note: PurePosixPath, findings: Fin
     """
     found: dict[int | str, dict] = {}
     for entry in data[kind]:
-        number = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(number, int | str) or field not in entry:
-            findings.left_out.append((note, f"one of its {kind} has no id or no {field}."))
-        elif found.setdefault(number, entry)[field] != entry[field]:
-            raise NoteError(f"two of its {kind} have the id {str(number)[:20]}.")
+        entry_id = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(entry_id, int | str) or field not in entry:
+            words = tr("one of its {kind} has no id or no {field}.")
+            findings.left_out.append((note, words.format(kind=kind, field=field)))
+        elif found.setdefault(entry_id, entry)[field] != entry[field]:
+            raise NoteError(tr("two of its {kind} have the id {id}.").format(kind=kind, id=str(entry_id)[:20]))
     return found
 
 
 def _coco_face(categories: dict, face: dict) -> Face:
     if face["category_id"] not in categories:
-        raise NoteError(f"category {str(face['category_id'])[:20]} has no name.")
+        raise NoteError(tr("category {id} has no name.").format(id=str(face["category_id"])[:20]))
     box = _numbers(face["bbox"] if isinstance(face["bbox"], list) else ())
     if len(box) != 4:
-        raise NoteError(f"a box has {len(box)} numbers, expected 4.")
+        raise NoteError(tr("a box has {count} numbers, expected 4.").format(count=len(box)))
     x, y, width, height = box
     if width < 0 or height < 0:
-        raise NoteError("a box has a width or height below zero.")
+        raise NoteError(tr("a box has a width or height below zero."))
     name, xyxy = categories[face["category_id"]]["name"], (x, y, x + width, y + height)
     return Face(name, xyxy, face.get("iscrowd") == 1)  # COCO's own evaluation counts it neither as hit nor as miss
 
@@ -421,10 +453,7 @@ def _tool(key: str, tree: Tree, names: PictureNames, findings: Findings) -> Iter
                 findings.stray_notes.append(note)
             else:
                 findings.absent += 1
-    if findings.stray_notes:
-        findings.warnings.append(
-            f"{len(findings.stray_notes):,} label files belong to no image: {named(findings.stray_notes)}."
-        )
+    _warn_of_strays(findings)
 
 
 def _split_in_name(note: PurePosixPath) -> str:

@@ -33,6 +33,7 @@ from core.io import (
     sweep_partial,
     write_json,
 )
+from core.language import tr
 from core.trash import GONE, bring_back, sweep_trash, throw_away
 from core.vision.classes import CLASS_NAMES
 
@@ -81,7 +82,7 @@ class DataSet:
     linked: bool = False
     """Whether it lies elsewhere on the server; then it is never written to."""
     card: dict = field(default_factory=dict)
-    """``title``, ``about``, ``drawn`` (bool) and whatever else its maker knew."""
+    """``title``, ``about``, ``drawn`` (bool) and whatever else its maker knew; texts of the app's own are English."""
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -114,12 +115,17 @@ def find_dataset(name: str) -> DataSet:
     """
     places = _places()
     if name not in places:
-        raise DataError(f"There is no data set {name!r}; it may have been deleted.")
+        raise _no_set(name)
     place = places[name]
     if place is None:
-        raise DataError(f"The data set {name!r} lies in a folder that is gone or no longer allowed.")
+        words = tr("The data set {name!r} lies in a folder that is gone or no longer allowed.")
+        raise DataError(words.format(name=name))
     folder, linked = place
     return DataSet(name, folder, detect_layout(folder), linked, _read_card(name))
+
+
+def _no_set(name: str) -> DataError:
+    return DataError(tr("There is no data set {name!r}; it may have been deleted.").format(name=name))
 
 
 def _places() -> dict[str, tuple[Path, bool] | None]:
@@ -162,11 +168,12 @@ def detect_layout(folder: Path | str) -> str:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"There is no data folder {folder}.")
+        raise DataError(tr("There is no data folder {folder}.").format(folder=folder))
     try:
         return _layout(folder, _stamp(folder))
     except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from None
+        words = tr("{folder} cannot be read: {why}.")
+        raise DataError(words.format(folder=folder, why=error.strerror or error)) from None
 
 
 @lru_cache(maxsize=64)
@@ -192,7 +199,7 @@ def read_pictures(folder: Path | str, with_edits: bool = True) -> list[Picture]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"There is no data folder {folder}.")
+        raise DataError(tr("There is no data folder {folder}.").format(folder=folder))
     tree = walk(folder)
     pictures = read_layout(tree, layout_of(tree))
     return apply_edits(pictures, Edits.load(folder)) if with_edits else pictures
@@ -331,7 +338,7 @@ def _known(name: str) -> str:
         DataError: it is not.
     """
     if name not in _places():
-        raise DataError(f"There is no data set {name!r}; it may have been deleted.")
+        raise _no_set(name)
     return name
 
 
@@ -353,7 +360,7 @@ def clean_name(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_")[:MAX_NAME].strip("-_")
     if not name:
-        raise DataError("Give the data set a name of letters, digits, - and _.")
+        raise DataError(tr("Give the data set a name of letters, digits, - and _."))
     return name
 
 
@@ -366,7 +373,8 @@ def free_name(text: str) -> str:
     """A clean name that no data set has; raises ``DataError`` with a sentence if it is taken."""
     name = clean_name(text)
     if is_taken(name):
-        raise DataError(f"There already is a data set {name!r}; choose another name or delete that one first.")
+        words = tr("There already is a data set {name!r}; choose another name or delete that one first.")
+        raise DataError(words.format(name=name))
     return name
 
 
@@ -379,20 +387,21 @@ def link_folder(folder: Path | str, name: str) -> DataSet:
     """
     allowed = allowed_dirs()
     if not allowed:
-        raise DataError("The operator of this server has allowed no folders; MASK_ALLOWED_DIRS would name them.")
+        raise DataError(tr("The operator of this server has allowed no folders; MASK_ALLOWED_DIRS would name them."))
     try:
         real = Path(folder).resolve()
     except (OSError, ValueError, RuntimeError):
         real = None
     if real is None or not _is_allowed(real):  # says nothing of whether it exists
-        raise DataError(f"This folder is not allowed; possible are folders below {', '.join(map(str, allowed))}.")
+        words = tr("This folder is not allowed; possible are folders below {folders}.")
+        raise DataError(words.format(folders=", ".join(map(str, allowed))))
     detect_layout(real)
     sweep_data()
     with names_lock():
         name = free_name(name)
         for other, place in _places().items():
             if place and place[0].resolve() == real:
-                raise DataError(f"This folder is in the list already, as {other!r}.")
+                raise DataError(tr("This folder is in the list already, as {name!r}.").format(name=other))
         _forget(name)
         write_json(data_dir() / f"{name}{LINK}", {"folder": str(real), "id": new_id()})
     return find_dataset(name)

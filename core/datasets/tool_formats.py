@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from core.datasets.notes import NoteError, mentions, read_csv, read_json, read_xml
+from core.language import mark, tr
 
 
 class Face(NamedTuple):
@@ -42,6 +43,7 @@ class Tool:
     """A format that is read."""
 
     title: str
+    """In English, as is the next one."""
     made_by: str
     suffix: str
     fits: Callable[[Path], bool]
@@ -81,16 +83,16 @@ _has_box_columns = _begins(
 )
 
 
-def _entries(value: object, kind: str = "entry") -> list:
+def _entries(value: object, kind: str = "entries") -> list:
     """A list, or the values of a dictionary."""
     if isinstance(value, Mapping):
         return list(value.values())
     if not isinstance(value, list):
-        raise NoteError(f"it has no list of {kind}s.")
+        raise NoteError(tr("it has no list of {things}.").format(things=kind))
     return value
 
 
-def _each(value: object, kind: str = "entry") -> Iterator[Mapping]:
+def _each(value: object, kind: str = "entries") -> Iterator[Mapping]:
     return (entry for entry in _entries(value, kind) if isinstance(entry, Mapping))
 
 
@@ -104,7 +106,7 @@ def _corner_box(x: Any, y: Any, width: Any, height: Any) -> tuple[float, float, 
     """A box given by its upper left corner and its size."""
     x, y, width, height = float(x), float(y), float(width), float(height)
     if width < 0 or height < 0:
-        raise NoteError("a box has a width or height below zero.")
+        raise NoteError(tr("a box has a width or height below zero."))
     return x, y, x + width, y + height
 
 
@@ -134,7 +136,7 @@ COLUMNS = {
 def _columns(row: Mapping[str, str]) -> dict[str, str]:
     found = {part: next((name for name in names if name in row), "") for part, names in COLUMNS.items()}
     if missing := [COLUMNS[part][0] for part, name in found.items() if not name]:
-        raise NoteError(f"it has no column {missing[0]!r}.")
+        raise NoteError(tr("it has no column {name!r}.").format(name=missing[0]))
     return found
 
 
@@ -171,7 +173,7 @@ def _via_rows(rows: list[dict], note: PurePosixPath) -> Iterator[Named]:
 def _via_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
     for entry in _each(data.get("_via_img_metadata", data) if isinstance(data, dict) else data):
         if "filename" in entry:
-            regions = _each(entry.get("regions") or [], "region")
+            regions = _each(entry.get("regions") or [], "regions")
             yield Named(
                 str(entry["filename"]),
                 [{"shape": r.get("shape_attributes"), "attributes": r.get("region_attributes")} for r in regions],
@@ -181,7 +183,7 @@ def _via_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
 def _via_face(region: dict) -> Face:
     shape, attributes = (json.loads(part) if isinstance(part, str) else part for part in region.values())
     if not isinstance(shape, Mapping) or not isinstance(attributes, Mapping):
-        raise NoteError("a region has no shape.")
+        raise NoteError(tr("a region has no shape."))
     if "all_points_x" in shape:
         box = _around(zip(shape["all_points_x"], shape["all_points_y"], strict=True))
     elif "width" in shape:
@@ -198,12 +200,12 @@ def _only_attribute(attributes: Mapping) -> object:
     usual = ("class", "label", "name", "type", "category", "mask")
     names = [name for name in usual if name in attributes] or list(attributes)
     if len(names) != 1 and not any(name in attributes for name in usual):
-        raise NoteError("it has several attributes, and none is called class.")
+        raise NoteError(tr("it has several attributes, and none is called class."))
     value = attributes[names[0]]
     if isinstance(value, Mapping):  # check boxes
         ticked = [name for name, state in value.items() if state]
         if len(ticked) != 1:
-            raise NoteError("it has more than one class, or none.")
+            raise NoteError(tr("it has more than one class, or none."))
         return ticked[0]
     return value
 
@@ -216,7 +218,7 @@ def _createml_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
         name = entry.get("image") or entry.get("imagefilename")
         if isinstance(name, str):
             faces = entry.get("annotations") or entry.get("annotation") or []
-            yield Named(name, _entries(faces, "annotation"))
+            yield Named(name, _entries(faces, "annotations"))
 
 
 def _createml_face(entry: Any) -> Face:
@@ -228,7 +230,7 @@ def _createml_face(entry: Any) -> Face:
 
 def _datumaro_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
     names = [label["name"] for label in data["categories"]["label"]["labels"]]
-    for item in _each(data["items"], "item"):
+    for item in _each(data["items"], "items"):
         path = (item.get("image") or {}).get("path") or item["id"]
         yield Named(str(path), [(face, names) for face in _each(item.get("annotations") or [])], note.stem)
 
@@ -237,7 +239,9 @@ def _datumaro_face(pair: tuple) -> Face:
     entry, names = pair
     number = entry["label_id"]
     if not isinstance(number, int) or not 0 <= number < len(names):
-        raise NoteError(f"class {number} is not among the {len(names)} that it names.")
+        raise NoteError(
+            tr("class {name} is not among the {count} that it names.").format(name=number, count=len(names))
+        )
     if entry.get("type") == "polygon":
         return Face(names[number], _around(zip(entry["points"][::2], entry["points"][1::2], strict=True)))
     return Face(names[number], _corner_box(*entry["bbox"]))
@@ -272,7 +276,7 @@ def _label_studio_face(result: Any) -> Face:
     elif "width" in value:
         box = _corner_box(value["x"], value["y"], value["width"], value["height"])
     else:
-        raise NoteError("a region is neither a rectangle nor a polygon.")
+        raise NoteError(tr("a region is neither a rectangle nor a polygon."))
     x1, y1, x2, y2 = (side / 100 for side in box)
     return Face(label, (x1, y1, x2, y2))
 
@@ -280,13 +284,13 @@ def _label_studio_face(result: Any) -> Face:
 def _vott_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
     for entry in _each(data["assets"]) if "assets" in data else [data]:
         if "regions" in entry:
-            yield Named(str(entry["asset"]["name"]), _entries(entry["regions"], "region"))
+            yield Named(str(entry["asset"]["name"]), _entries(entry["regions"], "regions"))
 
 
 def _vott_face(region: Any) -> Face:
     box, tags = region["boundingBox"], region["tags"]
     if len(tags) != 1:
-        raise NoteError("it has more than one class, or none.")
+        raise NoteError(tr("it has more than one class, or none."))
     return Face(tags[0], _corner_box(box["left"], box["top"], box["width"], box["height"]))
 
 
@@ -295,7 +299,7 @@ def _vott_face(region: Any) -> Face:
 
 def _labelme_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
     size_wh = data.get("imageWidth"), data.get("imageHeight")
-    yield Named(str(data.get("imagePath") or note.stem), _entries(data["shapes"], "shape"), size_wh=size_wh)
+    yield Named(str(data.get("imagePath") or note.stem), _entries(data["shapes"], "shapes"), size_wh=size_wh)
 
 
 def _labelme_face(shape: Any) -> Face:
@@ -308,7 +312,7 @@ def _labelme_face(shape: Any) -> Face:
 
 
 def _supervisely_pictures(data: Any, note: PurePosixPath) -> Iterator[Named]:
-    yield Named(note.stem, _entries(data["objects"], "object"))
+    yield Named(note.stem, _entries(data["objects"], "objects"))
 
 
 def _supervisely_face(entry: Any) -> Face:
@@ -330,7 +334,7 @@ def _cvat_face(element: Any) -> Face:
     elif element.get("points"):
         corners = [point.split(",") for point in element.get("points").split(";")]
     else:
-        raise NoteError(f"a {element.tag} is no box.")
+        raise NoteError(tr("a {tag} is no box.").format(tag=element.tag))
     return Face(element.get("label"), _around(corners))
 
 
@@ -398,7 +402,9 @@ TOOLS = {
         _via_rows,
         _via_face,
     ),
-    "csv": Tool("CSV with boxes", "Roboflow as CSV", ".csv", _has_box_columns, read_csv, _csv_pictures, _csv_face),
+    "csv": Tool(
+        mark("CSV with boxes"), mark("Roboflow as CSV"), ".csv", _has_box_columns, read_csv, _csv_pictures, _csv_face
+    ),
 }
 
 
@@ -417,36 +423,39 @@ class Refused:
     """Whether such a file may lie beside class folders without a meaning for them."""
 
 
-BOXES = "Export the set as YOLO, COCO or Pascal VOC instead."
+BOXES = mark("Export the set as YOLO, COCO or Pascal VOC instead.")
 
 
 FACE_LIST = r"\A[^\n]+\.(jpe?g|png)\s*\n\s*\d+\s*\n\s*-?[\d.]+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+"
 REFUSED = (
     Refused(
-        "the face list of WIDER FACE or FDDB",
+        mark("the face list of WIDER FACE or FDDB"),
         (".txt",),
         _begins(FACE_LIST),
-        "It says where faces are, but not whether they wear a mask.",
+        mark("It says where faces are, but not whether they wear a mask."),
     ),
-    Refused("an Open Images table", (".csv",), _begins(r"\A[^\n]*imageid[^\n]*labelname"), BOXES),
+    Refused(mark("an Open Images table"), (".csv",), _begins(r"\A[^\n]*imageid[^\n]*labelname"), BOXES),
     Refused(
-        "CVAT for video", (".xml",), _has(b"<annotations", b"<track"), 'Export it as "CVAT for images", YOLO or COCO.'
+        mark("CVAT for video"),
+        (".xml",),
+        _has(b"<annotations", b"<track"),
+        mark('Export it as "CVAT for images", YOLO or COCO.'),
     ),
-    Refused("a VIA 3 project", (".json",), _has(b'"vid_list"', b'"metadata"'), BOXES),
-    Refused("COCO panoptic", (".json",), _has(b'"segments_info"'), "Export it as COCO with boxes."),
-    Refused("brush masks of Label Studio", (".json",), _has(b'"brushlabels"'), BOXES),
-    Refused("JSON lines", (".jsonl",), lambda path: True, BOXES, perhaps_odd=True),
+    Refused(mark("a VIA 3 project"), (".json",), _has(b'"vid_list"', b'"metadata"'), BOXES),
+    Refused(mark("COCO panoptic"), (".json",), _has(b'"segments_info"'), mark("Export it as COCO with boxes.")),
+    Refused(mark("brush masks of Label Studio"), (".json",), _has(b'"brushlabels"'), BOXES),
+    Refused(mark("JSON lines"), (".jsonl",), lambda path: True, BOXES, perhaps_odd=True),
     Refused(
-        "a table of classes for whole images",
+        mark("a table of classes for whole images"),
         (".csv",),
         _begins(r"\A\s*\"?(filename|image|file|id)\b"),
-        "Export it as folders, one for each class, or give it columns filename, class, xmin, ymin, xmax, ymax.",
+        mark("Export it as folders, one for each class, or give it columns filename, class, xmin, ymin, xmax, ymax."),
         perhaps_odd=True,
     ),
     Refused(
-        "the YOLO list of Keras or PyTorch",
+        mark("the YOLO list of Keras or PyTorch"),
         (".txt",),
         _begins(r"\A[^\n]*\.(jpe?g|png)( \d+,\d+,\d+,\d+,\d+)"),
-        "Export it as YOLO with one .txt for each image, for example YOLOv8.",
+        mark("Export it as YOLO with one .txt for each image, for example YOLOv8."),
     ),
 )

@@ -9,6 +9,7 @@ from core.datasets.class_folders import GENERIC
 from core.datasets.findings import Findings, named
 from core.datasets.formats import DataError, Tree, clean_label, names_files
 from core.datasets.notes import MAX_NAMES_BYTES, NoteError, in_words, read_text, read_yaml
+from core.language import tr
 
 MAX_NAMES_FILES = 20
 
@@ -41,9 +42,11 @@ def class_names(tree: Tree, findings: Findings) -> ClassNames:
     findings.left_out += failed
     if not found:
         reasons = " ".join(f"{path}: {reason}" for path, reason in failed)
-        raise DataError(f"{tree.folder} cannot be read as YOLO: {reasons or 'it has no list of class names.'}")
+        words = tr("{folder} cannot be read as YOLO: {why}")
+        raise DataError(words.format(folder=tree.folder, why=reasons or tr("it has no list of class names.")))
     if others := [other.source for other in found if other.names != found[0].names]:
-        findings.warnings.append(f"Other class names than in {found[0].source}, which is used, are in {named(others)}.")
+        words = tr("Other class names than in {file}, which is used, are in {others}.")
+        findings.warnings.append(words.format(file=found[0].source, others=named(others)))
     return found[0]
 
 
@@ -57,7 +60,7 @@ def _read_names(folder: Path, path: PurePosixPath) -> ClassNames:
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names:
-        raise NoteError("it has no list of names.")
+        raise NoteError(tr("it has no list of names."))
     splits: dict[tuple[str, ...], str] = {}
     for part in ("train", "val", "test"):
         for place in data[part] if isinstance(data.get(part), list) else [data.get(part)]:

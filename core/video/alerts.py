@@ -11,11 +11,13 @@ import wave
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from core.access import for_operators
 from core.config import settings
+from core.language import ENGLISH, in_this_language, number, tr, trn, using
 from core.vision.classes import CLASS_NAMES, WITHOUT_MASK
 from core.vision.stats import FrameStats
 
@@ -52,7 +54,12 @@ class Alert:
     at_s: float
     """Since 1970."""
     kind: str
-    text: str
+    words: Callable[[], str]
+
+    @property
+    def text(self) -> str:
+        """What happened, in the language of now: a camera's log is read by many."""
+        return self.words()
 
 
 class AlertWatch:
@@ -61,7 +68,7 @@ class AlertWatch:
     def __init__(self) -> None:
         self.rules = Rules()
         self.send: Callable[[str], None] | None = None
-        """Called with the words of every alert; must not wait."""
+        """Called with the words of every alert, in English; must not wait."""
         self._lock = threading.Lock()
         self._log: deque[Alert] = deque(maxlen=MAX_LOG)
         self._written = 0
@@ -81,14 +88,14 @@ class AlertWatch:
             inside: who is in the zone.
             at_s: when it was taken, in seconds since 1970.
         """
-        bare = {number for number, name in people if name == CLASS_NAMES[WITHOUT_MASK] and number in inside}
-        self._bare_since_s = {number: self._bare_since_s.get(number, at_s) for number in bare}
+        bare = {person for person, name in people if name == CLASS_NAMES[WITHOUT_MASK] and person in inside}
+        self._bare_since_s = {person: self._bare_since_s.get(person, at_s) for person in bare}
         limit_s = self.rules.no_mask_s
-        for number, since_s in self._bare_since_s.items():
-            if limit_s is None or number in self._told_of or at_s - since_s <= limit_s:
+        for person, since_s in self._bare_since_s.items():
+            if limit_s is None or person in self._told_of or at_s - since_s <= limit_s:
                 continue
-            if self._raise(NO_MASK, f"Somebody has had no mask in the zone for more than {limit_s:g} seconds.", at_s):
-                self._told_of.add(number)
+            if self._raise(NO_MASK, partial(_no_mask_words, limit_s), at_s):
+                self._told_of.add(person)
 
     def check_share(self, recent: FrameStats, at_s: float) -> None:
         """People of the last ``share_minutes``; ask this now and then."""
@@ -96,36 +103,49 @@ class AlertWatch:
         if rules.share_below is None or recent.mask_share is None or told < MIN_PEOPLE:
             return
         if recent.mask_share < rules.share_below:
-            words = (
-                f"Of the {told} people of the last {rules.share_minutes} minutes, {recent.mask_share:.0%} wear a mask "
-                f"well: less than {rules.share_below:.0%}."
-            )
+            words = partial(_share_words, told, rules.share_minutes, recent.mask_share, rules.share_below)
             self._raise(LOW_SHARE, words, at_s, max(COOL_DOWN_S, 60.0 * rules.share_minutes))
 
     def lost(self, at_s: float) -> None:
         """No more frames come."""
         if self.rules.camera_lost:
-            self._raise(CAMERA_LOST, "The camera is gone: no more pictures come.", at_s)
+            self._raise(CAMERA_LOST, lambda: tr("The camera is gone: no more pictures come."), at_s)
 
-    def note(self, kind: str, text: str, at_s: float) -> None:
-        """Add a line to the log; thread-safe."""
+    def note(self, kind: str, text: str | Callable[[], str], at_s: float) -> None:
+        """Add a line to the log: a text of which the translation is looked up, or what says it; thread-safe."""
+        words = text if callable(text) else partial(tr, text)
         with self._lock:
             self._written += 1
-            self._log.append(Alert(self._written, at_s, kind, text))
+            self._log.append(Alert(self._written, at_s, kind, words))
 
     def log(self) -> tuple[Alert, ...]:
         """The log, the newest first; thread-safe."""
         with self._lock:
             return tuple(reversed(self._log))
 
-    def _raise(self, kind: str, text: str, at_s: float, cool_down_s: float = COOL_DOWN_S) -> bool:
+    def _raise(self, kind: str, words: Callable[[], str], at_s: float, cool_down_s: float = COOL_DOWN_S) -> bool:
         if at_s - self._last_s.get(kind, -np.inf) < cool_down_s:
             return False
         self._last_s[kind] = at_s
-        self.note(kind, text, at_s)
+        self.note(kind, words, at_s)
         if self.send:
-            self.send(text)
+            with using(ENGLISH):
+                self.send(words())
         return True
+
+
+def _no_mask_words(limit_s: float) -> str:
+    return trn(
+        "Somebody has had no mask in the zone for more than {seconds} second.",
+        "Somebody has had no mask in the zone for more than {seconds} seconds.",
+        limit_s,
+    ).format(seconds=number(limit_s, "g"))
+
+
+def _share_words(people: int, minutes: int, share: float, limit: float) -> str:
+    return tr(
+        "Of the {people} people of the last {minutes} minutes, {share} wear a mask well: less than {limit}."
+    ).format(people=number(people), minutes=number(minutes), share=number(share, ".0%"), limit=number(limit, ".0%"))
 
 
 @for_operators
@@ -133,17 +153,17 @@ def outside(failed: Callable[[str], None]) -> Callable[[str], None]:
     """What sends words to every target of ``MASK_ALERT_URLS``, in a thread of its own.
 
     Args:
-        failed: called in that thread with a sentence, should they not arrive.
+        failed: called in that thread with a sentence in the language of now, should they not arrive.
     """
     return to_targets(failed)
 
 
 def to_targets(failed: Callable[[str], None]) -> Callable[[str], None]:
     """As ``outside``, for what an operator decided before; a page asks ``outside``."""
-    urls = settings().alert_urls
+    urls, work = settings().alert_urls, in_this_language(_send)
 
     def send(text: str) -> None:
-        threading.Thread(target=_send, args=(urls, text, failed), name="mask-alert", daemon=True).start()
+        threading.Thread(target=work, args=(urls, text, failed), name="mask-alert", daemon=True).start()
 
     return send
 
@@ -155,12 +175,13 @@ def _send(urls: Iterable[str], text: str, failed: Callable[[str], None]) -> None
         for place, url in enumerate(urls, start=1):
             target = apprise.Apprise()
             if not target.add(url):
-                failed(f"Target {place} for alerts is none that can be used; the operator must correct it.")
+                words = tr("Target {place} for alerts is none that can be used; the operator must correct it.")
+                failed(words.format(place=place))
             elif not target.notify(body=text, title=TITLE):
-                failed(f"An alert did not reach target {place}.")
+                failed(tr("An alert did not reach target {place}.").format(place=place))
     except Exception:
         log.exception("An alert could not be sent")
-        failed("An alert could not be sent; the server's log says why.")
+        failed(tr("An alert could not be sent; the server's log says why."))
 
 
 def alert_sound(number: int) -> bytes:

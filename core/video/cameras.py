@@ -24,6 +24,7 @@ from filelock import FileLock
 from core.access import AccessError, for_operators
 from core.config import ON, Camera, data_dir, settings
 from core.io import disk_sentence, folder_lock, is_number, read_json, take_lock, write_json
+from core.language import ENGLISH, day, mark, tr, using
 from core.video.alerts import OUTSIDE, Rules, to_targets
 from core.video.live import LiveProcessor
 from core.video.record import Keeper, Recorder, RecordError, deletions
@@ -43,7 +44,7 @@ RECORD_AGAIN_S = 10.0
 """Where a record that should be kept cannot be, it is tried again this often."""
 JPEG_QUALITY = 80
 FILE_NAME = "cameras.json"
-IS_RECORDED = "Another program on this server keeps the record of this camera already."
+IS_RECORDED = mark("Another program on this server keeps the record of this camera already.")
 
 Prepared = tuple[Callable[[np.ndarray], sv.Detections], object, tuple[str, ...]]
 """What finds people in a frame; what their classes depend on; the classes."""
@@ -101,15 +102,18 @@ class State:
     since_s: float = field(default_factory=time.time)
     """Since 1970."""
     why: str = ""
-    """Half a sentence, where it is offline."""
+    """Half a sentence in English, where it is offline."""
 
     def in_words(self, zone: tzinfo | None = None) -> str:
         """One sentence; times in this time zone, or that of the server."""
         if self.kind != OFFLINE:
-            return {CONNECTING: "It is being connected …", LIVE: "It is live."}[self.kind]
+            return {CONNECTING: tr("It is being connected …"), LIVE: tr("It is live.")}[self.kind]
         since = datetime.fromtimestamp(self.since_s, zone)
-        day = "" if since.date() == datetime.now(zone).date() else f"{since:%Y-%m-%d} "
-        return f"It has been offline since {day}{since:%H:%M}: {self.why}. It is tried again by itself."
+        today = since.date() == datetime.now(zone).date()
+        # Translators: a date and time as Unicode (CLDR) writes their forms
+        form = "HH:mm" if today else tr("y-MM-dd HH:mm")
+        words = tr("It has been offline since {time}: {why}. It is tried again by itself.")
+        return words.format(time=day(since, form), why=tr(self.why))
 
 
 class SharedCamera:
@@ -132,14 +136,13 @@ class SharedCamera:
         self.classes: tuple[str, ...] = ()
         self.number = 0
         """Of the newest frame; it grows."""
-        self.record_problem = ""
-        """Why no record is kept, though one should be; a sentence."""
+        self._record_problem = ""
         self._recorder = recorder
         self._lock = threading.Lock()
         self._frame: np.ndarray | None = None
         self._stop: threading.Event | None = None
         self._drawing = {blurred: threading.Lock() for blurred in (False, True)}
-        self._pictures: dict[bool, tuple[int, bytes]] = {}
+        self._pictures: dict[tuple[bool, str], tuple[int, bytes]] = {}
         self._recording = threading.Lock()
         self._owned: FileLock | None = None
         self._kept: int | None = None
@@ -168,7 +171,7 @@ class SharedCamera:
     def _run(self, stop: threading.Event) -> None:
         pause_s = FIRST_PAUSE_S
         while not stop.is_set():
-            why = "this program failed; its log says more"
+            why = mark("this program failed; its log says more")
             try:
                 with CameraStream(self.camera.address) as stream:
                     for frame in stream.frames():
@@ -213,20 +216,23 @@ class SharedCamera:
         frame = self._frame
         return None if frame is None else self.processor.draw(frame, blurred)
 
-    def picture(self, blurred: bool) -> tuple[int, bytes] | None:
+    def picture(self, blurred: bool, language: str = ENGLISH) -> tuple[int, bytes] | None:
         """Number and JPEG of the newest frame as it is shown, made once for all; ``None`` if there is none.
 
-        Blurred and clear pictures are made apart, each only while somebody watches it.
+        Blurred and clear pictures are made apart, and those with labels in another language, each only while somebody
+        watches it.
         """
         with self._drawing[blurred]:
             with self._lock:
-                frame, number = self._frame, self.number
+                frame, place = self._frame, self.number
             if frame is None:
                 return None
-            made = self._pictures.get(blurred)
-            if made is None or made[0] != number:
-                made = number, encode_image(self.processor.draw(frame, blurred), quality=JPEG_QUALITY)
-                self._pictures[blurred] = made
+            kind = blurred, language
+            made = self._pictures.get(kind)
+            if made is None or made[0] != place:
+                with using(language):
+                    made = place, encode_image(self.processor.draw(frame, blurred), quality=JPEG_QUALITY)
+                self._pictures[kind] = made
             return made
 
     # What is found
@@ -277,6 +283,11 @@ class SharedCamera:
         """Whether a record is kept."""
         return self._kept is not None
 
+    @property
+    def record_problem(self) -> str:
+        """Why no record is kept, though one should be; a sentence, empty if all is well."""
+        return tr(self._record_problem)
+
     def record(self) -> None:
         """Keep a record, in the server's days, until ``end_record``; anew where rows were deleted meanwhile.
 
@@ -292,11 +303,15 @@ class SharedCamera:
             try:
                 self._owned = self._owned or take_lock(self._lock_path())
             except OSError as error:
-                raise RecordError(f"No record is kept. {disk_sentence(error)}") from None
+                raise RecordError(tr("No record is kept. {why}").format(why=disk_sentence(error))) from None
             if self._owned is None:
-                raise RecordError(IS_RECORDED)
+                raise RecordError(tr(IS_RECORDED))
             self.processor.keep(keeper)
-            self._kept, self.record_problem = rows, ""
+            self._kept, self._record_problem = rows, ""
+
+    def note_record_problem(self, sentence: str) -> None:
+        """Keep why ``record`` did not work, in English, where it is nobody's to read at once."""
+        self._record_problem = sentence
 
     @for_operators
     def end_record(self) -> None:
@@ -345,7 +360,7 @@ class Cameras:
     @property
     def problem(self) -> str:
         """Why nobody is found, in one sentence; empty if all is well."""
-        return self._problem
+        return tr(self._problem)
 
     def watch(self, name: str) -> SharedCamera | None:
         """The camera of this name, started if need be; ``None`` if the operator lists none.
@@ -424,7 +439,7 @@ class Cameras:
                 try:
                     camera.record()
                 except (AccessError, RecordError) as error:
-                    camera.record_problem = str(error)
+                    camera.note_record_problem(str(error))
 
 
 def prepared(pipeline: Pipeline, depends_on: object) -> Prepared:

@@ -19,6 +19,7 @@ import supervision as sv
 from core.config import limits
 from core.io import atomic_file
 from core.jobs import Report, no_report
+from core.language import tr
 from core.video.reader import FilmError, FilmReader, in_words
 from core.video.tracker import NO_NUMBER, PersonTracker
 from core.video.writer import FilmWriter
@@ -177,9 +178,10 @@ def analyse_film(
                 shown = now
                 preview(frame_bgr)
             left_s = (now - started) / result.frames * max(0, total - result.frames)
-            report(result.frames, total and max(total, result.frames), f"About {in_words(round(left_s))} left. Frame")
+            words = tr("About {time} left. Frame").format(time=in_words(round(left_s)))
+            report(result.frames, total and max(total, result.frames), words)
         if result.frames < 2:
-            raise FilmError("This file is a single picture; choose it on the Photo page.")
+            raise FilmError(tr("This file is a single picture; choose it on the Photo page."))
         if reader.too_long:
             result.notes.append(limits().reached("video_minutes"))
         if reader.problem:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from core.language import current, mark, tr, using
 from core.turns import Turns
 from core.video.alerts import Alert, AlertWatch
 from core.video.recent import RecentFaces
@@ -240,6 +241,8 @@ class LiveProcessor:
         """Make faces unrecognizable in all that is shown, small and unclear ones too. May be changed at any time."""
         self.min_face_px = 0.0
         """Smaller faces are neither shown nor counted, in pixels of the frame."""
+        self.language = current()
+        """Of the labels that ``recv`` draws: the visitor's who made this. May be changed while the stream runs."""
         self.stats = stats or LiveStats()
         self._condition = threading.Condition()
         self._newest: tuple[np.ndarray, float] | None
@@ -314,8 +317,9 @@ class LiveProcessor:
         """All that is told now; counters, minutes and boxes are of the same frame."""
         with self._condition:
             now = time.monotonic()
+            counts = self.stats.snapshot()
             return Moment(
-                self.stats.snapshot(),
+                counts if counts.error is None else replace(counts, error=tr(counts.error)),
                 **self._logbook.told(),
                 place=self._at_place.counts(now) if self._place != Place() else None,
                 alerts=self.alerts.log(),
@@ -335,7 +339,8 @@ class LiveProcessor:
         """
         blur, (height, width) = self.blur, frame_bgr.shape[:2]
         self.give(frame_bgr)
-        shown = self.draw(frame_bgr, blur)
+        with using(self.language):  # a video thread knows no visitor
+            shown = self.draw(frame_bgr, blur)
         with self._condition:
             self._shown = shown, blur
         if self.pace.smaller and max(width, height) > SMALLER_PX:
@@ -464,5 +469,7 @@ class LiveProcessor:
             if repr(error) != self._last_error:  # one traceback for a lasting error, not one for each frame
                 log.error("The analysis of a live frame failed", exc_info=error)
                 self._last_error = repr(error)
-            self.stats.fail("Faces cannot be classified at the moment; the video continues. The server's log says why.")
+            self.stats.fail(
+                mark("Faces cannot be classified at the moment; the video continues. The server's log says why.")
+            )
         time.sleep(RETRY_S)

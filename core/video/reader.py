@@ -17,6 +17,8 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 
+from core.language import mark, number, tr
+
 log = logging.getLogger(__name__)
 # FFmpeg's names of the containers that are opened: MP4 and MOV, MKV and WebM, AVI, GIF. Playlists are none of them.
 CONTAINERS = "mov,matroska,avi,gif"
@@ -41,8 +43,8 @@ TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTAT
 # What PyAV raises for damaged files.
 CANNOT_BE_READ = (av.FFmpegError, ValueError, OverflowError, MemoryError)
 
-NOT_READABLE = "This file is not a video that can be read; use MP4, MOV, WebM, AVI, MKV or GIF."
-NOTHING_IN_IT = "Nothing of this video can be read; it is damaged or was cut off while it was copied."
+NOT_READABLE = mark("This file is not a video that can be read; use MP4, MOV, WebM, AVI, MKV or GIF.")
+NOTHING_IN_IT = mark("Nothing of this video can be read; it is damaged or was cut off while it was copied.")
 
 
 class FilmError(ValueError):
@@ -92,7 +94,7 @@ class FilmReader:
         self.too_long = False
         """After reading: whether the film continues after ``max_s``."""
         if not Path(path).stat().st_size:
-            raise FilmError("This file is empty; save or export the video again.")
+            raise FilmError(tr("This file is empty; save or export the video again."))
         self._container = open_container(path)
         try:
             self._stream = self._find_video()
@@ -102,7 +104,7 @@ class FilmReader:
             self._coming = self._decoded()
             first = next(self._coming, None)
             if first is None:
-                raise FilmError(NOTHING_IN_IT)
+                raise FilmError(tr(NOTHING_IN_IT))
             self._first = first
             self._turn = round(self._first.rotation / 90) * 90 % 360
             self._decoded_wh = self._size_of_frames(most_side)
@@ -128,14 +130,19 @@ class FilmReader:
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             has_sound = bool(self._container.streams.audio)
-            raise FilmError("There is only sound in this file; choose a video." if has_sound else _why(self._path))
+            raise FilmError(tr("There is only sound in this file; choose a video.") if has_sound else _why(self._path))
         context = streams[0].codec_context
         if context is None:  # PyAV's word for a codec that FFmpeg does not know
-            raise FilmError("The codec of this video is not known here; save it as MP4 with H.264.")
+            raise FilmError(tr("The codec of this video is not known here; save it as MP4 with H.264."))
         if context.width * context.height > MAX_MEGAPIXELS * 1e6:
             raise FilmError(
-                f"The frames of this video have {context.width:,} × {context.height:,} pixels; "
-                f"{MAX_MEGAPIXELS} megapixels are the most."
+                tr(
+                    "The frames of this video have {width} × {height} pixels; {megapixels} megapixels are the most."
+                ).format(
+                    width=number(context.width, ","),
+                    height=number(context.height, ","),
+                    megapixels=number(MAX_MEGAPIXELS),
+                )
             )
         return streams[0]
 
@@ -143,7 +150,8 @@ class FilmReader:
         """Width and height to which frames are brought while they are converted, before they are turned."""
         width, height = self._first.width, self._first.height
         if min(width, height) < MIN_SIDE:
-            raise FilmError(f"The frames of this video have {width} × {height} pixels, too few to find a face.")
+            words = tr("The frames of this video have {width} × {height} pixels, too few to find a face.")
+            raise FilmError(words.format(width=number(width), height=number(height)))
         # Pixels that are not square, of television: the width follows.
         ratio = self._stream.sample_aspect_ratio
         width = round(width * float(ratio)) if ratio and 0.25 <= ratio <= 4 else width
@@ -227,11 +235,10 @@ class FilmReader:
         # A stream's own duration is exact; that of the file may be that of its sound.
         tolerance_s = 2.5 / self.info.fps if self._stream.duration else TOLERANCE_S
         if promised_s is not None and end_s < promised_s - tolerance_s:
-            return (
-                f"This video breaks off after {in_words(end_s)}, though it should last {in_words(promised_s)}; "
-                "what could be read was used."
-            )
-        return "Parts of this video are damaged; what could be read was used." if self._damaged else ""
+            return tr(
+                "This video breaks off after {time}, though it should last {length}; what could be read was used."
+            ).format(time=in_words(end_s), length=in_words(promised_s))
+        return tr("Parts of this video are damaged; what could be read was used.") if self._damaged else ""
 
 
 def open_container(path: Path | str) -> InputContainer:
@@ -249,7 +256,8 @@ def _why(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(16)
     marks = (start[4:8] in (b"ftyp", b"moov", b"mdat"), start.startswith(b"\x1aE\xdf\xa3"), start.startswith(b"GIF8"))
-    return NOTHING_IN_IT if any(marks) or (start[:4] == b"RIFF" and start[8:11] == b"AVI") else NOT_READABLE
+    is_film = any(marks) or (start[:4] == b"RIFF" and start[8:11] == b"AVI")
+    return tr(NOTHING_IN_IT) if is_film else tr(NOT_READABLE)
 
 
 def in_words(seconds: float) -> str:
@@ -260,8 +268,10 @@ def in_words(seconds: float) -> str:
     """
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s" if seconds >= 10 else f"{round(seconds, 1):g} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+        return tr("{seconds} s").format(seconds=whole if seconds >= 10 else number(round(seconds, 1), "g"))
+    if whole < 3600:
+        return tr("{minutes} min {seconds} s").format(minutes=whole // 60, seconds=whole % 60)
+    return tr("{hours} h {minutes} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
 def _hdr_table(curve: int) -> np.ndarray:

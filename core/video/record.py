@@ -22,6 +22,7 @@ from core import sqlite
 from core.access import AccessError, Role, for_operators, role
 from core.config import MAX_CAMERA, OFF, ON, limits, record_path, settings
 from core.io import disk_sentence
+from core.language import tr
 from core.vision.classes import CLASS_NAMES, WITH_MASK
 from core.vision.stats import FrameStats
 from core.vision.tables import UNKNOWN, rows_to_csv
@@ -119,13 +120,16 @@ class Recorder:
         self._waiting: deque[Visit | Minute] = deque(maxlen=MAX_WAITING)
         self._condition = threading.Condition()
         self._worker: threading.Thread | None = None
-        self._problem = ""
+        self._error: Exception | None = None
         self._tidied = -TIDY_S
 
     @property
     def problem(self) -> str:
         """Why the newest rows are not written yet, in one sentence; empty if they are."""
-        return self._problem
+        if self._error is None:
+            return ""
+        words = tr("The record cannot be written at the moment; the video continues. {why}")
+        return words.format(why=_sentence(self._error))
 
     def put(self, row: Visit | Minute) -> None:
         """Write this soon; never waits for the disk."""
@@ -149,14 +153,14 @@ class Recorder:
             try:
                 with _opened(self._path()) as connection:
                     self._write(connection, rows)
-                problem = ""
+                failed: Exception | None = None
             except (OSError, sqlite3.Error, ValueError) as error:
-                problem = f"The record cannot be written at the moment; the video continues. {_sentence(error)}"
-                if problem != self._problem:
+                failed = _as_of_the_disk(error)
+                if repr(failed) != repr(self._error):
                     log.error("The record cannot be written", exc_info=error)
             with self._condition:
-                self._problem = problem
-                if not problem:
+                self._error = failed
+                if failed is None:
                     written = set(map(id, rows))  # of a full queue the oldest may have gone meanwhile
                     self._waiting = deque((row for row in self._waiting if id(row) not in written), MAX_WAITING)
                     self._condition.notify_all()
@@ -188,7 +192,7 @@ class Keeper:
             RecordError: what is on the record of today cannot be read.
         """
         if settings().record == OFF or (settings().record != ON and role() < Role.OPERATOR):
-            raise AccessError("Only operators of this server may keep a record, unless its settings say otherwise.")
+            raise AccessError(tr("Only operators of this server may keep a record, unless its settings say otherwise."))
         self.recorder, self.camera, self._zone = recorder, camera_name(camera), zone
         now_s = time.time() if now_s is None else now_s
         self._day = self._date(now_s)
@@ -394,7 +398,7 @@ def delete_between(from_s: float, to_s: float) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         _deletions += 1
     except (OSError, sqlite3.Error) as error:
-        raise RecordError(f"Nothing was deleted. {_sentence(error)}") from None
+        raise RecordError(tr("Nothing was deleted. {why}").format(why=_sentence(error))) from None
 
 
 @for_operators
@@ -407,7 +411,7 @@ def delete_all() -> None:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         _deletions += 1
     except OSError as error:
-        raise RecordError(f"The record was not deleted. {_sentence(error)}") from None
+        raise RecordError(tr("The record was not deleted. {why}").format(why=_sentence(error))) from None
 
 
 def delete_old() -> None:
@@ -454,12 +458,15 @@ def _rows(sql: str, values: Sequence = ()) -> list[tuple]:
     try:
         return sqlite.select(path, VERSION, sql, values)
     except (OSError, sqlite3.Error) as error:
-        raise RecordError(f"The record cannot be read. {_sentence(error)}") from None
+        raise RecordError(tr("The record cannot be read. {why}").format(why=_sentence(error))) from None
+
+
+def _as_of_the_disk(error: Exception) -> Exception:
+    return sqlite.as_of_the_disk(error, record_path()) if isinstance(error, sqlite3.OperationalError) else error
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, sqlite3.OperationalError):
-        error = sqlite.as_of_the_disk(error, record_path())
+    error = _as_of_the_disk(error)
     if isinstance(error, OSError):
         return disk_sentence(error)
-    return "Its file is damaged; delete the record on the History page to begin a new one."
+    return tr("Its file is damaged; delete the record on the History page to begin a new one.")

@@ -13,6 +13,7 @@ import numpy as np
 from core.config import limits, videos_dir
 from core.io import disk_sentence, scratch_folder, sweep
 from core.jobs import Jobs, Report
+from core.language import number, tr, trn
 from core.quota import check_count, check_disk
 from core.turns import Turns
 from core.video.film import ANNOTATED, Detect, FilmResult, analyse_film
@@ -131,7 +132,7 @@ class Shelf:
         if size_bytes > now.video_mb * 1024 * 1024:
             raise ValueError(now.reached("video_mb"))
         if sum(job.state == "running" for job in self.jobs.all()) >= MAX_IN_LINE:
-            raise ValueError("Too many videos are waiting on this server; try again in a few minutes.")
+            raise ValueError(tr("Too many videos are waiting on this server; try again in a few minutes."))
         check_disk("videos_gb", size_bytes)
         with ExitStack() as files:
             folder = files.enter_context(scratch_folder(videos_dir(), FOLDER))
@@ -158,7 +159,7 @@ class Shelf:
 
         try:
             with self._turns.turn(lambda before: report(0, 0, _place(before))):
-                report(0, 0, "Opening the video")
+                report(0, 0, tr("Opening the video"))
                 source = video.folder / SOURCE
                 result = analyse_film(
                     *(source, video.folder, detect),
@@ -201,4 +202,4 @@ class Shelf:
 
 
 def _place(before: int) -> str:
-    return f"{before} {'video comes' if before == 1 else 'videos come'} first"
+    return trn("{count} video comes first", "{count} videos come first", before).format(count=number(before))

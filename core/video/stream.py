@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from core.language import mark
 from core.video.reader import MAX_PIXELS
 
 OPEN_S, READ_S = 10.0, 6.0
@@ -35,26 +36,26 @@ OPTIONS = {
     "format_whitelist": "mpjpeg,mjpeg,rtsp,rtp,mpegts,h264,hevc,mov,matroska,webm,flv,sdp",
 }
 DEVICE = "/dev/"
-SILENT = "it does not answer"
+SILENT = mark("it does not answer")
 REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (
         (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
-        "it does not take the name and password of the settings",
+        mark("it does not take the name and password of the settings"),
     ),
-    (av.error.HTTPNotFoundError, "nothing is at the path of its address"),
-    (av.error.ConnectionRefusedError, "nothing answers at its address"),
+    (av.error.HTTPNotFoundError, mark("nothing is at the path of its address")),
+    (av.error.ConnectionRefusedError, mark("nothing answers at its address")),
     ((av.error.ExitError, av.error.TimeoutError), SILENT),
-    (av.error.FileNotFoundError, "the device is not connected"),
-    (av.error.PermissionError, "this program may not use the device"),
-    (av.error.InvalidDataError, "what it sends is no video that can be read"),
+    (av.error.FileNotFoundError, mark("the device is not connected")),
+    (av.error.PermissionError, mark("this program may not use the device")),
+    (av.error.InvalidDataError, mark("what it sends is no video that can be read")),
 )
 """Why a camera gives no picture, by the error; for others there is ``UNKNOWN_REASON``."""
-UNKNOWN_REASON = "it cannot be reached, or sends no video that can be read"
-ENDED = "it sends no more pictures"
+UNKNOWN_REASON = mark("it cannot be reached, or sends no video that can be read")
+ENDED = mark("it sends no more pictures")
 
 
 class StreamError(ValueError):
-    """A camera gives no picture; the message is half a sentence that says why, without its address."""
+    """A camera gives no picture; the message is half a sentence in English that says why, without its address."""
 
 
 class CameraStream:
@@ -105,7 +106,7 @@ class CameraStream:
             StreamError: no more come.
         """
         if not self._container.streams.video:
-            raise StreamError("it sends no video")
+            raise StreamError(mark("it sends no video"))
         decoder = self._container.streams.video[0].codec_context
         decoder.options = MAX_PIXELS
         decoder.thread_type = "SLICE"  # whole frames in several threads would each come later
@@ -123,7 +124,7 @@ class CameraStream:
                 seen_s = time.monotonic()
                 yield _to_bgr(newest)
             elif time.monotonic() - seen_s > PICTURE_S:
-                raise StreamError("what it sends is no picture that can be read")
+                raise StreamError(mark("what it sends is no picture that can be read"))
 
     def _read(self) -> None:
         try:

@@ -15,6 +15,7 @@ import numpy as np
 from av.container import OutputContainer
 
 from core.io import atomic_file
+from core.language import tr
 from core.video.reader import CANNOT_BE_READ, open_container
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def encoder() -> str:
     """The name of the encoder that films are written with. Raises: ``ValueError``, if there is none."""
     found = next((name for name in ENCODERS if name in av.codec.codecs_available and _can_encode(name)), None)
     if found is None:
-        raise ValueError("This server cannot write videos: its PyAV has no encoder for H.264.")
+        raise ValueError(tr("This server cannot write videos: its PyAV has no encoder for H.264."))
     return found
 
 

@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from core.language import current
+
 TICKET_S = 10.0
 """Without its page a ticket is worth nothing after so long."""
 WAIT_S = 2.0
@@ -33,6 +35,7 @@ class Ticket:
 
     camera: str
     blurred: bool
+    language: str
     renewed_s: float
     at_once: int = 0
 
@@ -54,8 +57,8 @@ def renew(token: str, camera: str, blurred: bool) -> None:
     with _lock:
         for old in [each for each, ticket in _tickets.items() if now - ticket.renewed_s > TICKET_S]:
             del _tickets[old]
-        ticket = _tickets.setdefault(token, Ticket(camera, blurred, now))
-        ticket.camera, ticket.blurred, ticket.renewed_s = camera, blurred, now
+        ticket = _tickets.setdefault(token, Ticket(camera, blurred, current(), now))
+        ticket.camera, ticket.blurred, ticket.language, ticket.renewed_s = camera, blurred, current(), now
 
 
 def withdraw(token: str) -> None:
@@ -86,7 +89,7 @@ async def picture(request: Request) -> Response:
             camera = network_cameras().running(ticket.camera)
             if camera and camera.shows and str(camera.number) != after:
                 loop = asyncio.get_running_loop()
-                found = await loop.run_in_executor(_threads, camera.picture, ticket.blurred)
+                found = await loop.run_in_executor(_threads, camera.picture, ticket.blurred, ticket.language)
                 if found and _valid(token):
                     headers = {"Cache-Control": "no-store", "Picture": str(found[0])}
                     return Response(found[1], headers=headers, media_type="image/jpeg")

@@ -402,7 +402,7 @@ def test_a_picture_whose_boxes_cannot_be_used_is_no_picture_without_faces():
 )
 def test_images_that_were_resized_after_they_were_annotated_are_told(note, wide):
     warnings = bring({"images/a.jpg": picture()} | note(wide)).account.warnings
-    assert any("1 images have another size" in warning for warning in warnings) == (wide != W)
+    assert any("1 image has another size" in warning for warning in warnings) == (wide != W)
 
 
 def test_tags_may_be_in_capitals():
@@ -511,8 +511,8 @@ def test_a_picture_without_a_label_file_shows_nobody_knows_what():
     result = bring(members | {"labels/a.txt": yolo(0), "labels/gone.txt": yolo(0)})
     found = {p.key: p.labels for p in read_pictures(result.dataset.folder)}
     assert found == {"images/a.jpg": (M,), "images/background/c.jpg": ()}
-    assert any("1 images have no label file" in warning for warning in result.account.warnings)
-    assert "1 label files belong to no image: labels/gone.txt." in result.account.warnings
+    assert any("1 image has no label file" in warning for warning in result.account.warnings)
+    assert "1 label file belongs to no image: labels/gone.txt." in result.account.warnings
 
 
 # One bad entry, and what is kept
@@ -550,13 +550,13 @@ def test_a_name_that_fits_two_pictures_means_none():
     data = coco("1.jpg", "hat/2.jpg")
     result = bring(pictures("hat/1.jpg", "cap/1.jpg", "hat/2.jpg", "cap/2.jpg") | {"c.json": data})
     assert labels_of(result) == {"hat/2.jpg": B}
-    assert "1 images named in annotations are not in the set, or share their name." in result.account.warnings
+    assert "1 image named in annotations is not in the set, or shares its name." in result.account.warnings
 
 
 def test_images_that_are_annotated_twice_are_told():
     result = bring(pictures("a.jpg", "b.jpg") | {"1.json": coco("a.jpg"), "2.json": coco("b.jpg", "a.jpg")})
     assert labels_of(result) == {"a.jpg": M, "b.jpg": M}
-    assert "1 images are annotated more than once; the first is used." in result.account.warnings
+    assert "1 image is annotated more than once; the first is used." in result.account.warnings
 
 
 def test_the_log_names_what_is_left_out_of_a_folder(tmp_path, caplog):

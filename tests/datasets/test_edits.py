@@ -3,9 +3,10 @@ import tempfile
 
 import pytest
 
-from core.datasets.edits import Edits, NewFace
+from core.datasets.edits import Edits, NewFace, step_words
 from core.datasets.faces import DataError, read_samples
 from core.datasets.store import apply_edits, delete_dataset, edits_path, link_folder, publish, read_pictures
+from core.language import using
 from tests.helpers import run_together, write_class_folders, write_voc
 
 
@@ -71,6 +72,17 @@ def test_every_step_can_be_undone(folder):
     assert edits.labels == {"with_mask/000.jpg": "one"}
     assert edits.undo() and edits.undo() is None
     assert labels(folder) == ["with_mask"] * 3 + ["without_mask"] * 3
+
+
+def test_a_step_is_told_in_the_language_of_who_reads_it_and_kept_in_english(folder):
+    edits = Edits.load(folder)
+    with using("fr"):
+        edits.change_label(["with_mask/000.jpg", "with_mask/001.jpg"], "one")
+    (step,) = Edits.load(folder).history
+    assert step["what"] == step_words(step) == "2 images is now one"
+    with using("fr"):
+        assert step_words(step) == "2 images\N{NO-BREAK SPACE}: désormais one"
+        assert step_words({"what": "of an earlier version", "before": {}}) == "of an earlier version"
 
 
 def test_two_visitors_do_not_overwrite_each_other(folder):

@@ -19,6 +19,7 @@ from core.datasets.sources import prajnasb as report_set
 from core.datasets.store import DataError, list_datasets, read_pictures
 from core.io import scratch_folder
 from core.jobs import Cancelled
+from core.language import using
 from core.vision.images import read_image
 from tests.helpers import noise_picture, voc_xml
 
@@ -117,6 +118,17 @@ def test_broken_pictures_are_listed():
     result = import_zip(zip_of(members), "new")
     assert keys(result) == list(GOOD)
     assert [line.split(":")[0] for line in result.broken] == ["with_mask/bad.jpg", "with_mask/half.jpg", "x/empty.png"]
+
+
+def test_the_reasons_are_in_the_language_of_who_imports(monkeypatch):
+    def decode(data):  # in another thread
+        if data == b"odd":
+            raise RuntimeError
+
+    monkeypatch.setattr("core.datasets.archive.decode_image", decode)
+    with using("fr"):
+        result = import_zip(zip_of({"with_mask/1.jpg": picture(), "with_mask/2.jpg": b"odd"}), "odd")
+    assert result.broken == ["with_mask/2.jpg: Cette image est illisible\u202f; enregistrez-la de nouveau."]
 
 
 def test_a_member_damaged_within_the_archive_is_listed():

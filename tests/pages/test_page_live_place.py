@@ -86,7 +86,7 @@ def test_alerts_are_chosen_shown_heard_and_logged(live, monkeypatch):
     assert watch.rules == Rules(no_mask_s=1, camera_lost=True)
     wait_until(lambda: send(asked) is not None and watch.log(), 20)
     app.run()
-    assert [error.value for error in app.error] == ["Somebody has had no mask in the zone for more than 1 seconds\\."]
+    assert [error.value for error in app.error] == ["Somebody has had no mask in the zone for more than 1 second\\."]
     assert len(app.get("audio")) == 1 and "Alerts (1)" in [each.label for each in app.expander]
     watch._log.clear()
     watch.note(NO_MASK, "of *yesterday*", time.time() - 86400)

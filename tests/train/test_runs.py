@@ -13,6 +13,7 @@ import pytest
 
 from core.config import Limits
 from core.datasets.faces import DataError
+from core.language import using
 from tests.helpers import run_together
 from train import runs
 from train.config import TrainConfig, default_settings, read_config, run_settings
@@ -40,9 +41,9 @@ while done < 3:
     while not (out / f"epoch-{done + 1}").exists():
         time.sleep(0.01)
     done += 1
+    print(f"epoch {done} of 3", flush=True)  # in one piece, and before the tests go on
     with metrics.open("a") as file:
         file.write(json.dumps({"epoch": done, "loss": 1 / done, "seconds": 1.0}) + "\\n")
-    print("epoch", done, "of 3", flush=True)
 (out / "report.json").write_text("{}")
 (out / "card.json").write_text("{}")
 """
@@ -127,6 +128,8 @@ def test_a_cancelled_run_stops_and_may_go_on(make_manager):
     manager.cancel(run.id)
     wait_until(lambda: state(manager, run) == "cancelled")
     assert manager.find(run.id).sentence == "Cancelled after epoch 1."
+    with using("fr"):
+        assert manager.find(run.id).sentence == "Arrêté après l’époque 1."
     manager.resume(run.id)
     assert state(manager, run) == "running"
     let(manager, run, 2, 3)

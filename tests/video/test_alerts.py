@@ -10,6 +10,7 @@ import pytest
 
 from core.access import AccessError, Role
 from core.config import read_settings
+from core.language import using
 from core.video import alerts
 from core.video.alerts import CAMERA_LOST, LOW_SHARE, NO_MASK, AlertWatch, Rules, alert_sound, outside
 from core.vision.stats import FrameStats
@@ -67,6 +68,15 @@ def test_a_low_share_is_told_with_enough_people_and_not_again_and_again():
         watching.check_share(FrameStats((3, 2, 0), unknown=4), at_s)
     assert kinds(watching) == [LOW_SHARE] * 2
     assert watching.log()[0].text == ("Of the 5 people of the last 10 minutes, 60% wear a mask well: less than 80%.")
+
+
+def test_the_log_is_in_the_readers_language_and_what_goes_outside_in_english():
+    watching, sent = AlertWatch(), []
+    watching.rules, watching.send = Rules(camera_lost=True), sent.append
+    with using("fr"):
+        watching.lost(0)
+        assert watching.log()[0].text == "La caméra ne répond plus\N{NO-BREAK SPACE}: plus aucune image n’arrive."
+    assert sent == ["The camera is gone: no more pictures come."] == [watching.log()[0].text]
 
 
 def test_a_lost_camera_is_told_and_the_log_ends_somewhere():

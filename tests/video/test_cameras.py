@@ -6,10 +6,12 @@ import threading
 import time
 from datetime import timezone
 
+import numpy as np
 import pytest
 
 from core.access import AccessError, Role
 from core.config import ON, Camera, settings
+from core.language import current
 from core.video import cameras as module
 from core.video import stream
 from core.video.alerts import CAMERA_LOST, Rules
@@ -61,6 +63,16 @@ def watched(served):
 
 def people(camera):
     return camera.processor.moment().counts.people.counts
+
+
+def test_a_picture_has_its_labels_in_the_language_asked_for(served, monkeypatch):
+    drawn_in = []
+    camera = SharedCamera(settings().cameras[0], Recorder())
+    monkeypatch.setattr(camera.processor, "draw", lambda frame, blur: drawn_in.append(current()) or frame)
+    camera._frame = np.zeros((48, 64, 3), np.uint8)
+    for language in ("fr", "fr", "en"):
+        assert camera.picture(False, language)
+    assert drawn_in == ["fr", "en"], "each is made once"
 
 
 def test_a_stream_gives_the_newest_frame_and_a_slow_reader_is_not_held_up(served):

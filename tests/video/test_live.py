@@ -5,6 +5,7 @@ from datetime import timezone
 import numpy as np
 import pytest
 
+from core.language import current, using
 from core.synthetic.sample import SAMPLE_FACE_XYXY
 from core.video import live, record
 from core.video.live import LiveProcessor, Pace
@@ -72,6 +73,22 @@ def test_an_error_leaves_the_picture_running_and_is_shown_until_it_is_over(monke
     wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().error is None)
     wait_until(lambda: (processor.recv(FRAME) != FRAME).any())
     processor.close()
+
+
+def test_labels_are_in_the_language_of_who_watches_and_so_are_errors(monkeypatch):
+    drawn_in = set()
+    monkeypatch.setattr(live, "annotate", lambda frame, detections: drawn_in.add(current()) or frame)
+    with using("fr"):
+        processor = LiveProcessor(StubPipeline())
+    wait_until(lambda: processor.recv(FRAME) is not None and drawn_in)
+    assert drawn_in == {"fr"}
+    processor.language = "en"  # the visitor has chosen another one
+    processor.recv(FRAME)
+    processor.close()
+    assert drawn_in == {"fr", "en"}
+    processor.stats.fail("Mask")
+    with using("fr"):
+        assert processor.moment().counts.error == "Masque"
 
 
 def test_a_new_detector_takes_effect_while_the_stream_runs(processor):

@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from core.language import mark
 from train.classifier.data import Faces, load_faces
 from train.config import (
     TrainConfig,
@@ -60,7 +61,7 @@ def main(config: TrainConfig) -> dict:
 
 def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -> dict:
     over_before = finished(out)
-    progress.stage("reading", "Reading the pictures")
+    progress.stage("reading", mark("Reading the pictures"))
     faces = load_faces(config)
     progress.expect(_expected(config, faces))
     for part, counts in faces.split.facts["counts"].items():
@@ -71,7 +72,7 @@ def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -
     )
     steps = -(-len(faces.split.train) // config.batch_size)
     print(f"{config.total_epochs} epochs of {steps} steps, {config.batch_size} faces each.", flush=True)
-    progress.say("Starting TensorFlow")
+    progress.say(mark("Starting TensorFlow"))
     # Only now, with the data found good, is TensorFlow imported: that takes seconds.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from train.classifier.finish import finish
@@ -81,7 +82,9 @@ def _train(config: TrainConfig, settings: dict, out: Path, progress: Progress) -
     write_settings(out, settings)
     with stopping_on_signals(trainer):
         trainer.run()
-    progress.stage("finishing", "Exporting the model and classifying the test pictures", epoch=config.total_epochs)
+    progress.stage(
+        "finishing", mark("Exporting the model and classifying the test pictures"), epoch=config.total_epochs
+    )
     report = finish(config, faces, out)
     slowness = progress.end()
     if not over_before:

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.datasets.faces import DataError
 from core.io import write_atomic
+from core.language import mark
 from core.vision.metrics import classification_scores
 from train.augment import RECIPES
 from train.classifier import network
@@ -34,9 +35,9 @@ MAX_BATCH = 64
 # An epoch on kept features takes a fraction of a second, writing the whole network takes longer.
 SAVE_EVERY_S = 10.0
 STAGE_TEXTS = {
-    "features": "Looking at every face once",
-    "head": "Training the last layers",
-    "fine-tune": "Training deeper layers",
+    "features": mark("Looking at every face once"),
+    "head": mark("Training the last layers"),
+    "fine-tune": mark("Training deeper layers"),
 }
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.access import for_operators
+from core.language import number, tr
 from core.process import limit_this_process
 from core.registry.sandbox import run_apart
-from core.registry.upload import EXPORT, HDF5_ID, MAX_BYTES
+from core.registry.upload import HDF5_ID, MAX_BYTES
 from core.vision.brought import MAX_OUTPUTS, SIDES
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def convert_onnx(source: Path, target: Path, limit_s: float = LIMIT_S, report: C
         ConvertError: the packages are missing, or it does not work.
     """
     if not onnx_is_there():
-        raise ConvertError(f"ONNX needs two more packages on the server: pip install {' '.join(ONNX_PACKAGES)}.")
+        words = tr("ONNX needs two more packages on the server: {command}.")
+        raise ConvertError(words.format(command=f"pip install {' '.join(ONNX_PACKAGES)}"))
     _apart("onnx", source, target, limit_s=limit_s, report=report)
 
 
@@ -105,22 +107,24 @@ def _apart(kind: str, source: Path, target: Path, limit_s: float, report: Callab
     if not _is_hdf5(source):
         check_archive(source)
     code, _, complaint = run_apart(
-        "train.export.convert", kind, str(source), str(target), limit_s=limit_s, report=report, words="Converting"
+        "train.export.convert", kind, str(source), str(target), limit_s=limit_s, report=report, words=tr("Converting")
     )
     if code == 0 and target.is_file():
         return
     target.unlink(missing_ok=True)
     if code is None:
-        raise ConvertError(f"The conversion took more than {limit_s:.0f} seconds and was ended.")
+        words = tr("The conversion took more than {seconds} seconds and was ended.")
+        raise ConvertError(words.format(seconds=number(limit_s, ".0f")))
     if complaint.startswith("train.export.convert: "):
-        raise ConvertError(complaint.removeprefix("train.export.convert: "))
-    raise ConvertError("This model cannot be converted; it is damaged or uses something unusual.")
+        raise ConvertError(tr(complaint.removeprefix("train.export.convert: ")))
+    raise ConvertError(tr("This model cannot be converted; it is damaged or uses something unusual."))
 
 
 def _is_hdf5(path: Path) -> bool:
     """Whether it is a file of Keras 1 or 2 (``.h5``), by its content. Raises: ConvertError, if it is too large."""
     if path.stat().st_size > MAX_BYTES:
-        raise ConvertError(f"This file is larger than {MAX_BYTES / 1e6:.0f} MB; save the model without its optimizer.")
+        words = tr("This file is larger than {size} MB; save the model without its optimizer.")
+        raise ConvertError(words.format(size=number(MAX_BYTES / 1e6, ".0f")))
     with path.open("rb") as file:
         return file.read(len(HDF5_ID)) == HDF5_ID
 
@@ -136,22 +140,24 @@ def check_archive(path: Path) -> dict:
             entries = {entry.filename: entry for entry in file.infolist()}
             # Our own checkpoints hold one more small file; all others are refused.
             if not MEMBERS <= set(entries) <= MEMBERS | {"mask_training_state.json"}:
-                raise ConvertError("This is no Keras 3 model file (.keras); save the model with model.save().")
+                raise ConvertError(tr("This is no Keras 3 model file (.keras); save the model with model.save()."))
             if len(entries) != len(file.infolist()) or sum(e.file_size for e in entries.values()) > MAX_UNPACKED_BYTES:
-                raise ConvertError("This file unpacks to far more than a model needs; it is not used.")
+                raise ConvertError(tr("This file unpacks to far more than a model needs; it is not used."))
             if entries["config.json"].file_size > MAX_CONFIG_BYTES:
-                raise ConvertError("This model's description is far too long; it is not used.")
+                raise ConvertError(tr("This model's description is far too long; it is not used."))
             with file.open("config.json") as member:
                 config = json.loads(member.read(MAX_CONFIG_BYTES + 1))
             with file.open("model.weights.h5") as member:
                 if member.read(8) != HDF5_ID:
-                    raise ConvertError("The weights in this file are damaged; save the model again.")
+                    raise ConvertError(tr("The weights in this file are damaged; save the model again."))
     except ConvertError:
         raise
     except Exception:  # a damaged archive shows in many ways
-        raise ConvertError("This is no Keras 3 model file (.keras), or it is damaged; save the model again.") from None
+        raise ConvertError(
+            tr("This is no Keras 3 model file (.keras), or it is damaged; save the model again.")
+        ) from None
     if not isinstance(config, dict):
-        raise ConvertError("This is no Keras 3 model file (.keras); save the model with model.save().")
+        raise ConvertError(tr("This is no Keras 3 model file (.keras); save the model with model.save()."))
     # How it was trained is not read at all.
     for part in _parts({key: value for key, value in config.items() if key != "compile_config"}):
         _check_part(part)
@@ -183,7 +189,7 @@ def _check_part(part: dict) -> None:
     if (module, name) in MODELS:
         # Lower down, a training state would be read.
         if part.get("compile_config"):
-            raise ConvertError("A part of this model carries training state; save it without.")
+            raise ConvertError(tr("A part of this model carries training state; save it without."))
         return
     if module in OPERATIONS:
         known = OPERATIONS[module].split()
@@ -194,9 +200,12 @@ def _check_part(part: dict) -> None:
 
 
 def _unknown(name: object) -> ConvertError:
-    shown = name if isinstance(name, str) and name.isidentifier() and len(name) < 40 else "something unknown"
+    shown = name if isinstance(name, str) and name.isidentifier() and len(name) < 40 else tr("something unknown")
     return ConvertError(
-        f"This model contains {shown}, which is not accepted; only plain layers of Keras are. Else {EXPORT} instead."
+        tr(
+            "This model contains {name}, which is not accepted; only plain layers of Keras are. Else export the model "
+            "as TensorFlow Lite (.tflite) instead."
+        ).format(name=shown)
     )
 
 
@@ -211,14 +220,16 @@ def _check_weights(path: Path) -> None:
             group = stack.pop()
             for name in group:
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                    raise ConvertError("The weights in this file point elsewhere; they are not used.")
+                    raise ConvertError(tr("The weights in this file point elsewhere; they are not used."))
                 item = group[name]
                 if isinstance(item, h5py.Group):
                     stack.append(item)
                     continue
                 total += item.size * item.dtype.itemsize
                 if item.external or item.is_virtual or total > MAX_UNPACKED_BYTES:
-                    raise ConvertError("The weights in this file point elsewhere or are too large; they are not used.")
+                    raise ConvertError(
+                        tr("The weights in this file point elsewhere or are too large; they are not used.")
+                    )
 
 
 def _modernize(source: Path, target: Path) -> None:
@@ -229,7 +240,7 @@ def _modernize(source: Path, target: Path) -> None:
     with h5py.File(target, "r+") as data:
         config = data.attrs.get("model_config")
         if config is None:
-            raise ConvertError("This file holds weights alone, without the network; save the whole model.")
+            raise ConvertError(tr("This file holds weights alone, without the network; save the whole model."))
         root = json.loads(config)
         for part in _parts(root):
             _modernize_part(part)
@@ -276,22 +287,27 @@ def load_checked(path: Path) -> "keras.Model":
             raise
         except Exception as error:
             print(error, file=sys.stderr)
-            raise ConvertError("The weights in this file are damaged; save the model again.") from None
+            raise ConvertError(tr("The weights in this file are damaged; save the model again.")) from None
         import keras
 
         try:
             model = keras.models.load_model(weights if old else path, safe_mode=True, compile=False)
         except Exception as error:
             print(error, file=sys.stderr)
-            raise ConvertError(f"Keras 3 cannot load this model; save it again with Keras 3, or {EXPORT}.") from None
+            raise ConvertError(
+                tr(
+                    "Keras 3 cannot load this model; save it again with Keras 3, or export the model as TensorFlow "
+                    "Lite (.tflite)."
+                )
+            ) from None
     shape, out = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     side = shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None
     if shape != (None, side, side, 3) or not isinstance(side, int) or not SIDES[0] <= side <= SIDES[1]:
-        raise ConvertError(
-            f"This model takes {shape}; needed is one square colour image of {SIDES[0]} to {SIDES[1]} pixels."
-        )
+        words = tr("This model takes {shape}; needed is one square colour image of {low} to {high} pixels.")
+        raise ConvertError(words.format(shape=shape, low=SIDES[0], high=SIDES[1]))
     if not isinstance(out, tuple) or len(out) != 2 or not isinstance(out[1], int) or not 1 <= out[1] <= MAX_OUTPUTS:
-        raise ConvertError(f"This model gives {out}; needed is one number for each of up to {MAX_OUTPUTS} classes.")
+        words = tr("This model gives {shape}; needed is one number for each of up to {count} classes.")
+        raise ConvertError(words.format(shape=out, count=MAX_OUTPUTS))
     return model
 
 

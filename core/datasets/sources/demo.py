@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 
 from core.jobs import Report
+from core.language import mark, number, tr
 from core.synthetic.sample import SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, sample_photo
 from core.synthetic.simple import draw_mask
 from core.vision.images import encode_image
 
 DEMO_CARD = {
-    "title": "Demonstration",
-    "about": (
+    "title": mark("Demonstration"),
+    "about": mark(
         "One public-domain portrait (Eileen Collins, NASA) in many views, half of them with a drawn mask. It shows how "
         "the pages work; a model trained on it knows one face."
     ),
@@ -28,12 +29,14 @@ def draw_demo_pictures(folder: Path, report: Report) -> int:
     masked = [draw_mask(portrait, SAMPLE_FACE_XYXY, SAMPLE_TILT_DEG, color) for color in COLORS_RGB]
     total = 2 * PER_CLASS
     for done in range(total):
-        label, number = ("with_mask", "without_mask")[done % 2], done // 2
-        frame = masked[number % len(masked)] if label == "with_mask" else portrait
-        path = folder / label / f"{number:02}.jpg"
+        label, place = ("with_mask", "without_mask")[done % 2], done // 2
+        frame = masked[place % len(masked)] if label == "with_mask" else portrait
+        path = folder / label / f"{place:02}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_image(_view(frame, np.random.default_rng([7, done]))))
-        report(done + 1, total, f"{done + 1} of {total} images")
+        report(
+            done + 1, total, tr("{done} of {total} images").format(done=number(done + 1, ","), total=number(total, ","))
+        )
     return total
 
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from core.datasets.formats import DataError
 from core.io import write_atomic
 from core.jobs import Report
+from core.language import in_this_language, mark, number, tr
 
 REPORT_NAME = "prajnasb"
 REPORT_CARD = {
-    "title": "The report's set",
-    "about": (
+    "title": mark("The report's set"),
+    "about": mark(
         "1,376 images of single faces from GitHub prajnasb/observations, commit cdcf450. Most masks are drawn onto "
         "the face, and about half of the files are edited copies of another one."
     ),
@@ -38,7 +39,7 @@ TRIES = 3
 TIMEOUT_S = 30
 WAIT_S = 1.0
 HEADERS = {"User-Agent": "face-mask-dashboard"}
-NO_CONNECTION = (
+NO_CONNECTION = mark(
     "There is no connection to GitHub; check the network of this server and try again. What has arrived is kept."
 )
 _one_at_a_time = threading.Lock()
@@ -71,10 +72,10 @@ def fetch_files(folder: Path, report: Report, base_url: str | None = None, manif
         Cancelled: as ``report`` has it; what has arrived stays.
     """
     if not _one_at_a_time.acquire(blocking=False):
-        raise DataError("This set is being fetched already.")
+        raise DataError(tr("This set is being fetched already."))
     try:
         files = read_manifest(manifest or MANIFEST)
-        report(0, len(files), "Checking what is here already")
+        report(0, len(files), tr("Checking what is here already"))
         missing = [file for file in files if not _is_there(folder / file.path, file)]
         if missing:
             base_url = base_url or _github_url()
@@ -86,16 +87,17 @@ def fetch_files(folder: Path, report: Report, base_url: str | None = None, manif
 
 def _fetch_all(missing: list[ListedFile], folder: Path, base_url: str, report: Report, total: int) -> None:
     stop = threading.Event()
-    done = total - len(missing)
+    done, fetch = total - len(missing), in_this_language(_fetch)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        pending = {pool.submit(_fetch, file, folder, base_url, stop) for file in missing}
+        pending = {pool.submit(fetch, file, folder, base_url, stop) for file in missing}
         try:
             while pending:
                 ended, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
                 for each in ended:
                     each.result()
                 done += len(ended)
-                report(done, total, f"{done:,} of {total:,} images")
+                words = tr("{done} of {total} images").format(done=number(done, ","), total=number(total, ","))
+                report(done, total, words)
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -104,25 +106,27 @@ def _fetch_all(missing: list[ListedFile], folder: Path, base_url: str, report: R
 
 def _fetch(file: ListedFile, folder: Path, base_url: str, stop: threading.Event) -> None:
     url = f"{base_url.rstrip('/')}/{urllib.parse.quote(file.path)}"
-    problem = NO_CONNECTION
+    problem = tr(NO_CONNECTION)
     for attempt in range(TRIES):
         if stop.is_set() or (attempt and stop.wait(WAIT_S * attempt)):
             return
         try:
             data = _get(url, file.size + 1)
         except urllib.error.HTTPError as error:
-            problem = f"GitHub answered {error.code} for {file.path}; try again later. What has arrived is kept."
+            words = tr("GitHub answered {code} for {file}; try again later. What has arrived is kept.")
+            problem = words.format(code=error.code, file=file.path)
             if error.code in (403, 404, 410):
                 break
             continue
         except (OSError, http.client.HTTPException):
-            problem = NO_CONNECTION
+            problem = tr(NO_CONNECTION)
             continue
         if file.is_in(data):
             (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / file.path, methodcaller("write_bytes", data))
             return
-        problem = f"{file.path} did not arrive as it was published; try again later. What has arrived is kept."
+        words = tr("{file} did not arrive as it was published; try again later. What has arrived is kept.")
+        problem = words.format(file=file.path)
     stop.set()
     raise DataError(problem)
 

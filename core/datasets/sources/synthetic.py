@@ -27,6 +27,7 @@ from core.datasets.importers import building
 from core.datasets.store import DataSet, find_dataset, read_pictures
 from core.io import write_json
 from core.jobs import Report, no_report
+from core.language import number, tr
 from core.synthetic.eyes import find_pose
 from core.synthetic.render import MASK_KINDS, WEARING, put_on
 from core.vision.boxes import clip_boxes, shorter_sides, square_boxes
@@ -68,13 +69,16 @@ class DrawSettings:
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in MASK_KINDS]
         if unknown or not self.kinds:
-            raise DataError(f"Kinds of masks are {', '.join(unknown) or 'missing'}; possible: {', '.join(MASK_KINDS)}.")
+            words = tr("Kinds of masks are {kinds}; possible: {possible}.")
+            raise DataError(words.format(kinds=", ".join(unknown) or tr("missing"), possible=", ".join(MASK_KINDS)))
         if not 0 <= self.wrong_share <= 1:
-            raise DataError(f"The share worn wrongly is {self.wrong_share}; it must lie in 0..1.")
+            words = tr("The share worn wrongly is {share}; it must lie in 0..1.")
+            raise DataError(words.format(share=number(self.wrong_share)))
         if not 1 <= self.per_face <= MAX_PER_FACE:
-            raise DataError(f"The number of masks per face is {self.per_face}; it must lie in 1..{MAX_PER_FACE}.")
+            words = tr("The number of masks per face is {count}; it must lie in 1..{most}.")
+            raise DataError(words.format(count=self.per_face, most=MAX_PER_FACE))
         if self.limit < 0 or self.seed < 0:
-            raise DataError("The largest number of faces and the seed must not be negative.")
+            raise DataError(tr("The largest number of faces and the seed must not be negative."))
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,8 @@ def draw_pictures(
     """
     faces = bare_faces(read_pictures(source), settings.min_face_px)
     if not faces:
-        raise DataError(f"This data set has no bare faces to draw on: nothing in it is labelled {BARE}.")
+        words = tr("This data set has no bare faces to draw on: nothing in it is labelled {label}.")
+        raise DataError(words.format(label=BARE))
     rng = np.random.default_rng(settings.seed)
     if 0 < settings.limit < len(faces):
         faces = [faces[i] for i in np.sort(rng.choice(len(faces), settings.limit, replace=False))]
@@ -170,7 +175,8 @@ def draw_pictures(
     pairs = []
     without_face, unreadable = [], []
     for done, (face, (seed, masks)) in enumerate(zip(faces, plan, strict=True)):
-        report(done, len(faces), f"Face {done + 1} of {len(faces)}")
+        words = tr("Face {place} of {total}").format(place=number(done + 1), total=number(len(faces)))
+        report(done, len(faces), words)
         try:
             frame, boxes = _open(face, find_faces)
         except ImageError:
@@ -183,17 +189,19 @@ def draw_pictures(
         bare = _write(frame, out / BARE / f"{stem}.jpg")
         counts[BARE] += 1
         poses = [find_pose(frame, box) for box in boxes]
-        for number, (kind, wearing) in enumerate(masks):
-            masked, rng = frame, np.random.default_rng([seed, number])
+        for place, (kind, wearing) in enumerate(masks):
+            masked, rng = frame, np.random.default_rng([seed, place])
             for pose in poses:
                 masked = put_on(masked, pose, kind, wearing, rng)
             label = WEARING[wearing].label
-            name = f"{stem}.jpg" if number == 0 else f"{stem}--{number + 1}.jpg"
+            name = f"{stem}.jpg" if place == 0 else f"{stem}--{place + 1}.jpg"
             pairs.append((bare, _write(masked, out / label / name)))
             counts[label] += 1
     if not pairs:
-        raise DataError("No face was found in the bare images of this data set; look at them on the page Data sets.")
-    report(len(faces), len(faces), "Looking for near-duplicates")
+        raise DataError(
+            tr("No face was found in the bare images of this data set; look at them on the page Data sets.")
+        )
+    report(len(faces), len(faces), tr("Looking for near-duplicates"))
     made = sorted({path for pair in pairs for path in pair})
     group = dict(zip(made, photo_groups(made), strict=True))
     apart = sum(int(group[bare] != group[masked]) for bare, masked in pairs)
@@ -228,8 +236,8 @@ def _open(face: BareFace, find_faces: Callable[[np.ndarray], np.ndarray]) -> tup
 
 def _free_stem(item: str, taken: set[str]) -> str:
     """A file name that says which picture this was and that nothing else has."""
-    path, _, number = item.partition("#")
-    name = PurePosixPath(path).stem + (f"-{number}" if number else "")
+    path, _, face = item.partition("#")
+    name = PurePosixPath(path).stem + (f"-{face}" if face else "")
     name = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:80].strip("-") or "face"
     stem, again = name, 2
     while stem.casefold() in taken:
@@ -247,21 +255,25 @@ def _write(frame_bgr: np.ndarray, path: Path) -> Path:
 def make_card(title: str, source: str, settings: DrawSettings, drawn: Drawn) -> dict:
     """What the new set says of itself."""
     masked = sum(drawn.counts.values()) - drawn.faces
-    about = (
-        f"Synthetic masks: {masked:,} images with a mask that is drawn, not real, made from {drawn.faces:,} bare faces "
-        f"of {source}. A model trained on it alone may fail on real masks."
-    )
+    about = [
+        tr(
+            "Synthetic masks: {count} images with a mask that is drawn, not real, made from {faces} bare faces of "
+            "{source}. A model trained on it alone may fail on real masks."
+        ).format(count=number(masked, ","), faces=number(drawn.faces, ","), source=source)
+    ]
     if drawn.apart:
-        about += (
-            f" {drawn.apart:,} synthetic images are too far from their originals to look like near-duplicates; the "
-            "split that keeps near-duplicates together knows them by the name that files of one face share up to “--”."
+        words = tr(
+            "{count} synthetic images are too far from their originals to look like near-duplicates; the split that "
+            "keeps near-duplicates together knows them by the name that files of one face share up to “--”."
         )
+        about.append(words.format(count=number(drawn.apart, ",")))
     left_out = len(drawn.without_face) + len(drawn.unreadable)
     if left_out:
-        about += f" Left out because no face was found or they could not be read: {left_out:,}."
+        words = tr("Left out because no face was found or they could not be read: {count}.")
+        about.append(words.format(count=number(left_out, ",")))
     return {
         "title": title,
-        "about": about,
+        "about": " ".join(about),
         "drawn": True,
         "source": source,
         "settings": asdict(settings) | {"kinds": list(settings.kinds)},
@@ -284,7 +296,7 @@ def make_drawn_set(source: str, name: str, settings: DrawSettings, report: Repor
         Cancelled: as ``report`` has it; nothing is left behind.
     """
     origin = find_dataset(source)
-    title, origin_title = " ".join(name.split()), str(origin.card.get("title") or source)
+    title, origin_title = " ".join(name.split()), tr(str(origin.card.get("title") or source))
     with building(name) as new:
         drawn = draw_pictures(origin.folder, new.folder, settings, report)
         new.card = make_card(title, origin_title, settings, drawn)
@@ -298,7 +310,7 @@ def draw_folder(source: Path, out: Path, settings: DrawSettings, report: Report 
         DataError: ``out`` exists, or as ``draw_pictures``; nothing is left behind.
     """
     if out.exists():
-        raise DataError(f"{out} exists already; choose another folder or remove it.")
+        raise DataError(tr("{folder} exists already; choose another folder or remove it.").format(folder=out))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=out.parent) as temporary:
         folder = Path(temporary) / "set"

@@ -20,6 +20,7 @@ from core.datasets.class_folders import GENERIC
 from core.datasets.formats import SPLITS, DataError, clean_label
 from core.datasets.store import CARD, INCOMING, LINK, clean_name, delete_dataset, names_lock, publish, sweep_data
 from core.io import read_json, scratch_folder, write_atomic
+from core.language import mark, tr
 from core.quota import check_disk
 from core.vision.boxes import clip_boxes, square_boxes
 from core.vision.crops import cut, fit_within
@@ -42,9 +43,11 @@ def sample_label(text: str) -> str:
     """
     label = unicodedata.normalize("NFC", text.strip())
     if not re.fullmatch(r"[^\W_](?:[\w-]*[^\W_])?", label) or len(label) > MAX_LABEL:
-        raise DataError(f"A label is made of letters and digits, with - and _ between them, at most {MAX_LABEL}.")
+        words = tr("A label is made of letters and digits, with - and _ between them, at most {count}.")
+        raise DataError(words.format(count=MAX_LABEL))
     if label.casefold() in RESERVED:
-        raise DataError(f"{label!r} has a meaning of its own in data sets; choose another label.")
+        words = tr("{label!r} has a meaning of its own in data sets; choose another label.")
+        raise DataError(words.format(label=label))
     return clean_label(label)
 
 
@@ -135,7 +138,8 @@ def _folder(dataset_name: str) -> Path:
     name = clean_name(dataset_name)
     folder = data_dir() / name
     if (folder.exists() and not _is_own(folder)) or folder.is_symlink() or (data_dir() / f"{name}{LINK}").exists():
-        raise DataError(f"The data set {name!r} does not hold webcam samples; choose another name.")
+        words = tr("The data set {name!r} does not hold webcam samples; choose another name.")
+        raise DataError(words.format(name=name))
     return folder
 
 
@@ -149,8 +153,8 @@ def _write(path: Path, picture_bgr: np.ndarray) -> None:
 
 def _card(name: str) -> dict:
     return {
-        "title": "Webcam samples" if name == DEFAULT_NAME else name,
-        "about": "Photos taken with the camera of a visitor, by people who agreed to it.",
+        "title": mark("Webcam samples") if name == DEFAULT_NAME else name,
+        "about": mark("Photos taken with the camera of a visitor, by people who agreed to it."),
         "drawn": False,
         "own": True,
         "date": date.today().isoformat(),
