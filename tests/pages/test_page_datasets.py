@@ -537,7 +537,7 @@ def test_what_was_found_before_a_stop_is_shown_and_the_search_goes_on(crowd, mon
     assert "1 faces may be missing in 1 of 1 images" in texts(app) or "1 face may be missing in 1 of 1 image" in texts(
         app
     )
-    named(app.button, "Go on: 1 images").click()
+    named(app.button, "Go on: 1 image").click()
     assert "3 faces may be missing" in texts(finish(run(app), "data:missing:crowd"))
 
 
