@@ -171,7 +171,7 @@ def delete_button(dataset: DataSet, delete: Callable[[str], None]) -> None:
             st.markdown(
                 tr("Deletes **all images of this set** and the edits made here from the server, for everybody.")
             )
-        st.caption(KEEP_HELP)
+        st.caption(tr(KEEP_HELP))
         if st.button(
             tr("Delete {name}").format(name=plain(dataset.name)), type="primary", icon=":material/delete_forever:"
         ):

@@ -60,7 +60,7 @@ def show_label_issues(index: Index, predictions: LabelIssues | None) -> None:
     if status is None or status.state != "running":
         _classify_the_rest(index, predictions, card.name, key)
     st.session_state[NEIGHBOURS] = [index.picture_and_face(index.faces.items[face]) for face in faces]
-    some = faces[page_of(LABEL_ISSUES_PAGE, len(faces), what=tr("labels"))]
+    some = faces[page_of(LABEL_ISSUES_PAGE, len(faces), what="labels")]
     whole = index.dataset.layout == "class_folders"
     show_tiles(
         "data_label_issues",

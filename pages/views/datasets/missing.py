@@ -108,7 +108,7 @@ def _suggestions(index: Index, found: MissingFaces) -> None:
             len(some),
         ).format(faces=number(len(some), ","), images=number(images, ","), searched=number(found.searched, ","))
     )
-    shown = some[page_of(MISSING_PAGE, len(some), PER_PAGE, tr("faces"))]
+    shown = some[page_of(MISSING_PAGE, len(some), PER_PAGE, "faces")]
     by_id = {each.id: each for each in shown}
     first_of = {each.picture: each.id for each in reversed(some)}
     order = dict.fromkeys(each.picture for each in some)

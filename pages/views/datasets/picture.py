@@ -164,7 +164,7 @@ def _editor(
         choose,
         act,
     )
-    st.caption(HOW)
+    st.caption(tr(HOW))
 
 
 def _show_augmentations(item: str) -> None:

@@ -66,7 +66,7 @@ def _faces(index: Index, faces: np.ndarray, predictions: LabelIssues | None) -> 
     st.session_state[NEIGHBOURS] = [index.picture_and_face(index.faces.items[face]) for face in faces]
     total = len(index.faces.items)
     st.markdown(tr("**{shown} of {faces} faces**").format(shown=number(len(faces), ","), faces=number(total, ",")))
-    some = faces[page_of(GALLERY_PAGE, len(faces), what=tr("faces"))]
+    some = faces[page_of(GALLERY_PAGE, len(faces), what="faces")]
     show_tiles(
         "data_faces",
         [("", face_tiles(index, some, predictions))],
@@ -112,7 +112,7 @@ def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
         )
     )
     split_choice(default_split(), set_default_split)
-    shown = groups[page_of(DUPLICATES_PAGE, len(groups), GROUPS_PER_PAGE, tr("groups"))]
+    shown = groups[page_of(DUPLICATES_PAGE, len(groups), GROUPS_PER_PAGE, "groups")]
     st.session_state[NEIGHBOURS] = [(index.pictures[place].key, 0) for group in shown for place in group]
     sections = [
         (tr("{count} near-duplicates").format(count=number(len(group), ",")), image_tiles(index, group, predictions))

@@ -22,7 +22,7 @@ SHOWN_AS = {"better": st.success, "probably better": st.success, "worse": st.war
 SMALL_TEST = 50
 CURVES_FROM = 100
 """Faces in the test from which on curves over them mean something."""
-INTERVAL = mark("The true accuracy lies between From and To with 95% certainty.")
+INTERVAL = mark("The true accuracy lies between the two limits with 95% certainty.")
 WORSE = {
     "worse": mark(
         "This model is **worse** than the active one. Photo and live pages of all visitors would make more mistakes."
@@ -39,15 +39,14 @@ def show_outcome(comparison: PartComparison, cautions: Sequence[str], key: str) 
     """Whether the model is better than the active one: a sentence and a picture, then what speaks against them."""
     found = comparison.difference
     show = SHOWN_AS.get(found.outcome, st.info) if found else st.info
-    sentence = tr(comparison.sentence)
-    show(plain(sentence))
+    show(plain(comparison.sentence))
     if found:
         from pages.components.charts import better_or_worse
 
         figure = better_or_worse(found.difference, found.low, found.high)
-        show_figure(figure, key=f"{key}_outcome", alt=tr("Chart. {sentence}").format(sentence=sentence))
+        show_figure(figure, key=f"{key}_outcome", alt=tr("Chart. {sentence}").format(sentence=comparison.sentence))
     for caution in (*comparison.cautions, *cautions):
-        st.markdown(f":material/warning: {plain(tr(caution))}")
+        st.markdown(f":material/warning: {plain(caution)}")
 
 
 def show_statistics(comparisons: Sequence[PartComparison]) -> None:
@@ -185,8 +184,8 @@ def show_set_scores(rows: Sequence[Mapping]) -> None:
         column_config={
             **{name: tr(name) for name in (mark("Data set"), "Faces", mark("Which faces"))},
             **metric_columns(("Accuracy", mark("Balanced accuracy"))),
-            "From": st.column_config.NumberColumn(tr("From"), format="percent", help=tr(INTERVAL)),
-            "To": st.column_config.NumberColumn(tr("To"), format="percent", help=tr(INTERVAL)),
+            "From": st.column_config.NumberColumn(tr("Lower limit"), format="percent", help=tr(INTERVAL)),
+            "To": st.column_config.NumberColumn(tr("Upper limit"), format="percent", help=tr(INTERVAL)),
             mark("Left out"): st.column_config.NumberColumn(
                 tr("Left out"), help=tr("Faces of classes that the model does not know.")
             ),

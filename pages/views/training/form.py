@@ -220,7 +220,7 @@ def _field(setting: Setting, key: str) -> str | int | float:
     if words := setting.choices:
         options = list(words)
         place = options.index(default) if default in options else 0
-        return st.selectbox(label, options, place, format_func=lambda value: tr(words[value]), key=key, help=help)
+        return st.selectbox(label, options, place, format_func=lambda value: words[value], key=key, help=help)
     if isinstance(default, bool):
         return st.toggle(label, default, key=key)
     if isinstance(default, int | float):

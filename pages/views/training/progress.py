@@ -24,7 +24,7 @@ RECENT_S = 7 * 24 * 3600
 def show(manager: RunManager) -> None:
     """What trains, what waits, what stopped, and the result of what was followed."""
     if manager.problem:
-        st.error(plain(tr(manager.problem)))
+        st.error(plain(manager.problem))
     states = {run.id: run.state for run in manager.runs()}
     # Places of their own: what is gone must not fade away in the place of what comes next.
     now_running, have_stopped = st.container(), st.container()
@@ -39,7 +39,7 @@ def show(manager: RunManager) -> None:
     for run in stopped[:4]:
         with have_stopped.container(border=True):
             icon, words = STATES[run.state]
-            st.markdown(f"{icon} **{plain(run.name)}** ({tr(words)}). {plain(tr(run.sentence))}")
+            st.markdown(f"{icon} **{plain(run.name)}** ({tr(words)}). {plain(run.sentence)}")
             if st.button(tr("Resume"), icon=":material/resume:", key=f"training_resume_{run.id}",
                          help=tr("Resumes after its last finished epoch, with the same settings.")):  # fmt: skip
                 st.session_state[FOLLOWED_RUN] = run.id

@@ -101,7 +101,7 @@ def show_result(manager: RunManager, run: Run) -> None:
 def compared(manager: RunManager, run: Run) -> list[PartComparison] | None:
     """The run's model against the active one, ``None`` until that is known; it is found out beside the page."""
     now = in_use()
-    key = f"training:compare:{run.id}:{now.stamp}:{current()}"  # its sentences are in one language
+    key = f"training:compare:{run.id}:{now.stamp}"
     others = [each.folder for each in manager.runs() if each.state == run_states.DONE and each.id != run.id]
     if server_jobs().status(key) is None:
         server_jobs().start(key, tr("Comparing with the active model"),

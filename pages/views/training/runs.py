@@ -73,7 +73,7 @@ def show_run(manager: RunManager, run: Run) -> None:
     if run.state == run_states.DONE:
         show_result(manager, run)
         return
-    st.markdown(f"{STATES[run.state][0]} {state_words(run.state).capitalize()}. {plain(tr(run.sentence))}")
+    st.markdown(f"{STATES[run.state][0]} {state_words(run.state).capitalize()}. {plain(run.sentence)}")
     if run.can_resume and st.button(tr("Resume"), icon=":material/resume:", key=f"training_resume_{run.id}"):
         try_to(manager.resume, run.id)
     show_run_curves(f"training_{run.id}", run)
@@ -247,7 +247,7 @@ def run_forms(
                         "was deployed from it stays."
                     ).format(name=plain(run.name))
                 )
-                st.caption(KEEP_HELP)
+                st.caption(tr(KEEP_HELP))
                 if st.button(tr("Delete this run"), type="primary", key=f"training_delete_{run.id}"):
                     try_to(delete, run.id, who())
     if run.note:
