@@ -68,6 +68,7 @@ def join_classes(index: Index, offered: dict[str, str]) -> None:
             index=None,
             format_func=lambda name: words.get(name) or _words(name),
             accept_new_options=True,
+            placeholder=tr("Choose or add an option"),
             key="data_rename_to",
             help=tr("Choose another class to join both, or type a new name. The files stay as they are."),
         )
