@@ -144,7 +144,7 @@ def test_a_fresh_server_offers_ways_to_begin_in_french_too():
     with using("fr"):  # widgets are set by what they show
         app = open_page(**{LANGUAGE: "fr"})
         ways = app.segmented_control[0]
-        assert ways.options == ["Démonstration", "Fichiers", "Jeu du rapport"]
+        assert ways.options == ["Démonstration", "Fichiers", "Le jeu du rapport"]
         ways.set_value("Upload")
         assert named(run(app).file_uploader, "Un zip contenant des images")
 

@@ -64,7 +64,7 @@ def test_the_page_speaks_french(people):
     with using("fr"):  # widgets are set by what they show
         app = open_page("fr")
         assert app.title[0].value == "Masques de synthèse"
-        assert [tab.label for tab in app.tabs] == ["Masques de synthèse", "Photos de la webcam"]
+        assert [tab.label for tab in app.tabs] == ["Masques de synthèse", "Photos de webcam"]
         assert "Les masques sont dessinés." in texts(app) and "2 visages sans masque et 2 avec un masque" in texts(app)
         assert "Sans votre consentement, la caméra reste éteinte" in texts(app)
         assert labelled(app.selectbox, "Type de masque").value == "All kinds", "what is chosen is no matter of language"

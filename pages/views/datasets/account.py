@@ -19,7 +19,7 @@ def show_account(account: Account) -> None:
         tr("**Read as {format}**: {images} images.").format(
             format=plain(tr(account.format)), images=number(account.pictures, ",")
         ),
-        tr("**Faces:** {faces}.").format(faces=faces or tr("none")),
+        tr("**Faces:** {faces}.").format(faces=faces) if faces else tr("**Faces:** none."),
     ]
     if account.without_faces:
         lines.append(tr("**Without a face:** {images} images.").format(images=number(account.without_faces, ",")))

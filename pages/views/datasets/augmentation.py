@@ -25,6 +25,10 @@ RECIPE_WORDS = {
 RECIPE_NAMES = {"report": mark("The report's"), "street": mark("For street photos")}
 
 
+def _recipe_words(name: str) -> str:
+    return tr(RECIPE_NAMES.get(name, name))
+
+
 def recipe_form(recipes: Mapping[str, Augmentation], items: Sequence[str]) -> tuple[Augmentation, int, str]:
     """Which augmentations, with which seed, of which face.
 
@@ -48,7 +52,7 @@ def recipe_form(recipes: Mapping[str, Augmentation], items: Sequence[str]) -> tu
         name = st.segmented_control(
             tr("Recipe"),
             list(recipes),
-            format_func=lambda name: tr(RECIPE_NAMES.get(name, name)),
+            format_func=_recipe_words,
             default=next(iter(recipes)),
             required=True,
             key="data_recipe",
