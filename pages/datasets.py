@@ -2,12 +2,13 @@
 
 import streamlit as st
 
+from core.language import tr
 from pages.components.access import operators_only
 from pages.components.compat import part_of_the_app
 
 part_of_the_app()
 operators_only()
-st.title("Data sets")
+st.title(tr("Data sets"))
 
 # Only now, with the title on the screen, is anything heavy imported.
 from functools import partial  # noqa: E402
@@ -58,21 +59,24 @@ show_deleted(data_dir(), restore)
 sets = {dataset.name: dataset for dataset in list_datasets()}
 if not sets:
     st.markdown(
-        "There is no data set on this server yet. A data set is a collection of labelled images to train a model on. "
-        "Start with one of these:"
+        tr(
+            "There is no data set on this server yet. A data set is a collection of labelled images to train a model "
+            "on. Start with one of these:"
+        )
     )
-    add_forms("A first data set")
+    add_forms(tr("A first data set"))
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     chosen = choose_set(sets)
-    with popover("Add a data set", "data_add", icon=":material/add:"):
-        add_forms("From")
-    if st.button("Rescan", icon=":material/refresh:", help="Look for images that are new, changed or gone."):
+    with popover(tr("Add a data set"), "data_add", icon=":material/add:"):
+        add_forms(tr("From"))
+    if st.button(tr("Rescan"), icon=":material/refresh:", help=tr("Look for images that are new, changed or gone.")):
         rescan(chosen)
     download = st.empty()
     delete_button(chosen, delete)
-where = ", used where it lies on the server" if chosen.linked else ""
-st.caption(plain(f"{LAYOUTS[chosen.layout]}{where}. {chosen.card.get('about', '')}".strip()))
+form = tr("{format}, used where it lies on the server.") if chosen.linked else "{format}."
+about = tr(str(chosen.card.get("about", "")))
+st.caption(plain(f"{form.format(format=tr(LAYOUTS[chosen.layout]))} {about}".strip()))
 show_kept_account(chosen.card)
 view = view_switch(DATA_VIEW, DATA_VIEWS)  # always there: a widget that comes back would have forgotten its value
 
@@ -85,10 +89,10 @@ if index is None:
     job = scan_job(chosen)
     forget_former_scan(chosen)
     if server_jobs().status(job) is None:
-        server_jobs().start(job, f"Scanning {chosen.name}", partial(build_index, chosen))
+        server_jobs().start(job, tr("Scanning {name}").format(name=chosen.name), partial(build_index, chosen))
     status = show_job(server_jobs(), job)
     show_end_of_job(status, for_all=True)
-    if not (status and status.state == "running") and st.button("Resume", icon=":material/play_arrow:"):
+    if not (status and status.state == "running") and st.button(tr("Resume"), icon=":material/play_arrow:"):
         server_jobs().forget(job)
         st.rerun()
     st.stop()

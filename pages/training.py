@@ -2,12 +2,13 @@
 
 import streamlit as st
 
+from core.language import tr
 from pages.components.access import operators_only
 from pages.components.compat import part_of_the_app
 
 part_of_the_app()
 operators_only()
-st.title("Training")
+st.title(tr("Training"))
 
 # Only now, with the title on the screen, is anything heavier imported.
 from importlib.util import find_spec  # noqa: E402
@@ -34,8 +35,10 @@ def run_manager(folder: Path) -> RunManager:
 
 if not all(find_spec(name) for name in ("tensorflow", "keras")):
     st.warning(
-        "Training and importing Keras files need TensorFlow, which this server lacks; its operator installs it with "
-        "`pip install -r requirements.txt`."
+        tr(
+            "Training and importing Keras files need TensorFlow, which this server lacks; its operator installs it "
+            "with `pip install -r requirements.txt`."
+        )
     )
 manager = run_manager(runs_dir())
 busy = any(run.state in (RUNNING, QUEUED) for run in manager.runs())

@@ -65,6 +65,8 @@ NOT_FOR_PEOPLE: dict[str, tuple[str, ...]] = {
         "A frame must have the shape (h, w, 3), got ",
     ),
     "pages/views/live/connection.py": (" typ relay",),
+    "pages/views/training/figures.py": ("probably better", "probably worse"),
+    "pages/views/training/looks.py": ('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="16">',),
 }
 """Texts of two words and more that nobody reads on a page, by their files: errors of whoever calls a function."""
 COMMAND_LINE = ("core/__main__.py", "core/batch/")

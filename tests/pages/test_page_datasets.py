@@ -20,12 +20,25 @@ from core.datasets.missing import Find, Finder, missing_faces, pipeline_id, sear
 from core.datasets.query import Filter
 from core.datasets.store import delete_dataset, find_dataset, list_datasets, write_card
 from core.jobs import Cancelled
+from core.language import using
 from core.registry.active import in_use
 from core.vision.detections import make_detections
 from core.vision.images import encode_image
 from pages.components.boxes import box_within
+from pages.components.language import LANGUAGE
 from pages.components.resources import server_jobs, set_zips
-from pages.components.state import DATA_SET, DATA_VIEW, FILTER, OPEN_IMAGE, TRAINING_SPLIT
+from pages.components.state import (
+    DATA_SET,
+    DATA_VIEW,
+    DATA_VIEWS,
+    DUPLICATES,
+    FILTER,
+    GALLERY,
+    MISSING,
+    OPEN_IMAGE,
+    OVERVIEW,
+    TRAINING_SPLIT,
+)
 from pages.views.datasets.deciding import classes_to_give, decide
 from tests.helpers import ROOT, StubPipeline, write_voc
 from train.split import default_split
@@ -99,6 +112,41 @@ def tiles(app: AppTest, which: int = 0) -> list[dict]:
     """The tiles of a gallery, as the browser gets them."""
     data = json.loads(app.get("bidi_component")[which].proto.json)
     return [tile for section in data["sections"] for tile in section["tiles"]]
+
+
+def test_the_page_speaks_french(helmets):
+    with using("fr"):  # widgets are set by what they show
+        for view in DATA_VIEWS:
+            app = open_page(view, **{LANGUAGE: "fr"})
+            assert app.title[0].value == "Jeux de données" and named(app.selectbox, "Jeu de données").value == "helmets"
+            if view == OVERVIEW:
+                assert "Cliquez sur une barre pour voir ses images." in texts(app)
+            elif view == GALLERY:
+                assert "**70 images sur 70**" in texts(app)
+                assert named(app.segmented_control, "Images exclues").options == ["Afficher", "Masquer", "Elles seules"]
+                assert tiles(app)[0]["notes"] == ["1 quasi-doublon"]
+                keys = json.loads(app.get("bidi_component")[0].proto.json)["actions"]
+                assert [each["words"] for each in keys] == [
+                    *("Helmet", "No helmet", "Exclure", "Comme dans les fichiers", "Annuler")
+                ]
+                app.session_state[OPEN_IMAGE] = ("helmet/02.jpg", 0)
+                app = run(app)
+                assert named(app.selectbox, "Étiquette").value == "helmet" and "Luminosité" in texts(app)
+                named(app.button, "Exclure").click()
+                assert "Exclue : l’entraînement écarte cette image." in texts(run(app)).replace("\u00a0", " ")
+            elif view == DUPLICATES:
+                assert "68 images sur 70 ont un quasi-doublon, en 34 groupes" in texts(app)
+            elif view == MISSING:
+                assert "ici, chaque image est un visage" in texts(app)
+
+
+def test_a_fresh_server_offers_ways_to_begin_in_french_too():
+    with using("fr"):  # widgets are set by what they show
+        app = open_page(**{LANGUAGE: "fr"})
+        ways = app.segmented_control[0]
+        assert ways.options == ["Démonstration", "Fichiers", "Le jeu du rapport"]
+        ways.set_value("Upload")
+        assert named(run(app).file_uploader, "Un zip contenant des images")
 
 
 def test_a_fresh_server_offers_ways_to_begin():
@@ -537,7 +585,7 @@ def test_what_was_found_before_a_stop_is_shown_and_the_search_goes_on(crowd, mon
     assert "1 faces may be missing in 1 of 1 images" in texts(app) or "1 face may be missing in 1 of 1 image" in texts(
         app
     )
-    named(app.button, "Go on: 1 images").click()
+    named(app.button, "Go on: 1 image").click()
     assert "3 faces may be missing" in texts(finish(run(app), "data:missing:crowd"))
 
 

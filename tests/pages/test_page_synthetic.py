@@ -9,9 +9,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.datasets.sources.webcam import add_sample, count_samples
 from core.datasets.store import find_dataset, list_datasets
+from core.language import using
 from core.synthetic.render import MASK_KINDS
 from core.synthetic.sample import sample_photo
 from core.vision.images import encode_image
+from pages.components.language import LANGUAGE
 from pages.components.resources import server_jobs
 from tests.helpers import ROOT, labelled, numbers, texts, wait_until
 
@@ -37,8 +39,10 @@ def people(data):
     return data / "people"
 
 
-def open_page() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "pages" / "synthetic.py"), default_timeout=90).run()
+def open_page(language: str = "en") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / "synthetic.py"), default_timeout=90)
+    app.session_state[LANGUAGE] = language
+    app.run()
     assert not app.exception
     return app
 
@@ -54,6 +58,21 @@ def captions(app: AppTest) -> list[str]:
 
 
 # Synthetic masks
+
+
+def test_the_page_speaks_french(people):
+    with using("fr"):  # widgets are set by what they show
+        app = open_page("fr")
+        assert app.title[0].value == "Masques de synthèse"
+        assert [tab.label for tab in app.tabs] == ["Masques de synthèse", "Photos de webcam"]
+        assert "Les masques sont dessinés." in texts(app) and "2 visages sans masque et 2 avec un masque" in texts(app)
+        assert "Sans votre consentement, la caméra reste éteinte" in texts(app)
+        assert labelled(app.selectbox, "Type de masque").value == "All kinds", "what is chosen is no matter of language"
+        assert labelled(app.text_input, "Jeu de données").value == "webcam-samples"
+        run(app.checkbox[0].check())
+        labels = labelled(app.segmented_control, "Étiquette des prochaines photos")
+        assert labels.options == ["Masque", "Sans masque", "Mal porté", "Autre étiquette"]
+        assert labels.value == "with_mask"
 
 
 def test_every_kind_is_shown_on_the_sample_at_once():

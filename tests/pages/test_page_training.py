@@ -18,14 +18,17 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.config import models_dir
+from core.language import using
 from core.registry.active import in_use, use
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.metrics import classification_scores
 from core.vision.model_card import load_card
 from core.vision.pipeline import Method
+from pages.components.state import IMPORT_MODEL, RUNS, TRAINING_VIEW
 from pages.components.terms import TRAINING
 from pages.views.training.runs import tick_clicked
 from pages.views.training.upload import likely_scale
+from pages.views.training.words import minutes_words
 from tests.helpers import ROOT
 from train import runs
 from train.config import TrainConfig, run_settings
@@ -105,8 +108,9 @@ def page(tmp_path, heads, finished, monkeypatch):
     st.cache_resource.clear()
     st.cache_data.clear()
 
-    def open_page():
+    def open_page(language="en"):
         app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+        app.session_state["lang"] = language
         return checked(app.switch_page("pages/training.py").run())
 
     yield open_page
@@ -225,6 +229,43 @@ def test_what_a_training_would_work_with_is_told_before_the_start(page):
     assert "Start the training" not in [button.label for button in app.button]
     fields = {*(w.label for w in app.number_input), *(w.label for w in app.selectbox)}
     assert {"Learning rate", "Label smoothing", "Seed", "Split", "Keep", "Precision", "Features"} <= fields
+
+
+def test_the_page_speaks_french(page, tmp_path, finished):
+    with using("fr"):  # widgets are set by what they show
+        for name in ("first", "second"):
+            add_finished(tmp_path, finished, name, seed=len(name))
+        app = page("fr")
+        assert app.title[0].value == "Entraînement" and "1 pas par époque." in texts(app)
+        assert "Lancer l’entraînement" in [button.label for button in app.button]
+        numbers_of = numbers(app)
+        assert numbers_of["Visages"] == "20" and numbers_of["Taux d’apprentissage"] == "0,001"
+        assert {"Lissage des étiquettes", "Plus petit visage"} <= {field.label for field in app.number_input}
+        # The address and the state hold the same in every language.
+        views = next(each for each in app.segmented_control if each.key == TRAINING_VIEW)
+        checked(views.set_value(RUNS).run())
+        table = app.dataframe[0].value
+        assert table["State"].tolist() == ["terminé", "terminé"] and "Cliquez sur un entraînement" in texts(app)
+        states = labelled(app.multiselect, "État")
+        assert states.options[:2] == ["en file d’attente", "en cours"]
+        checked(states.set_value(["failed"]).run())
+        assert len(app.dataframe[0].value) == 0
+        checked(labelled(app.multiselect, "État").set_value(["done"]).run())
+        open_runs(app, "First")
+        run_until(app, "Erreurs les plus assurées")
+        assert numbers(app)["Exactitude"].startswith("60,0") and "8 visages sur 20 sont mal classés" in texts(app)
+        assert "20 visages, c’est peu" in texts(app)
+        next(each for each in app.segmented_control if each.key == TRAINING_VIEW).set_value(IMPORT_MODEL)
+        assert "Un classifieur entraîné ailleurs" in texts(checked(app.run()))
+
+
+def test_times_are_said_in_words_of_the_language():
+    times = (3, 60, 600, 6000, 7800)
+    assert [minutes_words(s) for s in times] == [
+        *("5 seconds", "1 minute", "10 minutes", "1 hour 40 minutes", "2 hours 10 minutes")
+    ]
+    with using("fr"):
+        assert [minutes_words(s) for s in times[1:4]] == ["1 minute", "10 minutes", "1 heure 40 minutes"]
 
 
 @pytest.mark.slow

@@ -7,21 +7,26 @@ from typing import Any
 
 import streamlit as st
 
+from core.language import mark, tr
 from pages.components.state import AUGMENTED_FACE
 from train.augment import Augmentation
 
 RECIPE_WORDS = {
-    "rotation_deg": ("Rotation up to", 0.0, 90.0, 1.0, "%d°"),
-    "shift": ("Shift up to", 0.0, 0.5, 0.01, "percent"),
-    "shear_deg": ("Shear up to", 0.0, 30.0, 0.05, "%.2f°"),
-    "light": ("Brightness and colour", 0.0, 1.0, 0.05, "percent"),
-    "grey_share": ("Greyscale, share", 0.0, 1.0, 0.05, "percent"),
-    "blur_share": ("Blur, share", 0.0, 1.0, 0.05, "percent"),
-    "jpeg_share": ("JPEG compression, share", 0.0, 1.0, 0.05, "percent"),
-    "noise_share": ("Noise, share", 0.0, 1.0, 0.05, "percent"),
-    "hide_share": ("Random erasing, share", 0.0, 1.0, 0.05, "percent"),
+    "rotation_deg": (mark("Rotation up to"), 0.0, 90.0, 1.0, "%d°"),
+    "shift": (mark("Shift up to"), 0.0, 0.5, 0.01, "percent"),
+    "shear_deg": (mark("Shear up to"), 0.0, 30.0, 0.05, "%.2f°"),
+    "light": (mark("Brightness and colour"), 0.0, 1.0, 0.05, "percent"),
+    "grey_share": (mark("Greyscale, share"), 0.0, 1.0, 0.05, "percent"),
+    "blur_share": (mark("Blur, share"), 0.0, 1.0, 0.05, "percent"),
+    "jpeg_share": (mark("JPEG compression, share"), 0.0, 1.0, 0.05, "percent"),
+    "noise_share": (mark("Noise, share"), 0.0, 1.0, 0.05, "percent"),
+    "hide_share": (mark("Random erasing, share"), 0.0, 1.0, 0.05, "percent"),
 }
-RECIPE_NAMES = {"report": "The report's", "street": "For street photos"}
+RECIPE_NAMES = {"report": mark("The report's"), "street": mark("For street photos")}
+
+
+def _recipe_words(name: str) -> str:
+    return tr(RECIPE_NAMES.get(name, name))
 
 
 def recipe_form(recipes: Mapping[str, Augmentation], items: Sequence[str]) -> tuple[Augmentation, int, str]:
@@ -45,34 +50,34 @@ def recipe_form(recipes: Mapping[str, Augmentation], items: Sequence[str]) -> tu
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.segmented_control(
-            "Recipe",
+            tr("Recipe"),
             list(recipes),
-            format_func=lambda name: RECIPE_NAMES.get(name, name),
+            format_func=_recipe_words,
             default=next(iter(recipes)),
             required=True,
             key="data_recipe",
         )
-        st.button("New seed", icon=":material/casino:", on_click=new_seed)
-        st.button("Another face", icon=":material/shuffle:", on_click=other_face)
+        st.button(tr("New seed"), icon=":material/casino:", on_click=new_seed)
+        st.button(tr("Another face"), icon=":material/shuffle:", on_click=other_face)
     how = recipes[name]
-    with st.expander("Settings of this recipe"):
+    with st.expander(tr("Settings of this recipe")):
         columns = st.columns(3)
         values: dict[str, Any] = {}
         low, high = columns[0].slider(
-            "Zoom",
+            tr("Zoom"),
             0.4,
             2.0,
             how.zoom,
             0.01,
             format="percent",
             key=f"data_{name}_zoom",
-            help="Side of what is seen, as a share of the face's square.",
+            help=tr("Side of what is seen, as a share of the face's square."),
         )
         for i, (field, (words, least, most, step, form)) in enumerate(RECIPE_WORDS.items(), 1):
             values[field] = columns[i % 3].slider(
-                words, least, most, float(getattr(how, field)), step, format=form, key=f"data_{name}_{field}"
+                tr(words), least, most, float(getattr(how, field)), step, format=form, key=f"data_{name}_{field}"
             )
-        flip = columns[1].toggle("Horizontal flip", how.flip, key=f"data_{name}_flip")
+        flip = columns[1].toggle(tr("Horizontal flip"), how.flip, key=f"data_{name}_flip")
     return (
         replace(how, zoom=(low, high), flip=flip, **values),
         st.session_state.get("data_seed", 0),

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.datasets.index import Index
 from core.datasets.query import Filter, facts
+from core.language import number, tr
 from pages.views.datasets.filters import click_chart, show_filtered
 from pages.views.datasets.tiles import styles_by_name
 
@@ -17,15 +18,17 @@ def show_overview(index: Index) -> None:
 
     numbers = facts(index)
     for column, (name, value) in zip(st.columns(len(numbers.totals)), numbers.totals.items(), strict=True):
-        column.metric(name, f"{value:,}")
-    st.caption("Click a bar to see its images.")
+        column.metric(tr(name), number(value, ","))
+    st.caption(tr("Click a bar to see its images."))
     words = {name: style.words for name, style in styles_by_name(index).items()}
     figures = {
         "classes": charts.class_counts(numbers.labels, words),
         "group_size": charts.group_sizes(index.group_sizes),
-        "size_px": charts.histogram("Image size: longer side", index.sizes_px, charts.SIZE_EDGES),
-        "face_px": charts.histogram("Face size: shorter side", index.faces.size_px, charts.FACE_EDGES, of="Faces"),
-        "brightness": charts.histogram("Mean brightness", index.rows["brightness"], charts.BRIGHTNESS_EDGES, "%"),
+        "size_px": charts.histogram(tr("Image size: longer side"), index.sizes_px, charts.SIZE_EDGES),
+        "face_px": charts.histogram(
+            tr("Face size: shorter side"), index.faces.size_px, charts.FACE_EDGES, of=tr("Faces")
+        ),
+        "brightness": charts.histogram(tr("Mean brightness"), index.rows["brightness"], charts.BRIGHTNESS_EDGES, "%"),
     }
     divided = len({split for _, split in numbers.labels}) > 1
     columns = st.columns(2)
@@ -33,8 +36,10 @@ def show_overview(index: Index) -> None:
         with columns[i % 2]:
             click_chart(figure, f"data_chart_{field}", partial(filter_from_bar, field, divided))
     if index.problems:
-        with st.expander(f"Images that cannot be read: {len(index.problems):,}"):
-            st.dataframe([{"Image": key, "Why": why} for key, why in index.problems.items()], hide_index=True)
+        with st.expander(tr("Images that cannot be read: {images}").format(images=number(len(index.problems), ","))):
+            st.dataframe(
+                [{tr("Image"): key, tr("Why"): tr(why)} for key, why in index.problems.items()], hide_index=True
+            )
 
 
 def filter_from_bar(field: str, divided: bool, bar: list) -> None:

@@ -1,6 +1,7 @@
 """What keys and buttons do to the faces and images of a set: give a class, not sure, no face, undo."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -8,6 +9,7 @@ from core.datasets.edits import Edits, NewFace
 from core.datasets.index import Index
 from core.datasets.missing import Suggestion
 from core.datasets.store import class_order
+from core.language import mark, tr
 from core.vision.classes import CLASS_NAMES, NO_PREDICTION, styles_of
 from pages.components.acts import Action
 from pages.components.messages import plain, show_problem, tried
@@ -16,10 +18,10 @@ from pages.components.state import UNDONE
 LABEL, UNSURE, REMOVE, KEEP, EXCLUDE, REVERT, UNDO = "label:", "unsure", "remove", "keep", "exclude", "revert", "undo"
 # A key for each of the first classes.
 MOST_KEYS = 9
-UNDO_IT = Action(UNDO, "z", "Undo", "↶", always=True)
-OF_FACES = (Action(UNSURE, "u", "Not sure", NO_PREDICTION.sign), Action(REMOVE, "x", "No face"))
-OF_IMAGES = (Action(EXCLUDE, "x", "Exclude"), Action(REVERT, "o", "As in the files"))
-RIGHT = Action(KEEP, "k", "Label is right")
+UNDO_IT = Action(UNDO, "z", mark("Undo"), "↶", always=True)
+OF_FACES = (Action(UNSURE, "u", NO_PREDICTION.english, NO_PREDICTION.sign), Action(REMOVE, "x", mark("No face")))
+OF_IMAGES = (Action(EXCLUDE, "x", mark("Exclude")), Action(REVERT, "o", mark("As in the files")))
+RIGHT = Action(KEEP, "k", mark("Label is right"))
 
 
 def classes_to_give(index: Index) -> tuple[str, ...]:
@@ -29,13 +31,18 @@ def classes_to_give(index: Index) -> tuple[str, ...]:
 
 
 def actions_for(index: Index, *more: Action) -> list[Action]:
-    """The keys that give a class, and others."""
+    """The keys that give a class, and others, in the visitor's language."""
     classes = classes_to_give(index)
     labels = [
         Action(f"{LABEL}{name}", str(number), style.words, style.sign, style.color_hex)
         for number, (name, style) in enumerate(zip(classes, styles_of(classes), strict=True), 1)
     ]
-    return [*labels[:MOST_KEYS], *more, UNDO_IT]
+    return [*labels[:MOST_KEYS], *other_actions(*more)]
+
+
+def other_actions(*more: Action) -> list[Action]:
+    """Keys that give no class, and that which takes back, in the visitor's language."""
+    return [replace(action, words=tr(action.words)) for action in (*more, UNDO_IT)]
 
 
 @tried
@@ -52,7 +59,7 @@ def decide(index: Index, action: str, ids: Sequence[str], suggested: Mapping[str
     new = [suggested[each] for each in ids if each in suggested] if suggested else []
     items = [each for each in ids if not suggested or each not in suggested]
     if action == UNDO:
-        st.session_state[UNDONE] = edits.undo() or "nothing"
+        st.session_state[UNDONE] = edits.undo() or mark("nothing")
     elif action.startswith(LABEL):
         label = action.removeprefix(LABEL)
         if items and index.dataset.layout == "class_folders":
@@ -90,4 +97,4 @@ def tell() -> None:
     """What was undone, or why something could not be done."""
     show_problem()
     if undone := st.session_state.pop(UNDONE, None):
-        st.toast(f"Undone: {plain(undone)}.")
+        st.toast(tr("Undone: {change}.").format(change=plain(tr(undone))))

@@ -10,12 +10,17 @@ import streamlit as st
 from core.datasets.index import Index
 from core.datasets.parts import PARTS
 from core.datasets.query import Filter
+from core.language import mark, tr
 from pages.components.figure import CHART
 from pages.components.messages import plain, show_problem, told_apart, tried
 from pages.components.state import DATA_VIEW, FILTER, GALLERY, GALLERY_PAGE, TRAINING_SPLIT, choose_next
 
 if TYPE_CHECKING:
     from plotly import graph_objects as go
+
+
+EXCLUDED = {"all": mark("Show"), "kept": mark("Hide"), "excluded": mark("Only these")}
+"""What becomes of excluded images, by the filter's words for it."""
 
 
 def click_chart(figure: "go.Figure", key: str, on_click: Callable[[list], None]) -> None:
@@ -84,33 +89,39 @@ def filter_form(index: Index, wanted: Filter, can_disagree: bool) -> Filter:
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
     words = told_apart({name: style.words for name, style in zip(index.classes, index.styles, strict=True)})
     columns[0].multiselect(
-        "Classes", index.classes, format_func=words.__getitem__, placeholder="All", **widget("classes")
+        tr("Classes"), index.classes, format_func=words.__getitem__, placeholder=tr("All"), **widget("classes")
     )
     splits = [split for split in PARTS if any(picture.split == split for picture in index.pictures)]
     off = len(splits) < 2
     columns[1].multiselect(
-        "Part", splits, format_func=PARTS.__getitem__, placeholder="All", disabled=off, **widget("splits")
+        *(tr("Part"), splits),
+        format_func=lambda part: tr(PARTS[part]),
+        placeholder=tr("All"),
+        disabled=off,
+        **widget("splits"),
     )
-    columns[2].text_input("Name contains", **widget("name"))
-    with columns[3].popover("More", icon=":material/tune:", width="stretch"):
+    columns[2].text_input(tr("Name contains"), **widget("name"))
+    with columns[3].popover(tr("More"), icon=":material/tune:", width="stretch"):
         if low < high:
-            st.slider("Longer side", low, high, format="%d px", **widget("size_px"))
-        st.slider("Mean brightness", 0, 100, format="%d%%", **widget("brightness"))
-        st.toggle("Has a near-duplicate", **widget("near_duplicates"))
+            st.slider(tr("Longer side"), low, high, format="%d px", **widget("size_px"))
+        st.slider(tr("Mean brightness"), 0, 100, format="%d%%", **widget("brightness"))
+        st.toggle(tr("Has a near-duplicate"), **widget("near_duplicates"))
         st.toggle(
-            "The model disagrees",
+            tr("The model disagrees"),
             disabled=not can_disagree,
-            help="First let the model classify the set, under Label issues.",
+            help=tr("First let the model classify the set, under Label issues."),
             **widget("disagrees"),
         )
-        shown = {"all": "Show", "kept": "Hide", "excluded": "Only these"}
         st.segmented_control(
-            "Excluded images", list(shown), format_func=shown.__getitem__, required=True, **widget("excluded")
+            *(tr("Excluded images"), list(EXCLUDED)),
+            format_func=lambda which: tr(EXCLUDED[which]),
+            required=True,
+            **widget("excluded"),
         )
     if wanted.count:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"Only images with {plain(wanted.in_words(words))}.")
-            st.button("Show all", icon=":material/filter_alt_off:", on_click=show_filtered, args=(type(wanted)(),))
+            st.markdown(tr("Only images with {conditions}.").format(conditions=plain(wanted.in_words(words))))
+            st.button(tr("Show all"), icon=":material/filter_alt_off:", on_click=show_filtered, args=(type(wanted)(),))
     return wanted
 
 
@@ -124,8 +135,8 @@ def split_choice(now: str, keep: Callable[[str], None]) -> None:
     show_problem()
     with st.container(horizontal=True, vertical_alignment="center"):
         if now == "grouped":
-            st.markdown(":material/check_circle: By default, training keeps near-duplicates in one part.")
-            st.button("Split at random again", on_click=tried(choose), args=("random",))
+            st.markdown(tr(":material/check_circle: By default, training keeps near-duplicates in one part."))
+            st.button(tr("Split at random again"), on_click=tried(choose), args=("random",))
         else:
-            words = "Keep near-duplicates in one part when training"
+            words = tr("Keep near-duplicates in one part when training")
             st.button(words, icon=":material/join:", type="primary", on_click=tried(choose), args=("grouped",))

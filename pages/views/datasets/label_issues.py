@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.datasets.index import Index
 from core.datasets.label_issues import LabelIssues, classifier_card, compared, find_issues, suspicious
+from core.language import number, tr, trn
 from core.vision.classifier import load_classifier
 from core.vision.model_card import ModelError
 from pages.components.gallery import page_of, show_tiles
@@ -26,26 +27,35 @@ def show_label_issues(index: Index, predictions: LabelIssues | None) -> None:
         st.error(plain(str(error)))
         return
     if not set(card.classes) & set(index.classes):
-        st.info("The active model knows none of the classes of this set. Train one on it first.")
+        st.info(tr("The active model knows none of the classes of this set. Train one on it first."))
         return
     status = show_job(server_jobs(), key)
     show_end_of_job(status, server_jobs())
     if predictions is None:
         if status is None or status.state != "running":
             st.markdown(
-                f"The active model, **{plain(card.name)}**, classifies every face; where its prediction differs from "
-                "the label, one of them is wrong: often the model, sometimes the label."
+                tr(
+                    "The active model, **{model}**, classifies every face; where its prediction differs from the "
+                    "label, one of them is wrong: often the model, sometimes the label."
+                ).format(model=plain(card.name))
             )
-            if st.button("Find label issues", icon=":material/search:", type="primary"):
+            if st.button(tr("Find label issues"), icon=":material/search:", type="primary"):
                 _start(index, card.name, key)
         return
     tell()
     faces, judged = suspicious(index, predictions), compared(index, predictions)
     differing = int(predictions.disagrees[judged].sum())
     st.markdown(
-        f"**{plain(card.name)} disagrees with {differing:,} of {int(judged.sum()):,} labels** and doubts "
-        f"{len(faces) - int(predictions.disagrees[faces].sum()):,} more. The most doubtful come first; what you have "
-        "decided on is not listed again. A model that was trained on this very set has seen these labels."
+        tr(
+            "**{model} disagrees with {differing} of {labels} labels** and doubts {more} more. The most doubtful come "
+            "first; what you have decided on is not listed again. A model that was trained on this very set has seen "
+            "these labels."
+        ).format(
+            model=plain(card.name),
+            differing=number(differing, ","),
+            labels=number(int(judged.sum()), ","),
+            more=number(len(faces) - int(predictions.disagrees[faces].sum()), ","),
+        )
     )
     if status is None or status.state != "running":
         _classify_the_rest(index, predictions, card.name, key)
@@ -65,11 +75,12 @@ def show_label_issues(index: Index, predictions: LabelIssues | None) -> None:
 def _classify_the_rest(index: Index, predictions: LabelIssues, model: str, job: str) -> None:
     """A button where people have added faces since the model looked."""
     new = int((np.isnan(predictions.probabilities).any(axis=1) & index.faces.edited).sum())
-    if new and st.button(f"Classify {new:,} new faces too", icon=":material/search:"):
+    words = trn("Classify {count} new face too", "Classify {count} new faces too", new)
+    if new and st.button(words.format(count=number(new, ",")), icon=":material/search:"):
         _start(index, model, job)
 
 
 def _start(index: Index, model: str, job: str) -> None:
     work = lambda report: find_issues(index, load_classifier(model), report)  # noqa: E731
-    server_jobs().start(job, "Looking for label issues", work)
+    server_jobs().start(job, tr("Looking for label issues"), work)
     st.rerun()

@@ -10,6 +10,7 @@ from core.config import second_detector
 from core.datasets.index import Index
 from core.datasets.missing import Finder, MissingFaces, pipeline_finder, search, second_finder
 from core.jobs import Report
+from core.language import number, tr, trn
 from core.registry.active import in_use
 from core.vision.boxes import shorter_sides
 from core.vision.model_card import ModelError
@@ -30,7 +31,7 @@ SIZES_PX = (10, 16, 24, 48)
 def show_missing_faces(index: Index) -> None:
     """The search, and what it found, likeliest first."""
     if index.pictures and index.pictures[0].whole:
-        st.info("Faces can be missing only in sets with boxes; here every image is one face.")
+        st.info(tr("Faces can be missing only in sets with boxes; here every image is one face."))
         return
     tell()
     method, job = in_use().method, f"data:missing:{index.dataset.name}"
@@ -45,15 +46,25 @@ def show_missing_faces(index: Index) -> None:
 
 
 def _start(index: Index, found: MissingFaces, method: Method, job: str) -> None:
-    second = " and the second detector of this server look" if second_detector_id() else " looks"
-    st.markdown(
-        f"The active model (**{method_words(method)}**){second} at every image, for faces that have no label. Training "
-        "takes such a face for background, and evaluation counts its detection as a false alarm."
-    )
-    words = f"Go on: {found.pictures - found.searched:,} images" if found.searched else "Look for missing faces"
+    if second_detector_id():
+        text = tr(
+            "The active model (**{method}**) and the second detector of this server look at every image, for faces "
+            "that have no label. Training takes such a face for background, and evaluation counts its detection as a "
+            "false alarm."
+        )
+    else:
+        text = tr(
+            "The active model (**{method}**) looks at every image, for faces that have no label. Training takes such "
+            "a face for background, and evaluation counts its detection as a false alarm."
+        )
+    st.markdown(text.format(method=method_words(method)))
+    left = found.pictures - found.searched
+    words = trn("Go on: {count} image", "Go on: {count} images", left).format(count=number(left, ","))
+    if not found.searched:
+        words = tr("Look for missing faces")
     if st.button(words, icon=":material/person_search:", type="primary"):
         pipeline = pipeline_or_stop(method)
-        server_jobs().start(job, "Looking for missing faces", partial(_search, index, method, pipeline))
+        server_jobs().start(job, tr("Looking for missing faces"), partial(_search, index, method, pipeline))
         st.rerun()
 
 
@@ -69,14 +80,14 @@ def _second(path: Path) -> Finder:
         return second_finder(path)
     except ModelError:
         raise ModelError(
-            "The second detector in MASK_SECOND_DETECTOR cannot be loaded; ask who runs this server."
+            tr("The second detector in MASK_SECOND_DETECTOR cannot be loaded; ask who runs this server.")
         ) from None
 
 
 def _suggestions(index: Index, found: MissingFaces) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         least = st.segmented_control(
-            "Shorter side, at least",
+            tr("Shorter side, at least"),
             SIZES_PX,
             format_func=lambda px: f"{px} px",
             required=True,
@@ -86,12 +97,16 @@ def _suggestions(index: Index, found: MissingFaces) -> None:
     some = [each for each, size in zip(found.suggestions, sizes, strict=True) if size >= least]
     images = len({each.place for each in some})
     if not some:
-        st.success("No face of this size seems to be missing in the images that were looked at.")
+        st.success(tr("No face of this size seems to be missing in the images that were looked at."))
         return
     st.markdown(
-        f"**{len(some):,} face{'' if len(some) == 1 else 's'} may be missing in {images:,} of {found.searched:,} "
-        "images**, the likeliest first. Give each its class, or say *Not sure* (it then counts neither as hit nor as "
-        "miss) or *No face*."
+        trn(
+            "**{faces} face may be missing in {images} of {searched} images**, the likeliest first. Give each its "
+            "class, or say *Not sure* (it then counts neither as hit nor as miss) or *No face*.",
+            "**{faces} faces may be missing in {images} of {searched} images**, the likeliest first. Give each its "
+            "class, or say *Not sure* (it then counts neither as hit nor as miss) or *No face*.",
+            len(some),
+        ).format(faces=number(len(some), ","), images=number(images, ","), searched=number(found.searched, ","))
     )
     shown = some[page_of(MISSING_PAGE, len(some), PER_PAGE, "faces")]
     by_id = {each.id: each for each in shown}
@@ -106,4 +121,4 @@ def _suggestions(index: Index, found: MissingFaces) -> None:
         on_act=lambda action, ids: decide(index, action, ids, by_id),
         leaves=True,
     )
-    st.caption("Click a tile for the whole image, on which boxes can be drawn, moved and removed.")
+    st.caption(tr("Click a tile for the whole image, on which boxes can be drawn, moved and removed."))

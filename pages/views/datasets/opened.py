@@ -11,6 +11,7 @@ from core.datasets.index import Index, index_fingerprint, open_index
 from core.datasets.label_issues import LabelIssues, classifier_card, label_issues_fingerprint, open_label_issues
 from core.datasets.missing import MissingFaces, found_fingerprint, missing_faces, pipeline_id, second_id
 from core.datasets.store import DataSet, identity_path
+from core.language import tr
 from core.registry.active import in_use
 from core.vision.model_card import ModelCard, ModelError
 from pages.components.messages import told_apart
@@ -45,7 +46,7 @@ class Opened:
     """Seconds on the clock of ``time.monotonic``; no two openings share it."""
 
 
-@st.cache_resource(show_spinner="Opening the data set …", max_entries=4)
+@st.cache_resource(show_spinner=False, max_entries=4)
 def opened(_dataset: DataSet, name: str, built_at: int) -> Opened:
     """The index as it was built at this moment, shared by all visitors."""
     return Opened(open_index(_dataset), time.monotonic())
@@ -67,7 +68,7 @@ def choose_set(sets: Mapping[str, DataSet]) -> DataSet:
     """A select box; the choice survives a change of page and, by the address, a reload."""
     titles = told_apart({name: dataset.card.get("title") or name for name, dataset in sets.items()})
     names = list(sets)
-    choice = st.selectbox("Data set", names, format_func=titles.__getitem__, **kept_in_address(DATA_SET, names))
+    choice = st.selectbox(tr("Data set"), names, format_func=titles.__getitem__, **kept_in_address(DATA_SET, names))
     if remember(DATA_SET, choice):
         _forget_what_was_shown()
     return sets[choice]
@@ -108,12 +109,13 @@ def index_of(dataset: DataSet) -> Index | None:
     """The index, or ``None`` if it has to be built; looks for new files at a visitor's first look, if need be."""
     stamp = index_fingerprint(dataset)
     scanned = st.session_state.setdefault(SCANNED, set())
-    if dataset.name not in scanned:
-        scanned.add(dataset.name)
-        server_jobs().forget(scan_job(dataset))
-        if time.monotonic() - opened(dataset, dataset.name, stamp[0]).at > FRESH_S:
-            rescan(dataset)
-    now = opened(dataset, dataset.name, stamp[0])
+    with st.spinner(tr("Opening the data set …")):
+        if dataset.name not in scanned:
+            scanned.add(dataset.name)
+            server_jobs().forget(scan_job(dataset))
+            if time.monotonic() - opened(dataset, dataset.name, stamp[0]).at > FRESH_S:
+                rescan(dataset)
+        now = opened(dataset, dataset.name, stamp[0])
     # A changed annotation file alone does not change the stamp: what is derived from an opening belongs to it alone.
     return now.index and corrected(now.index, dataset.name, (now.at, *stamp))
 

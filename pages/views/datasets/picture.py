@@ -9,6 +9,7 @@ import streamlit as st
 from core.datasets.edits import Edits, NewFace
 from core.datasets.index import Index
 from core.datasets.missing import Suggestion
+from core.language import mark, number, tr
 from core.vision.classes import NO_PREDICTION
 from pages.components.boxes import HOW, Box, PictureBox, edit_boxes
 from pages.components.gallery import ImageDetails, show_tiles
@@ -75,18 +76,22 @@ def image_panel(
         _neighbours()
         tell()
         if suggestion:
-            st.markdown("Not labelled yet: give this face its class, or say *Not sure* or *No face*.")
+            st.markdown(tr("Not labelled yet: give this face its class, or say *Not sure* or *No face*."))
         elif details.faces and details.chosen == NOBODY:
-            st.markdown("Click a box to choose a face.")
+            st.markdown(tr("Click a box to choose a face."))
         elif details.faces:
             _face_panel(details, edits)
         else:
-            st.markdown("No face is labelled in this image.")
+            st.markdown(tr("No face is labelled in this image."))
         _exclude_buttons(details, edits)
         if details.faces and details.chosen != NOBODY:
-            words, item = "Show augmentations", details.faces[details.chosen].item
+            words, item = tr("Show augmentations"), details.faces[details.chosen].item
             st.button(words, icon=":material/visibility:", on_click=_show_augmentations, args=(item,))
-        st.caption("  \n".join(f"{name}: {plain(text)}" for name, text in details.facts.items()))
+        st.caption(
+            "  \n".join(
+                tr("{name}: {value}").format(name=name, value=plain(text)) for name, text in details.facts.items()
+            )
+        )
 
 
 def _editor(
@@ -110,7 +115,7 @@ def _editor(
         for k, face in enumerate(details.faces)
     ]
     boxes += [
-        PictureBox(each.id, each.box, NO_PREDICTION, "?", "A face that may be missing", suggested=True)
+        PictureBox(each.id, each.box, NO_PREDICTION, "?", tr("A face that may be missing"), suggested=True)
         for each in suggested.values()
     ]
     items = [face.item for face in details.faces]
@@ -159,7 +164,7 @@ def _editor(
         choose,
         act,
     )
-    st.caption(HOW)
+    st.caption(tr(HOW))
 
 
 def _show_augmentations(item: str) -> None:
@@ -177,13 +182,13 @@ def _neighbours() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         for icon, words, to in (
-            (":material/chevron_left:", "Back", place - 1),
-            (":material/chevron_right:", "Next", place + 1),
+            (":material/chevron_left:", mark("Back"), place - 1),
+            (":material/chevron_right:", mark("Next"), place + 1),
         ):
             off = not 0 <= to < len(around)
             target = around[place if off else to]
-            st.button(words, icon=icon, disabled=off, on_click=open_image, args=target, key=f"data_{words}")
-        st.markdown(f"{place + 1:,} of {len(around):,}")
+            st.button(tr(words), icon=icon, disabled=off, on_click=open_image, args=target, key=f"data_{words}")
+        st.markdown(tr("{place} of {count}").format(place=number(place + 1, ","), count=number(len(around), ",")))
 
 
 def _face_panel(details: ImageDetails, edits: Edits) -> None:
@@ -191,7 +196,7 @@ def _face_panel(details: ImageDetails, edits: Edits) -> None:
     if len(details.faces) > 1:
         st.session_state["data_face"] = details.chosen
         st.selectbox(
-            "Face",
+            tr("Face"),
             range(len(details.faces)),
             format_func=lambda k: f"{k + 1}: {_label_words(details, k)}",
             key="data_face",
@@ -206,17 +211,19 @@ def _face_panel(details: ImageDetails, edits: Edits) -> None:
             tried(edits.change_label)(face.item, st.session_state[field])
 
     st.selectbox(
-        "Label",
+        tr("Label"),
         list(details.styles),
         format_func=lambda name: _words(details, name),
         accept_new_options=True,
         key=field,
         on_change=relabel,
-        help="Choose another label, or type a new one. The image file stays as it is.",
+        help=tr("Choose another label, or type a new one. The image file stays as it is."),
     )
     if face.prediction:
-        loss = "" if np.isnan(face.loss) else f" (loss {abs(face.loss):.2f})"
-        st.markdown(f"Prediction of the model: **{plain(face.prediction)}**{loss}.")
+        words = tr("Prediction of the model: **{prediction}** (loss {loss}).")
+        if np.isnan(face.loss):
+            words = tr("Prediction of the model: **{prediction}**.")
+        st.markdown(words.format(prediction=plain(face.prediction), loss=number(abs(face.loss), ".2f")))
 
 
 def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
@@ -225,39 +232,32 @@ def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
     @tried
     def undo() -> None:
         # Told by ``tell``: within a dialog a callback must not show anything itself.
-        st.session_state[UNDONE] = edits.undo() or "nothing"
+        st.session_state[UNDONE] = edits.undo() or mark("nothing")
 
     chosen = details.faces[details.chosen] if details.faces and details.chosen != NOBODY else None
-    items = [] if details.whole or len(details.faces) < 2 or not chosen else [("this face", chosen)]
     with st.container(horizontal=True):
-        for words, face in items:
-            if not face.excluded:
-                st.button(
-                    f"Exclude {words}",
-                    icon=":material/person_off:",
-                    on_click=exclude,
-                    args=(face.item,),
-                )
+        if not details.whole and len(details.faces) > 1 and chosen and not chosen.excluded:
+            st.button(tr("Exclude this face"), icon=":material/person_off:", on_click=exclude, args=(chosen.item,))
         if not details.excluded:
             st.button(
-                "Exclude" if details.whole else "Exclude image",
+                tr("Exclude") if details.whole else tr("Exclude image"),
                 icon=":material/visibility_off:",
-                help="Training and evaluation leave it out. The file stays.",
+                help=tr("Training and evaluation leave it out. The file stays."),
                 on_click=exclude,
                 args=(details.tile.id,),
             )
         mine = [details.tile.id, *(face.item for face in details.faces)]
         changed = [item for item in mine if item in edits.changed()]
         if changed:
-            st.button("Restore", icon=":material/history:", on_click=revert, args=(changed,),
-                      help="The label as the files have it, and not excluded.")  # fmt: skip
+            st.button(tr("Restore"), icon=":material/history:", on_click=revert, args=(changed,),
+                      help=tr("The label as the files have it, and not excluded."))  # fmt: skip
         if edits.history:
-            last = edits.history[-1].get("what", "")
-            st.button("Undo", icon=":material/undo:", on_click=undo, help=f"The latest change: {plain(str(last))}.")
+            last = tr("The latest change: {change}.").format(change=plain(str(edits.history[-1].get("what", ""))))
+            st.button(tr("Undo"), icon=":material/undo:", on_click=undo, help=last)
     if details.excluded:
-        st.info("Excluded: training leaves this image out.")
+        st.info(tr("Excluded: training leaves this image out."))
     elif chosen and chosen.excluded:
-        st.info("Excluded: training leaves this face out.")
+        st.info(tr("Excluded: training leaves this face out."))
 
 
 def _words(details: ImageDetails, name: str) -> str:
@@ -266,4 +266,5 @@ def _words(details: ImageDetails, name: str) -> str:
 
 
 def _label_words(details: ImageDetails, face: int) -> str:
-    return _words(details, details.faces[face].label) + (", excluded" if details.faces[face].excluded else "")
+    words = tr("{label}, excluded") if details.faces[face].excluded else "{label}"
+    return words.format(label=_words(details, details.faces[face].label))

@@ -9,12 +9,13 @@ from core.datasets.index import Index, index_fingerprint
 from core.datasets.label_issues import LabelIssues
 from core.datasets.query import Filter, face_sample, matching, matching_faces
 from core.datasets.store import DataError, DataSet
+from core.language import mark, number, tr
 from core.vision.images import ImageError
 from pages.components.gallery import PER_PAGE, page_of, show_tiles
 from pages.components.messages import plain, why
 from pages.components.state import DUPLICATES_PAGE, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE, kept
 from pages.views.datasets.augmentation import recipe_form
-from pages.views.datasets.deciding import OF_FACES, OF_IMAGES, UNDO_IT, actions_for, decide, tell
+from pages.views.datasets.deciding import OF_FACES, OF_IMAGES, actions_for, decide, other_actions, tell
 from pages.views.datasets.filters import filter_form, split_choice
 from pages.views.datasets.opened import index_of, missing_of, predictions_of
 from pages.views.datasets.picture import close_image, image_panel, open_image
@@ -24,7 +25,7 @@ from train.config import TrainConfig
 from train.split import default_split, set_default_split
 
 GROUPS_PER_PAGE = 20
-IMAGES, FACES = "Images", "Faces"
+IMAGES, FACES = mark("Images"), mark("Faces")
 
 
 def show_gallery(index: Index, predictions: LabelIssues | None) -> None:
@@ -36,7 +37,11 @@ def show_gallery(index: Index, predictions: LabelIssues | None) -> None:
     faces_alone = (
         not whole
         and st.segmented_control(
-            "Show", (IMAGES, FACES), required=True, label_visibility="collapsed", **kept("data_gallery_of", IMAGES)
+            *(tr("Show"), (IMAGES, FACES)),
+            format_func=tr,
+            required=True,
+            label_visibility="collapsed",
+            **kept("data_gallery_of", IMAGES),
         )
         == FACES
     )
@@ -44,20 +49,23 @@ def show_gallery(index: Index, predictions: LabelIssues | None) -> None:
         _faces(index, matching_faces(index, wanted, predictions), predictions)
         return
     st.session_state[NEIGHBOURS] = [(index.pictures[place].key, 0) for place in places]
-    st.markdown(f"**{len(places):,} of {len(index):,} images**")
+    st.markdown(
+        tr("**{shown} of {images} images**").format(shown=number(len(places), ","), images=number(len(index), ","))
+    )
     some = places[page_of(GALLERY_PAGE, len(places))]
     show_tiles(
         "data_tiles",
         [("", image_tiles(index, some, predictions))],
         open_image,
-        actions=actions_for(index, *OF_IMAGES) if whole else [*OF_IMAGES, UNDO_IT],
+        actions=actions_for(index, *OF_IMAGES) if whole else other_actions(*OF_IMAGES),
         on_act=lambda action, ids: decide(index, action, ids),
     )
 
 
 def _faces(index: Index, faces: np.ndarray, predictions: LabelIssues | None) -> None:
     st.session_state[NEIGHBOURS] = [index.picture_and_face(index.faces.items[face]) for face in faces]
-    st.markdown(f"**{len(faces):,} of {len(index.faces.items):,} faces**")
+    total = len(index.faces.items)
+    st.markdown(tr("**{shown} of {faces} faces**").format(shown=number(len(faces), ","), faces=number(total, ",")))
     some = faces[page_of(GALLERY_PAGE, len(faces), what="faces")]
     show_tiles(
         "data_faces",
@@ -68,7 +76,7 @@ def _faces(index: Index, faces: np.ndarray, predictions: LabelIssues | None) -> 
     )
 
 
-@st.cache_data(show_spinner="Splitting the set at random …", max_entries=16)
+@st.cache_data(show_spinner=False, max_entries=16)
 def leak(_index: Index, name: str, stamp: tuple) -> Leak:
     """What a random split would give away."""
     return leak_of_random_split(_index)
@@ -78,20 +86,38 @@ def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
     """Groups side by side, and what a random split would give away."""
     groups = near_duplicate_groups(index)
     if not groups:
-        st.success("No image of this set has a near-duplicate.")
+        st.success(tr("No image of this set has a near-duplicate."))
         return
-    lost = leak(index, index.dataset.name, index_fingerprint(index.dataset))
-    copies, what = sum(map(len, groups)), "images" if index.pictures[0].whole else "faces"
+    with st.spinner(tr("Splitting the set at random …")):
+        lost = leak(index, index.dataset.name, index_fingerprint(index.dataset))
+    if index.pictures[0].whole:
+        words = tr(
+            "**{copies} of {images} images have a near-duplicate, in {groups} groups.** After a split at random, "
+            "{leaked} of {tested} test images would have a near-duplicate in the training part, and the accuracy "
+            "would look better than it is."
+        )
+    else:
+        words = tr(
+            "**{copies} of {images} images have a near-duplicate, in {groups} groups.** After a split at random, "
+            "{leaked} of {tested} test faces would have a near-duplicate of their image, or another face of it, in "
+            "the training part, and the accuracy would look better than it is."
+        )
     st.markdown(
-        f"**{copies:,} of {len(index):,} images have a near-duplicate, in {len(groups):,} groups.** After a split "
-        f"at random, {lost.leaked:,} of {lost.tested:,} test {what} would have a near-duplicate "
-        f"{'' if what == 'images' else 'of their image, or another face of it, '}in the training part, and the "
-        "accuracy would look better than it is."
+        words.format(
+            copies=number(sum(map(len, groups)), ","),
+            images=number(len(index), ","),
+            groups=number(len(groups), ","),
+            leaked=number(lost.leaked, ","),
+            tested=number(lost.tested, ","),
+        )
     )
     split_choice(default_split(), set_default_split)
     shown = groups[page_of(DUPLICATES_PAGE, len(groups), GROUPS_PER_PAGE, "groups")]
     st.session_state[NEIGHBOURS] = [(index.pictures[place].key, 0) for group in shown for place in group]
-    sections = [(f"{len(group)} near-duplicates", image_tiles(index, group, predictions)) for group in shown]
+    sections = [
+        (tr("{count} near-duplicates").format(count=number(len(group), ",")), image_tiles(index, group, predictions))
+        for group in shown
+    ]
     show_tiles("data_groups", sections, open_image)
 
 
@@ -99,7 +125,7 @@ def show_augmentations(index: Index) -> None:
     """One face under the augmentations of a training."""
     faces = np.flatnonzero(~index.faces.excluded)
     if not len(faces):
-        st.info("Every image of this set is excluded.")
+        st.info(tr("Every image of this set is excluded."))
         return
     how, seed, item = recipe_form(RECIPES, [index.faces.items[face] for face in faces])
     try:
@@ -107,16 +133,21 @@ def show_augmentations(index: Index) -> None:
     except ImageError as error:
         st.error(plain(str(error)))
         return
-    st.image(augmentation_sheet(sample, how, seed), width=896, alt="Twelve augmentations of one face")
+    st.image(augmentation_sheet(sample, how, seed), width=896, alt=tr("Twelve augmentations of one face"))
     st.caption(
-        f"{plain(item)}: training shows it a little differently in every epoch, so that the model learns what matters "
-        "and not the photo by heart."
+        tr(
+            "{name}: training shows it a little differently in every epoch, so that the model learns what matters and "
+            "not the photo by heart."
+        ).format(name=plain(item))
     )
 
 
-@st.dialog("Image", width="large", on_dismiss=close_image)
 def show_image(dataset: DataSet) -> None:
     """One image in full, what is known of it, and everything that can be done with it."""
+    st.dialog(tr("Image"), width="large", on_dismiss=close_image)(_image)(dataset)
+
+
+def _image(dataset: DataSet) -> None:
     if not st.session_state.get(OPEN_IMAGE):
         st.rerun()  # it was left for another view
     try:
@@ -126,7 +157,7 @@ def show_image(dataset: DataSet) -> None:
         return
     key, face, *chosen = st.session_state[OPEN_IMAGE]
     if index is None or key not in index.place_of:
-        st.info("This image is no longer in the set.")
+        st.info(tr("This image is no longer in the set."))
         return
     predictions = predictions_of(index)
     try:
@@ -140,4 +171,5 @@ def show_image(dataset: DataSet) -> None:
     if len(copies) > 1:
         others = copies[copies != index.place_of[key]][:PER_PAGE]
         tiles = image_tiles(index, others, predictions)
-        show_tiles("data_copies", [(f"Near-duplicates of it: {len(copies) - 1}", tiles)], open_image)
+        title = tr("Near-duplicates of it: {count}").format(count=number(len(copies) - 1, ","))
+        show_tiles("data_copies", [(title, tiles)], open_image)

@@ -16,6 +16,7 @@ from core.datasets.label_issues import LabelIssues
 from core.datasets.missing import Suggestion
 from core.datasets.parts import PARTS
 from core.datasets.store import class_order
+from core.language import number, tr, trn
 from core.vision.annotate import percentage
 from core.vision.boxes import shorter_sides, square_boxes
 from core.vision.classes import NO_PREDICTION, ClassStyle, style_of, styles_of
@@ -51,11 +52,11 @@ def image_tiles(index: Index, places: np.ndarray, predictions: LabelIssues | Non
         if disagrees[mine].any():
             notes.append(_objection(index, predictions, int(first + np.flatnonzero(disagrees[mine])[0]), styles))
         if (copies := int(index.group_sizes[place]) - 1) > 0:
-            notes.append(f"{copies} near-duplicate{'' if copies == 1 else 's'}")
+            notes.append(trn("{count} near-duplicate", "{count} near-duplicates", copies).format(count=number(copies)))
         if picture.excluded:
-            notes.append("Excluded")
-        elif picture.excluded_faces:
-            notes.append(f"{len(picture.excluded_faces)} excluded")
+            notes.append(tr("Excluded"))
+        elif faces_out := len(picture.excluded_faces):
+            notes.append(trn("{count} excluded", "{count} excluded", faces_out).format(count=number(faces_out)))
         tiles.append(
             Tile(
                 id=picture.key,
@@ -90,7 +91,7 @@ def face_tiles(index: Index, faces: np.ndarray, predictions: LabelIssues | None)
                 jpeg=thumbnail if whole else crop,
                 size_wh=(int(row["width"]), int(row["height"])) if whole else (1, 1),
                 marks=((styles[str(table.label[face])], ""),),
-                notes=(f"Model: {prediction}",) if prediction else (),
+                notes=(tr("Model: {prediction}").format(prediction=prediction),) if prediction else (),
                 excluded=bool(table.excluded[face]),
             )
         )
@@ -108,7 +109,11 @@ def suggestion_tiles(index: Index, suggestions: Sequence[Suggestion]) -> list[Ti
             jpeg=jpeg,
             size_wh=(1, 1),
             marks=(((style_of(each.label, (each.label,)) if each.label else NO_PREDICTION), _percent(each)),),
-            notes=(f"A face: {percentage(each.score)}, {shorter_sides(np.array(each.box))[0]:.0f} px",),
+            notes=(
+                tr("A face: {share}, {pixels} px").format(
+                    share=percentage(each.score), pixels=number(shorter_sides(np.array(each.box))[0], ".0f")
+                ),
+            ),
             boxes=(TileBox(shares, NO_PREDICTION),) if shares else (),
         )
         for each, (jpeg, shares) in zip(suggestions, crops, strict=True)
@@ -202,10 +207,10 @@ def image_details(index: Index, key: str, face: int, predictions: LabelIssues | 
         for k, label in enumerate(picture.labels)
     )
     known = {
-        "File": key,
-        "Size": f"{row['width']} × {row['height']} px",
-        "Brightness": f"{row['brightness']:.0%}",
-        "Part": PARTS[picture.split] if picture.split else "",
+        tr("File"): key,
+        tr("Size"): f"{row['width']} × {row['height']} px",
+        tr("Brightness"): number(row["brightness"], ".0%"),
+        tr("Part"): tr(PARTS[picture.split]) if picture.split else "",
     }
     return ImageDetails(
         large_tile(index, place, styles),
@@ -252,7 +257,7 @@ def prediction_in_words(predictions: LabelIssues | None, face: int, styles: dict
 
 
 def _objection(index: Index, predictions: LabelIssues | None, face: int, styles: dict[str, ClassStyle]) -> str:
-    return f"Model: {prediction_in_words(predictions, face, styles)}"
+    return tr("Model: {prediction}").format(prediction=prediction_in_words(predictions, face, styles))
 
 
 def _marks(picture: Picture, styles: dict[str, ClassStyle]) -> tuple[tuple[ClassStyle, str], ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.language import tr
 from pages.components.figure import show_figure
 from train.run_folder import epochs_of, read_metrics, read_steps
 from train.runs import Run
@@ -14,7 +15,7 @@ LOG_LINES = 200
 def show_curves(key: str, steps: Sequence[dict], metrics: Sequence[dict], epochs: int, fine_tune_from: int) -> None:
     """Loss and accuracy side by side."""
     if not steps and not metrics:
-        st.caption("The curves begin with the first steps.")
+        st.caption(tr("The curves begin with the first steps."))
         return
     from pages.components.charts import learning_curve
 
@@ -25,8 +26,8 @@ def show_curves(key: str, steps: Sequence[dict], metrics: Sequence[dict], epochs
 
 def show_log(lines: Sequence[str]) -> None:
     """What the training printed, folded away."""
-    with st.expander("Log"):
-        st.code("\n".join(lines[-LOG_LINES:]) or "Nothing yet.", language=None, height=300)
+    with st.expander(tr("Log")):
+        st.code("\n".join(lines[-LOG_LINES:]) or tr("Nothing yet."), language=None, height=300)
 
 
 def show_run_curves(key: str, run: Run) -> None:

@@ -12,13 +12,14 @@ from core.datasets.faces import DataError
 from core.datasets.importers import make_demo_set
 from core.datasets.parts import PARTS
 from core.datasets.store import LAYOUTS, DataSet, edits_path, list_datasets
+from core.language import mark, number, tr, trn
 from core.vision.classes import styles_of
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain, told_apart, why
 from pages.components.resources import server_jobs
 from pages.components.state import FOLLOWED_RUN, PROGRESS, TRAINING_VIEW, choose_next
 from pages.components.terms import TRAINING
-from pages.views.training.words import minutes_words
+from pages.views.training.words import minutes_words, setting_in_english, setting_words
 from train import runs as run_states
 from train.config import RECIPE_PRESETS, TrainConfig
 from train.estimate import SplitEstimate, count_faces, estimate_split
@@ -26,7 +27,7 @@ from train.runs import MAX_NAME, RunManager, imagenet_choices
 from train.split import default_split
 
 
-@st.cache_data(show_spinner="Counting the faces …", ttl=600, max_entries=64)
+@st.cache_data(show_spinner=False, ttl=600, max_entries=64)
 def counted(folder: Path, min_face_px: float, stamp: tuple) -> Counter:
     """Faces per class of a data set, as it was at this moment."""
     return count_faces(folder, min_face_px)
@@ -40,33 +41,34 @@ def stamp_of(folder: Path) -> tuple:
 
 def show(manager: RunManager) -> None:
     """Three steps before the start; afterwards the progress is shown."""
-    st.header("1. Data")
+    st.header(tr("1. Data"))
     sets = {dataset.name: dataset for dataset in list_datasets()}
     if not sets:
         first_data()
         return
     chosen = choose_data(sets)
-    st.header("2. Recipe")
+    st.header(tr("2. Recipe"))
     recipe = recipe_choice(RECIPE_PRESETS)
-    with st.expander("Advanced: every setting", icon=":material/tune:"):
+    with st.expander(tr("Advanced: every setting"), icon=":material/tune:"):
         settings = settings_form(setting_fields(recipe), recipe)
         place_for_classes = st.container()
-    st.header("3. Start")
+    st.header(tr("3. Start"))
     if not chosen:
-        st.caption("Choose a data set above to see how many faces there are and how long the training would take.")
+        st.caption(tr("Choose a data set above to see how many faces there are and how long the training would take."))
         return
     folders = [sets[each].folder for each in chosen]
     try:
-        counts = [counted(folder, settings["min_face"], stamp_of(folder)) for folder in folders]
+        with st.spinner(tr("Counting the faces …")):
+            counts = [counted(folder, settings["min_face"], stamp_of(folder)) for folder in folders]
         labels = sorted({label for each in counts for label, _ in each})
         with place_for_classes:
             settings["classes"] = tuple(
                 st.multiselect(
-                    "Classes",
+                    tr("Classes"),
                     labels,
                     key="training_classes",
-                    placeholder="All",
-                    help="The classes to tell apart; faces of other classes are left out.",
+                    placeholder=tr("All"),
+                    help=tr("The classes to tell apart; faces of other classes are left out."),
                 )
             )
         settings["data"] = tuple(str(folder) for folder in folders)
@@ -76,7 +78,7 @@ def show(manager: RunManager) -> None:
         st.error(why(error))
         return
     show_estimate(plan, config)
-    start_form(manager, settings, f"{RECIPE_PRESETS[recipe]['title']}, {data_words(sets, chosen)}")
+    start_form(manager, settings, f"{tr(RECIPE_PRESETS[recipe]['title'])}, {data_words(sets, chosen)}")
 
 
 def first_data() -> None:
@@ -87,26 +89,28 @@ def first_data() -> None:
     if status and status.state == "running":
         return
     st.markdown(
-        "There are no data sets on this server yet. To see how training works, take the example: a few dozen views of "
-        "one portrait, half of them with a drawn mask."
+        tr(
+            "There are no data sets on this server yet. To see how training works, take the example: a few dozen views "
+            "of one portrait, half of them with a drawn mask."
+        )
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Use example data", type="primary", icon=":material/auto_awesome:"):
-            server_jobs().start(job, "Making the example data", make_demo_set)
+        if st.button(tr("Use example data"), type="primary", icon=":material/auto_awesome:"):
+            server_jobs().start(job, tr("Making the example data"), make_demo_set)
             st.rerun()
-        st.page_link("pages/datasets.py", label="Add images of your own", icon=":material/photo_library:")
+        st.page_link("pages/datasets.py", label=tr("Add images of your own"), icon=":material/photo_library:")
 
 
 def choose_data(sets: Mapping[str, DataSet]) -> list[str]:
     """Names of the data sets to train on."""
-    titles = told_apart({name: f"{title_of(each)} ({LAYOUTS[each.layout]})" for name, each in sets.items()})
+    titles = told_apart({name: f"{title_of(each)} ({tr(LAYOUTS[each.layout])})" for name, each in sets.items()})
     return st.multiselect(
-        "Data sets",
+        tr("Data sets"),
         list(sets),
         default=list(sets) if len(sets) == 1 else [],
         format_func=titles.__getitem__,
         key="training_data",
-        placeholder="Choose one or more",
+        placeholder=tr("Choose one or more"),
     )
 
 
@@ -117,16 +121,19 @@ def title_of(dataset: DataSet) -> str:
 
 def data_words(sets: Mapping[str, DataSet], chosen: Sequence[str]) -> str:
     """The data of a training in a few words: one name, or how many sets there are."""
-    return title_of(sets[chosen[0]]) if len(chosen) == 1 else f"{len(chosen)} data sets"
+    if len(chosen) == 1:
+        return title_of(sets[chosen[0]])
+    return tr("{count} data sets").format(count=number(len(chosen), ","))
 
 
 def start_form(manager: RunManager, settings: Mapping[str, object], title: str) -> None:
     """The run's name and the button that starts it; ``title`` is offered as name, with a number if it is taken."""
     runs = manager.runs()
-    name = st.text_input("Name of this run", free := free_name(title, {run.name for run in runs}),
+    name = st.text_input(tr("Name of this run"), free := free_name(title, {run.name for run in runs}),
                          max_chars=MAX_NAME, key=f"training_run_name_{free}")  # fmt: skip
     busy = [run for run in runs if run.state in (run_states.QUEUED, run_states.RUNNING)]
-    if st.button("Queue the training" if busy else "Start the training", type="primary", icon=":material/play_arrow:"):
+    words = tr("Queue the training") if busy else tr("Start the training")
+    if st.button(words, type="primary", icon=":material/play_arrow:"):
         try:
             run = manager.add(name, **settings)
         except (ValueError, OSError) as error:
@@ -136,7 +143,7 @@ def start_form(manager: RunManager, settings: Mapping[str, object], title: str) 
         choose_next(TRAINING_VIEW, PROGRESS)
         st.rerun()
     if busy:
-        st.caption(f"One training runs at a time; this one follows {plain(busy[-1].name)}.")
+        st.caption(tr("One training runs at a time; this one follows {name}.").format(name=plain(busy[-1].name)))
 
 
 def free_name(title: str, taken: Collection[str]) -> str:
@@ -167,10 +174,6 @@ def setting_fields(recipe: str) -> list["Setting"]:
     return sorted(fields, key=lambda field: first.index(field.name) if field.name in first else len(first))
 
 
-LABELS = {"val_share": "Validation share", "min_face": "Smallest face"}
-"""Of settings whose name is no word."""
-
-
 @dataclass(frozen=True)
 class Setting:
     """One setting as a form shows it."""
@@ -187,10 +190,10 @@ class Setting:
 def recipe_choice(recipes: Mapping[str, Mapping]) -> str:
     """One of the recipes, each with a few sentences."""
     return st.radio(
-        "Recipe",
+        tr("Recipe"),
         list(recipes),
-        format_func=lambda name: recipes[name]["title"],
-        captions=[recipes[name].get("about", "") for name in recipes],
+        format_func=lambda name: tr(recipes[name]["title"]),
+        captions=[tr(recipes[name].get("about", "")) for name in recipes],
         key="training_recipe",
     )
 
@@ -206,13 +209,14 @@ def settings_form(settings: Sequence[Setting], recipe: str) -> dict:
         for column, setting in zip(st.columns(3), settings[start : start + 3], strict=False):
             with column:
                 values[setting.name] = _field(setting, f"training_{recipe}_{setting.name}_{setting.default}")
-                st.caption(plain(setting.help[:1].upper() + setting.help[1:].rstrip(".") + "."))
+                words = tr(setting.help)
+                st.caption(plain(words[:1].upper() + words[1:].rstrip(".") + "."))
     return values
 
 
 def _field(setting: Setting, key: str) -> str | int | float:
-    label = LABELS.get(setting.name) or plain(setting.name.replace("_", " ").capitalize())
-    default, help = setting.default, TRAINING.get(label)
+    label = plain(setting_words(setting.name))
+    default, help = setting.default, tr(TRAINING.get(setting_in_english(setting.name), "")) or None
     if words := setting.choices:
         options = list(words)
         place = options.index(default) if default in options else 0
@@ -232,28 +236,28 @@ def _field(setting: Setting, key: str) -> str | int | float:
 def show_estimate(plan: SplitEstimate, config: TrainConfig) -> None:
     """What a training would work with."""
     numbers = {
-        "Faces": f"{plan.faces:,}",
-        "Epochs": str(plan.epochs),
-        "Batch size": f"{config.batch_size:,}",
-        "Learning rate": f"{config.learning_rate:g}",
-        "Expected time": minutes_words(60 * plan.minutes),
+        mark("Faces"): number(plan.faces, ","),
+        mark("Epochs"): number(plan.epochs),
+        mark("Batch size"): number(config.batch_size, ","),
+        mark("Learning rate"): number(config.learning_rate, "g"),
+        mark("Expected time"): minutes_words(60 * plan.minutes),
     }
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         for label, value in numbers.items():
-            st.metric(label, value, help=TRAINING.get(label), width="content")
+            st.metric(tr(label), value, help=tr(TRAINING.get(label, "")) or None, width="content")
     for sentence in plan.cautions:
         st.warning(plain(sentence))
-    with st.expander("Faces for training and test", icon=":material/table_rows:"):
+    with st.expander(tr("Faces for training and test"), icon=":material/table_rows:"):
         classes = tuple(plan.counts)
         used = [part for part in PARTS if any(parts.get(part) for parts in plan.counts.values())]
         st.dataframe(
             [
-                {"Class": f"{style.sign} {style.words}"} | {PARTS[part]: plan.counts[name][part] for part in used}
+                {tr("Class"): f"{style.sign} {style.words}"}
+                | {tr(PARTS[part]): plan.counts[name][part] for part in used}
                 for name, style in zip(classes, styles_of(classes), strict=True)
             ],
             hide_index=True,
         )
-        st.caption(
-            f"{plan.steps:,} step{'s' * (plan.steps != 1)} per epoch."
-            + ("" if plan.exact else " Near-duplicates stay in one part, so they come out a little larger or smaller.")
-        )
+        steps = trn("{count} step per epoch.", "{count} steps per epoch.", plan.steps)
+        rough = tr("Near-duplicates stay in one part, so they come out a little larger or smaller.")
+        st.caption(" ".join([steps.format(count=number(plan.steps, ",")), *([] if plan.exact else [rough])]))

@@ -7,6 +7,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.io import is_number
+from core.language import mark, number, tr
 from pages.components.compat import page_part
 from pages.components.messages import plain, try_to
 from pages.components.state import FOLLOWED_RUN
@@ -38,19 +39,19 @@ def show(manager: RunManager) -> None:
     for run in stopped[:4]:
         with have_stopped.container(border=True):
             icon, words = STATES[run.state]
-            st.markdown(f"{icon} **{plain(run.name)}** ({words}). {plain(run.sentence)}")
-            if st.button("Resume", icon=":material/resume:", key=f"training_resume_{run.id}",
-                         help="Resumes after its last finished epoch, with the same settings."):  # fmt: skip
+            st.markdown(f"{icon} **{plain(run.name)}** ({tr(words)}). {plain(run.sentence)}")
+            if st.button(tr("Resume"), icon=":material/resume:", key=f"training_resume_{run.id}",
+                         help=tr("Resumes after its last finished epoch, with the same settings.")):  # fmt: skip
                 st.session_state[FOLLOWED_RUN] = run.id
                 try_to(manager.resume, run.id)
     done = [run for run in runs if run.state == run_states.DONE]
     followed = st.session_state.get(FOLLOWED_RUN)
     last = next((run for run in done if run.id == followed), max(done, key=lambda run: run.ended, default=None))
     if last and run_states.RUNNING not in states.values():
-        st.header(f"{plain(last.name)} is done")
+        st.header(tr("{name} is done").format(name=plain(last.name)))
         show_result(manager, last)
     elif not runs:
-        st.info("Nothing has been trained here yet; start with *New training*.")
+        st.info(tr("Nothing has been trained here yet; start with *New training*."))
 
 
 @page_part(run_every=1.0)
@@ -63,18 +64,18 @@ def running_now(manager: RunManager, before: dict[str, str]) -> None:
         if run.state == run_states.RUNNING:
             show_progress(run.name, read_progress(run.folder), run.stopping)
             if not run.from_command_line and st.button(
-                "Cancel", icon=":material/stop_circle:", disabled=run.stopping, key=f"training_cancel_{run.id}"
+                tr("Cancel"), icon=":material/stop_circle:", disabled=run.stopping, key=f"training_cancel_{run.id}"
             ):
                 try_to(manager.cancel, run.id)
             show_run_curves(f"training_now_{run.id}", run)
             show_log(read_log(run.folder))
     queue = sorted((run for run in runs if run.state == run_states.QUEUED), key=lambda run: run.queued)
     if queue:
-        st.markdown("**Next in the queue**")
+        st.markdown(tr("**Next in the queue**"))
     for place, run in enumerate(queue, start=1):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{place}. {plain(run.name)}", width="content")
-            if st.button("Remove from the queue", icon=":material/close:", key=f"training_take_out_{run.id}"):
+            if st.button(tr("Remove from the queue"), icon=":material/close:", key=f"training_take_out_{run.id}"):
                 try_to(manager.cancel, run.id)
 
 
@@ -84,10 +85,13 @@ SILENT_AFTER_S = 30
 def stage_words(progress: Mapping) -> str:
     """What a training does at the moment, in plain words."""
     stage = progress.get("stage")
-    words = str(progress.get("text") or STAGES.get(str(stage), "Starting"))
+    english = str(progress.get("text") or STAGES.get(str(stage), mark("Starting")))
+    words = tr(english)
     epoch, epochs = progress.get("epoch"), progress.get("epochs")
-    if stage in ("head", "fine-tune") and is_number(epoch) and is_number(epochs) and "epoch" not in words.lower():
-        words += f", epoch {min(int(epoch), int(epochs))} of {int(epochs)}"
+    if stage in ("head", "fine-tune") and is_number(epoch) and is_number(epochs) and "epoch" not in english.lower():
+        words = tr("{stage}, epoch {epoch} of {epochs}").format(
+            stage=words, epoch=number(min(int(epoch), int(epochs)), ","), epochs=number(int(epochs), ",")
+        )
     return words
 
 
@@ -105,10 +109,11 @@ def show_progress(name: str, progress: Mapping, stopping: bool) -> None:
     words = stage_words(progress)
     left = progress.get("left_s")
     if is_number(left):
-        words += f" · about {minutes_words(left)} left" if left >= 5 else " · nearly done"
+        form = tr("{stage} · about {time} left") if left >= 5 else tr("{stage} · nearly done")
+        words = form.format(stage=words, time=minutes_words(left))
     if stopping:
-        words = "Stopping after this step …"
+        words = tr("Stopping after this step …")
     st.progress(share_done(progress, now) or 0.0, f"**{plain(name)}.** {plain(words)}")
     silent = now - last if is_number(last := progress.get("time")) else 0
     if silent > SILENT_AFTER_S and not stopping:
-        st.caption(f"No news for {minutes_words(silent)}; some steps take long.")
+        st.caption(tr("No news for {time}; some steps take long.").format(time=minutes_words(silent)))

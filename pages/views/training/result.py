@@ -11,6 +11,7 @@ from core.datasets.faces import DataError
 from core.datasets.parts import PARTS
 from core.datasets.store import list_datasets
 from core.io import is_number, read_json
+from core.language import current, number, tr
 from core.registry.active import can_go_back, go_back, in_use, use
 from core.registry.store import file_name, free_model_name, install_model
 from core.vision.images import encode_image
@@ -47,7 +48,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     key, now = f"training_{run.id}", in_use()
     try:
         card = load_card(run.folder / CARD)
-        current = load_card(models_dir() / f"{now.method.model}.json")
+        active = load_card(models_dir() / f"{now.method.model}.json")
     except ModelError as error:
         st.error(plain(str(error)))
         return
@@ -57,7 +58,7 @@ def show_result(manager: RunManager, run: Run) -> None:
     if comparisons:
         show_outcome(comparisons[0], near_copies(report), key)
         outcome = comparisons[0].difference.outcome if comparisons[0].difference else ""
-    model_buttons(card.sha256 == current.sha256, outcome, lambda: deploy(run), go_back if can_go_back() else None, key)
+    model_buttons(card.sha256 == active.sha256, outcome, lambda: deploy(run), go_back if can_go_back() else None, key)
     predictions = None
     try:
         predictions = read_predictions(run.folder)
@@ -65,30 +66,32 @@ def show_result(manager: RunManager, run: Run) -> None:
         st.caption(plain(str(error)))
     if predictions is not None and len(predictions):
         wrong = int((predictions.predicted != predictions.labels).sum())
-        show_most_wrong(worst_tiles(run.id, run.folder), wrong, len(predictions), key)
-    with st.expander("Details: figures, other data sets", icon=":material/query_stats:"):
+        with st.spinner(tr("Cutting out faces …")):
+            tiles = worst_tiles(run.id, run.folder, current())
+        show_most_wrong(tiles, wrong, len(predictions), key)
+    with st.expander(tr("Details: figures, other data sets"), icon=":material/query_stats:"):
         show_statistics(comparisons or [])
-        with damaged("The figures of this run"):
+        with damaged(tr("The figures of this run are damaged; make them anew.")):
             for part in ("test", "held_out"):
                 scores = report.get(f"{part}_exported") or {}
                 if scores.get("images") or part == "test":
-                    show_figures(scores, PARTS[part])
+                    show_figures(scores, tr(PARTS[part]))
                 if scores.get("images"):
                     show_report(scores, card.classes, f"{key}_{part}")
         if predictions is not None and len(predictions):
             show_prediction_curves(predictions.labels, predictions.probabilities, predictions.classes, key)
-        st.markdown("**All data sets of this server**")
+        st.markdown(tr("**All data sets of this server**"))
         evaluate_on_all_sets(run)
-    with st.expander("Training curves and settings", icon=":material/show_chart:"):
+    with st.expander(tr("Training curves and settings"), icon=":material/show_chart:"):
         show_run_curves(key, run)
         st.json({name: value for name, value in run.settings.items() if name not in ("data", "imagenet_weights")},
                 expanded=False)  # fmt: skip
-    st.markdown("**Download the model**")
+    st.markdown(tr("**Download the model**"))
     onnx = f"training:onnx:{run.id}"
     source, target = run.folder / KERAS_MODEL, run.folder / ONNX_MODEL
 
     def make_onnx() -> None:
-        server_jobs().start(onnx, "Converting to ONNX", lambda report: convert_onnx(source, target, report=report))
+        server_jobs().start(onnx, tr("Converting to ONNX"), lambda report: convert_onnx(source, target, report=report))
 
     show_end_of_job(show_job(server_jobs(), onnx), server_jobs())
     download_buttons(run.folder, file_name(run.name), key, make_onnx if onnx_is_there() else None)
@@ -101,7 +104,7 @@ def compared(manager: RunManager, run: Run) -> list[PartComparison] | None:
     key = f"training:compare:{run.id}:{now.stamp}"
     others = [each.folder for each in manager.runs() if each.state == run_states.DONE and each.id != run.id]
     if server_jobs().status(key) is None:
-        server_jobs().start(key, "Comparing with the active model",
+        server_jobs().start(key, tr("Comparing with the active model"),
                    lambda report: compare_with_method(run.folder, now.method, runs=others, report=report))  # fmt: skip
     status = show_job(server_jobs(), key)
     show_end_of_job(status, for_all=True)  # it began by itself
@@ -117,18 +120,20 @@ def near_copies(report: Mapping) -> list[str]:
     if not is_number(count) or count < 1:
         return []
     return [
-        f"For {count:,.0f} of the test faces this model was trained on a near-duplicate, which flatters it. The "
-        "setting Split: grouped, under Advanced, keeps near-duplicates apart."
+        tr(
+            "For {count} of the test faces this model was trained on a near-duplicate, which flatters it. The setting "
+            "Split: grouped, under Advanced, keeps near-duplicates apart."
+        ).format(count=number(count, ",.0f"))
     ]
 
 
 @contextlib.contextmanager
-def damaged(what: str) -> Iterator[None]:
-    """Show what a file says, or one sentence if it says something else than the app wrote."""
+def damaged(sentence: str) -> Iterator[None]:
+    """Show what a file says, or this sentence if it says something else than the app wrote."""
     try:
         yield
     except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError):
-        st.caption(f"{what} are damaged; make them anew.")
+        st.caption(sentence)
 
 
 def deploy(run: Run) -> None:
@@ -137,9 +142,9 @@ def deploy(run: Run) -> None:
     use(method_for_model(card.name, card.kind))
 
 
-@st.cache_data(show_spinner="Cutting out faces …", max_entries=16)
-def worst_tiles(run_id: str, _folder: Path) -> list:
-    """The faces that a run got most wrong, cut out."""
+@st.cache_data(show_spinner=False, max_entries=16)
+def worst_tiles(run_id: str, _folder: Path, language: str) -> list:
+    """The faces that a run got most wrong, cut out; their notes are in this language, that of now."""
     predictions = read_predictions(_folder)
     worst = predictions.at(most_wrong(predictions))
     crops = read_crops(find_faces(worst), CROP_SIDE, 0.15)
@@ -161,16 +166,16 @@ def evaluate_on_all_sets(run: Run) -> None:
     """How the run's model does on every data set, evaluated on request and kept in its folder."""
     key = f"training:sets:{run.id}"
     rows = read_json(run.folder / SET_SCORES).get("sets") or []
-    with damaged("The figures on every data set"):
+    with damaged(tr("The figures on every data set are damaged; make them anew.")):
         if rows:
             show_set_scores(rows)
     status = show_job(server_jobs(), key)
     show_end_of_job(status, server_jobs())
     if (status is None or status.state != "running") and st.button(
-        "Evaluate again" if rows else "Evaluate on every data set", icon=":material/fact_check:", key=key
+        tr("Evaluate again") if rows else tr("Evaluate on every data set"), icon=":material/fact_check:", key=key
     ):
         min_face = float(run.settings.get("min_face") or 0)
         trained_on = [str(each) for each in run.settings.get("data", [])]
-        server_jobs().start(key, "Evaluating on every data set",
+        server_jobs().start(key, tr("Evaluating on every data set"),
                    lambda report: score_run(run.folder, list_datasets(), trained_on, min_face, report))  # fmt: skip
         st.rerun()

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core.io import is_number
+from core.language import mark, tr
 from pages.components.figure import show_figure
 from pages.components.messages import plain, popover, told_apart, try_to
 from pages.components.server import who
@@ -18,7 +19,7 @@ from pages.components.undo import KEEP_HELP, show_deleted
 from pages.views.training.curves import show_log, show_run_curves
 from pages.views.training.looks import Look, looks_of
 from pages.views.training.result import show_result
-from pages.views.training.words import STATES
+from pages.views.training.words import STATES, setting_words
 from train import runs as run_states
 from train.estimate import recipe_title
 from train.run_folder import read_log, read_metrics, read_report
@@ -36,15 +37,19 @@ def show(manager: RunManager) -> None:
     show_deleted(manager.folder, manager.restore)
     runs = manager.runs()
     if not runs:
-        st.info("Nothing has been trained here yet; start with *New training*.")
+        st.info(tr("Nothing has been trained here yet; start with *New training*."))
         return
     looks = looks_of(runs)
     rows = {run.id: row_of(run, looks[run.id]) for run in runs}
     search, choose = st.columns([2, 3])
-    text = search.text_input("Search", key="training_search", placeholder="Name, data, recipe, note")
-    words = [words for _, words in STATES.values()]
-    states = choose.multiselect("State", words, key="training_states", placeholder="All")
-    kept = filter_rows(rows, text, states)
+    text = search.text_input(tr("Search"), key="training_search", placeholder=tr("Name, data, recipe, note"))
+    states = choose.multiselect(
+        *(tr("State"), list(STATES)),
+        format_func=state_words,
+        key="training_states",
+        placeholder=tr("All"),
+    )
+    kept = filter_rows(rows, text, [state_words(state) for state in states])
     opened = show_runs(kept)
     by_id = {run.id: run for run in runs}
     if len(opened) == 1:
@@ -56,6 +61,11 @@ def show(manager: RunManager) -> None:
     compare_scores(done, looks)
 
 
+def state_words(state: str) -> str:
+    """What a state, a key of ``STATES``, is called."""
+    return tr(STATES[state][1])
+
+
 def show_run(manager: RunManager, run: Run) -> None:
     """One run in full."""
     st.header(plain(run.name))
@@ -63,8 +73,8 @@ def show_run(manager: RunManager, run: Run) -> None:
     if run.state == run_states.DONE:
         show_result(manager, run)
         return
-    st.markdown(f"{STATES[run.state][0]} {STATES[run.state][1].capitalize()}. {plain(run.sentence)}")
-    if run.can_resume and st.button("Resume", icon=":material/resume:", key=f"training_resume_{run.id}"):
+    st.markdown(f"{STATES[run.state][0]} {state_words(run.state).capitalize()}. {plain(run.sentence)}")
+    if run.can_resume and st.button(tr("Resume"), icon=":material/resume:", key=f"training_resume_{run.id}"):
         try_to(manager.resume, run.id)
     show_run_curves(f"training_{run.id}", run)
     show_log(read_log(run.folder))
@@ -76,11 +86,11 @@ def row_of(run: Run, look: Look) -> dict:
     return {
         "Line": look.swatch,
         "Run": run.name,
-        "State": STATES[run.state][1],
+        "State": state_words(run.state),
         "Data": ", ".join(run.data_names),
-        "Recipe": recipe_title(run.settings),
+        "Recipe": tr(recipe_title(run.settings)),
         "Accuracy": known.get("accuracy"),
-        "Test faces": known.get("images"),
+        mark("Test faces"): known.get("images"),
         "Started": datetime.fromtimestamp(run.created),
         "Minutes": run.spent_s / 60 if run.spent_s else None,
         "Note": run.note,
@@ -104,15 +114,16 @@ def show_runs(rows: Mapping[str, Mapping]) -> list[str]:
     """
     ids = list(rows)
     opened = [each for each in st.session_state.get(OPENED, []) if each in ids]
-    st.caption("Click a run to open it; tick several to compare them.")
+    st.caption(tr("Click a run to open it; tick several to compare them."))
     chosen = st.dataframe(
         list(rows.values()),
         hide_index=True,
         column_config={
+            "Line": st.column_config.ImageColumn(tr("Line"), width="small", help=tr("How the run is drawn in charts.")),
+            **{name: tr(name) for name in (mark("Run"), "State", "Data", "Recipe", mark("Test faces"), "Note")},
             **metric_columns(("Accuracy",)),
-            "Line": st.column_config.ImageColumn(width="small", help="How the run is drawn in charts."),
-            "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "Minutes": st.column_config.NumberColumn(format="%.1f"),
+            "Started": st.column_config.DatetimeColumn(tr("Started"), format="YYYY-MM-DD HH:mm"),
+            "Minutes": st.column_config.NumberColumn(tr("Minutes"), format="%.1f"),
         },
         # What is chosen are places in the table: with other rows it is another table.
         key=(key := f"training_runs_{zlib.crc32(repr(ids).encode())}"),
@@ -120,7 +131,7 @@ def show_runs(rows: Mapping[str, Mapping]) -> list[str]:
         selection_mode=("multi-row", "single-cell"),
         selection_default={"selection": {"rows": [ids.index(each) for each in opened]}},
         placeholder="–",
-        alt="The trainings of this server",
+        alt=tr("The trainings of this server"),
     )["selection"]
     st.session_state[OPENED] = opened = [ids[place] for place in chosen["rows"] if place < len(ids)]
     return opened
@@ -156,10 +167,10 @@ def compare_runs(runs: Sequence[Run], names: Mapping[str, str], looks: Mapping[s
     ]
     for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         show_figure(curves_together(quantity, curves), key=f"training_together_{quantity}", place=column)
-    st.markdown("**Settings that differ**")
+    st.markdown(tr("**Settings that differ**"))
     differing = differing_settings([public_settings(run) for run in runs])
     if not differing:
-        st.caption("None: the settings are the same.")
+        st.caption(tr("None: the settings are the same."))
         return
 
     def words(value: Any) -> str:
@@ -167,7 +178,7 @@ def compare_runs(runs: Sequence[Run], names: Mapping[str, str], looks: Mapping[s
 
     st.dataframe(
         [
-            {"Setting": setting_words(name)}
+            {tr("Setting"): setting_words(name)}
             | {names[run.id]: words(value) for run, value in zip(runs, values, strict=True)}
             for name, values in differing.items()
         ],
@@ -179,11 +190,6 @@ def public_settings(run: Run) -> dict:
     """The settings of a run with names only: where files lie on the server is nobody's business."""
     weights = Path(str(run.settings.get("imagenet_weights"))).name
     return run.settings | {"data": run.data_names, "imagenet_weights": weights}
-
-
-def setting_words(name: str) -> str:
-    """What a setting is called: ``batch_size`` is *Batch size*."""
-    return name.replace("_", " ").capitalize()
 
 
 def compare_scores(runs: Sequence[Run], looks: Mapping[str, Look]) -> None:
@@ -205,8 +211,8 @@ def compare_scores(runs: Sequence[Run], looks: Mapping[str, Look]) -> None:
     usable = dict(sorted(usable.items(), key=lambda item: isinstance(item[1][0], str)))
     from pages.components.charts import RunScore, scores_by_setting
 
-    st.header("Settings against score")
-    setting = st.selectbox("Setting", list(usable), format_func=setting_words, key="training_setting")
+    st.header(tr("Settings against score"))
+    setting = st.selectbox(tr("Setting"), list(usable), format_func=setting_words, key="training_setting")
     names = told_apart({run.id: run.name for run, _, _ in tested}, by_key=False)
     dots = [
         RunScore(names[run.id], looks[run.id].color, value, right, faces, ", ".join(run.data_names))
@@ -214,7 +220,7 @@ def compare_scores(runs: Sequence[Run], looks: Mapping[str, Look]) -> None:
     ]
     show_figure(scores_by_setting(setting_words(setting), dots), key="training_scores")
     if len({dot.data for dot in dots}) > 1:
-        st.caption("These runs were tested on faces of different data sets: only those of the same data compare.")
+        st.caption(tr("These runs were tested on faces of different data sets: only those of the same data compare."))
 
 
 def run_forms(
@@ -225,22 +231,24 @@ def run_forms(
 ) -> None:
     """Name, note and deleting of one run; each function gets the run's id and a text: who asks, for the last."""
     with st.container(horizontal=True):
-        with popover("Rename", f"training_renames_{run.id}", icon=":material/edit:"):
-            name = st.text_input("Name", run.name, max_chars=80, key=f"training_name_{run.id}")
-            if st.button("Save the name", key=f"training_rename_{run.id}"):
+        with popover(tr("Rename"), f"training_renames_{run.id}", icon=":material/edit:"):
+            name = st.text_input(tr("Name"), run.name, max_chars=80, key=f"training_name_{run.id}")
+            if st.button(tr("Save the name"), key=f"training_rename_{run.id}"):
                 try_to(rename, run.id, name)
-        with popover("Note", f"training_notes_{run.id}", icon=":material/sticky_note_2:"):
-            note = st.text_area("Note", run.note, max_chars=2000, key=f"training_note_{run.id}")
-            if st.button("Save the note", key=f"training_keep_note_{run.id}"):
+        with popover(tr("Note"), f"training_notes_{run.id}", icon=":material/sticky_note_2:"):
+            note = st.text_area(tr("Note"), run.note, max_chars=2000, key=f"training_note_{run.id}")
+            if st.button(tr("Save the note"), key=f"training_keep_note_{run.id}"):
                 try_to(set_note, run.id, note)
         if run.state != "running":
-            with popover("Delete", f"training_deletes_{run.id}", icon=":material/delete:"):
+            with popover(tr("Delete"), f"training_deletes_{run.id}", icon=":material/delete:"):
                 st.markdown(
-                    f"Deletes **{plain(run.name)}** with its weights and figures from the server, for everybody. "
-                    "A model that was deployed from it stays."
+                    tr(
+                        "Deletes **{name}** with its weights and figures from the server, for everybody. A model that "
+                        "was deployed from it stays."
+                    ).format(name=plain(run.name))
                 )
-                st.caption(KEEP_HELP)
-                if st.button("Delete this run", type="primary", key=f"training_delete_{run.id}"):
+                st.caption(tr(KEEP_HELP))
+                if st.button(tr("Delete this run"), type="primary", key=f"training_delete_{run.id}"):
                     try_to(delete, run.id, who())
     if run.note:
         st.caption(plain(run.note))

@@ -11,6 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.datasets.spellings import likely_meanings, plain_meanings
 from core.jobs import Report
+from core.language import number, tr
 from core.registry.active import in_use, use
 from core.registry.store import file_name, list_models
 from core.registry.upload import (
@@ -53,12 +54,14 @@ class Tried:
 def show() -> None:
     """A model file from elsewhere, tried and installed."""
     st.markdown(
-        "A classifier that was trained elsewhere: **LiteRT** (`.tflite`), **Keras** (`.keras`, `.h5`) or a zip with "
-        "one of them, as Teachable Machine exports it. One square colour image in, one number per class out. It is "
-        "tried and later run in a process of its own; nothing in it is ever run as a program."
+        tr(
+            "A classifier that was trained elsewhere: **LiteRT** (`.tflite`), **Keras** (`.keras`, `.h5`) or a zip "
+            "with one of them, as Teachable Machine exports it. One square colour image in, one number per class out. "
+            "It is tried and later run in a process of its own; nothing in it is ever run as a program."
+        )
     )
     files = st.file_uploader(
-        "Model file, alone or with its labels.txt",
+        tr("Model file, alone or with its labels.txt"),
         [*UPLOAD_TYPES, "txt"],
         accept_multiple_files=True,
         key="training_upload",
@@ -73,7 +76,7 @@ def show() -> None:
     if isinstance(tried, Tried) and tried.file_id == _id_of(files):
         name = next((file.name for file in files if not file.name.lower().endswith(".txt")), files[0].name)
         _import_form(tried, Path(name).stem)
-    elif st.button("Try the model", type="primary", icon=":material/labs:"):
+    elif st.button(tr("Try the model"), type="primary", icon=":material/labs:"):
         _start(files)
 
 
@@ -95,8 +98,8 @@ def _start(files: Sequence[UploadedFile]) -> None:
             facts = check_litert(path, report=report)
             return Tried(file_id, path.read_bytes(), facts, found.labels, found.pixels)
 
-    if not server_jobs().start(JOB, f"Trying {files[0].name}", work):
-        st.warning("Another model is being tried; wait until it is done.")
+    if not server_jobs().start(JOB, tr("Trying {name}").format(name=files[0].name), work):
+        st.warning(tr("Another model is being tried; wait until it is done."))
     else:
         st.rerun()
 
@@ -104,21 +107,24 @@ def _start(files: Sequence[UploadedFile]) -> None:
 def _import_form(tried: Tried, stem: str) -> None:
     """What must be known of a model that was tried: its name, its classes, and the scale of its pixels."""
     facts, key = tried.facts, tried.file_id
-    name = st.text_input("Name", file_name(stem), max_chars=60, key=f"training_upload_name_{key}")
+    name = st.text_input(tr("Name"), file_name(stem), max_chars=60, key=f"training_upload_name_{key}")
     names = read_labels(
         st.text_area(
-            "Class names, one a line, in the order of the model's outputs",
+            tr("Class names, one a line, in the order of the model's outputs"),
             "\n".join(tried.labels),
-            placeholder="\n".join(f"class {place}" for place in range(1, facts.classes + 1)[:MAX_MAPPED]),
+            placeholder="\n".join(
+                tr("class {number}").format(number=place) for place in range(1, facts.classes + 1)[:MAX_MAPPED]
+            ),
             key=f"training_upload_classes_{key}",
         )
     )
     if len(names) != facts.classes:
-        st.info(f"The model tells {facts.classes} classes apart; type one name a line for each of them.")
+        words = tr("The model tells {count} classes apart; type one name a line for each of them.")
+        st.info(words.format(count=number(facts.classes, ",")))
         return
     classes = _mapped(names, key)
     pixels = _pixel_scale(tried, classes, key)
-    if pixels and st.button("Import", type="primary", icon=":material/upload:", disabled=not name):
+    if pixels and st.button(tr("Import"), type="primary", icon=":material/upload:", disabled=not name):
         try:
             with tempfile.TemporaryDirectory() as made:
                 path = Path(made) / "tried.tflite"
@@ -144,10 +150,10 @@ def _mapped(names: tuple[str, ...], key: str) -> tuple[str, ...]:
         options = [*CLASS_NAMES, *([] if name in CLASS_NAMES else [name])]
         chosen.append(
             column.selectbox(
-                f"“{plain(name)}” means",
+                tr("“{name}” means").format(name=plain(name)),
                 options,
                 options.index(likely.get(name, name)),
-                format_func=lambda option: words.get(option, f"a class of its own: {option}"),
+                format_func=lambda option: words.get(option) or tr("a class of its own: {name}").format(name=option),
                 key=f"training_upload_means_{key}_{place}_{name}",
             )
         )
@@ -157,20 +163,20 @@ def _mapped(names: tuple[str, ...], key: str) -> tuple[str, ...]:
 def _pixel_scale(tried: Tried, classes: tuple[str, ...], key: str) -> str | None:
     """The scale of pixels that a model was trained on, chosen by what it says of the sample face with each."""
     facts = tried.facts
-    st.markdown("**What it says of a face, bare and with a mask drawn on**")
+    st.markdown(tr("**What it says of a face, bare and with a mask drawn on**"))
     left, right = st.columns([1, 2])
     box = np.array([SAMPLE_FACE_XYXY])
     faces = [crop_faces(sample_photo(masked), box, 160, 0.15)[0] for masked in (False, True)]
-    left.image(faces, caption=["Bare", "Masked"], width=110)
+    left.image(faces, caption=[tr("Bare"), tr("Masked")], width=110)
 
     def words(shares: list[float]) -> str:
         best = max(range(len(shares)), key=shares.__getitem__)
         style = dict(zip(CLASS_NAMES, CLASS_STYLES, strict=True)).get(classes[best])
-        return f"{style.words if style else classes[best]}, {shares[best]:.0%}"
+        return f"{style.words if style else classes[best]}, {number(shares[best], '.0%')}"
 
     right.dataframe(
         [
-            {"Pixels": scale, "Bare": words(bare), "Masked": words(masked)}
+            {tr("Pixels"): scale, tr("Bare"): words(bare), tr("Masked"): words(masked)}
             for scale, (bare, masked) in facts.answers.items()
         ],
         hide_index=True,
@@ -179,15 +185,17 @@ def _pixel_scale(tried: Tried, classes: tuple[str, ...], key: str) -> str | None
     if len(scales) == 1:
         return scales[0]
     right.caption(
-        "The right scale is the one it was trained on; with others its answers mean nothing. Usual are -1..1 "
-        "(Teachable Machine, MobileNet's own preprocessing), 0..1, and 0..255 where the model scales by itself."
+        tr(
+            "The right scale is the one it was trained on; with others its answers mean nothing. Usual are -1..1 "
+            "(Teachable Machine, MobileNet's own preprocessing), 0..1, and 0..255 where the model scales by itself."
+        )
     )
     return right.segmented_control(
-        "It was trained on pixels from",
+        tr("It was trained on pixels from"),
         scales,
         default=tried.pixels if tried.pixels in scales else likely_scale(facts.answers, classes),
         key=f"training_upload_pixels_{key}",
-        help="Import follows once this is chosen.",
+        help=tr("Import follows once this is chosen."),
     )
 
 
@@ -206,6 +214,6 @@ def _show_installed() -> None:
     name = st.session_state.get(INSTALLED)
     if not name or name not in list_models():
         return
-    st.success(f"**{plain(name)}** is installed.")
-    if in_use().method.model != name and st.button("Deploy", icon=":material/rocket_launch:"):
+    st.success(tr("**{name}** is installed.").format(name=plain(name)))
+    if in_use().method.model != name and st.button(tr("Deploy"), icon=":material/rocket_launch:"):
         try_to(use, method_for_model(name, "classifier"))
