@@ -14,8 +14,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.config import PUBLIC, settings
+from core.config import PUBLIC, limits, settings
+from core.language import best_language
 from pages.components.compat import session_id
+from pages.components.language import said_in
 from pages.components.uploads import reserved, tell_refused
 
 # Figures of the server, and Streamlit's way to drive the app by programs: no visitor needs them.
@@ -93,7 +95,7 @@ class Guard:
                 await PlainTextResponse("Length required", 411)(scope, receive, send_with_headers)
                 return
             with reserved(upload[1], int(length)) as refusal:
-                answer = PlainTextResponse(refusal, 413) if refusal else self.app
+                answer = PlainTextResponse(limits().reached(refusal), 413) if refusal else self.app
                 if refusal:
                     tell_refused(upload[1], await name_of_upload(receive), refusal)
                 await answer(scope, receive, send_with_headers)
@@ -153,14 +155,15 @@ def video(request: Request) -> Response:
 
 
 def photos(request: Request) -> Response:
-    """A zip of a visitor's own annotated photos, made while it is sent."""
+    """A zip of a visitor's own annotated photos, made while it is sent; its words are in the language ``?lang=``."""
     from pages.components.resources import photo_sets
 
     found = photo_sets.get((visitor_of(request.scope), request.path_params["key"]))
     if found is None:
         return PlainTextResponse("Not found", 404)
     headers = {"Cache-Control": "private, no-store", "Content-Disposition": 'attachment; filename="faces.zip"'}
-    return StreamingResponse(found.zip_file(), 200, headers, "application/zip")
+    zip_file = said_in(best_language(request.query_params.get("lang")), found.zip_file())
+    return StreamingResponse(zip_file, 200, headers, "application/zip")
 
 
 def data_set(request: Request) -> Response:
