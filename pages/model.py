@@ -52,7 +52,8 @@ def show_active_model(chosen: Method) -> None:
     """The active model of this server, the way back, and the visitor's own choice, should it be another one."""
     now, before = in_use(), previous()
     with st.container(border=True):
-        st.markdown(f":green-badge[:material/check: {tr('Active')}] **{method_words(now.method)}**")
+        words = tr(":green-badge[:material/check: Active] **{method}**")
+        st.markdown(words.format(method=method_words(now.method)))
         with st.container(horizontal=True):
             if (
                 is_operator()
@@ -83,7 +84,7 @@ def show_installed_models() -> None:
         except ModelError as error:
             about.error(plain(str(error)))
         else:
-            active = f" :green-badge[{tr('Active')}]" if name == now.model else ""
+            active = " " + tr(":green-badge[Active]") if name == now.model else ""
             words = tr(KINDS[card.kind])
             about.markdown(words.format(name=plain(name), active=active, classes=class_words(card)))
             # A detector's accuracy counts faces that it missed too: beside a classifier's it would mislead.

@@ -1,7 +1,8 @@
 """The language of a visitor: their browser's at first, then what they chose; the address keeps it."""
 
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import cache, wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import streamlit as st
@@ -57,7 +58,14 @@ def choose_language() -> None:
             label_visibility="collapsed",
             **kept_in_address(LANGUAGE, list(names), best_language(st.context.locale)),
         )
+        tell = st.components.v2.component("page_language", js=_script())
+        tell(key="page_language", data={"language": chosen})
     remember(LANGUAGE, chosen)
+
+
+@cache
+def _script() -> str:
+    return Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 
 
 ask_visitor(_visitors)

@@ -43,8 +43,8 @@ DISTANCE = mark(
 
 OF_OUR_CARDS = (
     mark(
-        "Trained on faces of 24 px and more; smaller ones are guesses. It does not know mask_weared_incorrect and takes "
-        "such a face for one of its own classes."
+        "Trained on faces of 24 px and more; smaller ones are guesses. It does not know mask_weared_incorrect and "
+        "takes such a face for one of its own classes."
     ),
     mark("A nose that is just uncovered is often taken for a mask worn well, a mask under the chin for none."),
     mark("Scarves, collars and hands before the mouth can pass for a mask, worn well or incorrectly."),
@@ -66,7 +66,7 @@ def show_purpose(card: ModelCard) -> None:
         for column, words in zip(st.columns(2, border=True), (PURPOSE, NOT_FOR), strict=True):
             column.markdown(tr(words))
     if sentences := [sentence for sentence in [*card.failures, card.limits] if sentence]:
-        st.markdown(f"**{tr('Known weaknesses')}**\n" + "\n".join(f"- {plain(tr(each))}" for each in sentences))
+        st.markdown(tr("**Known weaknesses**") + "\n" + "\n".join(f"- {plain(tr(each))}" for each in sentences))
 
 
 def show_trials(pipeline: Pipeline, method: Method, preset: str) -> None:
