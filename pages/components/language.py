@@ -48,7 +48,10 @@ def said_in(language: str, parts: Iterator[T]) -> Iterator[T]:
 
 def choose_language() -> None:
     """The switch in the sidebar; what comes after it on the page is in the language chosen."""
-    names = languages()
+    names, usual = languages(), best_language(st.context.locale)
+    switch = kept_in_address(LANGUAGE, list(names), usual)
+    # Said again, or the first change of page finds nothing chosen: the browser sends no choice that nobody made there.
+    st.session_state[LANGUAGE] = st.session_state[LANGUAGE]
     with st.sidebar:
         chosen = st.segmented_control(
             "Language · Langue",
@@ -56,11 +59,12 @@ def choose_language() -> None:
             format_func=names.__getitem__,
             required=True,
             label_visibility="collapsed",
-            **kept_in_address(LANGUAGE, list(names), best_language(st.context.locale)),
+            **switch,
         )
         tell = st.components.v2.component("page_language", js=_script())
         tell(key="page_language", data={"language": chosen})
-    remember(LANGUAGE, chosen)
+    # A link that says nothing is read in the language of whoever opens it.
+    remember(LANGUAGE, chosen, in_address=chosen != usual or LANGUAGE in st.query_params)
 
 
 @cache

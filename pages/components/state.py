@@ -120,10 +120,10 @@ def kept_in_address(key: str, options: Sequence[str], first: str | None = None) 
         wanted = copy if copy in options else first or options[0]
     if wanted in options:
         st.session_state[key] = wanted
-    return {"key": key}
+    return {"key": key, "persist_state": "session"}
 
 
-def remember(key: str, choice: str) -> bool:
+def remember(key: str, choice: str, in_address: bool = True) -> bool:
     """Copy what a widget of ``kept_in_address`` has chosen to the address, and for the next visit to its page.
 
     Returns:
@@ -131,7 +131,7 @@ def remember(key: str, choice: str) -> bool:
     """
     changed = st.session_state.get(_copy(key)) != choice
     st.session_state[_copy(key)] = choice
-    if st.query_params.get(key) != choice:
+    if in_address and st.query_params.get(key) != choice:
         st.query_params[key] = choice
     return changed
 
