@@ -11,7 +11,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.language import ask_visitor, best_language, current, languages, using
 from pages.components.state import kept_in_address, remember
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 LANGUAGE = "lang"
 """Key of the switch, and its name in the address."""
 
