@@ -78,7 +78,7 @@ def show_installed_models() -> None:
         show_deleted(models_dir(), restore_model)
     now = in_use().method
     for name in list_models():
-        about, facts, change, remove = st.columns([5, 3, 2, 2], vertical_alignment="center")
+        about, facts, change, remove = st.columns([4, 3, 3, 2], vertical_alignment="center")
         try:
             card = load_card(models_dir() / f"{name}.json")
         except ModelError as error:
@@ -179,7 +179,11 @@ with st.container(horizontal=True, gap="large"):
 st.subheader(tr("Metrics"))
 if rows_of_card := score_rows(card):
     st.markdown(tr("**{name}**, measured at the end of its training:").format(name=plain(card.name)))
-    st.dataframe(rounded(rows_of_card), hide_index=True, column_config=metric_columns(METRICS))
+    st.dataframe(
+        rounded(rows_of_card),
+        hide_index=True,
+        column_config={"Tested on": tr("Tested on"), "Faces": tr("Faces"), **metric_columns(METRICS)},
+    )
 for its, board in rows:
     table, figures = as_table(board), board.rows[0].figures
     words = tr(

@@ -1,18 +1,14 @@
 """The language of a visitor: their browser's at first, then what they chose; the address keeps it."""
 
-from collections.abc import Callable, Iterator
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.language import ask_visitor, best_language, current, languages, using
+from core.language import ask_visitor, best_language, languages
 from pages.components.state import kept_in_address, remember
 
-P = ParamSpec("P")
-T = TypeVar("T")
 LANGUAGE = "lang"
 """Key of the switch, and its name in the address."""
 
@@ -22,29 +18,6 @@ def _visitors() -> str | None:
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
     return st.session_state.get(LANGUAGE)
-
-
-def in_this_language(work: Callable[P, T]) -> Callable[P, T]:
-    """The same work, in the language of now wherever it is done: a download is made outside of the visitor's page."""
-    language = current()
-
-    @wraps(work)
-    def done(*arguments: P.args, **named: P.kwargs) -> T:
-        with using(language):
-            return work(*arguments, **named)
-
-    return done
-
-
-def said_in(language: str, parts: Iterator[T]) -> Iterator[T]:
-    """What an iterator gives, made in a language; each part may be made in another thread."""
-    try:
-        while True:
-            with using(language):
-                part = next(parts)
-            yield part
-    except StopIteration:
-        return
 
 
 def choose_language() -> None:

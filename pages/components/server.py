@@ -15,9 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.config import PUBLIC, limits, settings
-from core.language import best_language
 from pages.components.compat import session_id
-from pages.components.language import said_in
 from pages.components.uploads import reserved, tell_refused
 
 # Figures of the server, and Streamlit's way to drive the app by programs: no visitor needs them.
@@ -155,15 +153,14 @@ def video(request: Request) -> Response:
 
 
 def photos(request: Request) -> Response:
-    """A zip of a visitor's own annotated photos, made while it is sent; its words are in the language ``?lang=``."""
+    """A zip of a visitor's own annotated photos, made while it is sent."""
     from pages.components.resources import photo_sets
 
     found = photo_sets.get((visitor_of(request.scope), request.path_params["key"]))
     if found is None:
         return PlainTextResponse("Not found", 404)
     headers = {"Cache-Control": "private, no-store", "Content-Disposition": 'attachment; filename="faces.zip"'}
-    zip_file = said_in(best_language(request.query_params.get("lang")), found.zip_file())
-    return StreamingResponse(zip_file, 200, headers, "application/zip")
+    return StreamingResponse(found.zip_file(), 200, headers, "application/zip")
 
 
 def data_set(request: Request) -> Response:

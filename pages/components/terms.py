@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from core.language import mark, tr
+from core.language import ENGLISH, current, mark, tr
 
 BLUR_HELP = mark(
     "Every face that is found becomes a mosaic, small and unclear ones too. While nothing is known of where faces are, "
@@ -70,9 +70,11 @@ def metric_words(name: str) -> tuple[str, str | None]:
 
 def metric_columns(names: Iterable[str]) -> dict:
     """How a table shows these metrics: as per cent where they are shares, each with its sentence."""
+    # Always three digits, which Streamlit writes with a point; elsewhere as the browser writes numbers.
+    plain_number = "%.3f" if current() == ENGLISH else "localized"
     return {
         name: st.column_config.NumberColumn(
-            tr(name), format="%.3f" if name in NUMBERS else "percent", help=tr(METRICS[name])
+            tr(name), format=plain_number if name in NUMBERS else "percent", help=tr(METRICS[name])
         )
         for name in names
         if name in METRICS

@@ -11,7 +11,7 @@ import streamlit as st
 import supervision as sv
 from streamlit.delta_generator import DeltaGenerator
 
-from core.language import current, mark, number, tr, trn
+from core.language import current, in_this_language, mark, number, tr, trn
 from core.synthetic.examples import EXAMPLES, example_file
 from core.vision.annotate import percentage
 from core.vision.classes import NO_PREDICTION, style_of, styles_of, vocabulary
@@ -28,7 +28,6 @@ from pages.components.clock import visitors_zone
 from pages.components.faces import show_faces_table, show_hidden_faces, show_reasons
 from pages.components.gallery import PER_PAGE, Tile, TileBox, page_of, show_tiles
 from pages.components.html_report import MIME, HtmlReport
-from pages.components.language import LANGUAGE, in_this_language
 from pages.components.messages import plain
 from pages.components.resources import photo_sets
 from pages.components.server import address, own_cookie
@@ -266,7 +265,7 @@ def show_downloads(photo_set: PhotoSet, photos: Sequence[Photo], names: Mapping[
             cookie = own_cookie()
             photo_sets[cookie, photo_set.key] = photo_set
             words = _said(ZIPS, whose, len(photos))
-            st.link_button(words, address("photo", f"photos/{photo_set.key}?{LANGUAGE}={current()}"), icon=icon)
+            st.link_button(words, address("photo", f"photos/{photo_set.key}"), icon=icon)
         for kind, write, mime in (("csv", rows_to_csv, "text/csv"), ("json", rows_to_json, "application/json")):
             data = partial(_table, photo_set, photos, names, write)
             words = _said(TABLES, whose, len(photos)).format(kind=kind.upper())

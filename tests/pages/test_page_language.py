@@ -5,7 +5,7 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.language import current, number, tr, using
+from core.language import number, using
 from core.synthetic.examples import EXAMPLES, example_file
 from core.trash import KEEP_S
 from core.vision.photos import PhotoSet, detector_of
@@ -14,7 +14,6 @@ from core.vision.stats import FrameStats
 from pages.components.charts import calibration, people_over_time, sizes_in_words, weeks_side_by_side
 from pages.components.figure import described
 from pages.components.html_report import HtmlReport
-from pages.components.language import in_this_language, said_in
 from pages.components.state import PHOTO_EXAMPLE
 from pages.components.terms import METRICS, metric_words
 from pages.components.undo import KEEP_HELP
@@ -90,15 +89,6 @@ def test_the_address_says_the_same_in_every_language():
     assert app.markdown[0].value == "VueNear-duplicates"
     app.segmented_control(key="view").set_value("Galerie").run()
     assert app.markdown[0].value == "VueGallery"
-
-
-def test_work_outside_of_the_page_speaks_its_language():
-    with using("fr"):
-        download = in_this_language(lambda name: f"{name}: {tr('Mask')}")
-    assert download("a") == "a: Masque" and current() == "en"
-    parts = said_in("fr", (tr(text) for text in ("Mask", "No mask")))
-    said = [(part, current()) for part in parts]
-    assert said == [("Masque", "en"), ("Sans masque", "en")]
 
 
 def test_a_report_says_its_language_and_writes_numbers_and_dates_so():
