@@ -182,7 +182,7 @@ if rows_of_card := score_rows(card):
     st.dataframe(
         rounded(rows_of_card),
         hide_index=True,
-        column_config={"Tested on": tr("Tested on"), "Faces": tr("Faces"), **metric_columns(METRICS)},
+        column_config={mark("Tested on"): tr("Tested on"), "Faces": tr("Faces"), **metric_columns(METRICS)},
     )
 for its, board in rows:
     table, figures = as_table(board), board.rows[0].figures
