@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from core.language import mark, number, tr, trn
 from core.video.reader import in_words
 from core.vision.images import LoadedImage
 from core.vision.photos import Photo, PhotoSet, detector_of, looks_at_all_pixels
@@ -34,7 +35,7 @@ from pages.views.photo import (
     show_words,
 )
 
-RESULTS, HEAT_MAP, METHODS = "Results", "Face heat map", "All methods"
+RESULTS, HEAT_MAP, METHODS = mark("Results"), mark("Face heat map"), mark("All methods")
 log = logging.getLogger(__name__)
 
 
@@ -45,24 +46,27 @@ def show_methods(photo: Photo, image: LoadedImage, settings: DetectionSettings) 
         with column:
             other = Method(name, method.model if spec.model_kind == chosen else spec.default_model)
             detect = detector_of(pipeline_or_stop(other), settings)
-            with st.spinner(f"{spec.title} …"), model_or_stop():
+            with st.spinner(f"{tr(spec.title)} …"), model_or_stop():
                 found, elapsed_ms = photo_set.compare(
                     photo, detect, (other, method_version(other), settings), looks_at_all_pixels(other)
                 )
-            st.header(spec.title)
-            st.markdown(f"{plain(describe(summarize(found)))} {elapsed_ms:.0f} ms.")
-            st.image(page_image(image, found), output_format="JPEG", width="stretch", alt=spec.title)
+            st.header(tr(spec.title))
+            st.markdown(f"{plain(describe(summarize(found)))} {number(elapsed_ms, '.0f')} ms.")
+            st.image(page_image(image, found), output_format="JPEG", width="stretch", alt=tr(spec.title))
 
 
 def show_progress(done: int, total: int, left_s: float) -> None:
     """How far the analysis is; here a click interrupts it."""
-    left = f" About {in_words(round(left_s))} left." if left_s >= 1 and done < total else ""
-    bar.progress(done / total, f"Looking for faces: photo {done:,} of {total:,}.{left}")
+    words = tr("Looking for faces: photo {done} of {total}.").format(done=number(done, ","), total=number(total, ","))
+    if left_s >= 1 and done < total:
+        words += " " + tr("About {time} left.").format(time=in_words(round(left_s)))
+    bar.progress(done / total, words)
 
 
 def show_place(before: int) -> None:
     """Whose photos are looked at first."""
-    bar.progress(0.0, f"{before} {'photo is' if before == 1 else 'photos are'} before yours")
+    words = trn("{count} photo is before yours", "{count} photos are before yours", before)
+    bar.progress(0.0, words.format(count=number(before, ",")))
 
 
 def look(seconds: float) -> None:
@@ -91,16 +95,21 @@ def resume() -> None:
 
 
 part_of_the_app()
-st.title("Photo")
+st.title(tr("Photo"))
 source = st.segmented_control(
-    "From", ("Upload", "Camera"), default="Upload", required=True, label_visibility="collapsed", key="photo_source"
+    *(tr("From"), (mark("Upload"), mark("Camera"))),
+    default="Upload",
+    format_func=tr,
+    required=True,
+    label_visibility="collapsed",
+    key="photo_source",
 )
 if source == "Upload":
     # Of any type: what cannot be read is said below, in our words.
-    label = "Photos: JPEG, PNG, WebP, HEIC and others, up to 50 megapixels"
+    label = tr("Photos: JPEG, PNG, WebP, HEIC and others, up to 50 megapixels")
     uploads = st.file_uploader(label, accept_multiple_files=True, key="photo_files")
 else:
-    shot = st.camera_input("Take a photo", key="photo_camera")
+    shot = st.camera_input(tr("Take a photo"), key="photo_camera")
     uploads = [shot] if shot else []
 if uploads:
     st.session_state.pop(PHOTO_EXAMPLE, None)
@@ -130,10 +139,11 @@ with progress.container(horizontal=True, vertical_alignment="center"):
     button = st.empty()
 if todo := photo_set.todo(made_with, first):
     if stopped:
-        bar.info(f"Stopped: {len(photos) - len(todo):,} of {len(photos):,} photos were looked at.")
-        button.button("Continue", icon=":material/play_arrow:", on_click=resume)
+        words = tr("Stopped: {done} of {total} photos were looked at.")
+        bar.info(words.format(done=number(len(photos) - len(todo), ","), total=number(len(photos), ",")))
+        button.button(tr("Continue"), icon=":material/play_arrow:", on_click=resume)
     elif len(photos) > 1:
-        button.button("Stop", icon=":material/stop_circle:", on_click=stop)
+        button.button(tr("Stop"), icon=":material/stop_circle:", on_click=stop)
     if not stopped and (len(todo) == len(photos) or todo[0].key == first):
         look(FIRST_S)
 
@@ -150,7 +160,10 @@ with foot:
     if not uploads:
         show_examples(PHOTO_EXAMPLE)
     st.caption(
-        "Photos are in this server's memory while this page is open: they go when you leave it, and are never stored."
+        tr(
+            "Photos are in this server's memory while this page is open: they go when you leave it, and are "
+            "never stored."
+        )
     )
 if not done:
     if going_on:  # all were refused until now
@@ -172,7 +185,12 @@ with head:
 detector = getattr(pipeline, "detector", None)
 views = [RESULTS, *([HEAT_MAP] if detector else []), METHODS]
 view = switch.segmented_control(
-    "Show", views, default=RESULTS, required=True, label_visibility="collapsed", key="photo_view"
+    *(tr("Show"), views),
+    default=RESULTS,
+    format_func=tr,
+    required=True,
+    label_visibility="collapsed",
+    key="photo_view",
 )
 try:
     image = photo_set.image(chosen)
@@ -188,7 +206,8 @@ try:
         show_photo(photo_set, chosen, image, made_with, method, picture, beside or picture)
 except Exception:  # one photo that cannot be shown must not cost the others their results
     log.exception("A photo could not be shown")
-    st.error(f"{plain(chosen.name)}: This photo cannot be shown; try it in another format or size.")
+    words = tr("This photo cannot be shown; try it in another format or size.")
+    st.error(tr("{name}: {words}").format(name=plain(chosen.name), words=words))
 with last:
     show_downloads(photo_set, [done[key] for key in keys], {key: names[key] for key in done}, len(keys) == len(done))
 if going_on:

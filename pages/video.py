@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.config import limits
+from core.language import number, tr
 from core.synthetic.sample_film import write_sample_film
 from core.video.film import Detect
 from core.vision.pipeline import LIVE_SETTINGS, detect_masks
@@ -20,7 +21,7 @@ from pages.components.state import VIDEO_UPLOADER, kept
 from pages.views.video import keep_while_open, show_preview, show_video
 
 part_of_the_app()
-st.title("Video")
+st.title(tr("Video"))
 above, beside = st.container(), st.container()
 method, settings = settings_form("video", LIVE_SETTINGS, beside)
 shelf, me = video_shelf(), visitor()
@@ -45,32 +46,37 @@ def start(files: list[UploadedFile], detect: Detect) -> None:
 @tried
 def start_sample(detect: Detect) -> None:
     """Take the sample in, which is made at once."""
-    shelf.add(me, "Sample", write_sample_film, detect, blur)
+    shelf.add(me, tr("Sample"), write_sample_film, detect, blur)
 
 
 now = limits()
 uploads = above.file_uploader(
-    f"Videos: MP4, MOV, WebM, AVI, MKV or GIF, up to {now.video_mb:,g} MB and {now.video_minutes:g} minutes",
+    tr("Videos: MP4, MOV, WebM, AVI, MKV or GIF, up to {size} MB and {minutes} minutes").format(
+        size=number(now.video_mb, ",g"), minutes=number(now.video_minutes, "g")
+    ),
     accept_multiple_files=True,
     key=f"video_files_{st.session_state.get(VIDEO_UPLOADER, 0)}",
     max_upload_size=max(1, int(now.video_mb)),
 )
 blur = above.toggle(
-    "Blur faces", help="In the annotated video and on the cards nobody can be recognized.", **kept("video_blur", False)
+    tr("Blur faces"),
+    help=tr("In the annotated video and on the cards nobody can be recognized."),
+    **kept("video_blur", False),
 )
 detect = partial(detect_masks, pipeline=pipeline_or_stop(method), settings=settings)
 with st.container(horizontal=True):
-    words = f"Analyse {len(uploads)} videos" if len(uploads) > 1 else "Analyse"
+    words = tr("Analyse {count} videos").format(count=number(len(uploads))) if len(uploads) > 1 else tr("Analyse")
     st.button(words, type="primary", disabled=not uploads, on_click=start, args=(uploads, detect), key="video_start")
-    st.button("Use a sample", icon=":material/movie:", on_click=start_sample, args=(detect,), key="video_sample")
+    st.button(tr("Use a sample"), icon=":material/movie:", on_click=start_sample, args=(detect,), key="video_sample")
 show_problem()
 
 videos = shelf.videos(me)
 if not videos:
-    st.caption(
-        "Videos are on this server for you alone, and go when you delete them, or "
-        f"{now.idle_minutes:g} minutes after you have left."
+    words = tr(
+        "Videos are on this server for you alone, and go when you delete them, or {minutes} minutes after you "
+        "have left."
     )
+    st.caption(words.format(minutes=number(now.idle_minutes, "g")))
     st.stop()
 keep_while_open(shelf, me)
 done = {}
@@ -82,14 +88,14 @@ for video in videos:
         left, right = st.columns([5, 1], vertical_alignment="center")
         with left:
             if video.problem:
-                st.error(f"{plain(video.name)}: {plain(video.problem)}")
+                st.error(tr("{name}: {words}").format(name=plain(video.name), words=plain(video.problem)))
             else:
                 show_end_of_job(status)
-        right.button("Delete", key=f"delete_{video.key}", on_click=shelf.delete, args=(me, video.key))
+        right.button(tr("Delete"), key=f"delete_{video.key}", on_click=shelf.delete, args=(me, video.key))
 if done:
     newest = list(done)[::-1]
     key = newest[0]
     if len(done) > 1:
         names = told_apart({each: done[each].name for each in newest}, by_key=False)
-        key = st.selectbox("Video", newest, format_func=names.__getitem__, key="video_chosen")
+        key = st.selectbox(tr("Video"), newest, format_func=names.__getitem__, key="video_chosen")
     show_video(shelf, me, done[key])

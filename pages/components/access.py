@@ -12,6 +12,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.access import Role, ask, role, role_of
 from core.config import OPEN, PUBLIC, SECRETS, settings, use_secrets
+from core.language import tr
 from pages.components.messages import plain
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ def secrets() -> Mapping[str, Any]:
     except StreamlitSecretNotFoundError as error:
         if getattr(error, "error_id", "") == "no-secrets-found":
             return {}
-        raise ValueError(f"The file {SECRETS} cannot be read; until it can, visitors may only look.") from None
+        raise ValueError(
+            tr("The file {file} cannot be read; until it can, visitors may only look.").format(file=SECRETS)
+        ) from None
 
 
 def person() -> Mapping[str, Any]:
@@ -60,7 +63,7 @@ def is_operator() -> bool:
 def operators_only() -> None:
     """Stop the page here for users who are not operators."""
     if not is_operator():
-        st.error("This page is for operators of this server; log in as one.")
+        st.error(tr("This page is for operators of this server; log in as one."))
         st.stop()
 
 
@@ -86,12 +89,16 @@ def show_login() -> None:
         return
     with st.sidebar:
         if person().get("is_logged_in"):
-            words = "as an operator" if is_operator() else "but this address is none of an operator"
-            st.caption(plain(f"Logged in as {person().get('email') or 'somebody'}, {words}."))
-            st.button("Log out", icon=":material/logout:", key="access_logout", on_click=st.logout)
+            words = (
+                tr("Logged in as {name}, as an operator.")
+                if is_operator()
+                else tr("Logged in as {name}, but this address is none of an operator.")
+            )
+            st.caption(plain(words.format(name=person().get("email") or tr("somebody"))))
+            st.button(tr("Log out"), icon=":material/logout:", key="access_logout", on_click=st.logout)
             return
         for name in providers():
-            words = "Log in" if name == "default" else f"Log in with {plain(name)}"
+            words = tr("Log in") if name == "default" else tr("Log in with {provider}").format(provider=plain(name))
             if st.button(words, icon=":material/login:", key=f"access_login_{name}"):
                 log_in(name)
 
@@ -102,4 +109,4 @@ def log_in(provider: str) -> None:
         st.login(None if provider == "default" else provider)
     except StreamlitAuthError:
         log.exception("The login is not set up")
-        st.error("The login is not set up completely; ask who runs this server.")
+        st.error(tr("The login is not set up completely; ask who runs this server."))

@@ -8,10 +8,11 @@ from typing import Protocol
 
 import streamlit as st
 
+from core.language import mark, tr
 from core.vision.classes import ClassStyle
 from pages.components.acts import Action, acts_done, handler, parts
 
-HOW = (
+HOW = mark(
     "Drag to draw a box. Click a box to choose it, then drag it or its corners, or move it with the arrow keys; "
     "N chooses the next one."
 )
@@ -108,7 +109,7 @@ def edit_boxes(
             "actions": [action.for_browser() for action in actions],
             "chosen": chosen,
             "pressed": pressed,
-            "words": {"how": HOW},
+            "words": {"how": tr(HOW)},
             "done": acts_done(key),
         },
         on_acted_change=handler(key, act),

@@ -5,14 +5,22 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.language import mark, tr
+
 CAMERA_PROBLEMS = {
-    "refused": "The camera was refused: allow it beside the address at the top of your browser, then reload this page.",
-    "missing": "No camera was found: connect one, or open this page on a device that has one.",
-    "in_use": "The camera is in use: end the other programs or tabs that show it, then press Start again.",
-    "ended": "The camera has gone: it was unplugged or taken by another program; press Start when it is back.",
-    "silent": "The camera gives no picture: uncover it, end other programs that use it, or choose another camera.",
-    "failed": "The camera could not be started: choose another one, or reload this page.",
-    "insecure": "Your browser gives its camera only to secure pages: open this one as https, or on the server itself.",
+    "refused": mark(
+        "The camera was refused: allow it beside the address at the top of your browser, then reload this page."
+    ),
+    "missing": mark("No camera was found: connect one, or open this page on a device that has one."),
+    "in_use": mark("The camera is in use: end the other programs or tabs that show it, then press Start again."),
+    "ended": mark("The camera has gone: it was unplugged or taken by another program; press Start when it is back."),
+    "silent": mark(
+        "The camera gives no picture: uncover it, end other programs that use it, or choose another camera."
+    ),
+    "failed": mark("The camera could not be started: choose another one, or reload this page."),
+    "insecure": mark(
+        "Your browser gives its camera only to secure pages: open this one as https, or on the server itself."
+    ),
 }
 
 
@@ -25,4 +33,4 @@ def camera_problem() -> str | None:
     """Why the visitor's browser would give no image, in one sentence, or ``None``; follows every change."""
     check = st.components.v2.component("camera_check", js=_script())
     state = check(key="camera_check", on_problem_change=lambda: None)
-    return CAMERA_PROBLEMS.get(state.get("problem") or "")
+    return tr(CAMERA_PROBLEMS.get(state.get("problem") or "", "")) or None

@@ -3,12 +3,14 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import plotly.graph_objects as go
 
 from core.datasets.parts import PARTS
 from core.io import is_number
+from core.language import day, mark, number, tr
 from core.video.record import share_interval
 from core.video.zones import Place, Point
 from core.vision.classes import CLASS_NAMES, CLASS_STYLES, NO_PREDICTION, WITH_MASK, styles_of
@@ -41,9 +43,9 @@ def people_by_class(title: str, points: Mapping[str, FrameStats], x: str = "", h
                 y=counts,
                 name=f"{style.sign} {_text(style.words)}",
                 marker={"color": style.color_hex},
-                hovertemplate=f"%{{x}}: %{{y:,}} × {_text(style.words)}<extra></extra>",
+                hovertemplate=tr("%{{x}}: %{{y:,}} × {result}").format(result=_text(style.words)) + "<extra></extra>",
             )
-    _layout(figure, title, height, x=x, y="People")
+    _layout(figure, title, height, x=x, y=tr("People"))
     figure.update_layout(barmode="stack", showlegend=True, uirevision="keep")
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
     most = max((stats.faces for stats in points.values()), default=0)
@@ -68,11 +70,13 @@ def share_with_mask(points: Mapping[str, FrameStats], x: str = "") -> go.Figure:
                 [100 * low, 100 * high, sum(stats.count(name) for name in CLASS_NAMES)]
                 for _, stats, (low, high) in told
             ],
-            hovertemplate="%{x}: %{y:.0f}% of %{customdata[2]:,} people, probably "
-            "%{customdata[0]:.0f}% to %{customdata[1]:.0f}%<extra></extra>",
+            hovertemplate=tr(
+                "%{x}: %{y:.0f}% of %{customdata[2]:,} people, probably %{customdata[0]:.0f}% to %{customdata[1]:.0f}%"
+            )
+            + "<extra></extra>",
         )
     )
-    _layout(figure, "Wear a mask well", 260, x=x, y="Share in %")
+    _layout(figure, tr("Wear a mask well"), 260, x=x, y=tr("Share in %"))
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
     figure.update_yaxes(range=[-3, 103])
     return figure
@@ -112,18 +116,21 @@ def drawing_board(still_bgr: np.ndarray, place: Place, first_end: Point | None, 
     return figure
 
 
-def weeks_side_by_side(weeks: Mapping[str, Sequence[int]], of: str = "People") -> go.Figure:
+MONDAY = date(2024, 1, 1)
+
+
+def weeks_side_by_side(weeks: Mapping[str, Sequence[int]], of: str = mark("People")) -> go.Figure:
     """Two weeks as bars side by side, Monday to Sunday.
 
     Args:
         weeks: what each is called, and its seven numbers.
-        of: what they count.
+        of: what they count, in English.
     """
     figure = go.Figure()
-    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    days = [day(MONDAY + timedelta(i), "EEE") for i in range(7)]
     for (name, counts), color in zip(weeks.items(), WEEK_COLORS, strict=True):
         figure.add_bar(x=days, y=list(counts), name=name, marker={"color": color})
-    _layout(figure, f"{of} by day of the week", 280, y=of)
+    _layout(figure, tr("{people} by day of the week").format(people=tr(of)), 280, y=tr(of))
     figure.update_layout(barmode="group", showlegend=True)
     figure.update_yaxes(rangemode="tozero", tickformat=",d")
     return figure
@@ -153,7 +160,8 @@ def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float)
                 name=style.words,
                 marker={"color": style.color_hex, "line": {"width": 0}},
                 customdata=[[at_s] for at_s in times],
-                hovertemplate=f"%{{customdata[0]:.1f}} s: %{{y}} {style.words}<extra></extra>",
+                hovertemplate=tr("%{{customdata[0]:.1f}} s: %{{y}} {result}").format(result=_text(style.words))
+                + "<extra></extra>",
             )
     if any(s.mask_share is not None for _, s in moments):
         figure.add_scatter(
@@ -163,14 +171,15 @@ def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float)
             mode="lines+markers",
             marker={"size": 5},
             line={"color": "#1f2a27", "width": 2},
-            name="Share with a mask",
+            name=tr("Share with a mask"),
             customdata=[[at_s] for at_s in times],
-            hovertemplate="%{customdata[0]:.1f} s: %{y:.0f}% with a mask<extra></extra>",
+            hovertemplate=tr("%{customdata[0]:.1f} s: %{y:.0f}% with a mask") + "<extra></extra>",
         )
-    _layout(figure, "People over time; click to jump there", 300, x="Seconds", y="People")
+    _layout(figure, tr("People over time; click to jump there"), 300, x=tr("Seconds"), y=tr("People"))
     share: dict = {"overlaying": "y", "side": "right", "range": [-3, 103], "fixedrange": True, "showgrid": False}
     share |= {"tickmode": "array", "tickvals": [0, 50, 100]}
-    figure.update_layout(barmode="stack", bargap=0, showlegend=True, yaxis2={**share, "title": {"text": "Share in %"}})
+    share["title"] = {"text": tr("Share in %")}
+    figure.update_layout(barmode="stack", bargap=0, showlegend=True, yaxis2=share)
     figure.update_yaxes(rangemode="tozero", tickformat="d", selector={"anchor": "x"})
     return figure
 
@@ -183,12 +192,13 @@ def accuracy_by_method(names: list[str], shares: list[float]) -> go.Figure:
             x=[100 * shares[i] for i in order],
             y=[names[i] for i in order],
             orientation="h",
-            text=[f"{shares[i]:.0%}" for i in order],
+            text=[number(shares[i], ".0%") for i in order],
             marker={"color": BAR},
-            hovertemplate="%{y}: %{x:.1f}%<extra></extra>",
+            hovertemplate=tr("%{y}: %{x:.1f}%") + "<extra></extra>",
         )
     )
-    _layout(figure, "Accuracy", 100 + 42 * len(names), x="Faces found and classified correctly, in %")
+    words = tr("Faces found and classified correctly, in %")
+    _layout(figure, tr("Accuracy"), 100 + 42 * len(names), x=words)
     figure.update_xaxes(range=[0, 103])
     return figure
 
@@ -199,12 +209,13 @@ def times_by_faces(name: str, times_ms: dict[int, float]) -> go.Figure:
         go.Bar(
             x=[str(faces) for faces in times_ms],
             y=list(times_ms.values()),
-            text=[f"{ms:.1f} ms" for ms in times_ms.values()],
+            text=[tr("{count} ms").format(count=number(ms, ".1f")) for ms in times_ms.values()],
             marker={"color": BAR},
-            hovertemplate="%{x} faces: %{y:.1f} ms<extra></extra>",
+            hovertemplate=tr("%{x} faces: %{y:.1f} ms") + "<extra></extra>",
         )
     )
-    _layout(figure, f"{name}: time for an image of 640 × 480 pixels", 280, x="Faces in the image", y="Milliseconds")
+    title = tr("{name}: time for an image of 640 × 480 pixels").format(name=name)
+    _layout(figure, title, 280, x=tr("Faces in the image"), y=tr("Milliseconds"))
     figure.update_xaxes(type="category")
     figure.update_yaxes(rangemode="tozero")
     return figure
@@ -231,21 +242,21 @@ def class_counts(counts: Mapping[tuple[str, str], int], words: Mapping[str, str]
             x=values,
             y=list(words.values()),
             orientation="h",
-            name=PARTS[part],
+            name=tr(PARTS[part]),
             marker={"color": PART_COLORS[part]},
             customdata=[[name, part] for name in words],
-            text=[f"{value:,}" if value else "" for value in values],
+            text=[number(value, ",") if value else "" for value in values],
             textposition="auto",
-            hovertemplate=f"%{{y}}, {PARTS[part].lower()}: %{{x:,}}<extra></extra>",
+            hovertemplate=tr("%{{y}}, {part}: %{{x:,}}").format(part=tr(PARTS[part]).lower()) + "<extra></extra>",
         )
-    _layout(figure, "Labels per class", max(260, 120 + 34 * len(words)), x="Labels")
+    _layout(figure, tr("Labels per class"), max(260, 120 + 34 * len(words)), x=tr("Labels"))
     figure.update_layout(barmode="stack", showlegend=len(figure.data) > 1)
     figure.update_yaxes(autorange="reversed")
     return figure
 
 
 def histogram(
-    title: str, values: np.ndarray, edges: Sequence[float], unit: str = "px", of: str = "Images"
+    title: str, values: np.ndarray, edges: Sequence[float], unit: str = "px", of: str = mark("Images")
 ) -> go.Figure:
     """How many of the values lie between one edge and the next; bars at both ends that are empty are left out.
 
@@ -254,7 +265,7 @@ def histogram(
         values: (n,) numbers.
         edges: rising, one more than bars; each bar holds its lower edge and not its upper one, the last one both.
         unit: ``px``, or ``%`` for shares in 0..1 shown as per cent.
-        of: what a bar counts.
+        of: what a bar counts, in English.
     """
     counts = np.histogram(values, np.array(edges, float))[0]
     filled = np.flatnonzero(counts)
@@ -269,10 +280,11 @@ def histogram(
             # A filter's ends are both included: the upper one is the last number below the edge.
             customdata=[[edges[i], float(_last_of(edges, i))] for i in places],
             hovertext=[_range_text(edges[i], edges[i + 1], unit) for i in places],
-            hovertemplate="%{hovertext}: %{y:,}<extra></extra>",
+            hovertemplate=tr("%{hovertext}: %{y:,}") + "<extra></extra>",
         )
     )
-    _layout(figure, title, 260, x=f"{'Pixels' if unit == 'px' else 'Per cent'}, from here to the next bar", y=of)
+    words = tr("Per cent, from here to the next bar") if unit == "%" else tr("Pixels, from here to the next bar")
+    _layout(figure, title, 260, x=words, y=tr(of))
     figure.update_xaxes(type="category", tickangle=0)
     return figure
 
@@ -283,7 +295,7 @@ def group_sizes(sizes: np.ndarray) -> go.Figure:
     Args:
         sizes: (n,) int, for each image how many there are in its group, itself included.
     """
-    bars = {"1": (1, 1), "2": (2, 2), "3": (3, 3), "4 to 9": (4, 9), "10 and more": (10, 10**9)}
+    bars = {"1": (1, 1), "2": (2, 2), "3": (3, 3), tr("4 to 9"): (4, 9), tr("10 and more"): (10, 10**9)}
     counts = {name: int(((sizes >= low) & (sizes <= high)).sum()) for name, (low, high) in bars.items()}
     figure = go.Figure(
         go.Bar(
@@ -291,10 +303,10 @@ def group_sizes(sizes: np.ndarray) -> go.Figure:
             y=list(counts.values()),
             marker={"color": BAR},
             customdata=[list(limits) for limits in bars.values()],
-            hovertemplate="groups of %{x}: %{y:,} images<extra></extra>",
+            hovertemplate=tr("groups of %{x}: %{y:,} images") + "<extra></extra>",
         )
     )
-    _layout(figure, "Near-duplicates", 260, x="Images in a group of near-duplicates", y="Images")
+    _layout(figure, tr("Near-duplicates"), 260, x=tr("Images in a group of near-duplicates"), y=tr("Images"))
     figure.update_xaxes(type="category")
     return figure
 
@@ -312,13 +324,15 @@ def _last_of(edges: Sequence[float], place: int) -> float:
 
 def _range_text(low: float, high: float, unit: str) -> str:
     if unit == "%":
-        return f"{100 * low:.0f} to {100 * high:.0f}%"
-    return f"from {low:g} {unit}" if high >= 100_000 else f"{low:g} to {high - 1:g} {unit}"
+        return tr("{low} to {high}").format(low=f"{100 * low:.0f}", high=number(high, ".0%"))
+    if high >= 100_000:
+        return tr("from {low} {unit}").format(low=number(low, "g"), unit=unit)
+    return tr("{low} to {high} {unit}").format(low=number(low, "g"), high=number(high - 1, "g"), unit=unit)
 
 
 TRAINING, VALIDATION = "#0072b2", "#d55e00"
 DASHES = ("solid", "dash", "dot", "dashdot")
-QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
+QUANTITIES = {"loss": mark("Loss"), "accuracy": mark("Accuracy")}
 
 
 def learning_curve(
@@ -338,25 +352,28 @@ def learning_curve(
     validation = _points(metrics, f"val_{quantity}")
     scale = 100 if quantity == "accuracy" else 1
     for name, points, color, mode in (
-        ("Training", training, TRAINING, "lines" if len(training) > 1 else "markers"),
-        ("Validation", validation, VALIDATION, "lines+markers"),
+        (mark("Training"), training, TRAINING, "lines" if len(training) > 1 else "markers"),
+        (mark("Validation"), validation, VALIDATION, "lines+markers"),
     ):
         if points:
             figure.add_scatter(
                 x=[x for x, _ in points],
                 y=[scale * y for _, y in points],
-                name=name,
+                name=tr(name),
                 mode=mode,
                 line={"color": color, "width": 2, "dash": "solid" if name == "Training" else "dot"},
                 marker={"color": color, "size": 7, "symbol": "circle" if name == "Training" else "diamond"},
-                hovertemplate=f"{name}, epoch %{{x:.1f}}: %{{y:.{1 if scale == 100 else 3}f}}<extra></extra>",
+                hovertemplate=tr("{name}, epoch {epoch}: {value}").format(
+                    name=tr(name), epoch="%{x:.1f}", value="%{y:.1f}" if scale == 100 else "%{y:.3f}"
+                )
+                + "<extra></extra>",
             )
     if fine_tune_from and any(x > fine_tune_from for x, _ in training):
         figure.add_vline(x=fine_tune_from, line={"color": "#8a8a8a", "dash": "dash", "width": 1})
-        figure.add_annotation(x=fine_tune_from, y=1, yref="paper", text="last blocks trained too", showarrow=False,
+        figure.add_annotation(x=fine_tune_from, y=1, yref="paper", text=tr("last blocks trained too"), showarrow=False,
                               xanchor="left", yanchor="bottom", font={"size": 11})  # fmt: skip
     last = max([epochs, *(x for x, _ in (*training, *validation))])
-    _layout(figure, QUANTITIES[quantity], 320, x="Epoch", y="Accuracy in %" if scale == 100 else "Loss")
+    _layout(figure, tr(QUANTITIES[quantity]), 320, x=tr("Epoch"), y=tr("Accuracy in %") if scale == 100 else tr("Loss"))
     figure.update_xaxes(range=[0, max(1, last) * 1.02])
     figure.update_layout(showlegend=True, uirevision="keep")
     return figure
@@ -386,17 +403,17 @@ def curves_together(quantity: str, runs: Sequence[RunCurve]) -> go.Figure:
     scale = 100 if quantity == "accuracy" else 1
     for run in runs:
         points = _points(run.metrics, f"val_{quantity}")
-        of = "validation" if points else "training"
+        words = tr("{run} (validation)") if points else tr("{run} (training)")
         points = points or _points(run.metrics, quantity)
         figure.add_scatter(
             x=[x for x, _ in points],
             y=[scale * y for _, y in points],
-            name=f"{_text(run.name)} ({of})",
+            name=words.format(run=_text(run.name)),
             mode="lines+markers",
             line={"color": run.color, "dash": run.dash},
             marker={"size": 5},
         )
-    _layout(figure, QUANTITIES[quantity], 320, x="Epoch", y="Accuracy in %" if scale == 100 else "Loss")
+    _layout(figure, tr(QUANTITIES[quantity]), 320, x=tr("Epoch"), y=tr("Accuracy in %") if scale == 100 else tr("Loss"))
     figure.update_xaxes(rangemode="tozero")
     figure.update_layout(showlegend=True)
     return figure
@@ -433,7 +450,7 @@ def scores_by_setting(setting: str, runs: Sequence[RunScore]) -> go.Figure:
     figure = go.Figure()
     if len(values) > 1:
         figure.add_scatter(x=values, y=[float(np.mean(by_value[value])) for value in values], mode="lines",
-                           name="Mean", line={"color": "#8a8a8a", "dash": "dot"}, hoverinfo="skip")  # fmt: skip
+                           name=tr("Mean"), line={"color": "#8a8a8a", "dash": "dot"}, hoverinfo="skip")  # fmt: skip
     for run in runs:
         share = 100 * run.right / run.faces
         interval = binomtest(run.right, run.faces).proportion_ci(method="wilson")
@@ -444,9 +461,13 @@ def scores_by_setting(setting: str, runs: Sequence[RunScore]) -> go.Figure:
             mode="markers",
             marker={"size": 11, "color": run.color},
             error_y=_spread([share], [(100 * interval.low, 100 * interval.high)], run.color),
-            hovertemplate=f"{_text(run.name)}: %{{y:.1f}}% of {run.faces:,} faces of {_text(run.data)}<extra></extra>",
+            hovertemplate=tr("{run}: %{{y:.1f}}% of {faces} faces of {data}").format(
+                run=_text(run.name), faces=number(run.faces, ","), data=_text(run.data)
+            )
+            + "<extra></extra>",
         )
-    _layout(figure, f"Accuracy by {_text(setting.lower())}", 360, x=_text(setting), y="Accuracy in %")
+    title = tr("Accuracy by {setting}").format(setting=_text(setting.lower()))
+    _layout(figure, title, 360, x=_text(setting), y=tr("Accuracy in %"))
     figure.update_layout(showlegend=True)
     if not numbers:
         figure.update_xaxes(type="category")
@@ -472,16 +493,17 @@ def confusion(matrix: Sequence[Sequence[int]], classes: tuple[str, ...]) -> go.F
             xgap=2,
             ygap=2,
             customdata=counts,
-            hovertemplate="%{y}, classified as %{x}: %{customdata:.0f} (%{z:.1%} of the row)<extra></extra>",
+            hovertemplate=tr("%{y}, classified as %{x}: %{customdata:.0f} (%{z:.1%} of the row)") + "<extra></extra>",
         )
     )
     if len(classes) <= 20:  # more numbers than that cannot be read
         for i, row in enumerate(counts):
             for j, count in enumerate(row):
                 dark = shares[i, j] > 0.5
-                figure.add_annotation(x=j, y=i, text=f"{count:,.0f}", showarrow=False,
+                figure.add_annotation(x=j, y=i, text=number(count, ",.0f"), showarrow=False,
                                       font={"size": 15, "color": "#ffffff" if dark else "#1a1a1a"})  # fmt: skip
-    _layout(figure, "Confusion matrix (faces)", max(260, 110 + 46 * len(classes)), x="Prediction", y="Label")
+    height = max(260, 110 + 46 * len(classes))
+    _layout(figure, tr("Confusion matrix (faces)"), height, x=tr("Prediction"), y=tr("Label"))
     figure.update_xaxes(type="category")
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
@@ -500,7 +522,7 @@ def better_or_worse(difference: float, low: float, high: float) -> go.Figure:
     """
     reach = 100 * min(1.0, max(0.05, 1.15 * max(abs(low), abs(high), abs(difference))))
     figure = go.Figure()
-    for x0, x1, color, words in ((-reach, 0, WORSE, "worse"), (0, reach, BETTER, "better")):
+    for x0, x1, color, words in ((-reach, 0, WORSE, tr("worse")), (0, reach, BETTER, tr("better"))):
         figure.add_vrect(x0=x0, x1=x1, fillcolor=color, line_width=0, layer="below")
         figure.add_annotation(x=(x0 + x1) / 2, y=1, yref="paper", yanchor="top", text=words, showarrow=False,
                               font={"size": 14})  # fmt: skip
@@ -511,10 +533,12 @@ def better_or_worse(difference: float, low: float, high: float) -> go.Figure:
         mode="markers",
         marker={"size": 16, "color": BAR, "line": {"width": 2, "color": "#ffffff"}},
         error_x={**_spread([100 * difference], [(100 * low, 100 * high)], BAR), "thickness": 5, "width": 12},
-        hovertemplate=f"%{{x:+.1f}} points; with 95% certainty between {100 * low:+.1f} and {100 * high:+.1f}"
-        "<extra></extra>",
+        hovertemplate=tr("%{{x:+.1f}} points; with 95% certainty between {low} and {high}").format(
+            low=number(100 * low, "+.1f"), high=number(100 * high, "+.1f")
+        )
+        + "<extra></extra>",
     )
-    _layout(figure, "", 150, x="Accuracy against that of the active model, in percentage points")
+    _layout(figure, "", 150, x=tr("Accuracy against that of the active model, in percentage points"))
     figure.update_layout(margin={"t": 6})
     figure.update_xaxes(range=[-reach, reach], zeroline=False, nticks=9)
     figure.update_yaxes(range=[-1, 1.4], visible=False)
@@ -530,20 +554,20 @@ def calibration(rows: Sequence[dict]) -> go.Figure:
     stated = [100 * row["confidence"] for row in rows]
     counts = [row["faces"] for row in rows]
     figure = go.Figure()
-    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", name="perfectly calibrated",
+    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", name=tr("perfectly calibrated"),
                        line={"color": "#8a8a8a", "dash": "dash"})  # fmt: skip
     figure.add_scatter(
         x=stated,
         y=[100 * row["right"] for row in rows],
         mode="lines+markers",
-        name="this model",
+        name=tr("this model"),
         line={"color": TRAINING},
         cliponaxis=False,
         marker={"size": [6 + 14 * (count / max(counts, default=1)) ** 0.5 for count in counts]},
         customdata=counts,
-        hovertemplate="confidence %{x:.0f}%, correct %{y:.0f}% of %{customdata} faces<extra></extra>",
+        hovertemplate=tr("confidence %{x:.0f}%, correct %{y:.0f}% of %{customdata} faces") + "<extra></extra>",
     )
-    _layout(figure, "Calibration", 340, x="Confidence in %", y="Accuracy in %")
+    _layout(figure, tr("Calibration"), 340, x=tr("Confidence in %"), y=tr("Accuracy in %"))
     figure.update_xaxes(range=[min([45, *stated]) - 3, 103])
     figure.update_yaxes(range=[-3, 103])
     return figure
@@ -561,6 +585,17 @@ def _spread(values: Sequence[float], ends: Sequence[tuple[float, float]], color:
     }
 
 
+def sizes_in_words(low: int, high: int | None) -> str:
+    """From one number of pixels to another, or from one on.
+
+    >>> sizes_in_words(24, 48), sizes_in_words(96, None)
+    ('24 to 48', '96 and more')
+    """
+    if high:
+        return tr("{low} to {high}").format(low=number(low), high=number(high))
+    return tr("{low} and more").format(low=number(low))
+
+
 def recall_by_size(rows: Sequence[dict]) -> go.Figure:
     """Share of the annotated faces that are found, by their size, as bars with 95 % intervals (Wilson 1927).
 
@@ -574,15 +609,16 @@ def recall_by_size(rows: Sequence[dict]) -> go.Figure:
     intervals = [binomtest(row["found"], row["faces"]).proportion_ci(method="wilson") for row in rows]
     figure = go.Figure(
         go.Bar(
-            x=[f"{row['from_px']} to {row['to_px']}" if row["to_px"] else f"{row['from_px']} and more" for row in rows],
+            x=[sizes_in_words(row["from_px"], row["to_px"]) for row in rows],
             y=shares,
             error_y=_spread(shares, [(100 * each.low, 100 * each.high) for each in intervals]),
             marker={"color": BAR},
             customdata=[row["faces"] for row in rows],
-            hovertemplate="%{y:.0f}% of %{customdata} faces<extra></extra>",
+            hovertemplate=tr("%{y:.0f}% of %{customdata} faces") + "<extra></extra>",
         )
     )
-    _layout(figure, "Face recall by size", 340, x="Shorter side of the face in pixels", y="Faces found, in %")
+    x = tr("Shorter side of the face in pixels")
+    _layout(figure, tr("Face recall by size"), 340, x=x, y=tr("Faces found, in %"))
     figure.update_xaxes(type="category")
     figure.update_yaxes(range=[0, 103])
     return figure
@@ -608,10 +644,10 @@ def errors(title: str, groups: Sequence[tuple[str, int, int]], x: str) -> go.Fig
             error_y=_spread(shares, lines),
             marker={"color": BAR},
             customdata=[faces for _, faces, _ in groups],
-            hovertemplate="%{y:.0f} of 100, seen on %{customdata} faces<extra></extra>",
+            hovertemplate=tr("%{y:.0f} of 100, seen on %{customdata} faces") + "<extra></extra>",
         )
     )
-    _layout(figure, title, 320, x=x, y="Errors in 100 faces")
+    _layout(figure, title, 320, x=x, y=tr("Errors in 100 faces"))
     figure.update_xaxes(type="category")
     figure.update_yaxes(range=[0, max(20.0, *(high for _, high in lines)) + 3])
     return figure
@@ -638,11 +674,12 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: tup
             x=100 * recall,
             y=100 * precision,
             mode="lines",
-            name=f"{_text(style.words)} ({area:.3f})",
+            name=f"{_text(style.words)} ({number(area, '.3f')})",
             line={"color": style.color_hex, "width": 2, "dash": DASHES[k % len(DASHES)], "shape": "hv"},
-            hovertemplate="recall %{x:.0f}%, precision %{y:.1f}%<extra></extra>",
+            hovertemplate=tr("recall %{x:.0f}%, precision %{y:.1f}%") + "<extra></extra>",
         )
-    _layout(figure, "Precision and recall (average precision)", 340, x="Recall in %", y="Precision in %")
+    title = tr("Precision and recall (average precision)")
+    _layout(figure, title, 340, x=tr("Recall in %"), y=tr("Precision in %"))
     figure.update_xaxes(range=[0, 103])
     figure.update_yaxes(range=[-3, 103])
     figure.update_layout(showlegend=True)
@@ -676,7 +713,7 @@ def lines(
             mode="lines",
             name=name,
             line={"color": color, "width": 3, "dash": dash},
-            hovertemplate=f"{x} %{{x}}: %{{y:,.3~g}}<extra>{name}</extra>",
+            hovertemplate=tr("{what} %{{x}}: %{{y:,.3~g}}").format(what=x) + f"<extra>{name}</extra>",
         )
     if marked is not None:
         figure.add_vline(x=marked, line={"color": "#8a8a8a", "dash": "dot"})
@@ -697,10 +734,10 @@ def bars(
         go.Bar(
             x=[_text(name) for name in values],
             y=list(values.values()),
-            text=list(texts) or [f"{value:,.3g}" for value in values.values()],
+            text=list(texts) or [number(value, ",.3g") for value in values.values()],
             textposition="outside",
             marker={"color": list(colors) or BAR},
-            hovertemplate="%{x}: %{y:,.4~g}<extra></extra>",
+            hovertemplate=tr("%{x}: %{y:,.4~g}") + "<extra></extra>",
         )
     )
     _layout(figure, title, 280, y=y)
@@ -722,8 +759,10 @@ def _text(words: str) -> str:
 
 def _layout(figure: go.Figure, title: str, height: int, x: str = "", y: str = "") -> None:
     """The same look for every figure: small margins, nothing to zoom by accident, a legend only where asked for."""
+    thousands, decimal = number(1000.5, ",.1f")[1], number(0.5, ".1f")[1]
     figure.update_layout(
         height=height,
+        separators=f"{decimal}{thousands}",
         margin={"l": 0, "r": 0, "t": 34, "b": 0},
         title={"text": title, "font": {"size": 14}},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},

@@ -144,6 +144,13 @@ def ice_candidates(key: str) -> list[str]:
     return [each.get("candidate") or "" for each in (told.get("iceCandidates") or {}).values()]
 
 
+def came_by_history() -> bool:
+    """Whether the visitor went back or forward in the browser's history to the address that the page runs for."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    return bool(getattr(get_script_run_ctx(suppress_warning=True), "is_history_navigation", False))
+
+
 def session_id() -> str:
     """The name of this visitor's session; empty outside of a page."""
     from streamlit.runtime.scriptrunner import get_script_run_ctx

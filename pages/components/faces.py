@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 import supervision as sv
 
+from core.language import mark, number, tr
 from core.vision.annotate import percentage
 from core.vision.classes import CLASS_NAMES, NO_PREDICTION, WITH_MASK, style_of, vocabulary
 from core.vision.classifier import DEFAULT_CLASSIFIER
@@ -25,8 +26,8 @@ CROP_SIDE = 60
 MAX_ROWS_WITH_CROPS = 300
 # More counters than this make a page restless: then only those of classes that are seen are shown.
 MAX_COUNTERS = 8
-UNKNOWN_HELP = "Faces whose confidence is below the minimum in the settings."
-SHARE_HELP = "Of the faces with a result, the share with a mask over mouth and nose."
+UNKNOWN_HELP = mark("Faces whose confidence is below the minimum in the settings.")
+SHARE_HELP = mark("Of the faces with a result, the share with a mask over mouth and nose.")
 
 
 class Knows(Protocol):
@@ -56,7 +57,7 @@ def show_hidden_faces(page: str, stats: FrameStats, min_face_px: float, narrow: 
 
     limit = f"settings_{page}_min_face"
     button.button(
-        "Show them", key=f"{page}_show_hidden", disabled=not stats.hidden, on_click=choose_next, args=(limit, 0)
+        tr("Show them"), key=f"{page}_show_hidden", disabled=not stats.hidden, on_click=choose_next, args=(limit, 0)
     )
     if is_chosen_next(limit):
         st.rerun(scope="app")  # the settings stand outside the part of the page that runs again by itself
@@ -75,16 +76,18 @@ def show_class_counts(stats: FrameStats, pipeline: Knows, mask_share: float | No
     if len(names) > MAX_COUNTERS:
         names = [name for name in names if stats.count(name)]
         if names:
-            st.caption(f"{len(pipeline.classes)} classes are told apart; these are seen:")
+            count = number(len(pipeline.classes))
+            st.caption(tr("{count} classes are told apart; these are seen:").format(count=count))
         elif not stats.faces and not stats.hidden:
-            st.caption("No face found.")
+            st.caption(tr("No face found."))
     numbers: list[tuple[str, str, str | None]] = []
     for name in names:
         style = style_of(name, spoken)
-        numbers.append((f"{style.icon} {plain(style.words)}", str(stats.count(name)), None))
-    numbers.append((f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", str(stats.unknown), UNKNOWN_HELP))
+        numbers.append((f"{style.icon} {plain(style.words)}", number(stats.count(name)), None))
+    numbers.append((f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", number(stats.unknown), tr(UNKNOWN_HELP)))
     if CLASS_NAMES[WITH_MASK] in pipeline.classes:
-        numbers.append(("Wear a mask well", "–" if mask_share is None else f"{mask_share:.0%}", SHARE_HELP))
+        share = "–" if mask_share is None else number(mask_share, ".0%")
+        numbers.append((tr("Wear a mask well"), share, tr(SHARE_HELP)))
     with st.container(horizontal=True, gap="medium"):  # as many side by side as there is room for, on phones too
         for label, value, help in numbers:
             st.metric(label, value, help=help, width="content")
@@ -113,14 +116,20 @@ def show_faces_table(image: LoadedImage, detections: sv.Detections) -> None:
         hide_index=True,
         row_height=CROP_SIDE,
         column_config={
-            "Face": st.column_config.ImageColumn(width="small"),
-            "No.": st.column_config.NumberColumn(width=30, help="The number in the face's label on the photo."),
-            "Confidence": st.column_config.TextColumn(help="How likely the model takes its result to be."),
-            "Size": st.column_config.TextColumn(help="Width and height in pixels of the photo."),
+            "Face": st.column_config.ImageColumn(tr("Face"), width="small"),
+            "No.": st.column_config.NumberColumn(
+                tr("No."), width=30, help=tr("The number in the face's label on the photo.")
+            ),
+            "Result": st.column_config.TextColumn(tr("Result")),
+            "Confidence": st.column_config.TextColumn(
+                tr("Confidence"), help=tr("How likely the model takes its result to be.")
+            ),
+            "Size": st.column_config.TextColumn(tr("Size"), help=tr("Width and height in pixels of the photo.")),
         },
     )
     if len(detections) > MAX_ROWS_WITH_CROPS:
-        st.caption(f"The first {MAX_ROWS_WITH_CROPS} of {len(detections)} faces; the downloads hold all.")
+        words = tr("The first {shown} of {count} faces; the downloads hold all.")
+        st.caption(words.format(shown=number(MAX_ROWS_WITH_CROPS), count=number(len(detections))))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -131,15 +140,21 @@ def load_face_explainer(model: str, version: str) -> FaceExplainer:
 
 def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections, method: Method) -> None:
     """On request, for one face: which parts of it speak for a mask and which against, if masks are the topic."""
-    if CLASS_NAMES[WITH_MASK] not in classes_of(detections) or not st.toggle("Explain a result", key="photo_reasons"):
+    if CLASS_NAMES[WITH_MASK] not in classes_of(detections) or not st.toggle(
+        tr("Explain a result"), key="photo_reasons"
+    ):
         return
     has_classifier = PIPELINES[method.pipeline].model_kind == "classifier"
     method = method if has_classifier else Method("classic", DEFAULT_CLASSIFIER)
     place = 0
     if len(detections) > 1:
-        place = st.selectbox("Face", range(len(detections)), format_func=lambda i: f"Face {i + 1}", key="photo_face")
+        place = st.selectbox(
+            *(tr("Face"), range(len(detections))),
+            format_func=lambda i: tr("Face {number}").format(number=number(i + 1)),
+            key="photo_face",
+        )
     try:
-        with st.spinner("Explaining …"):
+        with st.spinner(tr("Explaining …")):
             explainer = load_face_explainer(method.model, method_version(method))
             explanation = explainer.explain(frame_bgr, detections.xyxy[place])
     except ModelError as error:
@@ -147,11 +162,12 @@ def show_reasons(frame_bgr: np.ndarray, detections: sv.Detections, method: Metho
         return
     mask = explanation.probabilities[CLASS_NAMES[WITH_MASK]]
     face, words = st.columns(2)
-    face.image(overlay_relevance(explanation), channels="BGR", width="stretch", alt="What speaks for and against")
-    who = "The classifier, which looks at this face alone,"
+    alt = tr("What speaks for and against")
+    face.image(overlay_relevance(explanation), channels="BGR", width="stretch", alt=alt)
+    colours = tr(":blue-background[Blue] speaks for a mask, :orange-background[orange] against.")
+    who = tr("The classifier, which looks at this face alone, gives {share} for a mask.")
     if not has_classifier:
-        who = "A second network, which looks at this face alone and knows only mask or no mask,"
-    words.markdown(
-        ":blue-background[Blue] speaks for a mask, :orange-background[orange] against. "
-        f"{who} gives {percentage(mask)} for a mask."
-    )
+        who = tr(
+            "A second network, which looks at this face alone and knows only mask or no mask, gives {share} for a mask."
+        )
+    words.markdown(f"{colours} {who.format(share=percentage(mask))}")

@@ -5,6 +5,8 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.language import tr
+
 CHART = {"displayModeBar": False}
 
 
@@ -27,6 +29,8 @@ def described(figure: go.Figure) -> str:
     'Chart. People: Number.'
     """
     layout = figure.layout
-    axes = [axis.title.text for axis in (layout.xaxis, layout.yaxis) if axis.title.text]
-    words = ": ".join([layout.title.text or "", " against ".join(axes[::-1])] if axes else [layout.title.text or ""])
-    return f"Chart. {words.strip(': ')}."
+    title = layout.title.text or ""
+    x, y = layout.xaxis.title.text, layout.yaxis.title.text
+    axes = tr("{y} against {x}").format(x=x, y=y) if x and y else x or y or ""
+    words = tr("{name}: {words}").format(name=title, words=axes) if title and axes else title or axes
+    return tr("Chart. {words}.").format(words=words)

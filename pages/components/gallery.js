@@ -47,7 +47,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       pick.tabIndex = id === root.current ? 0 : -1;
     }
     if (all.length && !all.some(({ id }) => id === root.current)) all[0].pick.tabIndex = 0;
-    count.textContent = chosen.size ? `${chosen.size} ${say.chosen}` : say.none;
+    count.textContent = chosen.size ? say.chosen.replace("{count}", chosen.size) : say.none;
     for (const button of bar.querySelectorAll("button.act")) button.disabled = !button.dataset.always && !targets().length;
   };
   const targets = () => {
@@ -142,7 +142,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       const box = make("input", "choose");
       box.type = "checkbox";
       box.tabIndex = -1; // the space bar chooses the tile that has the focus
-      box.setAttribute("aria-label", `${say.choose} ${name}`);
+      box.setAttribute("aria-label", say.choose.replace("{name}", () => name));
       box.onclick = (event) => toggle(id, event.shiftKey);
       pick.onfocus = () => {
         root.current = id;

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.language import mark, number, tr
 from core.vision.classes import ClassStyle
 from pages.components.acts import Action, acts_done, handler, parts
 
@@ -98,7 +99,20 @@ class ImageDetails:
 PER_PAGE = 60
 
 
-WORDS = {"chosen": "chosen", "none": "None chosen", "choose": "Choose", "all": "All on this page"}
+WORDS = {
+    "chosen": mark("{count} chosen"),
+    "none": mark("None chosen"),
+    "choose": mark("Choose {name}"),
+    "all": mark("All on this page"),
+}
+"""What the script says, by its own keys; it fills in the fields."""
+PLACES = {
+    "images": mark("{first} to {last} of {count} images, page {page} of {pages}"),
+    "photos": mark("{first} to {last} of {count} photos, page {page} of {pages}"),
+    "faces": mark("{first} to {last} of {count} faces, page {page} of {pages}"),
+    "labels": mark("{first} to {last} of {count} labels, page {page} of {pages}"),
+    "groups": mark("{first} to {last} of {count} groups, page {page} of {pages}"),
+}
 
 
 def show_tiles(
@@ -145,7 +159,7 @@ def show_tiles(
             "clickable": on_pick is not None,
             "actions": [action.for_browser() for action in actions],
             "leaves": leaves,
-            "words": WORDS,
+            "words": {key: tr(words) for key, words in WORDS.items()},
             "done": acts_done(key),
         },
         on_picked_change=picked,
@@ -154,7 +168,10 @@ def show_tiles(
 
 
 def page_of(key: str, count: int, per_page: int = PER_PAGE, what: str = "images") -> slice:
-    """Buttons to turn pages, where there is more than one, and which of ``count`` things are on the page shown."""
+    """Buttons to turn pages, where there is more than one, and which of ``count`` things are on the page shown.
+
+    ``what`` they are is a key of ``PLACES``.
+    """
     pages = max(1, -(-count // per_page))
     page = st.session_state[key] = min(st.session_state.get(key, 0), pages - 1)
 
@@ -164,15 +181,21 @@ def page_of(key: str, count: int, per_page: int = PER_PAGE, what: str = "images"
     if pages > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             for icon, words, to in (
-                (":material/first_page:", "First", 0),
-                (":material/chevron_left:", "Back", page - 1),
-                (":material/chevron_right:", "Next", page + 1),
-                (":material/last_page:", "Last", pages - 1),
+                (":material/first_page:", mark("First"), 0),
+                (":material/chevron_left:", mark("Back"), page - 1),
+                (":material/chevron_right:", mark("Next"), page + 1),
+                (":material/last_page:", mark("Last"), pages - 1),
             ):
                 off = not 0 <= to < pages or to == page
-                st.button(words, icon=icon, disabled=off, on_click=turn, args=(to,), key=f"{key}_{words}")
+                st.button(tr(words), icon=icon, disabled=off, on_click=turn, args=(to,), key=f"{key}_{words}")
             first = page * per_page
             st.markdown(
-                f"{first + 1:,} to {min(count, first + per_page):,} of {count:,} {what}, page {page + 1} of {pages}"
+                tr(PLACES[what]).format(
+                    first=number(first + 1, ","),
+                    last=number(min(count, first + per_page), ","),
+                    count=number(count, ","),
+                    page=number(page + 1),
+                    pages=number(pages),
+                )
             )
     return slice(page * per_page, min(count, (page + 1) * per_page))

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.language import current, day, tr
+
 if TYPE_CHECKING:  # a page with a report that holds no chart need not wait for plotly
     import plotly.graph_objects as go
 
@@ -25,9 +27,10 @@ class HtmlReport:
 
     def __init__(self, title: str, zone: tzinfo | None = None):
         """Args: ``title``, the heading; ``zone``, in which the time of making is told, the server's if left out."""
-        made = datetime.fromtimestamp(time.time(), zone)
+        at = datetime.fromtimestamp(time.time(), zone)
+        made = tr("Made on {day}, {time}").format(day=day(at, "d MMMM y"), time=day(at, "HH:mm"))
         self._title, self._has_chart = title, False
-        self._parts = [f"<h1>{escape(title)}</h1>", f"<p class='made'>Made on {made:%d %B %Y, %H:%M}</p>"]
+        self._parts = [f"<h1>{escape(title)}</h1>", f"<p class='made'>{escape(made)}</p>"]
 
     def heading(self, words: str) -> None:
         """Begin a part of its own."""
@@ -76,4 +79,6 @@ class HtmlReport:
             f"<title>{escape(self._title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
         )
         body = "\n".join(self._parts)
-        return f"<!doctype html>\n<html lang='en'><head>{head}</head>\n<body>\n{body}\n</body></html>\n".encode()
+        return (
+            f"<!doctype html>\n<html lang='{current()}'><head>{head}</head>\n<body>\n{body}\n</body></html>\n".encode()
+        )

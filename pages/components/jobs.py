@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.jobs import Jobs, JobStatus
+from core.language import number, tr
 from pages.components.compat import page_part
 from pages.components.messages import plain
 from pages.components.server import who
@@ -32,11 +33,15 @@ def _running_job(jobs: Jobs, key: str, more: Callable[[], object]) -> None:
     status = jobs.status(key)
     if status is None or status.state != "running":
         st.rerun()
-    words = plain(status.text) or "Starting"
-    count = f": {status.done:,} of {status.total:,}" if status.total else " …"
+    words = plain(status.text) or tr("Starting")
+    if status.total:
+        of = tr("{words}: {done} of {total}")
+        words = of.format(words=words, done=number(status.done, ","), total=number(status.total, ","))
+    else:
+        words = f"{words} …"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(status.share or 0.0, f"**{plain(status.title)}.** {words}{count}")
-        st.button("Stop", icon=":material/stop_circle:", on_click=jobs.cancel, args=(key,), key=f"stop_{key}")
+        st.progress(status.share or 0.0, f"**{plain(status.title)}.** {words}")
+        st.button(tr("Stop"), icon=":material/stop_circle:", on_click=jobs.cancel, args=(key,), key=f"stop_{key}")
     more()
 
 
@@ -52,9 +57,10 @@ def show_end_of_job(status: JobStatus | None, jobs: Jobs | None = None, for_all:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         if status.state == "failed":
-            st.error(f"{plain(status.title)}: {plain(status.error)}", width="stretch")
+            words = tr("{name}: {words}").format(name=plain(status.title), words=plain(status.error))
+            st.error(words, width="stretch")
         else:
-            st.info(f"{plain(status.title)}: stopped.", width="stretch")
+            st.info(tr("{title}: stopped.").format(title=plain(status.title)), width="stretch")
         if jobs:
             close_button(jobs, status)
 
@@ -66,4 +72,5 @@ def is_mine(status: JobStatus) -> bool:
 
 def close_button(jobs: Jobs, status: JobStatus) -> None:
     """Takes away what is told of a job that has ended."""
-    st.button("Close", icon=":material/close:", on_click=jobs.forget, args=(status.key,), key=f"close_{status.key}")
+    key = status.key
+    st.button(tr("Close"), icon=":material/close:", on_click=jobs.forget, args=(key,), key=f"close_{key}")

@@ -1,5 +1,8 @@
 """The language of a visitor: their browser's at first, then what they chose; the address keeps it."""
 
+from functools import cache
+from pathlib import Path
+
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -19,7 +22,10 @@ def _visitors() -> str | None:
 
 def choose_language() -> None:
     """The switch in the sidebar; what comes after it on the page is in the language chosen."""
-    names = languages()
+    names, usual = languages(), best_language(st.context.locale)
+    switch = kept_in_address(LANGUAGE, list(names), usual)
+    # Said again, or the first change of page finds nothing chosen: the browser sends no choice that nobody made there.
+    st.session_state[LANGUAGE] = st.session_state[LANGUAGE]
     with st.sidebar:
         chosen = st.segmented_control(
             "Language · Langue",
@@ -27,9 +33,17 @@ def choose_language() -> None:
             format_func=names.__getitem__,
             required=True,
             label_visibility="collapsed",
-            **kept_in_address(LANGUAGE, list(names), best_language(st.context.locale)),
+            **switch,
         )
-    remember(LANGUAGE, chosen)
+        tell = st.components.v2.component("page_language", js=_script())
+        tell(key="page_language", data={"language": chosen})
+    # A link that says nothing is read in the language of whoever opens it.
+    remember(LANGUAGE, chosen, in_address=chosen != usual or LANGUAGE in st.query_params)
+
+
+@cache
+def _script() -> str:
+    return Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 
 
 ask_visitor(_visitors)

@@ -14,6 +14,7 @@ from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 
 from core.config import HOME, allowed_dirs, data_dir, models_dir, runs_dir
 from core.io import disk_sentence
+from core.language import tr
 from pages.components.state import POPOVERS_CLOSED, PROBLEM
 
 P = ParamSpec("P")
@@ -22,7 +23,7 @@ P = ParamSpec("P")
 def try_to(change: Callable[P, Any], *arguments: P.args, **named: P.kwargs) -> None:
     """Change something on the server and show the page anew, or say in one sentence why it could not be done."""
     try:
-        with st.spinner("One moment …"):
+        with st.spinner(tr("One moment …")):
             change(*arguments, **named)
     except (ValueError, OSError) as error:
         st.error(why(error))

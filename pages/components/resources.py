@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.config import limits
 from core.jobs import Jobs
+from core.language import tr
 from core.quota import Places
 from core.registry.active import in_use, withdraw
 from core.turns import Turns
@@ -27,7 +28,7 @@ from pages.components.server import who
 NOTICE_S = 2.0
 
 
-@st.cache_resource(show_spinner="Loading the model …", max_entries=12)
+@st.cache_resource(show_spinner=False, max_entries=12)
 def load_pipeline(method: Method, version: str) -> Pipeline:
     """The pipeline, made once and shared by all visitors of the server; anew if its model's files have changed.
 
@@ -107,13 +108,13 @@ def model_or_stop() -> Iterator[None]:
 
 def pipeline_or_stop(method: Method) -> Pipeline:
     """The pipeline, or one sentence that says why there is none, and the end of the page."""
-    with model_or_stop():
+    with model_or_stop(), st.spinner(tr("Loading the model …")):
         return load_pipeline(method, method_version(method))
 
 
 def method_words(method: Method) -> str:
     """What people call a method and its model, for Markdown."""
-    return f"{PIPELINES[method.pipeline].title}, {plain(method.model)}"
+    return f"{tr(PIPELINES[method.pipeline].title)}, {plain(method.model)}"
 
 
 def method_changed() -> bool:

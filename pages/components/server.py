@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.config import PUBLIC, settings
+from core.config import PUBLIC, limits, settings
 from pages.components.compat import session_id
 from pages.components.uploads import reserved, tell_refused
 
@@ -93,7 +93,7 @@ class Guard:
                 await PlainTextResponse("Length required", 411)(scope, receive, send_with_headers)
                 return
             with reserved(upload[1], int(length)) as refusal:
-                answer = PlainTextResponse(refusal, 413) if refusal else self.app
+                answer = PlainTextResponse(limits().reached(refusal), 413) if refusal else self.app
                 if refusal:
                     tell_refused(upload[1], await name_of_upload(receive), refusal)
                 await answer(scope, receive, send_with_headers)

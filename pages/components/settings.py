@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.language import tr
 from core.registry.active import active_method, in_use
 from core.registry.store import list_models
 from core.vision.detector import PRESETS
@@ -32,95 +33,88 @@ def settings_form(
     if now.problem:
         (beside or st.sidebar).warning(plain(now.problem))
     left, right = beside.columns(2) if beside else (None, None)
-    with beside.expander("Advanced", icon=":material/tune:") if beside else st.sidebar:
+    with beside.expander(tr("Advanced"), icon=":material/tune:") if beside else st.sidebar:
         if not beside:
-            st.header("Settings")
+            st.header(tr("Settings"))
         name = st.selectbox(
-            "Method",
-            list(PIPELINES),
-            format_func=lambda key: PIPELINES[key].title,
+            *(tr("Method"), list(PIPELINES)),
+            format_func=lambda key: tr(PIPELINES[key].title),
             **kept("settings_pipeline", now.method.pipeline, PIPELINES),
         )
         spec = PIPELINES[name]
-        st.caption(spec.summary)
+        st.caption(tr(spec.summary))
         model = active_method(name).model
         models = list_models(kind=spec.model_kind)
         if len(models) > 1 and model in models:
-            model = st.selectbox("Model", models, **kept(f"settings_{spec.model_kind}_model", model, models))
+            model = st.selectbox(tr("Model"), models, **kept(f"settings_{spec.model_kind}_model", model, models))
         if Method(name, model) == now.method:
-            st.caption(":material/check: Active on this server.")
+            st.caption(tr(":material/check: Active on this server."))
         preset = defaults.preset
         if spec.uses_preset:
             preset = st.selectbox(
-                "Preset",
-                list(PRESETS),
-                format_func=lambda key: PRESETS[key].title,
+                *(tr("Preset"), list(PRESETS)),
+                format_func=lambda key: tr(PRESETS[key].title),
                 **kept(f"settings_{page}_preset", defaults.preset, PRESETS),
             )
-            st.caption(PRESETS[preset].help)
+            st.caption(tr(PRESETS[preset].help))
         left, right = left or st.container(), right or st.container()
         confidence = left.slider(
-            "Minimum confidence",
-            *(50, 99),
-            format="%d%%",
-            help="A face whose confidence is lower gets a ? in place of a result.",
+            *(tr("Minimum confidence"), 50, 99),
+            format=tr("%d%%"),
+            help=tr("A face whose confidence is lower gets a ? in place of a result."),
             **kept(f"settings_{page}_confidence", round(100 * defaults.min_confidence)),
         )
         min_face = right.slider(
-            "Smallest face",
-            *(0, 200),
+            *(tr("Smallest face"), 0, 200),
             format="%d px",
-            help="Shorter side of a face in pixels of the image. At 0 every face is shown.",
+            help=tr("Shorter side of a face in pixels of the image. At 0 every face is shown."),
             **kept(f"settings_{page}_min_face", round(defaults.min_face_px)),
         )
         haar = defaults.haar
         if spec.uses_haar:
-            with st.container() if beside else st.expander("Advanced"):
+            with st.container() if beside else st.expander(tr("Advanced")):
                 haar = _haar_form(page, defaults.haar)
     settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, preset=preset)
     return Method(name, model), settings
 
 
 def _haar_form(page: str, default: HaarSettings) -> HaarSettings:
-    names = {"default": "Standard", "alt2": "Alternative"}
+    names = {"default": tr("Standard"), "alt2": tr("Alternative")}
     return HaarSettings(
         cascade=st.selectbox(
-            "Cascade",
+            tr("Cascade"),
             list(CASCADE_FILES),
             format_func=names.__getitem__,
-            help="Two Haar cascades that come with OpenCV; each finds faces that the other misses.",
+            help=tr("Two Haar cascades that come with OpenCV; each finds faces that the other misses."),
             **kept(f"settings_{page}_cascade", default.cascade, CASCADE_FILES),
         ),
         profile=st.checkbox(
-            "Profile faces too",
-            help="A third cascade looks for faces from the side: finds more and takes about three times as long.",
+            tr("Profile faces too"),
+            help=tr("A third cascade looks for faces from the side: finds more and takes about three times as long."),
             **kept(f"settings_{page}_profile", default.profile),
         ),
         scale_factor=st.slider(
-            "Scale factor",
-            *(1.05, 1.5),
+            *(tr("Scale factor"), 1.05, 1.5),
             step=0.05,
-            help="OpenCV's `scaleFactor`, the step between face sizes: smaller finds more faces and is slower.",
+            help=tr("OpenCV's `scaleFactor`, the step between face sizes: smaller finds more faces and is slower."),
             **kept(f"settings_{page}_scale_factor", default.scale_factor),
         ),
         min_neighbors=st.slider(
-            "Minimum neighbours",
-            *(1, 10),
-            help="OpenCV's `minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms.",
+            *(tr("Minimum neighbours"), 1, 10),
+            help=tr("OpenCV's `minNeighbors`: how many overlapping hits make a face. Higher gives fewer false alarms."),
             **kept(f"settings_{page}_min_neighbors", default.min_neighbors),
         ),
         max_side=st.select_slider(
-            "Image size",
+            tr("Image size"),
             (320, 480, 640, 800, 1024, 1600),
             format_func=lambda side: f"{side} px",
-            help="The image's longer side is reduced to this for the search. Larger finds smaller faces.",
+            help=tr("The image's longer side is reduced to this for the search. Larger finds smaller faces."),
             **kept(f"settings_{page}_max_side", default.max_side),
         ),
         min_face_px=st.slider(
-            "Minimum size",
-            *(16, 200),
+            *(tr("Minimum size"), 16, 200),
             format="%d px",
-            help="OpenCV's `minSize`: smaller faces are not looked for. Higher is faster.",
+            help=tr("OpenCV's `minSize`: smaller faces are not looked for. Higher is faster."),
             **kept(f"settings_{page}_haar_min_face", round(default.min_face_px)),
         ),
     )
@@ -135,4 +129,5 @@ def _start_from_active_method() -> None:
     st.session_state["settings_pipeline"] = now.method.pipeline
     st.session_state[f"settings_{PIPELINES[now.method.pipeline].model_kind}_model"] = now.method.model
     if seen is not None:
-        st.toast(f"Now active on this server: {method_words(now.method)}.", icon=":material/swap_horiz:")
+        words = tr("Now active on this server: {method}.").format(method=method_words(now.method))
+        st.toast(words, icon=":material/swap_horiz:")

@@ -5,18 +5,22 @@ from typing import TypeVar
 
 import streamlit as st
 
+from core.language import mark, tr
+from pages.components.compat import came_by_history
+
 T = TypeVar("T")
 
 # In the address: what a link to a page or a reload brings back.
 DATA_SET, DATA_VIEW, TRAINING_VIEW = "set", "view", "part"
-ADDRESS = {"bind": "query-params"}
-"""Arguments of a widget whose key is its name in the address."""
 
-# The parts of pages, as their buttons name them.
+# The parts of pages: what their buttons say, in English, and what the address says in every language.
 OVERVIEW, GALLERY, DUPLICATES, LABEL_ISSUES, MISSING, AUGMENTATIONS = DATA_VIEWS = (
-    *("Overview", "Gallery", "Near-duplicates", "Label issues", "Missing faces", "Augmentations"),
+    *(mark("Overview"), mark("Gallery"), mark("Near-duplicates")),
+    *(mark("Label issues"), mark("Missing faces"), mark("Augmentations")),
 )
-NEW_TRAINING, PROGRESS, RUNS, IMPORT_MODEL = TRAINING_VIEWS = ("New training", "Progress", "Runs", "Import a model")
+NEW_TRAINING, PROGRESS, RUNS, IMPORT_MODEL = TRAINING_VIEWS = (
+    *(mark("New training"), mark("Progress"), mark("Runs"), mark("Import a model")),
+)
 
 # Of the page of data sets.
 FILTER = "data_filter"
@@ -99,7 +103,8 @@ def kept(key: str, default: object, options: Collection | None = None) -> dict:
 def kept_in_address(key: str, options: Sequence[str], first: str | None = None) -> dict:
     """Arguments that make a widget keep its choice in the page's address too, so that a reload or a link brings it.
 
-    Streamlit takes a choice out of the address, and forgets it, when another page is shown; a copy survives.
+    Streamlit forgets a choice when another page is shown; a copy survives. Its own way to keep one in the address would
+    write there what people read, which depends on their language. ``remember`` is called after the widget.
 
     Args:
         key: of the widget, and the name in the address.
@@ -107,22 +112,27 @@ def kept_in_address(key: str, options: Sequence[str], first: str | None = None) 
         first: chosen at the first visit; the first option if left out.
     """
     wanted = st.session_state.pop(_next(key), None)
-    if wanted not in options and st.session_state.get(key) not in options and st.query_params.get(key) not in options:
+    told = st.query_params.get(key)
+    if wanted not in options and told in options and (key not in st.session_state or came_by_history()):
+        wanted = told
+    if wanted not in options and st.session_state.get(key) not in options:
         copy = st.session_state.get(_copy(key))
         wanted = copy if copy in options else first or options[0]
     if wanted in options:
         st.session_state[key] = wanted
-    return {"key": key, **ADDRESS}
+    return {"key": key, "persist_state": "session"}
 
 
-def remember(key: str, choice: str) -> bool:
-    """Copy what a widget of ``kept_in_address`` has chosen, for the next visit to its page.
+def remember(key: str, choice: str, in_address: bool = True) -> bool:
+    """Copy what a widget of ``kept_in_address`` has chosen to the address, and for the next visit to its page.
 
     Returns:
         Whether it is another choice than before.
     """
     changed = st.session_state.get(_copy(key)) != choice
     st.session_state[_copy(key)] = choice
+    if in_address and st.query_params.get(key) != choice:
+        st.query_params[key] = choice
     return changed
 
 
@@ -142,8 +152,13 @@ def is_chosen_next(key: str) -> bool:
 
 def view_switch(key: str, views: Sequence[str], first: str | None = None) -> str:
     """A row of buttons for the parts of a page; the one shown survives a change of page and a reload."""
+    """Args: ``views``, what they are called in English; they are shown in the visitor's language."""
     view = st.segmented_control(
-        "View", views, required=True, label_visibility="collapsed", **kept_in_address(key, views, first)
+        *(tr("View"), views),
+        format_func=tr,
+        required=True,
+        label_visibility="collapsed",
+        **kept_in_address(key, views, first),
     )
     remember(key, view)
     return view

@@ -8,9 +8,10 @@ export default function ({ data, parentElement }) {
   const shown = (picture) => {
     image.hidden = !picture;
     button.hidden = !picture || !image.requestFullscreen;
-    words.textContent = picture ? "" : "No picture at the moment.";
+    words.textContent = picture ? "" : data.none;
   };
   image.alt = data.alt;
+  button.textContent = data.full;
   button.onclick = () => (document.fullscreenElement ? document.exitFullscreen() : image.requestFullscreen());
   const ask = (after) =>
     fetch(`cameras/${data.ticket}?after=${after}`, { cache: "no-store", signal: stopped.signal }).catch(() => null);

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from core.language import current
+from core.language import current, tr
 
 TICKET_S = 10.0
 """Without its page a ticket is worth nothing after so long."""
@@ -114,6 +114,9 @@ def show_stream(ticket: str, alt: str) -> None:
         ticket: as ``renew`` keeps it.
         alt: what is to be seen, for those who do not see it.
     """
-    html = "<figure><img hidden><p role='status'></p><button type='button' hidden>Full screen</button></figure>"
+    html = "<figure><img hidden><p role='status'></p><button type='button' hidden></button></figure>"
     show = st.components.v2.component("camera_stream", html=html, css=_part(".css"), js=_part(".js"))
-    show(key="camera_stream", data={"ticket": ticket, "alt": alt})
+    show(
+        key="camera_stream",
+        data={"ticket": ticket, "alt": alt, "full": tr("Full screen"), "none": tr("No picture at the moment.")},
+    )

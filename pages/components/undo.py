@@ -7,13 +7,15 @@ from typing import Any
 
 import streamlit as st
 
+from core.language import day, mark, tr
 from core.trash import KEEP_S, deleted_by, erase
 from pages.components.clock import visitors_zone
 from pages.components.messages import plain, why
 from pages.components.server import who
 
 PROBLEM = "undo_problem"
-KEEP_HELP = f"It can be brought back for {KEEP_S / 60:g} minutes; then it is gone for good."
+KEEP_HELP = mark("It can be brought back for 10 minutes; then it is gone for good.")
+"""As ``core.trash.KEEP_S`` has it."""
 
 
 def show_deleted(folder: Path, restore: Callable[[str, str], Any]) -> None:
@@ -26,18 +28,19 @@ def show_deleted(folder: Path, restore: Callable[[str, str], Any]) -> None:
     if words := st.session_state.pop(PROBLEM, None):
         st.error(words)
     for deleted in deleted_by(folder, who()):
-        gone = f"{datetime.fromtimestamp(deleted.at + KEEP_S, visitors_zone()):%H:%M}"
+        gone = day(datetime.fromtimestamp(deleted.at + KEEP_S, visitors_zone()), "HH:mm")
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(deleted.title)}** was deleted. At {gone} it is gone for good.", width="stretch")
+            words = tr("**{title}** was deleted. At {time} it is gone for good.")
+            st.markdown(words.format(title=plain(deleted.title), time=gone), width="stretch")
             st.button(
-                "Undo",
+                tr("Undo"),
                 icon=":material/undo:",
                 key=f"undo_{deleted.key}",
                 on_click=_change,
                 args=(restore, deleted.key, who()),
             )
             st.button(
-                "Delete at once",
+                tr("Delete at once"),
                 icon=":material/delete_forever:",
                 type="tertiary",
                 key=f"erase_{deleted.key}",

@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.config import limits
+from core.language import tr
 from pages.components.compat import forget_uploads, held_uploads, page_part, rerun_session, session_id
 from pages.components.messages import plain
 from pages.components.state import IMAGES
@@ -21,14 +22,14 @@ ENVELOPE_BYTES = 2048
 _lock = threading.Lock()
 _on_the_way: dict[str, list[int]] = {}
 """Session to the sizes of the uploads that have begun."""
-_refused: dict[str, list[str]] = {}
-"""Session to what its visitor must be told: the files that were refused, and why."""
+_refused: dict[str, list[tuple[str, str]]] = {}
+"""Session to what its visitor must be told: the files that were refused, and for which limit."""
 MOST_NOTES, NOTE_S = 20, 120.0
 
 
 @contextmanager
 def reserved(session: str, size: int) -> Iterator[str]:
-    """For the time of an upload: the sentence why it is refused, empty if it is not."""
+    """For the time of an upload: the limit for which it is refused, empty if it is not."""
     with _lock:
         mine = [*held_uploads(session), *_on_the_way.get(session, [])]
         all_bytes = sum(held_uploads()) + sum(map(sum, _on_the_way.values()))
@@ -45,29 +46,33 @@ def reserved(session: str, size: int) -> Iterator[str]:
                     del _on_the_way[session]
 
 
-def tell_refused(session: str, name: str, why: str) -> None:
-    """Let the page of a visitor say which upload was refused, and why."""
+def tell_refused(session: str, name: str, limit: str) -> None:
+    """Let the page of a visitor say which upload was refused, and for which limit."""
     with _lock:
         notes = _refused.setdefault(session, [])
         if len(notes) < MOST_NOTES:
-            notes.append(f"**{plain(name) or 'A file'}**: {plain(why)}")
+            notes.append((name, limit))
     rerun_session(session)
 
 
 def _refusal(mine: list[int], all_bytes: int, size: int) -> str:
     now = limits()
     if len(mine) >= now.upload_files:
-        return now.reached("upload_files")
+        return "upload_files"
     if sum(mine) + size > now.upload_mb * MB:
-        return now.reached("upload_mb")
-    return now.reached("all_uploads_mb") if all_bytes + size > now.all_uploads_mb * MB else ""
+        return "upload_mb"
+    return "all_uploads_mb" if all_bytes + size > now.all_uploads_mb * MB else ""
 
 
 def watch_uploads() -> None:
     """Note that the visitor is here, tell what happened to uploads, and drop them once nobody uses them."""
     st.session_state[LAST_USED] = time.monotonic()
     with _lock:
-        refused = _refused.pop(session_id(), [])
+        files = _refused.pop(session_id(), [])
+    says = tr("**{name}**: {words}")
+    refused = [
+        says.format(name=plain(name) or tr("A file"), words=plain(limits().reached(limit))) for name, limit in files
+    ]
     if note := st.session_state.pop(NOTE, ""):
         refused = [*refused, plain(note)]
     told_at, told = st.session_state.get(NOTES, (0.0, []))
@@ -78,7 +83,7 @@ def watch_uploads() -> None:
         with st.container(horizontal=True):
             st.warning("  \n".join(told), width="stretch")
             forget = partial(st.session_state.pop, NOTES, None)
-            st.button("Close", icon=":material/close:", key="uploads_close", on_click=forget)
+            st.button(tr("Close"), icon=":material/close:", key="uploads_close", on_click=forget)
     _drop_when_idle()
 
 

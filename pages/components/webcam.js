@@ -10,6 +10,7 @@ const page = () => [...document.querySelectorAll("iframe")].find((each) => each.
 export default function ({ data, setStateValue, parentElement }) {
   const button = parentElement.querySelector("button");
   const words = parentElement.querySelector("p");
+  button.textContent = data.full;
   // What outlives a new run of the page.
   const now = (parentElement.now ??= { told: "", mutedAt: 0, startedAt: 0, waitsSince: 0, askedAt: 0, played: false });
   now.tell = (problem) => {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-UNREACHED = "The server is not reached: check your network; the video comes back by itself."
+from core.language import tr
 
 
 @cache
@@ -18,7 +18,9 @@ def video_problem() -> str:
 
     Whether the server is reached it tells the visitor itself.
     """
-    html = "<p role='status'></p><button type='button' hidden>Full screen</button>"
+    html = "<p role='status'></p><button type='button' hidden></button>"
     watch = st.components.v2.component("webcam_frame", html=html, css=_part(".css"), js=_part(".js"))
-    state = watch(key="webcam_frame", data={"unreached": UNREACHED}, on_problem_change=lambda: None)
+    unreached = tr("The server is not reached: check your network; the video comes back by itself.")
+    words = {"unreached": unreached, "full": tr("Full screen")}
+    state = watch(key="webcam_frame", data=words, on_problem_change=lambda: None)
     return state.get("problem") or ""

@@ -11,6 +11,7 @@ import streamlit as st
 import supervision as sv
 from streamlit.delta_generator import DeltaGenerator
 
+from core.language import current, in_this_language, mark, number, tr, trn
 from core.synthetic.examples import EXAMPLES, example_file
 from core.vision.annotate import percentage
 from core.vision.classes import NO_PREDICTION, style_of, styles_of, vocabulary
@@ -42,16 +43,17 @@ MOST_LINES = 4
 """More refused files than this are in a box that scrolls."""
 REPORT_PHOTOS, REPORT_FACES, REPORT_SIDE = 60, 40, 900
 """A report shows so many photos, of each a row for so many faces, in so many pixels."""
-ALL, NO_FACE = "", "no face"
+ALL, NO_FACE = "", "no_face"
 """Filters of the gallery, beside the names of classes and ``UNKNOWN``."""
 
 
 def show_refused(photos: Sequence[Photo]) -> None:
     """The name of each file that cannot be used, and why."""
-    refused = [f"{plain(photo.name)}: {photo.problem}" for photo in photos if photo.problem]
+    says = tr("{name}: {words}")
+    refused = [says.format(name=plain(photo.name), words=photo.problem) for photo in photos if photo.problem]
     if refused:
         many = len(refused) > MOST_LINES
-        head = [f"**{len(refused)} files cannot be used.**"] if many else []
+        head = [tr("**{count} files cannot be used.**").format(count=number(len(refused), ","))] if many else []
         with st.container(height=200 if many else "content", border=False):
             st.error("\n\n".join(head + refused))
 
@@ -64,13 +66,18 @@ def _example_tile(name: str) -> tuple[bytes, tuple[int, int]]:
 
 def show_examples(key: str) -> None:
     """Photos for those who brought none; a click takes one, and its name is in the session under the key."""
-    st.markdown("No photo at hand? Take one of these:")
+    st.markdown(tr("No photo at hand? Take one of these:"))
     chosen = st.session_state.get(key)
     tiles = [
-        Tile(name, f"Example: {name}", *_example_tile(name), notes=(name,), current=name == chosen) for name in EXAMPLES
+        Tile(
+            *(name, tr("Example: {name}").format(name=tr(name)), *_example_tile(name)),
+            notes=(tr(name),),
+            current=name == chosen,
+        )
+        for name in EXAMPLES
     ]
     show_tiles(f"{key}s", [("", tiles)], lambda name: st.session_state.update({key: name}))
-    st.caption("Eileen Collins (NASA, public domain); masks and the group are drawn.")
+    st.caption(tr("Eileen Collins (NASA, public domain); masks and the group are drawn."))
 
 
 def example(key: str) -> list[tuple[str, str, Callable[[], bytes]]]:
@@ -89,18 +96,17 @@ def filtered(stats: Mapping[str, FrameStats], classes: tuple[str, ...]) -> list[
     spoken, numbers = vocabulary(classes), Counter[str]()
     for each in stats.values():
         numbers.update(_kinds(each))
-    words = {ALL: "All", UNKNOWN: f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", NO_FACE: "No face"}
+    words = {ALL: tr("All"), UNKNOWN: f"{NO_PREDICTION.icon} {NO_PREDICTION.words}", NO_FACE: tr("No face")}
     for name in spoken:
         style = style_of(name, spoken)
         words[name] = f"{style.icon} {plain(style.words)}"
     numbers[ALL] = len(stats)
     options = [name for name in (ALL, *spoken, UNKNOWN, NO_FACE) if numbers[name]]
     wanted = st.segmented_control(
-        "Photos with",
-        options,
+        *(tr("Photos with"), options),
         required=True,
-        format_func=lambda name: f"{words[name]} ({numbers[name]})",
-        help="Photos in which there is at least one such face; the downloads follow.",
+        format_func=lambda name: f"{words[name]} ({number(numbers[name], ',')})",
+        help=tr("Photos in which there is at least one such face; the downloads follow."),
         **kept("photo_filter", ALL, options),
     )
     return [key for key, each in stats.items() if wanted == ALL or wanted in _kinds(each)]
@@ -134,8 +140,8 @@ def _tile(photo: Photo, found: sv.Detections, name: str, current: bool) -> Tile:
         name,
         photo.thumbnail,
         photo.size_wh,
-        marks=tuple((style, f" {number}" if number > 1 else "") for style, number in numbers.items()),
-        notes=(name,) if styles else ("No face", name),
+        marks=tuple((style, f" {count}" if count > 1 else "") for style, count in numbers.items()),
+        notes=(name,) if styles else (tr("No face"), name),
         boxes=tuple(
             TileBox(tuple(np.clip(xyxy, 0, 1).tolist()), style) for xyxy, style in zip(shares, styles, strict=True)
         ),
@@ -148,13 +154,15 @@ def show_neighbours(keys: Sequence[str], name: str, chosen: str) -> None:
     place = keys.index(chosen)
     with st.container(horizontal=True, vertical_alignment="center"):
         for words, icon, to, by in (
-            ("Previous", ":material/chevron_left:", place - 1, "Left"),
-            ("Next", ":material/chevron_right:", place + 1, "Right"),
+            (tr("Previous"), ":material/chevron_left:", place - 1, "Left"),
+            (tr("Next"), ":material/chevron_right:", place + 1, "Right"),
         ):
             there = 0 <= to < len(keys)
             target = keys[to] if there else chosen
             st.button(words, icon=icon, disabled=not there, on_click=_choose, args=(target, keys), shortcut=by)
-        st.markdown(f"{place + 1:,} of {len(keys):,}: **{plain(name)}**", width="content")
+        words = tr("{place} of {count}: **{name}**")
+        filled = words.format(place=number(place + 1, ","), count=number(len(keys), ","), name=plain(name))
+        st.markdown(filled, width="content")
 
 
 def page_image(image: LoadedImage, detections: sv.Detections) -> bytes:
@@ -187,26 +195,27 @@ def show_photo(
 ) -> None:
     """One photo large, and beside it a row per face."""
     found = photo_set.shown(photo)
-    depends_on = photo.key, photo.turned, made_with, photo_set.min_face_px
+    depends_on = photo.key, photo.turned, made_with, photo_set.min_face_px, current()
     annotated = made_once("photo_annotated", depends_on, partial(page_image, image, found))
     with picture:
-        st.image(annotated, output_format="JPEG", width="stretch", alt="The photo with a box per face")
-        for note in (photo.note, photo.found_turned and "No face was clear as this photo is stored, so it was turned."):
-            if note:
-                st.caption(note)
+        st.image(annotated, output_format="JPEG", width="stretch", alt=tr("The photo with a box per face"))
+        if photo.note:
+            st.caption(photo.note)
+        if photo.found_turned:
+            st.caption(tr("No face was clear as this photo is stored, so it was turned."))
         with st.container(horizontal=True):
             st.download_button(
-                "Annotated photo",
-                partial(photo_set.annotated, photo),
+                tr("Annotated photo"),
+                in_this_language(partial(photo_set.annotated, photo)),
                 file_name="faces.jpg",
                 mime="image/jpeg",
                 icon=":material/download:",
                 on_click="ignore",
             )
             st.button(
-                "Turn",
+                tr("Turn"),
                 icon=":material/rotate_right:",
-                help="By a quarter to the right: faces are found best when they are upright.",
+                help=tr("By a quarter to the right: faces are found best when they are upright."),
                 on_click=photo.turn,
             )
     if len(found):
@@ -217,40 +226,58 @@ def show_photo(
 
 def show_heat_map(image: LoadedImage, detector: MaskDetector, settings: DetectionSettings) -> None:
     """How likely every place is the centre of a face, over the photo."""
-    st.markdown("**The brighter, the likelier the centre of a face.** A box is drawn around each bright spot.")
+    st.markdown(tr("**The brighter, the likelier the centre of a face.** A box is drawn around each bright spot."))
     small, _ = fit_within(image.frame_bgr, DISPLAY_SIDE[1])
     seen = overlay_centers(small, detector.center_map(image.frame_bgr, settings.preset))
-    st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt="The photo with its face heat map")
+    alt = tr("The photo with its face heat map")
+    st.image(seen, channels="BGR", output_format="JPEG", width="stretch", alt=alt)
+
+
+ZIPS = {
+    "one": mark("This photo, annotated (ZIP)"),
+    "all": mark("All photos, annotated (ZIP)"),
+    "some": mark("These {count} photos, annotated (ZIP)"),
+}
+TABLES = {
+    "one": mark("Results of this photo ({kind})"),
+    "all": mark("Results of all photos ({kind})"),
+    "some": mark("Results of these {count} photos ({kind})"),
+}
+REPORTS = {
+    "one": mark("Report of this photo (HTML)"),
+    "all": mark("Report of all photos (HTML)"),
+    "some": mark("Report of these {count} photos (HTML)"),
+}
 
 
 def show_downloads(photo_set: PhotoSet, photos: Sequence[Photo], names: Mapping[str, str], of_all: bool) -> None:
     """The table of these photos and, of several, a zip; faces are blurred if that is wanted."""
     photo_set.blur = st.toggle(
-        "Blur faces in the downloads",
-        help="In annotated photos, nobody whose face was found can be recognized.",
+        tr("Blur faces in the downloads"),
+        help=tr("In annotated photos, nobody whose face was found can be recognized."),
         **kept("photo_blur", False),
     )
     photo_set.chosen = tuple(photo.key for photo in photos)
-    of = "this photo" if len(photos) == 1 else "all photos" if of_all else f"these {len(photos)} photos"
+    whose = "one" if len(photos) == 1 else "all" if of_all else "some"
     icon = ":material/download:"
     with st.container(horizontal=True):
         if len(names) > 1:
             cookie = own_cookie()
             photo_sets[cookie, photo_set.key] = photo_set
-            words = f"{of[0].upper()}{of[1:]}, annotated (ZIP)"
+            words = _said(ZIPS, whose, len(photos))
             st.link_button(words, address("photo", f"photos/{photo_set.key}"), icon=icon)
         for kind, write, mime in (("csv", rows_to_csv, "text/csv"), ("json", rows_to_json, "application/json")):
             data = partial(_table, photo_set, photos, names, write)
-            name = f"Results of {of} ({kind.upper()})"
-            st.download_button(name, data, f"faces.{kind}", mime, icon=icon, on_click="ignore")
+            words = _said(TABLES, whose, len(photos)).format(kind=kind.upper())
+            st.download_button(words, data, f"faces.{kind}", mime, icon=icon, on_click="ignore")
         st.download_button(
-            f"Report of {of} (HTML)",
-            partial(photos_report, photo_set, photos, names, visitors_zone()),
+            _said(REPORTS, whose, len(photos)),
+            in_this_language(partial(photos_report, photo_set, photos, names, visitors_zone())),
             "report.html",
             MIME,
             icon=":material/description:",
             on_click="ignore",
-            help="Counts, annotated photos and faces as one file, to send on or to print.",
+            help=tr("Counts, annotated photos and faces as one file, to send on or to print."),
         )
 
 
@@ -260,40 +287,50 @@ def _table(
     return write([row for photo in photos for row in detection_rows(names[photo.key], photo_set.shown(photo))])
 
 
+def _said(texts: Mapping[str, str], whose: str, count: int) -> str:
+    return tr(texts[whose]).replace("{count}", number(count, ","))
+
+
 def photos_report(photo_set: PhotoSet, photos: Sequence[Photo], names: Mapping[str, str], zone: tzinfo) -> bytes:
     """What was found in photos as an HTML file; of very many, the first are shown and all are counted."""
     stats = {photo.key: summarize(photo_set.shown(photo)) for photo in photos}
     everybody = sum(stats.values(), FrameStats())
-    report = HtmlReport(f"Who wears a mask in {len(photos):,} photo{'s' * (len(photos) != 1)}", zone)
+    title = trn("Who wears a mask in {count} photo", "Who wears a mask in {count} photos", len(photos))
+    report = HtmlReport(title.format(count=number(len(photos), ",")), zone)
     report.figures(
-        {"Photos": f"{len(photos):,}", "Faces": f"{everybody.faces:,}"}
+        {tr("Photos"): number(len(photos), ","), tr("Faces"): number(everybody.faces, ",")}
         | {
-            style.words: f"{everybody.count(name):,}"
+            style.words: number(everybody.count(name), ",")
             for name, style in zip(everybody.classes, styles_of(everybody.classes), strict=True)
         }
-        | {NO_PREDICTION.words: f"{everybody.unknown:,}"}
-        | ({} if everybody.mask_share is None else {"Wear a mask well": f"{everybody.mask_share:.0%}"})
+        | {NO_PREDICTION.words: number(everybody.unknown, ",")}
+        | ({} if everybody.mask_share is None else {tr("Wear a mask well"): number(everybody.mask_share, ".0%")})
     )
     for photo in photos[:REPORT_PHOTOS]:
         words = describe(stats[photo.key])
         try:
             report.picture(photo_set.reduced(photo, REPORT_SIDE), words, f"{names[photo.key]}. {words}")
         except ImageError as error:
-            report.text(f"{names[photo.key]}: {error}")
+            report.text(tr("{name}: {words}").format(name=names[photo.key], words=error))
         found = photo_set.shown(photo)
         report.table(
             [
                 {
-                    "No.": i + 1,
-                    "Result": style.words,
-                    "Confidence": percentage(float(found.confidence[i])) if found.data[PREDICTED][i] else "–",
-                    "Size in pixels": "{:.0f} × {:.0f}".format(*(found.xyxy[i, 2:] - found.xyxy[i, :2])),
+                    tr("No."): i + 1,
+                    tr("Result"): style.words,
+                    tr("Confidence"): percentage(float(found.confidence[i])) if found.data[PREDICTED][i] else "–",
+                    tr("Size in pixels"): "{:.0f} × {:.0f}".format(*(found.xyxy[i, 2:] - found.xyxy[i, :2])),
                 }
                 for i, style in enumerate(face_styles(found)[:REPORT_FACES])
             ]
         )
         if len(found) > REPORT_FACES:
-            report.text(f"{len(found) - REPORT_FACES:,} more faces are in the table of results.")
+            more = len(found) - REPORT_FACES
+            words = trn(
+                "{count} more face is in the table of results.", "{count} more faces are in the table of results.", more
+            )
+            report.text(words.format(count=number(more, ",")))
     if len(photos) > REPORT_PHOTOS:
-        report.text(f"The first {REPORT_PHOTOS} photos are shown; the numbers above count all {len(photos):,}.")
+        words = tr("The first {shown} photos are shown; the numbers above count all {count}.")
+        report.text(words.format(shown=number(REPORT_PHOTOS), count=number(len(photos), ",")))
     return report.file()

@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from core.language import number, tr
 from core.video.film import CROP_SIDE, JSON, MOMENT_S, TABLE, FilmPerson, FilmResult, people_csv
 from core.video.shelf import Shelf, Video
 from core.vision.annotate import percentage
@@ -31,7 +32,7 @@ def keep_while_open(shelf: Shelf, me: str) -> None:
 def show_preview(video: Video) -> None:
     """The newest finished frame of a video that is being analysed."""
     if video.preview:
-        st.image(video.preview, width=480, alt="The newest analysed frame")
+        st.image(video.preview, width=480, alt=tr("The newest analysed frame"))
 
 
 def show_video(shelf: Shelf, me: str, video: Video) -> None:
@@ -41,7 +42,7 @@ def show_video(shelf: Shelf, me: str, video: Video) -> None:
         return
     for note in result.notes:
         st.warning(plain(note))
-    st.markdown(f"**{plain(describe_film(result.stats))}**", help=PEOPLE_HELP)
+    st.markdown(f"**{plain(describe_film(result.stats))}**", help=tr(PEOPLE_HELP))
     show_class_counts(result.stats, result, result.stats.mask_share)
     key, start_s = st.session_state.get(VIDEO_JUMP, ("", 0))
     jumped = key == video.key
@@ -51,19 +52,20 @@ def show_video(shelf: Shelf, me: str, video: Video) -> None:
             _address(video) or str(video.annotated),
             start_time=int(start_s) if jumped else 0,
             autoplay=jumped,
-            alt="The video with a box per face",
+            alt=tr("The video with a box per face"),
         )
     with chart:
         from pages.components.charts import people_over_time
 
         figure = people_over_time(result.moments, MOMENT_S)
         click_chart(figure, f"video_chart_{video.key}", lambda moment: _jump(video, moment[0]))
-        st.caption(f"{result.looks:,} of {result.frames:,} frames analysed.")
+        words = tr("{count} of {total} frames analysed.")
+        st.caption(words.format(count=number(result.looks, ","), total=number(result.frames, ",")))
     _show_people(video, result)
     with st.container(horizontal=True):
         _downloads(video, result)
         st.button(
-            "Delete this video",
+            tr("Delete this video"),
             icon=":material/delete:",
             key=f"delete_{video.key}",
             on_click=shelf.delete,
@@ -87,18 +89,20 @@ def _show_people(video: Video, result: FilmResult) -> None:
             with st.container(border=True, width=CARD_PX):
                 _card(video, result, person)
     if len(result.people) > MAX_CARDS:
-        st.caption(f"The first {MAX_CARDS} of {len(result.people):,} people; the downloads hold all.")
+        words = tr("The first {shown} of {count} people; the downloads hold all.")
+        st.caption(words.format(shown=number(MAX_CARDS), count=number(len(result.people), ",")))
 
 
 def _card(video: Video, result: FilmResult, person: FilmPerson) -> None:
     style = NO_PREDICTION if person.result == UNKNOWN else style_of(person.result, result.classes)
-    st.image(person.jpeg, width=CROP_SIDE, alt=f"Person {person.number}: {style.words}")
+    alt = tr("Person {number}: {result}").format(number=number(person.number), result=style.words)
+    st.image(person.jpeg, width=CROP_SIDE, alt=alt)
     percent = "" if style is NO_PREDICTION else f" {percentage(person.confidence)}"
     st.markdown(f"{style.icon} {plain(style.words)}{percent}")
     st.button(
         f"{clock(person.from_s)}–{clock(person.to_s)}",
         icon=":material/play_arrow:",
-        help=f"Person {person.number}: play from here.",
+        help=tr("Person {number}: play from here.").format(number=number(person.number)),
         key=f"video_person_{video.key}_{person.number}",
         type="tertiary",
         on_click=_jump,
@@ -118,15 +122,15 @@ def clock(seconds: float) -> str:
 def _downloads(video: Video, result: FilmResult) -> None:
     icon = ":material/download:"
     if address := _address(video, "?download"):
-        st.link_button("Annotated video (MP4)", address, icon=icon)
+        st.link_button(tr("Annotated video (MP4)"), address, icon=icon)
     else:
         whole = video.annotated
         st.download_button(
-            "Annotated video (MP4)", whole.read_bytes, whole.name, "video/mp4", icon=icon, on_click="ignore"
+            tr("Annotated video (MP4)"), whole.read_bytes, whole.name, "video/mp4", icon=icon, on_click="ignore"
         )
     for words, data, name, mime in (
-        ("Detections (CSV)", (video.folder / TABLE).read_bytes, TABLE, "text/csv"),
-        ("People (CSV)", partial(people_csv, result), "people.csv", "text/csv"),
-        ("All results (JSON)", (video.folder / JSON).read_bytes, JSON, "application/json"),
+        (tr("Detections (CSV)"), (video.folder / TABLE).read_bytes, TABLE, "text/csv"),
+        (tr("People (CSV)"), partial(people_csv, result), "people.csv", "text/csv"),
+        (tr("All results (JSON)"), (video.folder / JSON).read_bytes, JSON, "application/json"),
     ):
         st.download_button(words, data, name, mime, icon=icon, on_click="ignore")

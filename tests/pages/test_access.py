@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import Role, role
 from core.config import OPEN, PUBLIC, settings
+from core.config import limits as limits_of_now
 from pages.components import access, uploads
 from pages.components.messages import plain
 from pages.components.resources import live_places
@@ -194,20 +195,30 @@ class TestUploads:
         with uploads.reserved("a", 1_500_000) as refusal:
             assert not refusal
             with uploads.reserved("a", 1_500_000) as second:
-                assert "larger than the 2 MB" in second
+                assert second == "upload_mb" and "larger than the 2 MB" in limits_of_now().reached(second)
             with uploads.reserved("b", 1_500_000) as other:
                 assert not other, "each has their own"
         self.held = [1_500_000]
         with uploads.reserved("a", 1_500_000) as refusal:
-            assert "2 MB" in refusal
+            assert refusal == "upload_mb"
         uploads.tell_refused("a", "my *photo*.jpg", refusal)
-        (note,) = uploads._refused["a"]
-        assert self.told == ["a"] and "2 MB" in note and r"**my \*photo\*\.jpg**" in note
+        assert self.told == ["a"] and uploads._refused["a"] == [("my *photo*.jpg", "upload_mb")]
+
+    def test_the_page_says_so(self, monkeypatch):
+        def page():
+            from pages.components.uploads import watch_uploads
+
+            watch_uploads()
+
+        monkeypatch.setattr(uploads, "session_id", lambda: "a")
+        uploads.tell_refused("a", "my *photo*.jpg", "upload_mb")
+        (note,) = AppTest.from_function(page).run().warning
+        assert "2 MB" in note.value and r"**my \*photo\*\.jpg**" in note.value
 
     def test_files(self):
         self.held = [1, 1, 1]
         with uploads.reserved("a", 1) as refusal:
-            assert "uploaded the 3 files" in refusal
+            assert "uploaded the 3 files" in limits_of_now().reached(refusal)
 
     def test_all_visitors_together(self, monkeypatch):
         monkeypatch.setenv("MASK_ALL_UPLOADS_MB", "4")
@@ -215,7 +226,7 @@ class TestUploads:
         with uploads.reserved("a", 1_500_000) as refusal:
             assert not refusal
             with uploads.reserved("b", 1_500_000) as other:
-                assert "memory for uploads (4 MB) is full" in other
+                assert "memory for uploads (4 MB) is full" in limits_of_now().reached(other)
 
     def test_a_file_of_exactly_the_limit(self):
         with uploads.reserved("a", 2 * uploads.MB + 300) as refusal:

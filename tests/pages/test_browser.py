@@ -12,7 +12,7 @@ import pytest
 from core.synthetic.sample import sample_photo
 from core.vision.crops import resize
 from core.vision.images import encode_image
-from tests.helpers import FLAGS, keep_picture
+from tests.helpers import CHROMIUM, FLAGS, keep_picture
 from tests.people import five_people
 
 pytestmark = pytest.mark.browser
@@ -309,3 +309,38 @@ def test_plain_http_on_another_host_gets_a_sentence(open_page, server_url):
     page = open_page("", [*FLAGS, "--host-resolver-rules=MAP door.example.org 127.0.0.1"])
     page.goto(server_url.replace("127.0.0.1", "door.example.org") + "/live")
     page.get_by_text("only to secure pages").wait_for()
+
+
+def test_a_french_browser_gets_french_and_a_choice_of_language_is_kept(playwright, server_url):
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    try:
+        page = browser.new_page(viewport={"width": 1300, "height": 900}, locale="fr-FR")
+        page.set_default_timeout(45_000)
+
+        def is_in(language: str, title: str) -> None:
+            page.get_by_role("heading", name=title, exact=True).wait_for()
+            page.locator(f"html[lang={language}]").wait_for(state="attached")
+
+        page.goto(server_url)
+        is_in("fr", "Qui porte un masque ?")
+        page.locator("[data-testid=stMetric]").filter(has_text="Masque bien porté").get_by_text("40\u202f%").wait_for()
+        page.get_by_role("radio", name="English").click()
+        is_in("en", "Who wears a face mask?")
+        page.get_by_role("link", name="How it works").first.click()
+        page.get_by_role("radio", name="Detector").click()
+        page.wait_for_url("**step=Detector**")
+        page.reload()
+        is_in("en", "How it works")
+        assert "step=Detector" in page.url and "lang=en" in page.url
+        page.goto(f"{server_url}/model?lang=fr")
+        is_in("fr", "Modèle")
+        page.get_by_role("radio", name="English").click()
+        is_in("en", "Model")
+        page.get_by_role("radio", name="Français").click()
+        is_in("fr", "Modèle")
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.get_by_test_id("stExpandSidebarButton").click()
+        page.get_by_role("radio", name="English").click()
+        is_in("en", "Model")
+    finally:
+        browser.close()

@@ -115,7 +115,7 @@ def test_many_photos_are_counted_filtered_and_leafed_through(page):
         *(f"Results of this photo ({kind})" for kind in ("CSV", "JSON")),
         "Report of this photo (HTML)",
     ]
-    run(filters(page).set_value("no face"))
+    run(filters(page).set_value("no_face"))
     assert "No face found." in texts(page) and "1 of 1: **3.png**" in texts(page)
 
 

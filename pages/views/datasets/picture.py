@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from core.datasets.edits import Edits, NewFace
+from core.datasets.edits import Edits, NewFace, step_words
 from core.datasets.index import Index
 from core.datasets.missing import Suggestion
 from core.language import mark, number, tr
@@ -252,7 +252,7 @@ def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
             st.button(tr("Restore"), icon=":material/history:", on_click=revert, args=(changed,),
                       help=tr("The label as the files have it, and not excluded."))  # fmt: skip
         if edits.history:
-            last = tr("The latest change: {change}.").format(change=plain(str(edits.history[-1].get("what", ""))))
+            last = tr("The latest change: {change}.").format(change=plain(step_words(edits.history[-1])))
             st.button(tr("Undo"), icon=":material/undo:", on_click=undo, help=last)
     if details.excluded:
         st.info(tr("Excluded: training leaves this image out."))
