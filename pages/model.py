@@ -8,7 +8,7 @@ import streamlit as st
 from core.config import models_dir
 from core.datasets.parts import PARTS
 from core.registry.active import go_back, in_use, previous, remove_model, restore_model, use, why_not_removable
-from core.registry.leaderboard import Row, Scoreboard, as_table, load_scoreboards, method_title
+from core.registry.leaderboard import SCORES, SLICES, Row, Scoreboard, as_table, load_scoreboards, method_title
 from core.registry.speed import FACES, frame_times_ms
 from core.registry.store import list_models
 from core.vision.classes import CLASS_NAMES, WITH_MASK, styles_of, vocabulary
@@ -25,6 +25,7 @@ from pages.components.settings import settings_form
 from pages.components.terms import METRICS, metric_columns
 from pages.components.undo import KEEP_HELP, show_deleted
 from pages.views.model import show_errors, show_purpose, show_trials
+from pages.views.slices import show_slices
 
 KINDS = {"detector": "finds and classifies faces", "classifier": "classifies faces"}
 WIDTHS = {"int8": "8-bit", "fp16": "16-bit", "float32": "32-bit"}
@@ -126,10 +127,10 @@ pipeline = pipeline_or_stop(method)
 card = load_card(models_dir() / f"{method.model}.json")
 preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
 try:
-    boards = load_scoreboards()
+    boards, slices = load_scoreboards(), load_scoreboards(models_dir() / SCORES / SLICES)
 except ValueError as error:
     st.error(plain(str(error)))
-    boards = []
+    boards, slices = [], []
 
 st.header(f"About {plain(card.name)}")
 finder = PIPELINES[method.pipeline].finds_with
@@ -146,6 +147,7 @@ measured = [(row, board) for row, board in rows if row]
 for row, board in measured:
     photos = f"{row.figures['photos']} street and press photos that it was not trained on"
     show_errors(row, photos, f"model_errors_{board.photos}")
+show_slices([its for board in slices if (its := figures_of(board, method, preset))], "model_slices")
 if not measured:
     st.markdown("This one was not measured on photos that it was not trained on; what is known stands below.")
 
