@@ -51,7 +51,7 @@ def read_slices(path: Path | str, kind: str) -> dict[str, NotedFaces]:
     try:
         for entry in load_json(path, list):
             if entry[kind] not in SLICES[kind]:
-                raise ValueError(f"{entry[kind]!r} is none of {', '.join(SLICES[kind])}")
+                raise ValueError(repr(entry[kind]))
             noted = box_of(entry["xyxy"]), SLICES[kind].index(entry[kind])
             rows.setdefault(str(entry["photo"]), []).append(noted)
     except (OSError, ValueError, TypeError, KeyError) as error:
