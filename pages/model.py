@@ -9,7 +9,7 @@ from core.config import models_dir
 from core.datasets.parts import PARTS
 from core.language import mark, number, tr
 from core.registry.active import go_back, in_use, previous, remove_model, restore_model, use, why_not_removable
-from core.registry.leaderboard import Row, Scoreboard, as_table, load_scoreboards, method_title
+from core.registry.leaderboard import SCORES, SLICES, Row, Scoreboard, as_table, load_scoreboards, method_title
 from core.registry.speed import FACES, frame_times_ms
 from core.registry.store import list_models
 from core.vision.classes import CLASS_NAMES, WITH_MASK, styles_of, vocabulary
@@ -26,6 +26,7 @@ from pages.components.settings import settings_form
 from pages.components.terms import METRICS, metric_columns
 from pages.components.undo import KEEP_HELP, show_deleted
 from pages.views.model import show_errors, show_purpose, show_trials
+from pages.views.slices import show_slices
 
 KINDS = {
     "detector": mark("**{name}**{active}  \nfinds and classifies faces: {classes}"),
@@ -138,10 +139,10 @@ pipeline = pipeline_or_stop(method)
 card = load_card(models_dir() / f"{method.model}.json")
 preset = settings.preset if PIPELINES[method.pipeline].uses_preset else ""
 try:
-    boards = load_scoreboards()
+    boards, slices = load_scoreboards(), load_scoreboards(models_dir() / SCORES / SLICES)
 except ValueError as error:
     st.error(plain(str(error)))
-    boards = []
+    boards, slices = [], []
 
 st.header(tr("About {name}").format(name=plain(card.name)))
 finder = PIPELINES[method.pipeline].finds_with
@@ -158,6 +159,7 @@ rows = [(figures_of(board, method, preset), board) for board in boards]
 measured = [(row, board) for row, board in rows if row]
 for row, board in measured:
     show_errors(row, f"model_errors_{board.photos}")
+show_slices([its for board in slices if (its := figures_of(board, method, preset))], "model_slices")
 if not measured:
     st.markdown(tr("This one was not measured on photos that it was not trained on; what is known stands below."))
 

@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -18,15 +18,17 @@ import supervision as sv
 from core.config import models_dir
 from core.datasets.extra import add_extra, read_extra
 from core.datasets.faces import AnnotatedPhoto, DataError, annotated_photos, read_list
+from core.datasets.slices import SLICES, NotedFaces, read_slices, slices_of
 from core.datasets.store import read_pictures
 from core.io import write_json
-from core.registry.leaderboard import Row, record
+from core.registry.leaderboard import SCORES, Row, record
+from core.registry.leaderboard import SLICES as SLICES_FOLDER
 from core.vision.classes import CLASS_NAMES
 from core.vision.detections import FACE_SCORE, PREDICTED
 from core.vision.detector import PRESETS
 from core.vision.haar import HaarSettings
 from core.vision.images import ImageError, read_image
-from core.vision.metrics import Evaluation, EvaluationResult
+from core.vision.metrics import Evaluation, EvaluationResult, match_photo
 from core.vision.model_card import USES, load_card
 from core.vision.pipeline import (
     DEFAULT_PIPELINE,
@@ -38,6 +40,7 @@ from core.vision.pipeline import (
     detect_masks,
     least_face_scores,
 )
+from core.vision.slices import Slices
 
 # Average precision ranks the faces that are at least this likely; less likely ones could hardly change it.
 RANKED_FROM = 0.01
@@ -50,6 +53,7 @@ def evaluate(
     min_confidence: float = DetectionSettings().min_confidence,
     min_face_score: Callable[[np.ndarray, np.ndarray], np.ndarray] | float = 0.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    noted: Mapping[str, Mapping[str, NotedFaces]] | None = None,
 ) -> EvaluationResult:
     """Run a detector over photos, in order.
 
@@ -61,8 +65,13 @@ def evaluate(
         min_face_score: what is less likely a face is ranked, but not shown; a number, or
             what gives one for each box from frame and boxes.
         progress: called with photos done and photos in all.
+        noted: what ``read_slices`` read, by its kind; figures of these slices are added.
+
+    Raises:
+        DataError: what is noted is of no face in these photos.
     """
     evaluation = Evaluation(min_face_px)
+    slices = {kind: Slices(SLICES[kind], min_face_px) for kind in noted or {}}
     for done, photo in enumerate(photos, start=1):
         frame = read_image(photo.path)
         started = time.perf_counter()
@@ -72,8 +81,14 @@ def evaluate(
         shown = ranked[ranked.data[FACE_SCORE] >= least]
         shown.data[PREDICTED] = shown.confidence >= min_confidence
         evaluation.update(shown, photo.truth, elapsed_ms, ranked, photo.ignored_xyxy)
+        for kind, of_photo in (noted or {}).items():
+            match = match_photo(shown, photo.truth.xyxy, photo.truth.class_id, photo.ignored_xyxy)
+            slices[kind].add(match, slices_of(photo.truth.xyxy, of_photo.get(photo.path.stem)))
         progress(done, len(photos))
-    return evaluation.compute()
+    rows = {kind: each.rows() for kind, each in slices.items()}
+    if empty := [kind for kind, of_kind in rows.items() if not of_kind]:
+        raise DataError(f"The file with each face's {empty[0]} names no face that counts in these photos.")
+    return dataclasses.replace(evaluation.compute(), slices=rows)
 
 
 def select_photos(
@@ -115,6 +130,21 @@ def format_table(title: str, result: EvaluationResult) -> str:
         share = row["found"] / row["faces"] if row["faces"] else None
         return f"  {row['from_px']} {upper} px", percent(share), f"{row['faces']} faces"
 
+    def slices(kind: str, its: list[dict]) -> list[tuple[str, str, str]]:
+        def line(row: dict, name: str, rate: str, value: float | None, n: int) -> tuple[str, str, str]:
+            low_high = "{} to {}".format(*map(percent, row["intervals"][rate])) if rate in row["intervals"] else ""
+            return name, percent(value), f"{low_high:<15}  {n} faces"
+
+        lines = [(f"by {kind}: face recall", "", "95 %:")]
+        lines += [line(row, f"  {row['name']}", "found", row["found"] / row["faces"], row["faces"]) for row in its]
+        for title, rate, of in (
+            ("binary accuracy", "found_and_right_two_state", "two_state_faces"),
+            ("without a mask, classified as masked", "bare_shown_as_masked", "bare_faces"),
+        ):
+            lines.append((f"by {kind}: {title}", "", ""))
+            lines += [line(row, f"  {row['name']}", rate, row[rate], row[of]) for row in its]
+        return lines
+
     rows = [
         ("images", str(result.photos), ""),
         (f"faces of {result.min_face_px:g} px and more", str(result.faces), "95 %:"),
@@ -138,6 +168,7 @@ def format_table(title: str, result: EvaluationResult) -> str:
         ("median time per image", f"{number(result.median_ms, 1)} ms", ""),
         ("face recall by size", "", ""),
         *map(size, result.by_size),
+        *(line for kind, its in result.slices.items() for line in slices(kind, its)),
     ]
     width = max(len(name) for name, *_ in rows)
     return "\n".join([title, *(f"  {name:<{width}}  {value:>8}  {more}".rstrip() for name, value, more in rows)])
@@ -162,10 +193,14 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     parser.add_argument(
         "--extra", type=Path, metavar="FILE", help="faces that the annotations lack (core.datasets.extra)"
     )
+    parser.add_argument("--poses", type=Path, metavar="FILE", help="poses of faces (core.datasets.slices): a row each")
+    parser.add_argument("--coverings", type=Path, metavar="FILE", help="what covers faces, likewise")
     parser.add_argument("--use", default="photo", choices=USES, help="whose score a face needs to be shown")
     parser.add_argument("--min-face", type=float, default=24, metavar="PX", help="ignore smaller faces, default 24")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    parser.add_argument("--record", action="store_true", help="keep the figures for the app's model page")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the figures for the app's model page; of slices, these alone"
+    )
     given = parser.parse_args(arguments)
 
     defaults = {"photo": PHOTO_SETTINGS, "live": LIVE_SETTINGS}[given.use]
@@ -175,6 +210,8 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
     photos = select_photos(annotated_photos(pictures, given.data), given.list, excluded)
     extra = read_extra(given.extra) if given.extra else {}
     photos = [add_extra(photo, extra.get(photo.path.stem)) for photo in photos]
+    files = {"pose": given.poses, "covering": given.coverings}
+    noted = {kind: read_slices(file, kind) for kind, file in files.items() if file}
     pipeline = build_pipeline(given.pipeline, given.model)
     # The cascade's boxes may come out a little smaller than the annotated face: do not cut them off at the very limit.
     settings = DetectionSettings(
@@ -195,6 +232,7 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         given.min_face,
         min_face_score=lambda frame, xyxy: least_face_scores(pipeline, as_shown, frame, xyxy),
         progress=progress,
+        noted=noted,
     )
     spec = PIPELINES[given.pipeline]
     who = given.pipeline + (f" ({preset}, {given.use})" if spec.uses_preset else "")
@@ -206,8 +244,11 @@ def main(arguments: list[str] | None = None) -> EvaluationResult:
         )
     if given.record:
         card = load_card(models_dir() / f"{given.model or spec.default_model}.json")
-        figures, today = dataclasses.asdict(result), date.today().isoformat()
-        record(on, Row(given.pipeline, preset if spec.uses_preset else "", card.sha256, today, figures))
+        figures, today, folder = dataclasses.asdict(result), date.today().isoformat(), models_dir() / SCORES
+        if noted:
+            figures = {name: figures[name] for name in ("photos", "faces", "min_face_px", "slices")}
+            folder /= SLICES_FOLDER
+        record(on, Row(given.pipeline, preset if spec.uses_preset else "", card.sha256, today, figures), folder)
     return result
 
 

@@ -6,6 +6,7 @@ miss. An entry on an annotated box takes its place, unless a person has changed 
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +44,7 @@ def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
     rows: dict[str, list[tuple[list[float], int]]] = {}
     try:
         for entry in load_json(path, list):
-            xyxy = [float(value) for value in entry["xyxy"]]
-            if len(xyxy) != 4 or not np.isfinite(xyxy).all() or xyxy[2] <= xyxy[0] or xyxy[3] <= xyxy[1]:
-                raise ValueError(f"{entry['xyxy']} is no box x1, y1, x2, y2")
+            xyxy = box_of(entry["xyxy"])
             class_id = -1 if entry["name"] is None else class_index(entry["name"])
             rows.setdefault(str(entry["photo"]), []).append((xyxy, class_id))
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -54,6 +53,14 @@ def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
         photo: ExtraFaces(np.array([box for box, _ in faces], np.float32), np.array([i for _, i in faces], int))
         for photo, faces in rows.items()
     }
+
+
+def box_of(values: Sequence[float]) -> list[float]:
+    """Four finite numbers that span a box; raises ``ValueError`` or ``TypeError`` for anything else."""
+    xyxy = [float(value) for value in values]
+    if len(xyxy) != 4 or not np.isfinite(xyxy).all() or xyxy[2] <= xyxy[0] or xyxy[3] <= xyxy[1]:
+        raise ValueError(f"{values} is no box x1, y1, x2, y2")
+    return xyxy
 
 
 def add_extra(photo: AnnotatedPhoto, extra: ExtraFaces | None) -> AnnotatedPhoto:

@@ -13,6 +13,8 @@ from core.vision.detector import PRESETS
 from core.vision.pipeline import PIPELINES
 
 SCORES = "scores"
+SLICES = "slices"
+"""Folder beside these files, with the same files of slices alone: faces by what was noted of them."""
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,8 @@ class EvaluationResult:
     """From where to where the rates of ``Counts.fractions`` reach with 95 % confidence; see ``bootstrap``."""
     calibration: list[dict] = field(default_factory=list)
     """What ``reliability`` says of the faces found."""
+    slices: dict[str, list[dict]] = field(default_factory=dict)
+    """By what was noted of faces, ``pose`` or ``covering``, the rows of ``core.vision.slices``."""
 
 
 class Evaluation:

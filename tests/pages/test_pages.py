@@ -353,6 +353,10 @@ def test_the_model_page_shows_the_card_the_figures_and_the_limits():
     assert list(own["Tested on"]) == [f"Validation: settings for {point}" for point in points]
     boards = load_scoreboards()
     assert boards and [len(table) for table in tables][: len(boards)] == [len(board.rows) for board in boards]
+    charts = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    shown = {chart["layout"]["title"]["text"]: chart["data"][0]["x"] for chart in charts}
+    assert shown["Errors by pose"] == ["frontal", "turned", "looking down"]
+    assert shown["Errors on faces without a mask"][:2] == ["nothing", "hand"] and "a helmet or another" in texts(app)
     labelled(app.selectbox, "Method").select("classic").run()
     assert not app.exception and numbers(app)["Classes"] == "2"
     assert len(app.dataframe[0].value) == 2, "its own test part and the street photos"

@@ -1,11 +1,15 @@
 import json
+import re
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from core.config import models_dir
 from core.datasets.faces import DataError, plain_view, read_photos, read_samples
+from core.registry.leaderboard import load_scoreboards
 from core.synthetic.sample import SAMPLE_FACE_XYXY, sample_photo
 from core.vision.classifier import load_classifier
 from core.vision.detections import make_detections, no_detections
@@ -97,6 +101,27 @@ def test_extra_faces_complete_the_annotations(sample_set, tmp_path):
     extra.write_text('[{"photo": "empty", "xyxy": [10, 10, 5, 70], "name": "with_mask"}]')
     with pytest.raises(DataError, match="is no box"):
         main(["--data", str(sample_set), "--extra", str(extra)])
+
+
+def test_slices_are_printed_and_recorded_alone(sample_set, tmp_path, monkeypatch, capsys):
+    models = tmp_path / "models"
+    shutil.copytree(models_dir(), models, ignore=shutil.ignore_patterns("scores", "*.npz"))
+    monkeypatch.setenv("MASK_MODELS_DIR", str(models))
+    face = [int(value) for value in np.add(SAMPLE_FACE_XYXY, [250, 20, 250, 20])]
+    poses, coverings = tmp_path / "poses.json", tmp_path / "coverings.json"
+    poses.write_text(json.dumps([{"photo": "masked", "xyxy": face, "pose": "frontal"}]))
+    coverings.write_text(json.dumps([{"photo": "bare", "xyxy": face, "covering": "nothing"}]))
+    given = ["--data", str(sample_set), "--poses", str(poses), "--coverings", str(coverings), "--record"]
+    result = main(given)
+    printed = capsys.readouterr().out
+    assert re.search(r"by pose: face recall .*\n    frontal +100\.0%.* 1 faces", printed)
+    assert re.search(r"by covering: without a mask, classified as masked\n    nothing +0\.0%.* 1 faces", printed)
+    assert not (models / "scores" / "set.json").exists(), "the figures of the whole stay as they were recorded"
+    (board,) = load_scoreboards(models / "scores" / "slices")
+    assert board.photos == "set" and board.rows[0].figures["slices"] == json.loads(json.dumps(result.slices))
+    poses.write_text(json.dumps([{"photo": "elsewhere", "xyxy": face, "pose": "frontal"}]))
+    with pytest.raises(DataError, match="names no face"):
+        main(given)
 
 
 def test_a_missing_folder_gets_a_sentence():

@@ -110,7 +110,7 @@ def same(recorded, abs=1e-6):
 
 def figures_of(result):
     """Those that there were when they were recorded here; tests/vision/test_metrics.py has the later ones."""
-    later = ("bare_shown_as_masked", "by_kind", "by_size", "intervals", "calibration")
+    later = ("bare_shown_as_masked", "by_kind", "by_size", "intervals", "calibration", "slices")
     return {name: value for name, value in dataclasses.asdict(result).items() if name not in later}
 
 
