@@ -255,10 +255,6 @@ def numbers_every_s() -> float:
     return MANY_NUMBERS_S if waits or places.held() > MANY_VIEWERS else NUMBERS_S
 
 
-every_s = numbers_every_s()
-
-
-@page_part(run_every=every_s)
 def show_numbers() -> None:
     """The counters; this part of the page alone runs again, twice a second, and follows the active method."""
     if method_changed() or numbers_every_s() != every_s:
@@ -314,4 +310,5 @@ with video:
     with st.expander(tr("Alerts"), icon=":material/notifications:"):
         alert_form(processor.alerts, pipeline)
 with numbers:
-    show_numbers()
+    every_s = numbers_every_s()  # after the video, which may have begun or ended in this run
+    page_part(run_every=every_s)(show_numbers)()

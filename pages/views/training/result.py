@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -11,12 +12,14 @@ from core.datasets.faces import DataError
 from core.datasets.parts import PARTS
 from core.datasets.store import list_datasets
 from core.io import is_number, read_json
-from core.language import current, number, tr
+from core.language import current, in_this_language, number, tr
 from core.registry.active import can_go_back, go_back, in_use, use
 from core.registry.store import file_name, free_model_name, install_model
 from core.vision.images import encode_image
 from core.vision.model_card import ModelError, load_card
 from core.vision.pipeline import method_for_model
+from pages.components.clock import visitors_zone
+from pages.components.html_report import MIME
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain
 from pages.components.resources import server_jobs
@@ -33,6 +36,7 @@ from pages.views.training.figures import (
     show_statistics,
     wrong_tile,
 )
+from pages.views.training.report import DAMAGED, run_report
 from train import runs as run_states
 from train.compare import PartComparison, compare_with_method, find_faces, read_crops, score_run
 from train.export.convert import convert_onnx, onnx_is_there
@@ -71,7 +75,7 @@ def show_result(manager: RunManager, run: Run) -> None:
         show_most_wrong(tiles, wrong, len(predictions), key)
     with st.expander(tr("Details: figures, other data sets"), icon=":material/query_stats:"):
         show_statistics(comparisons or [])
-        with damaged(tr("The figures of this run are damaged; make them anew.")):
+        with damaged(tr(DAMAGED)):
             for part in ("test", "held_out"):
                 scores = report.get(f"{part}_exported") or {}
                 if scores.get("images") or part == "test":
@@ -95,6 +99,15 @@ def show_result(manager: RunManager, run: Run) -> None:
 
     show_end_of_job(show_job(server_jobs(), onnx), server_jobs())
     download_buttons(run.folder, file_name(run.name), key, make_onnx if onnx_is_there() else None)
+    scores = {part: found for part in ("test", "held_out") if (found := tested(report, part))}
+    make = partial(run_report, run, comparisons or [], near_copies(report), scores, card.classes, visitors_zone())
+    st.download_button(
+        *(tr("Report (HTML)"), in_this_language(make), f"{file_name(run.name)}.html", MIME),
+        icon=":material/description:",
+        on_click="ignore",
+        key=f"{key}_report",
+        help=tr("What came of it, its figures, curves and settings as one file, to send on or to print."),
+    )
     show_log(read_log(run.folder))
 
 
@@ -125,6 +138,12 @@ def near_copies(report: Mapping) -> list[str]:
             "Split: grouped, under Advanced, keeps near-duplicates apart."
         ).format(count=number(count, ",.0f"))
     ]
+
+
+def tested(report: Mapping, part: str) -> Mapping:
+    """The figures on a part of the data; empty where it has no face, or the file says something else."""
+    scores = report.get(f"{part}_exported")
+    return scores if isinstance(scores, Mapping) and scores.get("images") else {}
 
 
 @contextlib.contextmanager

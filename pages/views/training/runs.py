@@ -4,7 +4,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,6 +17,7 @@ from pages.components.terms import metric_columns
 from pages.components.undo import KEEP_HELP, show_deleted
 from pages.views.training.curves import show_log, show_run_curves
 from pages.views.training.looks import Look, looks_of
+from pages.views.training.report import public_settings
 from pages.views.training.result import show_result
 from pages.views.training.words import STATES, setting_words
 from train import runs as run_states
@@ -184,12 +184,6 @@ def compare_runs(runs: Sequence[Run], names: Mapping[str, str], looks: Mapping[s
         ],
         hide_index=True,
     )
-
-
-def public_settings(run: Run) -> dict:
-    """The settings of a run with names only: where files lie on the server is nobody's business."""
-    weights = Path(str(run.settings.get("imagenet_weights"))).name
-    return run.settings | {"data": run.data_names, "imagenet_weights": weights}
 
 
 def compare_scores(runs: Sequence[Run], looks: Mapping[str, Look]) -> None:
