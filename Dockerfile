@@ -17,6 +17,7 @@ COPY streamlit_app.py ./
 COPY core core
 COPY train train
 COPY pages pages
+COPY locale locale
 # The app installs models here and notes which one is active.
 COPY --chown=app:app models models
 
