@@ -83,7 +83,7 @@ NOT_FOR_PEOPLE: dict[str, tuple[str, ...]] = {
     ),
     "pages/components/webcam.py": ("<p role='status'></p><button type='button' hidden></button>",),
 }
-"""Texts of two words and more that nobody reads on a page, by their files: errors of whoever calls a function."""
+"""Texts of two words and more that nobody reads on a page, by their files: errors for those who call a function."""
 FOR_PROGRAMS = ("core/__main__.py", "core/batch/", "pages/components/api.py")
 """What these say is read on a terminal or by programs, in English."""
 

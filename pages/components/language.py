@@ -37,7 +37,7 @@ def choose_language() -> None:
         )
         tell = st.components.v2.component("page_language", js=_script())
         tell(key="page_language", data={"language": chosen})
-    # A link that says nothing is read in the language of whoever opens it.
+    # A link that says nothing is read in the language of the one who opens it.
     remember(LANGUAGE, chosen, in_address=chosen != usual or LANGUAGE in st.query_params)
 
 
