@@ -9,7 +9,7 @@ import pytest
 from core.language import using
 from core.vision.classes import CLASS_NAMES
 from core.vision.metrics import classification_scores
-from pages.views.training.report import run_report
+from pages.views.training.report import public_settings, run_report
 from train.compare import PartComparison
 from train.runs import Run
 from train.statistics import Difference
@@ -40,6 +40,11 @@ def test_it_tells_what_came_of_it_and_no_path_of_the_server(run):
     with using("fr"):
         text = made()
     assert "75,0\u202f%" in text and "Déroulement de l’entraînement" in text and "<html lang='fr'>" in text
+
+
+def test_no_weights_are_told_as_none_and_not_as_a_file(run):
+    run.settings["imagenet_weights"] = None
+    assert public_settings(run)["imagenet_weights"] is None
 
 
 def test_damaged_figures_are_named_and_the_rest_is_there(run):

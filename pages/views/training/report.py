@@ -78,8 +78,8 @@ def run_report(
 
 def public_settings(run: Run) -> dict:
     """The settings of a run with names only: where files lie on the server is nobody's business."""
-    weights = Path(str(run.settings.get("imagenet_weights"))).name
-    return run.settings | {"data": run.data_names, "imagenet_weights": weights}
+    weights = run.settings.get("imagenet_weights")
+    return run.settings | {"data": run.data_names, "imagenet_weights": Path(str(weights)).name if weights else None}
 
 
 def part_figures(figures: Mapping) -> dict[str, str]:
