@@ -14,6 +14,7 @@ from core.vision.stats import FrameStats
 from pages.components.charts import calibration, people_over_time, sizes_in_words, weeks_side_by_side
 from pages.components.figure import described
 from pages.components.html_report import HtmlReport
+from pages.components.language import LANGUAGE
 from pages.components.state import PHOTO_EXAMPLE
 from pages.components.terms import METRICS, metric_words
 from pages.components.undo import KEEP_HELP
@@ -31,7 +32,7 @@ def percent(share: float) -> str:
 
 def in_french(page: str, **state) -> AppTest:
     app = AppTest.from_file(str(ROOT / page), default_timeout=60)
-    app.session_state["lang"] = "fr"
+    app.session_state[LANGUAGE] = "fr"
     for key, value in state.items():
         app.session_state[key] = value
     app.run()
@@ -82,7 +83,7 @@ def address_page():
 
 def test_the_address_says_the_same_in_every_language():
     app = AppTest.from_function(address_page)
-    app.session_state["lang"], app.query_params["view"] = "fr", "Near-duplicates"
+    app.session_state[LANGUAGE], app.query_params["view"] = "fr", "Near-duplicates"
     app.run()
     switch = app.segmented_control(key="view")
     assert list(switch.options) == ["Galerie", "Quasi-doublons"]
