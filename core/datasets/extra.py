@@ -2,7 +2,8 @@
 
 A file of extra faces is an array of ``{"photo": stem, "xyxy": [x1, y1, x2, y2], "name": class name or null}``, boxes in
 pixels of the photo. A box without a name holds something that nobody can classify; it counts neither as hit nor as
-miss. An entry on an annotated box takes its place, unless a person has changed that face in the app: that is newer.
+miss. One named ``no_face`` holds something that a detector took for a face: training shows it as background. An entry on
+an annotated box takes its place, unless a person has changed that face in the app: that is newer.
 """
 
 import dataclasses
@@ -23,6 +24,8 @@ from core.vision.detections import make_detections
 LABELS_DIR = "train/labels"
 # An entry that overlaps an annotated box by this much says something else of the same face.
 SAME_BOX_IOU = 0.6
+NO_FACE = "no_face"
+UNCLEAR, BACKGROUND = -1, -2
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,12 @@ class ExtraFaces:
     xyxy: np.ndarray
     """(n, 4) float32, pixels of the photo."""
     class_id: np.ndarray
-    """(n,) int into ``CLASS_NAMES``; -1 for what counts neither as hit nor as miss."""
+    """(n,) int into ``CLASS_NAMES``; ``UNCLEAR`` for what counts neither as hit nor as miss, ``BACKGROUND`` for no face."""
+
+    @property
+    def no_face_xyxy(self) -> np.ndarray:
+        """(k, 4) boxes of what is no face."""
+        return self.xyxy[self.class_id == BACKGROUND]
 
 
 def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
@@ -45,7 +53,8 @@ def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
     try:
         for entry in load_json(path, list):
             xyxy = box_of(entry["xyxy"])
-            class_id = -1 if entry["name"] is None else class_index(entry["name"])
+            name = entry["name"]
+            class_id = UNCLEAR if name is None else BACKGROUND if name == NO_FACE else class_index(name)
             rows.setdefault(str(entry["photo"]), []).append((xyxy, class_id))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(tr("The extra faces {file} cannot be read: {why}").format(file=path, why=error)) from None
@@ -70,12 +79,12 @@ def add_extra(photo: AnnotatedPhoto, extra: ExtraFaces | None) -> AnnotatedPhoto
     new = _is_elsewhere(extra.xyxy, photo.edited_xyxy)
     xyxy, class_id = extra.xyxy[new], extra.class_id[new]
     kept = _is_elsewhere(photo.truth.xyxy, xyxy)
-    named = class_id >= 0
+    named, unclear = class_id >= 0, class_id == UNCLEAR
     truth = make_detections(
         np.concatenate([photo.truth.xyxy[kept], xyxy[named]]),
         np.concatenate([photo.truth.class_id[kept], class_id[named]]),
     )
-    ignored = np.concatenate([photo.ignored_xyxy[_is_elsewhere(photo.ignored_xyxy, xyxy)], xyxy[~named]])
+    ignored = np.concatenate([photo.ignored_xyxy[_is_elsewhere(photo.ignored_xyxy, xyxy)], xyxy[unclear]])
     return dataclasses.replace(photo, truth=truth, ignored_xyxy=ignored)
 
 

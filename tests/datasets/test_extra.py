@@ -40,6 +40,8 @@ def write(path, rows):
         pytest.param([entry(ELSEWHERE, None)], [(FACE_XYXY, WITH_MASK)], [ELSEWHERE], id="a place that does not count"),
         pytest.param([entry(FACE_XYXY, "without_mask")], [(FACE_XYXY, WITHOUT_MASK)], [], id="another class"),
         pytest.param([entry(FACE_XYXY, None)], [], [FACE_XYXY], id="a face that does not count"),
+        pytest.param([entry(ELSEWHERE, "no_face")], [(FACE_XYXY, WITH_MASK)], [], id="a place without a face"),
+        pytest.param([entry(FACE_XYXY, "no_face")], [], [], id="an annotation that is none"),
         pytest.param([entry(ELSEWHERE, "without_mask", "b")], [(FACE_XYXY, WITH_MASK)], [], id="of another photo"),
     ],
 )
@@ -94,6 +96,20 @@ def test_what_an_earlier_detector_found_helps_training_and_not_validation(tmp_pa
     assert scene.faces_xyxy.tolist() == [FACE_XYXY, ELSEWHERE] and scene.class_id.tolist() == [WITH_MASK, WITHOUT_MASK]
     assert scene.ignored.tolist() == [[90, 100, 110, 118, 0.25]]
     assert val.faces_xyxy.tolist() == [FACE_XYXY] and not len(val.ignored)
+
+
+def test_what_a_person_saw_outweighs_what_detectors_found(tmp_path):
+    folder = write_voc(tmp_path / "voc", dict.fromkeys("abc", FACE))
+    own, other = [*ELSEWHERE, 0.9, 0.05, 0.93, 0.02], [*ELSEWHERE, 0.8]
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({f"voc/images/{stem}.jpg": [own, other] for stem in "abc"}))
+    labels = tmp_path / "labels"
+    write(labels / "voc.json", [entry(ELSEWHERE, "no_face"), entry(ELSEWHERE, None, "b")])
+    split = load_scenes([str(folder)], str(boxes), (), 0.0, 0, labels=str(labels))
+    seen = {scene.path.stem: (scene.faces_xyxy.tolist(), scene.ignored[:, 4].tolist()) for scene in split.train}
+    assert seen["a"] == ([FACE_XYXY], []), "background that counts in full"
+    assert seen["b"][0] == [FACE_XYXY] and 0 in seen["b"][1], "a place that does not count"
+    assert seen["c"] == ([FACE_XYXY, ELSEWHERE], []), "nobody looked: the earlier detector is believed"
 
 
 def test_the_labels_of_the_public_sets_fit_their_photos(shared_data):

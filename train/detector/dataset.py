@@ -165,11 +165,13 @@ def _photo_draft(
 ) -> _Draft:
     """A photo with boxes, completed by labels and by what detectors found in it (``_split_found``)."""
     photo = annotated_photo(picture)
-    # No detector makes a face of what a person could not tell, or of what is none.
-    own = own[~lies_on(own[:, :4], np.vstack([photo.ignored_xyxy, picture.no_face_xyxy]))]
-    found = found[~lies_on(found[:, :4], picture.no_face_xyxy)]
     stem = picture.path.stem
-    photo = add_extra(photo, known.extra.get(stem))
+    extra = known.extra.get(stem)
+    photo = add_extra(photo, extra)
+    no_face = picture.no_face_xyxy if extra is None else np.vstack([picture.no_face_xyxy, extra.no_face_xyxy])
+    # No detector makes a face of what a person could not tell, or of what is none.
+    own = own[~lies_on(own[:, :4], np.vstack([photo.ignored_xyxy, no_face]))]
+    found = found[~lies_on(found[:, :4], no_face)]
     boxes, ignored = _merge(photo.truth.xyxy, found, trust, unannotated_counts)
     in_val = stem in known.validation if known.validation is not None else None
     class_id = photo.truth.class_id
