@@ -40,8 +40,13 @@ class Copies:
     """(k,) int, positions in the index: those that are not excluded first, the one that should stay before all."""
     left: int
     """How many are not excluded."""
-    contradicts: bool
-    """Whether those that are left have different labels, or different numbers of labelled faces of a class."""
+    by_label: tuple[np.ndarray, ...]
+    """Those that are left, by their labels: of annotated images, by how many faces of each class they have."""
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether those that are left have different labels."""
+        return len(self.by_label) > 1
 
     @property
     def is_open(self) -> bool:
@@ -58,8 +63,10 @@ def copies(index: "Index") -> list[Copies]:
     for places in near_duplicate_groups(index):
         order = sorted(places.tolist(), key=lambda place: (index.pictures[place].excluded, *_stays(index, place)))
         left = [place for place in order if not index.pictures[place].excluded]
-        labels = {tuple(sorted(index.pictures[place].labels)) for place in left}
-        groups.append(Copies(np.array(order, int), len(left), len(labels) > 1))
+        by_label: dict[tuple[str, ...], list[int]] = {}
+        for place in left:
+            by_label.setdefault(tuple(sorted(index.pictures[place].labels)), []).append(place)
+        groups.append(Copies(np.array(order, int), len(left), tuple(map(np.array, by_label.values()))))
     return sorted(groups, key=lambda group: (not group.contradicts, not group.is_open))  # stable: by size within
 
 
@@ -70,9 +77,8 @@ def _stays(index: "Index", place: int) -> tuple[int, int, int]:
 
 
 def copies_to_exclude(index: "Index", groups: Sequence[Copies]) -> list[str]:
-    """Keys of all images but one of each group; none of groups that contradict, where a person has to choose."""
-    places = [place for group in groups if not group.contradicts for place in group.places[1 : group.left]]
-    return [index.pictures[place].key for place in places]
+    """Keys of all images but one of each group, or, where labels contradict each other, one of each label."""
+    return [index.pictures[place].key for group in groups for some in group.by_label for place in some[1:]]
 
 
 def other_copies(index: "Index", chosen: Iterable[str]) -> list[str]:

@@ -89,37 +89,52 @@ def _title(group: Copies) -> str:
 
 def _exclusion(index: Index, groups: Sequence[Copies]) -> None:
     """One of each group stays, at one click; what contradicts is left to a person."""
-    extra = len(copies_to_exclude(index, groups))
-    contradicting = sum(group.contradicts for group in groups)
-    edits = Edits.load(index.dataset.folder)
-
-    @tried
-    def exclude() -> None:
-        now = index.with_edits()  # somebody else may have decided meanwhile
-        edits.exclude(copies_to_exclude(now, copies(now)))
-
+    agreeing, contradicting = ([group for group in groups if group.contradicts == is_so] for is_so in (False, True))
+    if contradicting:
+        st.warning(
+            trn(
+                "In {count} group the labels contradict each other: one is wrong, or the images differ in just what "
+                "the label says. *Exclude copies* leaves it as it is. Choose the image to keep and press *Keep, "
+                "exclude its copies*, or correct the labels.",
+                "In {count} groups the labels contradict each other: one is wrong, or the images differ in just what "
+                "the label says. *Exclude copies* leaves them as they are. Choose the images to keep and press *Keep, "
+                "exclude its copies*, or correct the labels.",
+                len(contradicting),
+            ).format(count=number(len(contradicting), ",")),
+            icon=":material/warning:",
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
-        if extra:
+        if extra := len(copies_to_exclude(index, agreeing)):
             st.button(
                 trn("Exclude {count} copy", "Exclude {count} copies", extra).format(count=number(extra, ",")),
                 icon=":material/filter_none:",
-                on_click=exclude,
+                on_click=_exclude,
+                args=(index, False),
                 help=tr(
                     "One image of each group stays: one of the set's own test part if there is one, else the largest. "
                     "Training and evaluation leave out the others. The files stay."
                 ),
             )
-        elif not contradicting:
+        if more := len(copies_to_exclude(index, contradicting)):
+            st.button(
+                trn(
+                    "Keep one of each label: exclude {count} more",
+                    "Keep one of each label: exclude {count} more",
+                    more,
+                ).format(count=number(more, ",")),
+                icon=":material/rule:",
+                on_click=_exclude,
+                args=(index, True),
+                help=tr("In the groups whose labels contradict each other; all their labels are taken for right."),
+            )
+        if not any(group.is_open for group in groups):
             st.markdown(tr(":material/check_circle: At most one image of each group is kept."))
-        undo_button(edits)
-    if contradicting:
-        st.warning(
-            trn(
-                "In {count} group the labels contradict each other; it is left as it is. Choose the image whose label "
-                "is right and press *Keep, exclude its copies*, or correct the labels.",
-                "In {count} groups the labels contradict each other; they are left as they are. Choose in each the "
-                "image whose label is right and press *Keep, exclude its copies*, or correct the labels.",
-                contradicting,
-            ).format(count=number(contradicting, ",")),
-            icon=":material/warning:",
-        )
+        undo_button(Edits.load(index.dataset.folder))
+
+
+@tried
+def _exclude(index: Index, contradicting: bool) -> None:
+    """Keep one image of each group whose labels agree, or one of each label of those that contradict."""
+    now = index.with_edits()  # somebody else may have decided meanwhile
+    groups = [group for group in copies(now) if group.contradicts == contradicting]
+    Edits.load(index.dataset.folder).exclude(copies_to_exclude(now, groups))
