@@ -127,7 +127,7 @@ def open_features(index: Index, model: str) -> Features:
     vectors = [np.frombuffer(seen[index.faces.items[face]], np.float16) for face in faces]
     return Features(
         np.array(faces, int),
-        np.array(vectors, np.float32).reshape(len(faces), -1),
+        np.array(vectors, np.float32) if vectors else np.empty((0, 0), np.float32),
         len(fingerprints) - len(seen),
         len(fingerprints),
     )
