@@ -149,7 +149,8 @@ def face_map(index: Index, features: Features) -> FaceMap:
 def most_similar(index: Index, features: Features, face: int, vector: np.ndarray, count: int) -> np.ndarray:
     """Positions in ``index.faces`` of the faces whose features are nearest to a face's, nearest first, (≤ count,) int.
 
-    Near-duplicates of its image are left out, and what else is in it: they are shown elsewhere, and say nothing new.
+    Near-duplicates of its image are left out, and what else is in it: they are shown elsewhere, and say nothing new. Of
+    other groups of near-duplicates one image is taken.
     Likeness is the cosine of the angle between features, seen from their mean.
 
     Args:
@@ -165,10 +166,15 @@ def most_similar(index: Index, features: Features, face: int, vector: np.ndarray
     centred = features.vectors - mean
     lengths = np.linalg.norm(centred, axis=1) * np.linalg.norm(vector - mean)
     likeness = centred @ (vector - mean) / np.maximum(lengths, 1e-9)
-    groups = index.groups[index.faces.picture]
-    likeness[groups[features.faces] == groups[face]] = -np.inf
-    order = np.argsort(-likeness, kind="stable")[:count]
-    return features.faces[order[np.isfinite(likeness[order])]]
+    image_of_group = {int(index.groups[index.faces.picture[face]]): -1}
+    similar: list[int] = []
+    for other in features.faces[np.argsort(-likeness, kind="stable")].tolist():
+        image = int(index.faces.picture[other])
+        if image_of_group.setdefault(int(index.groups[image]), image) == image:
+            similar.append(other)
+        if len(similar) == count:
+            break
+    return np.array(similar, int)
 
 
 def features_of(index: Index, features: Features, face: int, network: FaceExplainer) -> np.ndarray | None:

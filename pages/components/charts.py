@@ -318,7 +318,7 @@ SYMBOLS = ("circle", "x", "diamond", "triangle-up", "square", "cross", "star", "
 def points_by_kind(
     xy: np.ndarray, kinds: Sequence[str], looks: Mapping[str, tuple[str, str]], items: Sequence[str]
 ) -> go.Figure:
-    """Points of a plane without units, each kind with a colour and a shape of its own; they can be circled and clicked.
+    """Points of a plane without units, each kind with a colour and a shape of its own; they can be circled.
 
     Args:
         xy: (n, 2).
@@ -346,16 +346,16 @@ def points_by_kind(
             customdata=[[items[place]] for place in places],
             hovertemplate=f"%{{customdata[0]}}<extra>{_text(words)}</extra>",
         )
-    _layout(figure, "", 560)
-    figure.update_layout(showlegend=True, dragmode="lasso", hovermode="closest", margin={"t": 8})
+    _layout(figure, "", 480)
+    figure.update_layout(showlegend=True, dragmode="lasso", hovermode="closest")
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(showticklabels=False, zeroline=False, showgrid=False, showline=True, linecolor="#8a8a8a", mirror=True)
+        axes(visible=False)
     figure.update_yaxes(scaleanchor="x")
     return figure
 
 
 def chosen_points(selection: Mapping | None) -> list[str]:
-    """What the points stand for that were circled or clicked, from what Streamlit keeps of ``points_by_kind``."""
+    """What the points stand for that were circled, from what Streamlit keeps of ``points_by_kind``."""
     points = ((selection or {}).get("selection") or {}).get("points") or []
     custom = [point.get("customdata") for point in points]
     return [str(next(iter(each.values())) if isinstance(each, Mapping) else each[0]) for each in custom if each]

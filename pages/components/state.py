@@ -34,8 +34,6 @@ GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE = "data_gallery_page", "data_du
 MISSING_PAGE = "data_missing_page"
 GALLERY_OF = "data_gallery_of"
 """Whether the gallery shows images or single faces."""
-MAP_SEEN = "data_map_seen"
-"""How often something was chosen on the map; each time the chart starts anew, with nothing chosen."""
 NEXT_LABEL = "data_next_label"
 """The class that a box gets which is drawn next."""
 UNDONE = "data_undone"

@@ -20,14 +20,14 @@ from pages.components.gallery import show_tiles
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain
 from pages.components.resources import server_jobs
-from pages.components.state import MAP_SEEN, NEIGHBOURS, kept
+from pages.components.state import kept
 from pages.views.datasets.deciding import tell
 from pages.views.datasets.filters import show_items
 from pages.views.datasets.opened import features_of_set, map_of
 from pages.views.datasets.picture import close_image, open_image
 from pages.views.datasets.tiles import face_tiles, styles_by_name
 
-BY_CLASS, BY_MODEL = LOOKS = (mark("Class"), mark("What the model says"))
+BY_CLASS, BY_MODEL = LOOKS = (mark("By class"), mark("By what the model says"))
 MOST_SIMILAR = 12
 
 
@@ -49,8 +49,7 @@ def show_map(index: Index, predictions: LabelIssues | None) -> None:
         tr(
             "Each point is a face. The nearer two points are, the more alike the two faces look to the shipped "
             "classifier, whatever their labels: **a point among those of another class may have a wrong label.** Drag "
-            "around some points to see them in the gallery, where many are relabelled at once; click one to see its "
-            "image."
+            "around some points to see them in the gallery, where many are relabelled at once."
         )
     )
     _chart(index, predictions, drawn.faces, drawn.xy)
@@ -164,30 +163,28 @@ def _chart(index: Index, predictions: LabelIssues | None, faces: np.ndarray, xy:
     from pages.components.charts import chosen_points, points_by_kind
 
     look = st.segmented_control(
-        tr("Colour and shape"), LOOKS, format_func=tr, required=True, **kept("data_map_look", BY_CLASS)
+        *(tr("Colour and shape"), LOOKS),
+        format_func=tr,
+        required=True,
+        label_visibility="collapsed",
+        **kept("data_map_look", BY_CLASS),
     )
     kinds, order = _by_class(index, faces) if look == BY_CLASS else _by_model(predictions, faces)
     if look == BY_MODEL and predictions is None:
         st.info(tr("First let the model classify the set, under Label issues."))
-    key = f"data_map_{look}_{st.session_state.get(MAP_SEEN, 0)}"
+    key = f"data_map_{LOOKS.index(look)}"
     items = [index.faces.items[face] for face in faces]
 
     def chosen() -> None:
-        some = [item for item in chosen_points(st.session_state.get(key)) if item in set(items)]
-        if not some:
-            return
-        st.session_state[MAP_SEEN] = st.session_state.get(MAP_SEEN, 0) + 1
-        if len(some) > 1:
+        known = set(items)
+        if some := [item for item in chosen_points(st.session_state.get(key)) if item in known]:
             show_items(index, some)
-        else:
-            st.session_state[NEIGHBOURS] = []
-            open_image(*index.picture_and_face(some[0]))
 
     st.plotly_chart(
         points_by_kind(xy, kinds, order, items),
         key=key,
         on_select=chosen,
-        selection_mode=("points", "lasso", "box"),
+        selection_mode="lasso",
         config=CHART,
         alt=tr("Map of {count} faces").format(count=number(len(faces), ",")),
     )
