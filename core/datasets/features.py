@@ -67,8 +67,12 @@ def feature_card() -> ModelCard:
 def sample(index: Index) -> list[int]:
     """Positions in ``index.faces`` of at most ``MOST_FACES`` faces, rising; the same ones as long as they are there."""
     items = index.faces.items
-    order = sorted(range(len(items)), key=lambda face: (zlib.crc32(items[face].encode()), items[face]))
-    return sorted(order[:MOST_FACES])
+    return sorted(sorted(range(len(items)), key=lambda face: _chance(items[face]))[:MOST_FACES])
+
+
+def _chance(item: str) -> tuple[int, str]:
+    """Its place in an order that looks like chance and stays."""
+    return zlib.crc32(item.encode()), item
 
 
 @for_operators
@@ -84,7 +88,8 @@ def find_features(index: Index, network: FaceExplainer, report: Report = no_repo
 def _find_features(index: Index, network: FaceExplainer, report: Report, connection: sqlite3.Connection) -> None:
     model, fingerprints = network.card.sha256, _wanted(index)
     known = {item: stamp for item, stamp, _ in connection.execute(SELECT, [model])}
-    missing = {item for item, stamp in fingerprints.items() if known.get(item) != stamp}
+    missing = [item for item, stamp in fingerprints.items() if known.get(item) != stamp]
+    missing.sort(key=_chance)  # so that those that were looked at before a stop are a sample of all
     for some in cut_faces(index, fingerprints, missing, network.card, partial(report, text=tr("Looking at faces"))):
         rows = [
             (

@@ -1,6 +1,6 @@
 """The faces of an index as a network sees them, cut from their images in batches; what tells that one has changed."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -29,7 +29,7 @@ def face_fingerprints(index: Index) -> dict[str, str]:
 
 
 def cut_faces(
-    index: Index, items: Collection[str], missing: Collection[str], card: ModelCard, report: Report
+    index: Index, items: Collection[str], missing: Sequence[str], card: ModelCard, report: Report
 ) -> Iterator[dict[str, np.ndarray | None]]:
     """The faces that are missing, by item, those of some images at a time; cut as for training.
 
@@ -38,16 +38,17 @@ def cut_faces(
     Args:
         index: of the set.
         items: all faces that are wanted in the end; progress is told in their images.
-        missing: those of them that are to be cut.
+        missing: those of them that are to be cut, in this order; others of the same image with the first of them.
         card: of the network.
         report: called before each batch.
     """
-    table, items, missing = index.faces, set(items), set(missing)
-    total = len({place for place, item in zip(table.picture.tolist(), table.items, strict=True) if item in items})
+    table = index.faces
+    face_of = {item: face for face, item in enumerate(table.items)}
+    total = len({int(table.picture[face_of[item]]) for item in items})
     of_picture: dict[int, list[int]] = {}
-    for face, place in enumerate(table.picture.tolist()):
-        if table.items[face] in missing:
-            of_picture.setdefault(place, []).append(face - int(np.searchsorted(table.picture, place)))
+    for face in (face_of[item] for item in missing):
+        place = int(table.picture[face])
+        of_picture.setdefault(place, []).append(face - int(np.searchsorted(table.picture, place)))
     left = list(of_picture)
 
     def cut(place: int) -> list[np.ndarray] | None:

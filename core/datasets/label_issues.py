@@ -139,7 +139,7 @@ def _find_issues(
     seen = {
         item: known[item] for item, each in fingerprints.items() if item in known and known[item].fingerprint == each
     }
-    missing = fingerprints.keys() - seen.keys()
+    missing = [item for item in fingerprints if item not in seen]
     if not missing and len(seen) == len(known):
         return seen
     whole = {picture.key for picture in index.pictures if picture.whole}

@@ -328,8 +328,8 @@ def points_by_kind(
     """
     figure, of_kind = go.Figure(), np.array(kinds, str)
     for i, (kind, (words, color)) in enumerate(looks.items()):
-        places = np.flatnonzero(of_kind == kind)
-        if not len(places):
+        places = np.flatnonzero(of_kind == kind).tolist()
+        if not places:
             continue
         figure.add_scatter(
             x=xy[places, 0].round(3),
@@ -350,7 +350,6 @@ def points_by_kind(
     figure.update_layout(showlegend=True, dragmode="lasso", hovermode="closest")
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(visible=False)
-    figure.update_yaxes(scaleanchor="x")
     return figure
 
 
