@@ -38,7 +38,7 @@ def show_map(index: Index, predictions: LabelIssues | None) -> None:
     if card is None:
         return
     found = features_of_set(index, card.sha256)
-    if not _work(index, found):
+    if not _work(index):
         _offer(index, found)
     if len(found.faces) < 3:
         if not found.left:
@@ -77,7 +77,7 @@ def show_similar(index: Index, item: str, predictions: LabelIssues | None) -> No
         return
     found = features_of_set(index, card.sha256)
     if not len(found.faces):
-        if not _work(index, found):
+        if not _work(index):
             _offer(index, found)
         return
     face = index.faces.items.index(item)
@@ -124,7 +124,7 @@ def _job(index: Index) -> str:
     return f"data:features:{index.dataset.name}"
 
 
-def _work(index: Index, found: Features) -> bool:
+def _work(index: Index) -> bool:
     """Whether the faces are being looked at; shows how far that is, or how it ended."""
     status = show_job(server_jobs(), _job(index))
     show_end_of_job(status, server_jobs())
