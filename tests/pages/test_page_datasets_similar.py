@@ -154,6 +154,12 @@ def mapped(colors):
     return colors
 
 
+def test_a_set_of_which_all_is_excluded_has_no_map(mapped):
+    Edits.load(mapped.folder).exclude(open_index(mapped).faces.items)
+    app = open_page("Map")
+    assert "Every image of this set is excluded" in texts(app) and not app.get("plotly_chart")
+
+
 def test_the_map_by_what_the_model_says(mapped):
     app = open_page("Map", data_map_look="By what the model says")
     assert "First let the model classify the set" in texts(app)

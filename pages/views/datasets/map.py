@@ -45,6 +45,9 @@ def show_map(index: Index, predictions: LabelIssues | None) -> None:
             st.info(tr("A map needs at least three faces."))
         return
     drawn = map_of(index, card.sha256)
+    if not len(drawn.faces):
+        st.info(tr("Every image of this set is excluded."))
+        return
     st.markdown(
         tr(
             "Each point is a face. The nearer two points are, the more alike the two faces look to the shipped "
