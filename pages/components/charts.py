@@ -341,7 +341,7 @@ def points_by_kind(
                 "symbol": SYMBOLS[i % len(SYMBOLS)],
                 "size": 8,
                 "opacity": 0.8,
-                "line": {"width": 0.5, "color": "#ffffff"},
+                "line": {"width": 0.5, "color": "rgba(255, 255, 255, 0.5)"},
             },
             customdata=[[items[place]] for place in places],
             hovertemplate=f"%{{customdata[0]}}<extra>{_text(words)}</extra>",
