@@ -26,6 +26,7 @@ from pages.components.state import (  # noqa: E402
     DUPLICATES,
     GALLERY,
     LABEL_ISSUES,
+    MAP,
     MISSING,
     OPEN_IMAGE,
     OVERVIEW,
@@ -37,7 +38,9 @@ from pages.views.datasets.add import add_forms, delete, delete_button, restore, 
 from pages.views.datasets.charts import show_overview  # noqa: E402
 from pages.views.datasets.download import download_form  # noqa: E402
 from pages.views.datasets.label_issues import show_label_issues  # noqa: E402
+from pages.views.datasets.map import show_map  # noqa: E402
 from pages.views.datasets.missing import show_missing_faces  # noqa: E402
+from pages.views.datasets.near_duplicates import show_near_duplicates  # noqa: E402
 from pages.views.datasets.opened import (  # noqa: E402
     choose_set,
     forget_former_scan,
@@ -50,7 +53,6 @@ from pages.views.datasets.pictures import (  # noqa: E402
     show_augmentations,
     show_gallery,
     show_image,
-    show_near_duplicates,
 )
 
 imported = show_job(server_jobs(), "data:import")
@@ -104,6 +106,8 @@ if view == OVERVIEW:
     join_classes(index, likely_meanings(index.classes))
 elif view == GALLERY:
     show_gallery(index, predictions)
+elif view == MAP:
+    show_map(index, predictions)
 elif view == DUPLICATES:
     show_near_duplicates(index, predictions)
 elif view == LABEL_ISSUES:

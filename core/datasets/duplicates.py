@@ -1,6 +1,7 @@
 """Near-duplicate images: difference hashes, groups, and what a random split leaks."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
@@ -25,6 +26,67 @@ def near_duplicate_groups(index: "Index") -> list[np.ndarray]:
     order = np.argsort(index.groups, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(index.groups[order])) + 1) if len(order) else []
     return sorted((group for group in groups if len(group) > 1), key=lambda group: (-len(group), group[0]))
+
+
+# Of a group, the image of the first of these parts stays: a set's own test stays as large as it is.
+STAYS_FIRST = ("test", "val", "train", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """A group of near-duplicates and what people have decided on it."""
+
+    places: np.ndarray
+    """(k,) int, positions in the index: those that are not excluded first, the one that should stay before all."""
+    left: int
+    """How many are not excluded."""
+    by_label: tuple[np.ndarray, ...]
+    """Those that are left, by their labels: of annotated images, by how many faces of each class they have."""
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether those that are left have different labels."""
+        return len(self.by_label) > 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more than one is left."""
+        return self.left > 1
+
+
+def copies(index: "Index") -> list[Copies]:
+    """The groups of near-duplicates: contradicting ones first, then those of which several are left; the largest first.
+
+    Excluded images count for nothing: once all but one of a group are excluded, nothing contradicts any more.
+    """
+    groups = []
+    for places in near_duplicate_groups(index):
+        order = sorted(places.tolist(), key=lambda place: (index.pictures[place].excluded, *_stays(index, place)))
+        left = [place for place in order if not index.pictures[place].excluded]
+        by_label: dict[tuple[str, ...], list[int]] = {}
+        for place in left:
+            by_label.setdefault(tuple(sorted(index.pictures[place].labels)), []).append(place)
+        groups.append(Copies(np.array(order, int), len(left), tuple(map(np.array, by_label.values()))))
+    return sorted(groups, key=lambda group: (not group.contradicts, not group.is_open))  # stable: by size within
+
+
+def _stays(index: "Index", place: int) -> tuple[int, int, int]:
+    """The smallest of a group stays: of its part, then with the most pixels, then the first by name."""
+    row = index.rows[place]
+    return STAYS_FIRST.index(index.pictures[place].split), -int(row["width"]) * int(row["height"]), place
+
+
+def copies_to_exclude(index: "Index", groups: Sequence[Copies]) -> list[str]:
+    """Keys of all images but one of each group, or, where labels contradict each other, one of each label."""
+    return [index.pictures[place].key for group in groups for some in group.by_label for place in some[1:]]
+
+
+def other_copies(index: "Index", chosen: Iterable[str]) -> list[str]:
+    """Keys of the near-duplicates of these images that are neither excluded nor among them."""
+    chosen = set(chosen)
+    groups = index.groups[[index.place_of[key] for key in chosen if key in index.place_of]]
+    others = [index.pictures[place] for place in np.flatnonzero(np.isin(index.groups, groups))]
+    return [picture.key for picture in others if picture.key not in chosen and not picture.excluded]
 
 
 @dataclass(frozen=True)

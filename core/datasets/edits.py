@@ -182,6 +182,13 @@ class Edits:
         self._step(mark("{name} excluded"), items, lambda old: old._replace(excluded=True))
 
     @for_operators
+    def keep_alone(self, kept: Sequence[str], others: Sequence[str]) -> None:
+        """Of near-duplicates, keep ``others`` out of training and ``kept`` in it, as one step."""
+        with self._alone():
+            change = lambda item, old: old._replace(excluded=item not in kept)  # noqa: E731
+            self._change(mark("{name} excluded or kept"), [*others, *kept], change)
+
+    @for_operators
     def add_faces(self, faces: Sequence[NewFace]) -> list[str]:
         """Faces that annotations lack, or suggestions that are none, as one step.
 

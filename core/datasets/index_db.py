@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows, where a file that somebody uses cannot be replaced anyway
     fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
-VERSION = 3
+VERSION = 4
 """Stored as ``PRAGMA user_version``; raise it whenever the schema or the meaning of a column changes."""
 
 # JPEG files have tables of their own: a list of all images is then read without passing over their thumbnails.
@@ -62,6 +62,16 @@ SCHEMA = (
         faces TEXT NOT NULL,            -- JSON: the fields of each core.datasets.missing.Find
         PRIMARY KEY (finder, key)
     ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE features (
+        model TEXT NOT NULL,            -- its sha256
+        item TEXT NOT NULL,             -- a face, as Picture.item names it
+        fingerprint TEXT NOT NULL,      -- of the file and the box
+        vector BLOB NOT NULL,           -- float16; empty if the image could not be read
+        made_ns INTEGER NOT NULL,
+        PRIMARY KEY (model, item)
+    )
     """,
     "CREATE TABLE crops (model TEXT NOT NULL, item TEXT NOT NULL, jpeg BLOB NOT NULL, PRIMARY KEY (model, item))",
 )

@@ -6,7 +6,6 @@ need it.
 
 import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -18,19 +17,16 @@ from core.access import for_operators
 from core.config import models_dir
 from core.datasets import index_db
 from core.datasets.edits import Edits
-from core.datasets.faces import face_view
-from core.datasets.formats import Picture
 from core.datasets.index import Index
+from core.datasets.indexed_faces import cut_faces, face_fingerprints
 from core.jobs import Report, no_report
 from core.language import tr
 from core.registry.active import in_use
 from core.vision.classifier import DEFAULT_CLASSIFIER, MaskClassifier
 from core.vision.crops import resize
-from core.vision.images import ImageError, read_image
 from core.vision.model_card import ModelCard, load_card
 from core.vision.pipeline import PIPELINES
 
-PER_REPORT = 32
 DOUBTED = 0.8
 """A label is doubted if the model gives its class a lower probability."""
 FACE_SIDE = 112
@@ -138,39 +134,28 @@ def _find_issues(
     index: Index, classifier: MaskClassifier, report: Report, connection: sqlite3.Connection
 ) -> dict[str, Prediction]:
     card = classifier.card
-    fingerprints = _fingerprints(index)
+    fingerprints = face_fingerprints(index)
     known = _predictions(connection.execute(SELECT_PREDICTIONS, [card.sha256]).fetchall(), card)
     seen = {
         item: known[item] for item, each in fingerprints.items() if item in known and known[item].fingerprint == each
     }
-    faces = index.faces
-    of_picture: dict[int, list[int]] = {}
-    for face, place in enumerate(faces.picture.tolist()):
-        of_picture.setdefault(place, []).append(face)
-    missing = [place for place, some in of_picture.items() if any(faces.items[face] not in seen for face in some)]
+    missing = [item for item in fingerprints if item not in seen]
     if not missing and len(seen) == len(known):
         return seen
-
-    def cut(place: int) -> np.ndarray | None:
-        return _crops(index.pictures[place], card)
-
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(missing), PER_REPORT):
-            report(len(of_picture) - len(missing) + start, len(of_picture), tr("Classifying faces"))
-            some = missing[start : start + PER_REPORT]
-            fresh: dict[str, Prediction] = {}
-            jpegs: dict[str, bytes] = {}
-            for place, crops in zip(some, pool.map(cut, some), strict=True):
-                unread = np.full((len(of_picture[place]), len(card.classes)), np.nan, np.float32)
-                probabilities = unread if crops is None else classifier.probabilities(crops)
-                for k, face in enumerate(of_picture[place]):
-                    item = faces.items[face]
-                    fresh[item] = Prediction(fingerprints[item], np.asarray(probabilities[k], np.float32))
-                    if crops is not None and not index.pictures[place].whole:
-                        jpegs[item] = _small_jpeg(crops[k])
-            with index_db.transaction(connection):
-                _keep(connection, card, fresh, jpegs)
-            seen |= fresh
+    whole = {picture.key for picture in index.pictures if picture.whole}
+    unread = np.full(len(card.classes), np.nan, np.float32)
+    for some in cut_faces(index, fingerprints, missing, card, partial(report, text=tr("Classifying faces"))):
+        items = [item for item, crop in some.items() if crop is not None]
+        crops = [crop for crop in some.values() if crop is not None]
+        probabilities = dict(zip(items, classifier.probabilities(np.array(crops)) if crops else (), strict=True))
+        fresh = {
+            item: Prediction(fingerprints[item], np.asarray(probabilities.get(item, unread), np.float32))
+            for item in some
+        }
+        jpegs = {item: _small_jpeg(crop) for item, crop in zip(items, crops, strict=True) if item not in whole}
+        with index_db.transaction(connection):
+            _keep(connection, card, fresh, jpegs)
+        seen |= fresh
     with index_db.transaction(connection):
         _finish(connection, card, known.keys() - seen.keys())
     return seen
@@ -206,7 +191,9 @@ def open_label_issues(index: Index, card: ModelCard) -> LabelIssues | None:
     Faces that people added or moved since then may be missing: their probabilities are NaN.
     """
     seen = _predictions(index_db.select(index.dataset.name, SELECT_PREDICTIONS, [card.sha256]), card)
-    new = {item for item, each in _fingerprints(index).items() if item not in seen or seen[item].fingerprint != each}
+    new = {
+        item for item, each in face_fingerprints(index).items() if item not in seen or seen[item].fingerprint != each
+    }
     if not new <= Edits.load(index.dataset.folder).boxes.keys() or len(new) == len(index.faces.items) > 0:
         return None
     return _opinion(index, card, {item: each for item, each in seen.items() if item not in new})
@@ -218,32 +205,9 @@ def label_issues_fingerprint(index: Index, card: ModelCard) -> int:
     return found[0][0] if found else 0
 
 
-def _crops(picture: Picture, card: ModelCard) -> np.ndarray | None:
-    """(faces, size, size, 3) uint8 RGB, cut as for training; ``None`` if the image cannot be read."""
-    size = card.input_size
-    try:
-        frame = read_image(picture.path)
-    except ImageError:
-        return None
-    crops = [face_view(frame, picture.box(i), size, card.margin) for i in range(len(picture.labels))]
-    return np.array(crops, np.uint8).reshape(-1, size, size, 3)
-
-
 def _small_jpeg(crop_rgb: np.ndarray) -> bytes:
     small = cv2.cvtColor(resize(crop_rgb, (FACE_SIDE, FACE_SIDE)), cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
-
-
-def _fingerprints(index: Index) -> dict[str, str]:
-    """What the pixels of each face depend on, by item: its file when it was decoded, and its box."""
-    fingerprints = {}
-    faces = iter(index.faces.items)
-    for picture, row in zip(index.pictures, index.rows, strict=True):
-        file = f"{row['bytes']} {row['changed_ns']}"
-        for k in range(len(picture.labels)):
-            box = "" if picture.whole else " ".join(f"{side:.1f}" for side in picture.xyxy[k])
-            fingerprints[next(faces)] = f"{file} {box}"
-    return fingerprints
 
 
 SELECT_PREDICTIONS = "SELECT item, fingerprint, probabilities FROM label_issues WHERE model = ?"

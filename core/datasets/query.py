@@ -42,6 +42,10 @@ class Filter:
     """``all``, ``kept`` or ``excluded``: with excluded images, without them, or these alone."""
     disagrees: bool = False
     """The model predicts another class for one of its faces."""
+    items: tuple[str, ...] = ()
+    """One of its faces is one of these, as ``Picture.item`` names them: a choice that was made elsewhere."""
+    similar_to: str = ""
+    """The face to which ``items`` are similar; empty if they were chosen on the map."""
 
     @property
     def count(self) -> int:
@@ -73,6 +77,8 @@ class Filter:
             tr("likeness to {name}").format(name=self.copy_of) if self.copy_of else "",
             {"all": "", "kept": tr("nothing excluded"), "excluded": tr("something excluded")}[self.excluded],
             tr("a label that the model disagrees with") if self.disagrees else "",
+            tr("likeness to {name}").format(name=self.similar_to) if self.similar_to else "",
+            tr("a point chosen on the map") if self.items and not self.similar_to else "",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -99,7 +105,7 @@ def _group_in_words(limits: Range | None) -> str:
 def matching(index: Index, wanted: Filter, opinion: LabelIssues | None = None) -> np.ndarray:
     """Positions of the images that meet all conditions, (k,) int, in the order of the index.
 
-    Conditions on class, face size and prediction must be met by one and the same face.
+    Conditions on class, face size, prediction and choice must be met by one and the same face.
     """
     return np.flatnonzero(_fits(index, wanted, opinion)[0])
 
@@ -140,7 +146,10 @@ def _fits(index: Index, wanted: Filter, opinion: LabelIssues | None) -> tuple[np
         fits_face &= _within(faces.size_px, wanted.face_px)
     if wanted.disagrees:
         fits_face &= False if opinion is None else opinion.disagrees
-    if wanted.classes or wanted.face_px is not None or wanted.disagrees:
+    if wanted.items:
+        items = set(wanted.items)
+        fits_face &= np.array([item in items for item in faces.items], bool)
+    if wanted.classes or wanted.face_px is not None or wanted.disagrees or wanted.items:
         fits &= np.isin(np.arange(len(index)), faces.picture[fits_face])
     if wanted.excluded != "all":
         is_excluded = np.array([picture.excluded for picture in pictures], bool)

@@ -171,6 +171,14 @@ class FaceExplainer:
         box = np.asarray(face_xyxy, np.float32).reshape(1, 4)
         return crop_faces(frame_bgr, box, self.card.input_size, self.card.margin)[0]
 
+    def features(self, crop_rgb: np.ndarray) -> np.ndarray:
+        """What the network has made of a crop before it decides: the mean of each of its last maps, (c,) float32.
+
+        Args:
+            crop_rgb: (size, size, 3) uint8, the size is the card's.
+        """
+        return self._run(crop_rgb)[0].mean(axis=(0, 1))
+
     def values(self, crop_rgb: np.ndarray, places: Sequence[int]) -> list[np.ndarray]:
         """Classify a crop (size, size, 3) uint8 and read tensors of the network, constants too.
 

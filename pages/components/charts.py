@@ -311,6 +311,55 @@ def group_sizes(sizes: np.ndarray) -> go.Figure:
     return figure
 
 
+# Told apart in black and white; no two next to each other look alike when they are small.
+SYMBOLS = ("circle", "x", "diamond", "triangle-up", "square", "cross", "star", "triangle-down")
+
+
+def points_by_kind(
+    xy: np.ndarray, kinds: Sequence[str], looks: Mapping[str, tuple[str, str]], items: Sequence[str]
+) -> go.Figure:
+    """Points of a plane without units, each kind with a colour and a shape of its own; they can be circled.
+
+    Args:
+        xy: (n, 2).
+        kinds: n of them, keys of ``looks``.
+        looks: words and colour of each kind, in the legend's order.
+        items: what each point stands for, n of them; told by ``chosen_points``, and when the pointer is on it.
+    """
+    figure, of_kind = go.Figure(), np.array(kinds, str)
+    for i, (kind, (words, color)) in enumerate(looks.items()):
+        places = np.flatnonzero(of_kind == kind).tolist()
+        if not places:
+            continue
+        figure.add_scatter(
+            x=xy[places, 0].round(3),
+            y=xy[places, 1].round(3),
+            mode="markers",
+            name=_text(f"{words}: {number(len(places), ',')}"),
+            marker={
+                "color": color,
+                "symbol": SYMBOLS[i % len(SYMBOLS)],
+                "size": 8,
+                "opacity": 0.8,
+                "line": {"width": 0.5, "color": "rgba(255, 255, 255, 0.5)"},
+            },
+            customdata=[[items[place]] for place in places],
+            hovertemplate=f"%{{customdata[0]}}<extra>{_text(words)}</extra>",
+        )
+    _layout(figure, "", 480)
+    figure.update_layout(showlegend=True, dragmode="lasso", hovermode="closest")
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(visible=False)
+    return figure
+
+
+def chosen_points(selection: Mapping | None) -> list[str]:
+    """What the points stand for that were circled, from what Streamlit keeps of ``points_by_kind``."""
+    points = ((selection or {}).get("selection") or {}).get("points") or []
+    custom = [point.get("customdata") for point in points]
+    return [str(next(iter(each.values())) if isinstance(each, Mapping) else each[0]) for each in custom if each]
+
+
 def clicked(selection: Mapping | None) -> list | None:
     """``customdata`` of the bar that was clicked, from what Streamlit keeps of a chart; ``None`` if none was."""
     points = ((selection or {}).get("selection") or {}).get("points") or []

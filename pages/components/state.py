@@ -14,8 +14,8 @@ T = TypeVar("T")
 DATA_SET, DATA_VIEW, TRAINING_VIEW = "set", "view", "part"
 
 # The parts of pages: what their buttons say, in English, and what the address says in every language.
-OVERVIEW, GALLERY, DUPLICATES, LABEL_ISSUES, MISSING, AUGMENTATIONS = DATA_VIEWS = (
-    *(mark("Overview"), mark("Gallery"), mark("Near-duplicates")),
+OVERVIEW, GALLERY, MAP, DUPLICATES, LABEL_ISSUES, MISSING, AUGMENTATIONS = DATA_VIEWS = (
+    *(mark("Overview"), mark("Gallery"), mark("Map"), mark("Near-duplicates")),
     *(mark("Label issues"), mark("Missing faces"), mark("Augmentations")),
 )
 NEW_TRAINING, PROGRESS, RUNS, IMPORT_MODEL = TRAINING_VIEWS = (
@@ -32,6 +32,8 @@ NEIGHBOURS = "data_neighbours"
 AUGMENTED_FACE = "data_augmented_face"
 GALLERY_PAGE, DUPLICATES_PAGE, LABEL_ISSUES_PAGE = "data_gallery_page", "data_duplicates_page", "data_issues_page"
 MISSING_PAGE = "data_missing_page"
+GALLERY_OF = "data_gallery_of"
+"""Whether the gallery shows images or single faces."""
 NEXT_LABEL = "data_next_label"
 """The class that a box gets which is drawn next."""
 UNDONE = "data_undone"

@@ -502,7 +502,7 @@ def test_predictions_stay_when_a_face_is_drawn(annotated):
 
 
 def test_what_was_classified_before_a_stop_is_kept(light_and_dark, monkeypatch):
-    monkeypatch.setattr("core.datasets.label_issues.PER_REPORT", 2)
+    monkeypatch.setattr("core.datasets.indexed_faces.PER_REPORT", 2)
     index, classifier = build_index(light_and_dark), StubClassifier()
 
     def stop_soon(done, total, text):

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.datasets.edits import Edits, NewFace
+from core.datasets.duplicates import other_copies
+from core.datasets.edits import Edits, NewFace, step_words
 from core.datasets.index import Index
 from core.datasets.missing import Suggestion
 from core.datasets.store import class_order
@@ -16,11 +17,13 @@ from pages.components.messages import plain, show_problem, tried
 from pages.components.state import UNDONE
 
 LABEL, UNSURE, REMOVE, KEEP, EXCLUDE, REVERT, UNDO = "label:", "unsure", "remove", "keep", "exclude", "revert", "undo"
+ALONE = "alone"
 # A key for each of the first classes.
 MOST_KEYS = 9
 UNDO_IT = Action(UNDO, "z", mark("Undo"), "↶", always=True)
 OF_FACES = (Action(UNSURE, "u", NO_PREDICTION.english, NO_PREDICTION.sign), Action(REMOVE, "x", mark("No face")))
 OF_IMAGES = (Action(EXCLUDE, "x", mark("Exclude")), Action(REVERT, "o", mark("As in the files")))
+KEEP_ALONE = Action(ALONE, "k", mark("Keep, exclude its copies"))
 RIGHT = Action(KEEP, "k", mark("Label is right"))
 
 
@@ -87,10 +90,25 @@ def decide(index: Index, action: str, ids: Sequence[str], suggested: Mapping[str
             edits.add_faces(faces)
         if items:
             (edits.exclude if action == UNSURE else edits.remove)(items)
+    elif action == ALONE:
+        edits.keep_alone(items, other_copies(index.with_edits(), items))
     elif action == EXCLUDE:
         edits.exclude(items)
     elif action == REVERT:
         edits.revert(items)
+
+
+def undo_button(edits: Edits) -> None:
+    """Takes the latest change of a set back; nothing if there is none. ``tell`` says what was undone."""
+
+    @tried
+    def undo() -> None:
+        # Told by ``tell``: within a dialog a callback must not show anything itself.
+        st.session_state[UNDONE] = edits.undo() or mark("nothing")
+
+    if edits.history:
+        last = tr("The latest change: {change}.").format(change=plain(step_words(edits.history[-1])))
+        st.button(tr("Undo"), icon=":material/undo:", on_click=undo, help=last)
 
 
 def tell() -> None:

@@ -1,6 +1,6 @@
 """The forms and charts that narrow down a gallery."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,22 @@ from core.datasets.query import Filter
 from core.language import mark, tr
 from pages.components.figure import CHART
 from pages.components.messages import plain, show_problem, told_apart, tried
-from pages.components.state import DATA_VIEW, FILTER, GALLERY, GALLERY_PAGE, TRAINING_SPLIT, choose_next
+from pages.components.state import (
+    DATA_VIEW,
+    FILTER,
+    GALLERY,
+    GALLERY_OF,
+    GALLERY_PAGE,
+    TRAINING_SPLIT,
+    choose_next,
+)
 
 if TYPE_CHECKING:
     from plotly import graph_objects as go
 
 
+IMAGES, FACES = mark("Images"), mark("Faces")
+"""What the gallery shows."""
 EXCLUDED = {"all": mark("Show"), "kept": mark("Hide"), "excluded": mark("Only these")}
 """What becomes of excluded images, by the filter's words for it."""
 
@@ -40,6 +50,12 @@ def show_filtered(wanted: Filter) -> None:
     st.session_state[FILTER] = wanted
     choose_next(DATA_VIEW, GALLERY)
     st.session_state[GALLERY_PAGE] = 0
+
+
+def show_items(index: Index, items: Sequence[str], similar_to: str = "") -> None:
+    """Show these faces in the gallery, where many are relabelled at once; for callbacks."""
+    choose_next(GALLERY_OF, IMAGES if index.dataset.layout == "class_folders" else FACES)
+    show_filtered(Filter(items=tuple(items), similar_to=similar_to))
 
 
 def filter_form(index: Index, wanted: Filter, can_disagree: bool) -> Filter:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.config import second_detector
+from core.datasets.features import FaceMap, Features, face_map, features_fingerprint, open_features
 from core.datasets.index import Index, index_fingerprint, open_index
 from core.datasets.label_issues import LabelIssues, classifier_card, label_issues_fingerprint, open_label_issues
 from core.datasets.missing import MissingFaces, found_fingerprint, missing_faces, pipeline_id, second_id
@@ -142,6 +143,35 @@ def missing_of(index: Index) -> MissingFaces:
     stamp = index_fingerprint(dataset)
     opened_at = opened(dataset, dataset.name, stamp[0]).at
     return missing(index, finders, dataset.name, (opened_at, *stamp, *found_fingerprint(index)))
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def features(_index: Index, model: str, name: str, stamp: tuple) -> Features:
+    """What is known of the faces at this moment."""
+    return open_features(_index, model)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def mapped(_index: Index, _features: Features, name: str, stamp: tuple) -> FaceMap:
+    """The map at this moment."""
+    return face_map(_index, _features)
+
+
+def features_of_set(index: Index, model: str) -> Features:
+    """What the network of this checksum has made of the faces by now."""
+    return features(index, model, index.dataset.name, _features_stamp(index, model))
+
+
+def map_of(index: Index, model: str) -> FaceMap:
+    """The map of the faces that it has looked at by now."""
+    found = features_of_set(index, model)
+    return mapped(index, found, index.dataset.name, _features_stamp(index, model))
+
+
+def _features_stamp(index: Index, model: str) -> tuple:
+    dataset = index.dataset
+    stamp = index_fingerprint(dataset)
+    return model, opened(dataset, dataset.name, stamp[0]).at, *stamp, *features_fingerprint(index)
 
 
 def predictions_of(index: Index) -> LabelIssues | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from core.datasets.edits import Edits, NewFace, step_words
+from core.datasets.edits import Edits, NewFace
 from core.datasets.index import Index
 from core.datasets.missing import Suggestion
 from core.language import mark, number, tr
@@ -21,7 +21,6 @@ from pages.components.state import (
     NEIGHBOURS,
     NEXT_LABEL,
     OPEN_IMAGE,
-    UNDONE,
     choose_next,
 )
 from pages.views.datasets.deciding import (
@@ -34,6 +33,7 @@ from pages.views.datasets.deciding import (
     classes_to_give,
     decide,
     tell,
+    undo_button,
 )
 
 NOBODY = -1
@@ -229,11 +229,6 @@ def _face_panel(details: ImageDetails, edits: Edits) -> None:
 def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
     exclude, revert = tried(edits.exclude), tried(edits.revert)
 
-    @tried
-    def undo() -> None:
-        # Told by ``tell``: within a dialog a callback must not show anything itself.
-        st.session_state[UNDONE] = edits.undo() or mark("nothing")
-
     chosen = details.faces[details.chosen] if details.faces and details.chosen != NOBODY else None
     with st.container(horizontal=True):
         if not details.whole and len(details.faces) > 1 and chosen and not chosen.excluded:
@@ -251,9 +246,7 @@ def _exclude_buttons(details: ImageDetails, edits: Edits) -> None:
         if changed:
             st.button(tr("Restore"), icon=":material/history:", on_click=revert, args=(changed,),
                       help=tr("The label as the files have it, and not excluded."))  # fmt: skip
-        if edits.history:
-            last = tr("The latest change: {change}.").format(change=plain(step_words(edits.history[-1])))
-            st.button(tr("Undo"), icon=":material/undo:", on_click=undo, help=last)
+        undo_button(edits)
     if details.excluded:
         st.info(tr("Excluded: training leaves this image out."))
     elif chosen and chosen.excluded:

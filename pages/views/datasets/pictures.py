@@ -1,31 +1,27 @@
-"""The images of a data set: under filters, near-duplicates side by side, one in full, augmentations of a face."""
+"""The images of a data set: under filters, one in full, augmentations of a face."""
 
 import numpy as np
 import streamlit as st
 
-from core.datasets.duplicates import Leak, leak_of_random_split, near_duplicate_groups
 from core.datasets.edits import Edits
-from core.datasets.index import Index, index_fingerprint
+from core.datasets.index import Index
 from core.datasets.label_issues import LabelIssues
 from core.datasets.query import Filter, face_sample, matching, matching_faces
 from core.datasets.store import DataError, DataSet
-from core.language import mark, number, tr
+from core.language import number, tr
 from core.vision.images import ImageError
 from pages.components.gallery import PER_PAGE, page_of, show_tiles
 from pages.components.messages import plain, why
-from pages.components.state import DUPLICATES_PAGE, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE, kept
+from pages.components.state import GALLERY_OF, GALLERY_PAGE, NEIGHBOURS, OPEN_IMAGE, kept
 from pages.views.datasets.augmentation import recipe_form
 from pages.views.datasets.deciding import OF_FACES, OF_IMAGES, actions_for, decide, other_actions, tell
-from pages.views.datasets.filters import filter_form, split_choice
+from pages.views.datasets.filters import FACES, IMAGES, filter_form
+from pages.views.datasets.map import show_similar
 from pages.views.datasets.opened import index_of, missing_of, predictions_of
-from pages.views.datasets.picture import close_image, image_panel, open_image
+from pages.views.datasets.picture import NOBODY, close_image, image_panel, open_image
 from pages.views.datasets.tiles import augmentation_sheet, face_tiles, image_details, image_tiles
 from train.augment import RECIPES
 from train.config import TrainConfig
-from train.split import default_split, set_default_split
-
-GROUPS_PER_PAGE = 20
-IMAGES, FACES = mark("Images"), mark("Faces")
 
 
 def show_gallery(index: Index, predictions: LabelIssues | None) -> None:
@@ -41,7 +37,7 @@ def show_gallery(index: Index, predictions: LabelIssues | None) -> None:
             format_func=tr,
             required=True,
             label_visibility="collapsed",
-            **kept("data_gallery_of", IMAGES),
+            **kept(GALLERY_OF, IMAGES),
         )
         == FACES
     )
@@ -74,51 +70,6 @@ def _faces(index: Index, faces: np.ndarray, predictions: LabelIssues | None) -> 
         actions=actions_for(index, *OF_FACES, OF_IMAGES[1]),
         on_act=lambda action, ids: decide(index, action, ids),
     )
-
-
-@st.cache_data(show_spinner=False, max_entries=16)
-def leak(_index: Index, name: str, stamp: tuple) -> Leak:
-    """What a random split would give away."""
-    return leak_of_random_split(_index)
-
-
-def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
-    """Groups side by side, and what a random split would give away."""
-    groups = near_duplicate_groups(index)
-    if not groups:
-        st.success(tr("No image of this set has a near-duplicate."))
-        return
-    with st.spinner(tr("Splitting the set at random …")):
-        lost = leak(index, index.dataset.name, index_fingerprint(index.dataset))
-    if index.pictures[0].whole:
-        words = tr(
-            "**{copies} of {images} images have a near-duplicate, in {groups} groups.** After a split at random, "
-            "{leaked} of {tested} test images would have a near-duplicate in the training part, and the accuracy "
-            "would look better than it is."
-        )
-    else:
-        words = tr(
-            "**{copies} of {images} images have a near-duplicate, in {groups} groups.** After a split at random, "
-            "{leaked} of {tested} test faces would have a near-duplicate of their image, or another face of it, in "
-            "the training part, and the accuracy would look better than it is."
-        )
-    st.markdown(
-        words.format(
-            copies=number(sum(map(len, groups)), ","),
-            images=number(len(index), ","),
-            groups=number(len(groups), ","),
-            leaked=number(lost.leaked, ","),
-            tested=number(lost.tested, ","),
-        )
-    )
-    split_choice(default_split(), set_default_split)
-    shown = groups[page_of(DUPLICATES_PAGE, len(groups), GROUPS_PER_PAGE, "groups")]
-    st.session_state[NEIGHBOURS] = [(index.pictures[place].key, 0) for group in shown for place in group]
-    sections = [
-        (tr("{count} near-duplicates").format(count=number(len(group), ",")), image_tiles(index, group, predictions))
-        for group in shown
-    ]
-    show_tiles("data_groups", sections, open_image)
 
 
 def show_augmentations(index: Index) -> None:
@@ -173,3 +124,5 @@ def _image(dataset: DataSet) -> None:
         tiles = image_tiles(index, others, predictions)
         title = tr("Near-duplicates of it: {count}").format(count=number(len(copies) - 1, ","))
         show_tiles("data_copies", [(title, tiles)], open_image)
+    if details.faces and details.chosen != NOBODY and not chosen:
+        show_similar(index, details.faces[details.chosen].item, predictions)

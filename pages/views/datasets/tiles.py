@@ -38,8 +38,17 @@ def styles_by_name(index: Index, predictions: LabelIssues | None = None) -> dict
     return dict(zip(names, styles_of(names), strict=True))
 
 
-def image_tiles(index: Index, places: np.ndarray, predictions: LabelIssues | None = None) -> list[Tile]:
-    """Images with their labels; the places of their faces are marked in annotated sets."""
+def image_tiles(
+    index: Index, places: np.ndarray, predictions: LabelIssues | None = None, parts: bool = False
+) -> list[Tile]:
+    """Images with their labels; the places of their faces are marked in annotated sets.
+
+    Args:
+        index: of the set.
+        places: of the images.
+        predictions: of the model, for where it disagrees.
+        parts: whether each one's part of the split is told.
+    """
     styles = styles_by_name(index, predictions)
     first_face = np.searchsorted(index.faces.picture, places)
     disagrees = predictions.disagrees if predictions else np.zeros(len(index.faces.items), bool)
@@ -48,7 +57,7 @@ def image_tiles(index: Index, places: np.ndarray, predictions: LabelIssues | Non
         picture = index.pictures[place]
         mine = slice(first, first + len(picture.labels))
         excluded = index.faces.excluded[mine]
-        notes = []
+        notes = [tr(PARTS[picture.split])] if parts else []
         if disagrees[mine].any():
             notes.append(_objection(index, predictions, int(first + np.flatnonzero(disagrees[mine])[0]), styles))
         if (copies := int(index.group_sizes[place]) - 1) > 0:
