@@ -95,7 +95,7 @@ method, settings = settings_form("live", LIVE_SETTINGS)
 pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
 
 if problem := camera_problem():
-    st.warning(problem, icon=":material/videocam_off:")
+    st.warning(tr(CAMERA_PROBLEMS[problem]), icon=":material/videocam_off:")
 if st.session_state.get(SINGLE):
     end_stream()
     show_single(method, pipeline, settings)

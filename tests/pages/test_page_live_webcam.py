@@ -122,6 +122,17 @@ def test_a_camera_that_fails_gets_one_sentence_and_is_not_asked_for_again_and_ag
     assert [warning.value for warning in app.warning] == [CAMERA_PROBLEMS[trouble]]
 
 
+def test_a_missing_camera_is_told_once_though_the_check_and_the_video_both_find_it(live, monkeypatch):
+    monkeypatch.setattr("pages.components.camera.camera_problem", lambda: "missing")
+    app, browser = live(playing=False)
+    browser.trouble = "missing"
+    app.run()
+    assert [warning.value for warning in app.warning] == [CAMERA_PROBLEMS["missing"]]
+    browser.trouble = "failed"
+    app.run()
+    assert [warning.value for warning in app.warning] == [CAMERA_PROBLEMS[each] for each in ("missing", "failed")]
+
+
 def test_why_no_picture_comes():
     blocked = Connection()
     blocked.update(playing=False, signalling=True, now=100)
