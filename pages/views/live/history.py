@@ -76,15 +76,16 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     by_hour: dict[str, FrameStats] = {f"{hour:02}:00": FrameStats() for hour in range(24)}
     for at, stats in hours.items():
         by_hour[f"{at.hour:02}:00"] += stats
-    shown = by_hour
+    shown, short = by_hour, {}
     if period != TODAY:
         by_day = {each: FrameStats() for each in _days(first, today)} | {at.date(): stats for at, stats in days.items()}
         shown = {day(each, "EEE d MMM y"): by_day[each] for each in sorted(by_day)}
-        charts["history_days"] = people_by_class(tr("People by day"), shown)
+        short = {day(each, "EEE d MMM y"): day(each, "d MMM") for each in by_day}
+        charts["history_days"] = people_by_class(tr("People by day"), shown, short=short)
     hours_title = tr("People by hour") if period == TODAY else tr("People by hour of the day, all days together")
     charts["history_hours"] = people_by_class(hours_title, by_hour)
     if any(share_interval(stats) for stats in shown.values()):
-        charts["history_share"] = share_with_mask(shown)
+        charts["history_share"] = share_with_mask(shown, short)
     for key, chart in charts.items():
         show_figure(chart, key=key)
     if "history_share" in charts:
