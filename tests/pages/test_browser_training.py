@@ -44,7 +44,7 @@ def test_from_the_start_page_to_a_deployed_model_and_back(open_page):
     assert page.get_by_role("radio", name="Quick").is_checked()
     if not os.environ.get("MASK_IMAGENET_WEIGHTS"):  # somebody may have them, for the README's pictures
         page.get_by_text("Advanced: every setting").click()
-        choose(page, "Imagenet weights", "Random numbers")
+        choose(page, "ImageNet weights", "Random numbers")
     page.get_by_role("button", name="Start the training").click()
     page.get_by_text("Exporting the model").wait_for(timeout=240_000)
     page.locator(".js-plotly-plot").first.wait_for()
