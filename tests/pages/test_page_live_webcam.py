@@ -94,7 +94,7 @@ def test_how_far_faces_are_seen_follows_the_picture_and_how_closely_it_is_looked
 def test_front_and_rear_camera_are_asked_for_and_a_running_video_starts_again(live):
     app, browser = live()
     assert browser.asked["media_stream_constraints"]["video"]["facingMode"] == {"ideal": "user"}
-    mirror = lambda: labelled(app.sidebar.toggle, "Mirror the video").value  # noqa: E731
+    mirror = lambda: labelled(app.toggle, "Mirror the video").value  # noqa: E731
     assert mirror(), "as in a mirror"
     app.run()
     labelled(app.segmented_control, "Camera of a phone").set_value("environment").run()
@@ -104,7 +104,7 @@ def test_front_and_rear_camera_are_asked_for_and_a_running_video_starts_again(li
     app.run()
     app.run()
     assert browser.asked["desired_playing_state"] is True
-    labelled(app.sidebar.toggle, "Mirror the video").set_value(True).run()
+    labelled(app.toggle, "Mirror the video").set_value(True).run()
     labelled(app.segmented_control, "Camera of a phone").set_value("user").run()
     labelled(app.segmented_control, "Camera of a phone").set_value("environment").run()
     assert mirror(), "each camera keeps what was chosen for it"

@@ -1,0 +1,21 @@
+"""Where the picture, its numbers and its settings are on the live page."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+# Beside the picture its numbers, below it the settings; one below the other on a phone. By style alone: nothing is
+# built anew when a phone is turned, and the video runs on. Of Streamlit's own columns, the numbers would be the last.
+STYLE = """<span></span><style>
+  @media (min-width: 640px) {
+    .st-key-live_page { display: grid; grid-template: auto 1fr / minmax(0, 3fr) minmax(0, 2fr); }
+    .st-key-live_page > :has(> .st-key-live_numbers) { grid-area: 1 / 2 / 3; }
+  }
+</style>"""
+
+
+def columns() -> tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator]:
+    """Where the picture, the numbers and the settings go."""
+    st.html(STYLE)
+    with st.container(key="live_page"):
+        picture, numbers, settings = (st.container(key=f"live_{part}") for part in ("picture", "numbers", "settings"))
+    return picture, numbers, settings
