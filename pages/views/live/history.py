@@ -66,9 +66,10 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     counts = people_by_quarter(start_s, end_s, camera)
     days, hours = by_local(counts, zone), by_local(counts, zone, hours=True)
     everybody, watched_h = sum(days.values(), FrameStats()), watched_hours(start_s, end_s, camera)
-    for column, (name, value) in zip(st.columns(4), headline(everybody, watched_h).items(), strict=True):
-        help = interval_words(everybody) if name == MASK_SHARE else tr(HEADLINE_HELP.get(name, "")) or None
-        column.metric(tr(name), value, help=help)
+    with st.container(horizontal=True, gap="large"):  # as many side by side as there is room for, on phones too
+        for name, value in headline(everybody, watched_h).items():
+            help = interval_words(everybody) if name == MASK_SHARE else tr(HEADLINE_HELP.get(name, "")) or None
+            st.metric(tr(name), value, help=help, width="content")
     if not everybody.faces:
         st.info(tr("Nobody was counted in this time."))
         return

@@ -5,7 +5,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 # Beside the picture its numbers, below it the settings; one below the other on a phone. By style alone: nothing is
 # built anew when a phone is turned, and the video runs on. Of Streamlit's own columns, the numbers would be the last.
-STYLE = """<span></span><style>
+STYLE = """<span class="live_layout"></span><style>
+  [data-testid=stElementContainer]:has(.live_layout) { display: none; }
   @media (min-width: 640px) {
     .st-key-live_page { display: grid; grid-template: auto 1fr / minmax(0, 3fr) minmax(0, 2fr); }
     .st-key-live_page > :has(> .st-key-live_numbers) { grid-area: 1 / 2 / 3; }
