@@ -34,6 +34,7 @@ from pages.components.webcam import video_problem
 from pages.views.live.alerts import alert_form, show_alerts, show_log
 from pages.views.live.before import show_example, what_to_expect
 from pages.views.live.connection import REASONS, Connection
+from pages.views.live.layout import columns
 from pages.views.live.network import choose_camera, page_title, show_network_camera
 from pages.views.live.numbers import show_moment
 from pages.views.live.place import place_editor, place_for_visit
@@ -91,14 +92,16 @@ if network := choose_camera():
     end_stream()
     show_network_camera(network, places, viewer)
     st.stop()
-method, settings = settings_form("live", LIVE_SETTINGS)
-pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
-
-if problem := camera_problem():
-    st.warning(problem, icon=":material/videocam_off:")
+head = st.container()  # a warning that comes or goes must not move the video, which would start anew
+video, numbers, foot = columns()
+method, settings, advanced = settings_form("live", LIVE_SETTINGS, foot)
+with head:
+    pipeline = pipeline_or_stop(method)  # loaded and warm before the first frame comes
+    if problem := camera_problem():
+        st.warning(tr(CAMERA_PROBLEMS[problem]), icon=":material/videocam_off:")
 if st.session_state.get(SINGLE):
     end_stream()
-    show_single(method, pipeline, settings)
+    show_single(method, pipeline, settings, video, numbers)
     st.stop()
 
 processor: LiveProcessor = st.session_state.setdefault("live_processor", LiveProcessor())
@@ -111,12 +114,12 @@ processor.use(all_faces, (method, settings.min_confidence))
 processor.min_face_px = settings.min_face_px
 processor.language = current()
 facing = st.session_state.get(FACING, "user")
-processor.mirror = st.sidebar.toggle(
+processor.mirror = advanced.toggle(
     tr("Mirror the video"),
     help=tr("As a mirror shows you; usual for the front camera alone."),
     **kept(f"live_mirror_{facing}", facing == "user"),
 )
-width, height = st.sidebar.selectbox(
+width, height = advanced.selectbox(
     tr("Picture size"),
     SIZES,
     format_func=lambda size: f"{size[0]} × {size[1]}",
@@ -149,7 +152,7 @@ def snapshot() -> bytes:
 
 servers, warnings = ice_servers(st.secrets)
 for warning in warnings:
-    st.warning(warning)
+    head.warning(warning)
 
 
 # By itself, since the browser tells of every way to the server that it finds, a dozen at the start: each would run the
@@ -284,7 +287,6 @@ def show_numbers() -> None:
     show_log(told.alerts)
 
 
-video, numbers = st.columns([3, 2])
 show_newest_frames(PACE.frame)
 with video:
     show_video()
@@ -305,6 +307,7 @@ with video:
     collects = collects and recent_faces(processor, pipeline)
     kept_words = what_is_kept(processor.blur, processor.keeps, collects)
     place.caption(plain(kept_words))
+with foot:
     with st.expander(tr("Zone and line"), icon=":material/fence:"):
         place_editor(processor, place_for_visit(processor, camera))
     with st.expander(tr("Alerts"), icon=":material/notifications:"):

@@ -123,7 +123,7 @@ photos = photo_set.show(
 progress, head, switch, whole = st.container(), st.container(), st.container(), st.container()
 picture, beside = st.columns([6, 5], gap="medium") if photos else (st.container(), None)
 foot = st.container()
-method, settings = settings_form("photo", PHOTO_SETTINGS, beside)
+method, settings, _ = settings_form("photo", PHOTO_SETTINGS, beside or st.container())
 follow_active_method()
 pipeline = pipeline_or_stop(method)
 # Faces that a limit hides are found too: downloads blur them, and another limit needs no other look.

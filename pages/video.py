@@ -23,7 +23,7 @@ from pages.views.video import keep_while_open, show_preview, show_video
 part_of_the_app()
 st.title(tr("Video"))
 above, beside = st.container(), st.container()
-method, settings = settings_form("video", LIVE_SETTINGS, beside)
+method, settings, _ = settings_form("video", LIVE_SETTINGS, beside)
 shelf, me = video_shelf(), visitor()
 
 

@@ -71,7 +71,7 @@ SCREENSHOTS = os.environ.get("SCREENSHOTS")
 
 
 def keep_picture(page, name: str) -> None:
-    """Save what the browser shows, if ``SCREENSHOTS`` names a folder; this is how the README's pictures are made."""
+    """Save what the browser shows, if ``SCREENSHOTS`` names a folder; so the README's picture is made."""
     if SCREENSHOTS:
         Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
         page.wait_for_timeout(1000)

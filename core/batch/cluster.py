@@ -12,6 +12,7 @@ import posixpath
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from core.batch.results import FolderError, check_settings
 from core.batch.score import Pool, Task, Work
 from core.config import HOME, models_dir
 from core.datasets.archive import LIMITS
+from core.io import scratch_folder, sweep
 from core.vision.classes import vocabulary
 from core.vision.images import SUFFIXES
 from core.vision.pipeline import models_of
@@ -35,6 +37,7 @@ from core.vision.tables import UNKNOWN
 
 LOCAL = "local"
 SETTINGS, LISTED, RESULTS = "settings.json", "photos", "results"
+COPY = ".models-"
 SHARD = 500
 """Photos in a shard: minutes of work, so that little is lost, and few files for millions of photos."""
 NOT_HERE = "Films and archives are read by one computer alone; leave out --cluster for them."
@@ -182,10 +185,13 @@ class Scorer:
 
     def __init__(self, work: Work, models: dict[str, bytes], place: Place):
         """Args: what is done with each photo; the files of the models by their names; where the results go."""
-        self._models = tempfile.TemporaryDirectory(prefix="mask-models-")
+        copies = _folder_of_copies()
+        sweep(copies, COPY)
+        self._own = ExitStack()
+        folder = self._own.enter_context(scratch_folder(copies, COPY))
         for name, data in models.items():
-            (Path(self._models.name) / name).write_bytes(data)
-        os.environ["MASK_MODELS_DIR"] = self._models.name
+            (folder / name).write_bytes(data)
+        os.environ["MASK_MODELS_DIR"] = str(folder)
         self._pool, self._place = Pool(work, 1), place
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +201,7 @@ class Scorer:
     def close(self) -> None:
         """End the process that decodes and delete the copies of the models."""
         list(self._pool.close())
-        self._models.cleanup()
+        self._own.close()
 
     def _shard(self, number: int) -> int:
         name = f"{number:06}.parquet"
@@ -212,6 +218,13 @@ class Scorer:
         records.sort(key=lambda record: record["source"])
         self._place.write(f"{RESULTS}/{name}", _parquet(pa.Table.from_pylist(records, SCHEMA)))
         return len(records)
+
+
+def _folder_of_copies() -> Path:
+    """Where the processes of this user keep their copies of the models; those of killed ones go with the next start."""
+    folder = Path(tempfile.gettempdir()) / f"mask-models-{getattr(os, 'getuid', int)()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def score_on_cluster(

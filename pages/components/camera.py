@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.language import mark, tr
+from core.language import mark
 
 CAMERA_PROBLEMS = {
     "refused": mark(
@@ -29,8 +29,8 @@ def _script() -> str:
     return Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 
 
-def camera_problem() -> str | None:
-    """Why the visitor's browser would give no image, in one sentence, or ``None``; follows every change."""
+def camera_problem() -> str:
+    """Why the visitor's browser would give no image: a key of ``CAMERA_PROBLEMS``, or nothing; follows every change."""
     check = st.components.v2.component("camera_check", js=_script())
     state = check(key="camera_check", on_problem_change=lambda: None)
-    return tr(CAMERA_PROBLEMS.get(state.get("problem") or "", "")) or None
+    return state.get("problem") or ""

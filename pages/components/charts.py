@@ -1,6 +1,7 @@
 """Every plotly figure. Imported where a chart is shown, so that nothing waits for plotly."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -21,16 +22,25 @@ BAR = CLASS_STYLES[WITH_MASK].color_hex
 # Okabe and Ito: told apart with every kind of colour vision.
 CURVE_COLORS = (BAR, "#d55e00", "#0072b2", "#8a8a8a")
 WEEK_COLORS = ("#9fb4ad", BAR)
+MOST_NAMES = 7
+"""Below bars: as many as a phone has room for, and a week has days."""
 
 
-def people_by_class(title: str, points: Mapping[str, FrameStats], x: str = "", height: int = 260) -> go.Figure:
+def people_by_class(
+    title: str,
+    points: Mapping[str, FrameStats],
+    x: str = "",
+    height: int = 260,
+    short: Mapping[str, str] | None = None,
+) -> go.Figure:
     """People as stacked bars, a colour for each class.
 
     Args:
         title: what is counted.
-        points: what stands below each bar, in order, and who is counted in it.
+        points: what each bar is called, in order, and who is counted in it.
         x: what the bars are.
         height: in pixels.
+        short: what stands below a bar, where its name is too long for that.
     """
     figure = go.Figure()
     everybody = sum(points.values(), FrameStats())
@@ -47,15 +57,20 @@ def people_by_class(title: str, points: Mapping[str, FrameStats], x: str = "", h
             )
     _layout(figure, title, height, x=x, y=tr("People"))
     figure.update_layout(barmode="stack", showlegend=True, uirevision="keep")
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
+    _few_names(figure, list(points), short)
     most = max((stats.faces for stats in points.values()), default=0)
     few = {"dtick": 1, "range": [0, max(1, most) * 1.05]} if most < 5 else {}  # else plotly would show halves of people
     figure.update_yaxes(rangemode="tozero", tickformat=",d", **few)
     return figure
 
 
-def share_with_mask(points: Mapping[str, FrameStats], x: str = "") -> go.Figure:
-    """Share of people who wear a mask well, each with the interval in which it lies in 95 of 100 cases."""
+def share_with_mask(points: Mapping[str, FrameStats], short: Mapping[str, str] | None = None) -> go.Figure:
+    """Share of people who wear a mask well, each with the interval in which it lies in 95 of 100 cases.
+
+    Args:
+        points: what each point is called, in order, and who is counted in it.
+        short: as of ``people_by_class``.
+    """
     told = [(at, stats, interval) for at, stats in points.items() if (interval := share_interval(stats))]
     shares = [100 * (stats.mask_share or 0.0) for _, stats, _ in told]
     figure = go.Figure(
@@ -76,8 +91,8 @@ def share_with_mask(points: Mapping[str, FrameStats], x: str = "") -> go.Figure:
             + "<extra></extra>",
         )
     )
-    _layout(figure, tr("Wear a mask well"), 260, x=x, y=tr("Share in %"))
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(points), nticks=12, tickangle=0)
+    _layout(figure, tr("Wear a mask well"), 260, y=tr("Share in %"))
+    _few_names(figure, list(points), short)
     figure.update_yaxes(range=[-3, 103])
     return figure
 
@@ -804,6 +819,13 @@ def _points(lines: Sequence[dict], name: str) -> list[tuple[float, float]]:
 def _text(words: str) -> str:
     """Text from outside without any meaning in plotly, which reads some HTML."""
     return words.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _few_names(figure: go.Figure, names: Sequence[str], short: Mapping[str, str] | None = None) -> None:
+    """Name so few of the bars or points below them that on a phone, too, no name runs into the next."""
+    named = names[:: max(1, math.ceil(len(names) / MOST_NAMES))]
+    ticks = {"tickvals": named, "ticktext": [(short or {}).get(name, name) for name in named], "tickangle": 0}
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, **ticks)
 
 
 def _layout(figure: go.Figure, title: str, height: int, x: str = "", y: str = "") -> None:

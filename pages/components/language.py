@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.language import ask_visitor, best_language, languages
-from pages.components.state import kept_in_address, remember
+from pages.components.state import is_other_choice, kept_in_address, remember, show_choices_anew
 
 LANGUAGE = "lang"
 """Key of the switch, and its name in the address."""
@@ -26,6 +26,8 @@ def choose_language() -> None:
     switch = kept_in_address(LANGUAGE, list(names), usual)
     # Said again, or the first change of page finds nothing chosen: the browser sends no choice that nobody made there.
     st.session_state[LANGUAGE] = st.session_state[LANGUAGE]
+    if is_other_choice(LANGUAGE, st.session_state[LANGUAGE]):
+        show_choices_anew()
     with st.sidebar:
         chosen = st.segmented_control(
             "Language · Langue",

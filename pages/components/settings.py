@@ -17,8 +17,8 @@ from pages.components.state import kept
 
 
 def settings_form(
-    page: str, defaults: DetectionSettings, beside: DeltaGenerator | None = None
-) -> tuple[Method, DetectionSettings]:
+    page: str, defaults: DetectionSettings, beside: DeltaGenerator
+) -> tuple[Method, DetectionSettings, DeltaGenerator]:
     """The settings: method, model and preset, and the limits. Kept while pages change.
 
     Method and model start from the active ones of this server. A visitor may choose others, until the server's change.
@@ -26,16 +26,18 @@ def settings_form(
     Args:
         page: whose preset and limits these are; method and model are the same on all pages.
         defaults: preset and limits at first.
-        beside: where on the page they are, the limits first and the others folded; in the sidebar without it.
+        beside: where on the page they are, the limits first and the others folded.
+
+    Returns:
+        Method, settings, and the folded part, for what else a page has to set.
     """
     _start_from_active_method()
     now = in_use()
     if now.problem:
-        (beside or st.sidebar).warning(plain(now.problem))
-    left, right = beside.columns(2) if beside else (None, None)
-    with beside.expander(tr("Advanced"), icon=":material/tune:") if beside else st.sidebar:
-        if not beside:
-            st.header(tr("Settings"))
+        beside.warning(plain(now.problem))
+    left, right = beside.columns(2)
+    advanced = beside.expander(tr("Advanced"), icon=":material/tune:")
+    with advanced:
         name = st.selectbox(
             *(tr("Method"), list(PIPELINES)),
             format_func=lambda key: tr(PIPELINES[key].title),
@@ -57,7 +59,6 @@ def settings_form(
                 **kept(f"settings_{page}_preset", defaults.preset, PRESETS),
             )
             st.caption(tr(PRESETS[preset].help))
-        left, right = left or st.container(), right or st.container()
         confidence = left.slider(
             *(tr("Minimum confidence"), 50, 99),
             format=tr("%d%%"),
@@ -72,10 +73,9 @@ def settings_form(
         )
         haar = defaults.haar
         if spec.uses_haar:
-            with st.container() if beside else st.expander(tr("Advanced")):
-                haar = _haar_form(page, defaults.haar)
+            haar = _haar_form(page, defaults.haar)
     settings = replace(defaults, min_confidence=confidence / 100, min_face_px=min_face, haar=haar, preset=preset)
-    return Method(name, model), settings
+    return Method(name, model), settings, advanced
 
 
 def _haar_form(page: str, default: HaarSettings) -> HaarSettings:

@@ -1,6 +1,7 @@
 """The one way to keep what a visitor chose, and the names under which the session keeps it."""
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import date
 from typing import TypeVar
 
 import streamlit as st
@@ -131,11 +132,16 @@ def remember(key: str, choice: str, in_address: bool = True) -> bool:
     Returns:
         Whether it is another choice than before.
     """
-    changed = st.session_state.get(_copy(key)) != choice
+    changed = is_other_choice(key, choice)
     st.session_state[_copy(key)] = choice
     if in_address and st.query_params.get(key) != choice:
         st.query_params[key] = choice
     return changed
+
+
+def is_other_choice(key: str, choice: str) -> bool:
+    """Whether this is not what ``remember`` was told last."""
+    return st.session_state.get(_copy(key)) != choice
 
 
 def choose_next(key: str, choice: object) -> None:
@@ -169,6 +175,20 @@ def view_switch(key: str, views: Sequence[str], first: str | None = None) -> str
     )
     remember(key, view)
     return view
+
+
+def show_choices_anew() -> None:
+    """Have every list on the page show its choice in the language of now; to be called when that has changed.
+
+    Streamlit's lists send and show a choice by its words. Without this the browser would leave the old ones on the
+    screen and send them again, and a list that does not know them goes back to its first option. Call it before the
+    first widget of a run: then the session knows the choices themselves, and what it is told anew it tells the browser.
+    """
+    for key, choice in list(st.session_state.items()):
+        several = choice if isinstance(choice, list | tuple) and choice else [choice]
+        # Not what buttons and uploads hold, which cannot be set.
+        if all(isinstance(each, str | int | float | date) and not isinstance(each, bool) for each in several):
+            st.session_state[key] = choice
 
 
 def made_once(key: str, depends_on: object, make: Callable[[], T]) -> T:

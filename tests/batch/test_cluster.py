@@ -3,9 +3,11 @@
 import threading
 from collections import Counter
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
+from core.batch import cluster
 from core.batch.cluster import LOCAL, NOT_HERE, RESULTS, ClusterError, Place, Scorer, list_photos, score_on_cluster
 from core.batch.formats import write_formats
 from core.batch.inputs import InputError, items
@@ -112,6 +114,22 @@ def test_a_shard_is_done_by_one_process_and_what_is_done_needs_no_cluster(photos
     assert done == {"shard": [0, 1], "photos": [4, 4]}
     summary = score_on_cluster([str(photos)], str(out), work, LOCAL, shard_photos=4)
     assert (summary.photos, len(summary.unreadable), summary.stats.faces) == (6, 2, 6)
+
+
+def test_copies_of_models_go_with_their_process_and_those_of_a_killed_one_with_the_next(work, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    models = {path.name: path.read_bytes() for path in models_dir().iterdir() if path.is_file()}
+    monkeypatch.setenv("MASK_MODELS_DIR", str(models_dir()))
+    monkeypatch.setattr(cluster, "Pool", lambda *_: SimpleNamespace(close=list))
+    copies = cluster._folder_of_copies()
+    left = copies / f"{cluster.COPY}left"
+    left.mkdir()
+    (left / "owner").touch()  # whose lock nobody holds
+    one, other = (Scorer(work, models, Place(str(tmp_path))) for _ in range(2))
+    assert len(list(copies.glob(f"{cluster.COPY}*"))) == 2 and not left.exists(), "not that of a living one"
+    one.close()
+    other.close()
+    assert not list(copies.glob(f"{cluster.COPY}*"))
 
 
 def test_a_cluster_that_starts_late_is_tried_once_more_then_refused(monkeypatch, tmp_path, photos, work):

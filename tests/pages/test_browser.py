@@ -218,6 +218,7 @@ def test_the_live_page_classifies_the_camera_and_the_video_moves(open_page, came
     # A setting takes effect while the video runs on.
     assert not left_is_darker(page), "the front camera, as a mirror"
     before = video_frames(page)
+    page.get_by_text("Advanced").click()
     page.get_by_text("Mirror the video").click()
     end = time.monotonic() + 4  # what the visitor sees is at most half a second old; the rest is the page
     while not left_is_darker(page):
@@ -279,17 +280,28 @@ def wait_for_choice(page, label: str, option: str) -> None:
 
 def test_the_method_is_the_same_on_every_page_and_the_preset_is_the_pages_own(open_page):
     page = open_page("live")
+    page.get_by_text("No camera was found").wait_for()  # which moves what is below
+    page.get_by_text("Advanced").click()
     choose(page, "Preset", "Fast")
     choose(page, "Method", "Classic")
     page.get_by_role("link", name="Photo").click()
     page.get_by_role("heading", name="Photo").wait_for()
+    page.get_by_text("Advanced").click()
     wait_for_choice(page, "Method", "Classic")
     choose(page, "Method", "Neural")
     wait_for_choice(page, "Preset", "Thorough")
     page.get_by_role("link", name="Live webcam").click()
     page.get_by_role("heading", name="Live webcam").wait_for()
+    page.get_by_text("No camera was found").wait_for()
+    page.get_by_text("Advanced").click()
     wait_for_choice(page, "Method", "Neural")
     wait_for_choice(page, "Preset", "Fast")
+    # So it is in another language, also when the browser sends all choices again.
+    page.get_by_role("radio", name="Français").click()
+    wait_for_choice(page, "Préréglage", "Rapide")
+    page.get_by_text("Flouter les visages").click()
+    page.get_by_text("avec des visages floutés").first.wait_for()
+    wait_for_choice(page, "Préréglage", "Rapide")
 
 
 def test_a_refused_camera_gets_a_sentence(open_page):

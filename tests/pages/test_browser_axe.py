@@ -1,5 +1,5 @@
-"""Every page as axe sees it (https://github.com/dequelabs/axe-core), light and dark: nothing serious for anyone who
-needs contrast, a keyboard or a screen reader."""
+"""Every page as axe sees it (https://github.com/dequelabs/axe-core), light and dark, in English and French: nothing
+serious for anyone who needs contrast, a keyboard or a screen reader."""
 
 import pytest
 
@@ -26,20 +26,22 @@ def findings(page, dark: bool) -> list[str]:
     ]
 
 
-def test_every_page_is_readable_light_and_dark(playwright, server_url):
+def test_every_page_is_readable_light_and_dark_in_english_and_french(playwright, server_url):
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     found = {}
     for scheme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(14, 18, 17)")):
         page = browser.new_context(color_scheme=scheme, viewport={"width": 1300, "height": 900}).new_page()
-        for name in PAGES:
-            page.goto(f"{server_url}/{name}")
+        for place, name in enumerate(PAGES):
+            language = ("en", "fr")[(place + (scheme == "dark")) % 2]  # each page once in each
+            page.goto(f"{server_url}/{name}?lang={language}")
             page.get_by_role("heading", level=1).wait_for()
+            page.locator(f"html[lang={language}]").wait_for(state="attached")
             page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
             assert (
                 page.locator("[data-testid=stApp]").evaluate("e => getComputedStyle(e).backgroundColor") == background
             )
             if grave := findings(page, dark=scheme == "dark"):
-                found[scheme, name] = grave
+                found[scheme, language, name] = grave
         page.context.close()
     browser.close()
     assert not found

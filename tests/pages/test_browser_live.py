@@ -51,7 +51,9 @@ def unlike(page) -> float:
 def test_two_people_a_zone_an_alert_blur_and_the_record(open_page, film):
     page = open_page("live", [*FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}"])
     page.get_by_text("Press Start").first.wait_for()
+    page.get_by_text("Advanced").click()
     page.get_by_text("Mirror the video").click()
+    page.get_by_role("heading", level=1).scroll_into_view_if_needed()
     stage = page.locator(".st-key-live_stage")
     stage.get_by_role("img", name="An example").wait_for()
     before = stage.bounding_box()

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from core.language import tr, using
 from core.synthetic.sample import sample_photo
 from core.vision.images import encode_image
-from tests.helpers import SCREENSHOTS, keep_picture
+from tests.helpers import CHROMIUM, FLAGS, SCREENSHOTS, app_server, keep_picture
 
 pytestmark = pytest.mark.browser
 
@@ -35,17 +36,36 @@ def deploy(page) -> None:
         page.get_by_role("button", name="Deploy the worse model").click()
 
 
+def start_quick_training(page, language: str = "en") -> None:
+    """From the start page to the start of a training on example data, in a language."""
+    with using(language):
+        page.locator("[data-testid=stMain]").get_by_role("link", name=tr("Training")).click()
+        page.get_by_role("button", name=tr("Use example data")).click()
+        quick = page.get_by_role("radio", name=tr("Quick"))
+        quick.wait_for()
+        assert quick.is_checked()
+        if not os.environ.get("MASK_IMAGENET_WEIGHTS"):  # somebody may have them, for the README's pictures
+            page.get_by_text(tr("Advanced: every setting")).click()
+            choose(page, tr("ImageNet weights"), tr("Random numbers (far less accurate)"))
+        page.get_by_role("button", name=tr("Start the training")).click()
+
+
+def test_the_way_to_a_training_is_the_same_in_french(playwright, tmp_path):
+    with app_server({"MASK_DATA_DIR": str(tmp_path / "data"), "MASK_RUNS_DIR": str(tmp_path / "runs")}) as url:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1300, "height": 900}, locale="fr-FR")
+        page.set_default_timeout(90_000)
+        page.goto(url)
+        start_quick_training(page, "fr")
+        page.get_by_role("button", name="Arrêter").click()  # what comes then is the same as in English
+        page.get_by_role("button", name="Reprendre").wait_for()
+        browser.close()
+
+
 def test_from_the_start_page_to_a_deployed_model_and_back(open_page):
     page = open_page("")
     page.set_default_timeout(90_000)
-    page.locator("[data-testid=stMain]").get_by_role("link", name="Training").click()
-    page.get_by_role("button", name="Use example data").click()
-    page.get_by_role("radio", name="Quick").wait_for()
-    assert page.get_by_role("radio", name="Quick").is_checked()
-    if not os.environ.get("MASK_IMAGENET_WEIGHTS"):  # somebody may have them, for the README's pictures
-        page.get_by_text("Advanced: every setting").click()
-        choose(page, "Imagenet weights", "Random numbers")
-    page.get_by_role("button", name="Start the training").click()
+    start_quick_training(page)
     page.get_by_text("Exporting the model").wait_for(timeout=240_000)
     page.locator(".js-plotly-plot").first.wait_for()
     keep_picture(page, "training")

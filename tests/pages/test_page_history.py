@@ -1,5 +1,6 @@
 """The History page and the record's switch, without a browser."""
 
+import json
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
@@ -7,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import Role
 from core.config import record_path
-from core.language import using
+from core.language import day, using
 from core.video import record
 from core.video.record import Minute, Recorder, Visit
 from core.vision.stats import FrameStats
@@ -40,6 +41,22 @@ def open_history(language: str = "en") -> AppTest:
     app.run().switch_page("pages/history.py").run()
     assert not app.exception
     return app
+
+
+def test_a_month_of_days_has_few_short_names_below_its_bars(some_weeks):
+    app = open_history("fr")
+
+    def days_of(period: str) -> dict:
+        with using("fr"):
+            labelled(app.segmented_control, "Période").set_value(period).run()
+        return json.loads(app.get("plotly_chart")[0].proto.spec)
+
+    month = days_of("30 jours")
+    named, axis = month["data"][0]["x"], month["layout"]["xaxis"]
+    assert len(named) == 30 and len(axis["tickvals"]) == 6 and set(axis["tickvals"]) <= set(named)
+    with using("fr"):
+        assert axis["ticktext"][0] == day(NOW.date() - timedelta(days=29), "d MMM")
+    assert len(days_of("7 jours")["layout"]["xaxis"]["ticktext"]) == 7
 
 
 def test_without_a_record_the_page_says_how_to_start_one(monkeypatch):

@@ -130,3 +130,35 @@ def test_what_texts_repeat_is_still_so():
     cards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "models").glob("*.json"))]
     told = [each for card in cards for each in [*(card.get("failures") or ()), card.get("limits")] if each]
     assert sorted(told) == sorted(OF_OUR_CARDS)
+
+
+def choices_page():
+    import streamlit as st
+
+    from core.language import tr
+    from pages.components.language import choose_language
+
+    choose_language()
+    words = ("Mask", "No mask")
+    for ask in (st.selectbox, st.radio, st.select_slider):
+        ask(tr("View"), words, format_func=tr, key=ask.__name__)
+    st.multiselect(tr("Classes"), words, words[:1], format_func=tr, key="several")
+    st.button(tr("Stop"), key="button")
+    st.file_uploader(tr("Upload"), accept_multiple_files=True, key="upload")
+
+
+def test_another_language_changes_the_words_of_every_choice_and_no_choice():
+    app = AppTest.from_function(choices_page).run()
+    lists = lambda: [app.selectbox[0], app.radio[0], app.select_slider[0], app.multiselect[0]]  # noqa: E731
+    for one in lists()[:3]:
+        one.set_value("No mask")
+    app.multiselect[0].set_value(["Mask", "No mask"]).run()
+    assert not any(one.proto.set_value for one in lists())
+    app.session_state[LANGUAGE] = "fr"
+    app.run()
+    assert not app.exception
+    box, radio, slider, several = (one.proto for one in lists())
+    assert (box.raw_value, radio.raw_value, list(slider.raw_value)) == ("Sans masque", "Sans masque", ["Sans masque"])
+    assert list(several.raw_values) == ["Masque", "Sans masque"]
+    assert all(one.proto.set_value for one in lists())
+    assert [one.value for one in lists()] == ["No mask"] * 3 + [["Mask", "No mask"]], "kept in English"

@@ -94,7 +94,7 @@ def test_how_far_faces_are_seen_follows_the_picture_and_how_closely_it_is_looked
 def test_front_and_rear_camera_are_asked_for_and_a_running_video_starts_again(live):
     app, browser = live()
     assert browser.asked["media_stream_constraints"]["video"]["facingMode"] == {"ideal": "user"}
-    mirror = lambda: labelled(app.sidebar.toggle, "Mirror the video").value  # noqa: E731
+    mirror = lambda: labelled(app.toggle, "Mirror the video").value  # noqa: E731
     assert mirror(), "as in a mirror"
     app.run()
     labelled(app.segmented_control, "Camera of a phone").set_value("environment").run()
@@ -104,7 +104,7 @@ def test_front_and_rear_camera_are_asked_for_and_a_running_video_starts_again(li
     app.run()
     app.run()
     assert browser.asked["desired_playing_state"] is True
-    labelled(app.sidebar.toggle, "Mirror the video").set_value(True).run()
+    labelled(app.toggle, "Mirror the video").set_value(True).run()
     labelled(app.segmented_control, "Camera of a phone").set_value("user").run()
     labelled(app.segmented_control, "Camera of a phone").set_value("environment").run()
     assert mirror(), "each camera keeps what was chosen for it"
@@ -120,6 +120,17 @@ def test_a_camera_that_fails_gets_one_sentence_and_is_not_asked_for_again_and_ag
     app.run()
     assert browser.asked["desired_playing_state"] is None
     assert [warning.value for warning in app.warning] == [CAMERA_PROBLEMS[trouble]]
+
+
+def test_a_missing_camera_is_told_once_though_the_check_and_the_video_both_find_it(live, monkeypatch):
+    monkeypatch.setattr("pages.components.camera.camera_problem", lambda: "missing")
+    app, browser = live(playing=False)
+    browser.trouble = "missing"
+    app.run()
+    assert [warning.value for warning in app.warning] == [CAMERA_PROBLEMS["missing"]]
+    browser.trouble = "failed"
+    app.run()
+    assert [warning.value for warning in app.warning] == [CAMERA_PROBLEMS[each] for each in ("missing", "failed")]
 
 
 def test_why_no_picture_comes():

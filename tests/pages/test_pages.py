@@ -293,12 +293,12 @@ def test_a_picture_without_a_face_is_no_error(photo_page, data):
 def test_each_method_shows_its_own_settings(monkeypatch):
     monkeypatch.setitem(PIPELINES, "stub", stub_spec())
     page = open_page("photo")
-    assert not page.expander and labelled(page.selectbox, "Preset").value == PHOTO_SETTINGS.preset
+    assert [box.label for box in page.selectbox] == ["Method", "Preset"]
+    assert labelled(page.selectbox, "Preset").value == PHOTO_SETTINGS.preset
     labelled(page.selectbox, "Method").select("classic").run()
-    assert [expander.label for expander in page.expander] == ["Advanced"]
-    assert "Preset" not in [box.label for box in page.selectbox]
+    assert [box.label for box in page.selectbox] == ["Method", "Cascade"]
     labelled(page.selectbox, "Method").select("stub").run()
-    assert not page.expander and "Preset" not in [box.label for box in page.selectbox]
+    assert [box.label for box in page.selectbox] == ["Method"]
     upload(page, ("x.png", picture_bytes(size_wh=(300, 300))))
     assert "1 face: 1 with a mask." in texts(page), "the chosen pipeline was asked"
     st.cache_resource.clear()
@@ -457,7 +457,7 @@ def test_a_connection_that_stays_lost_is_given_up(live_page):
 def test_the_size_of_the_live_picture_is_a_choice(live_page):
     app, streamer = live_page(playing=False)
     assert streamer.arguments["media_stream_constraints"]["video"]["width"] == {"ideal": 640}
-    labelled(app.sidebar.selectbox, "Picture size").select((1920, 1080)).run()
+    labelled(app.selectbox, "Picture size").select((1920, 1080)).run()
     assert streamer.arguments["media_stream_constraints"]["video"]["height"] == {"ideal": 1080}
 
 

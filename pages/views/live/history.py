@@ -66,9 +66,10 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     counts = people_by_quarter(start_s, end_s, camera)
     days, hours = by_local(counts, zone), by_local(counts, zone, hours=True)
     everybody, watched_h = sum(days.values(), FrameStats()), watched_hours(start_s, end_s, camera)
-    for column, (name, value) in zip(st.columns(4), headline(everybody, watched_h).items(), strict=True):
-        help = interval_words(everybody) if name == MASK_SHARE else tr(HEADLINE_HELP.get(name, "")) or None
-        column.metric(tr(name), value, help=help)
+    with st.container(horizontal=True, gap="large"):  # as many side by side as there is room for, on phones too
+        for name, value in headline(everybody, watched_h).items():
+            help = interval_words(everybody) if name == MASK_SHARE else tr(HEADLINE_HELP.get(name, "")) or None
+            st.metric(tr(name), value, help=help, width="content")
     if not everybody.faces:
         st.info(tr("Nobody was counted in this time."))
         return
@@ -76,15 +77,16 @@ def show_period(camera: str | None, span: tuple[float, float], zone: tzinfo) -> 
     by_hour: dict[str, FrameStats] = {f"{hour:02}:00": FrameStats() for hour in range(24)}
     for at, stats in hours.items():
         by_hour[f"{at.hour:02}:00"] += stats
-    shown = by_hour
+    shown, short = by_hour, {}
     if period != TODAY:
         by_day = {each: FrameStats() for each in _days(first, today)} | {at.date(): stats for at, stats in days.items()}
         shown = {day(each, "EEE d MMM y"): by_day[each] for each in sorted(by_day)}
-        charts["history_days"] = people_by_class(tr("People by day"), shown)
+        short = {day(each, "EEE d MMM y"): day(each, "d MMM") for each in by_day}
+        charts["history_days"] = people_by_class(tr("People by day"), shown, short=short)
     hours_title = tr("People by hour") if period == TODAY else tr("People by hour of the day, all days together")
     charts["history_hours"] = people_by_class(hours_title, by_hour)
     if any(share_interval(stats) for stats in shown.values()):
-        charts["history_share"] = share_with_mask(shown)
+        charts["history_share"] = share_with_mask(shown, short)
     for key, chart in charts.items():
         show_figure(chart, key=key)
     if "history_share" in charts:

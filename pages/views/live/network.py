@@ -23,6 +23,7 @@ from pages.components.state import LIVE_STILL, kept
 from pages.components.streams import new_ticket, renew, show_stream, withdraw
 from pages.components.terms import BLUR_HELP
 from pages.views.live.alerts import shared_alert_form, show_alerts, show_log, sound_switch
+from pages.views.live.layout import columns
 from pages.views.live.numbers import show_minutes, show_moment
 from pages.views.live.place import place_editor
 from pages.views.live.record import shared_record_switch, what_is_kept
@@ -118,7 +119,7 @@ def show_network_camera(name: str, places: Places, viewer: str) -> None:
             st.info(limits().reached("live_viewers"))
 
     take_place()
-    video, numbers = st.columns([3, 2])
+    video, numbers, foot = columns()
     with video:
         show_stream(ticket, tr(ALT).format(name=name))
         shown = _Shown(camera, _blur_switch(camera))
@@ -132,6 +133,7 @@ def show_network_camera(name: str, places: Places, viewer: str) -> None:
             help=tr("The picture as it is shown, with its boxes, blurred if the switch is on."),
         )
         show_problem()
+    with foot:
         if is_operator():
             with st.expander(tr("Zone and line"), icon=":material/fence:"):
                 st.caption(tr("For all who watch this camera, and for its record."))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.language import tr
 from core.vision.annotate import annotate
@@ -33,15 +34,22 @@ def single_button(single: bool) -> None:
     )
 
 
-def show_single(method: Method, pipeline: Pipeline, settings: DetectionSettings) -> None:
+def show_single(
+    method: Method,
+    pipeline: Pipeline,
+    settings: DetectionSettings,
+    picture: DeltaGenerator,
+    numbers: DeltaGenerator,
+) -> None:
     """A camera that takes one picture at a time, and what is found in it.
 
     Args:
         method: that is chosen.
         pipeline: its pipeline.
         settings: with which it looks.
+        picture: where the camera goes.
+        numbers: where the result goes.
     """
-    picture, numbers = st.columns([3, 2])
     with picture:
         shot = st.camera_input(tr("Take a picture"), key="live_shot_widget")
         blur = st.toggle(tr("Blur faces"), help=tr(BLUR_HELP), **kept("live_blur", False))

@@ -145,11 +145,16 @@ def show_making() -> None:
     )
     left, middle, right, far = st.columns(4)
     wrong = left.slider(
-        tr("Worn incorrectly"), 0, 100, 20, format="%d%%", help=tr("Half under the nose, half on the chin.")
+        *(tr("Worn incorrectly"), 0, 100, 20),
+        format="%d%%",
+        help=tr("Half under the nose, half on the chin."),
+        key="synthetic_wrong",
     )
-    per_face = middle.slider(tr("Masks per face"), 1, MAX_PER_FACE, 1)
+    per_face = middle.slider(tr("Masks per face"), 1, MAX_PER_FACE, 1, key="synthetic_per_face")
     limit = right.number_input(tr("Faces at most"), 1, bare, bare, key=f"synthetic_limit_{source}")
-    seed = far.number_input(tr("Seed"), 0, 2**31 - 1, 42, help=tr("The same seed draws the same masks."))
+    seed = far.number_input(
+        *(tr("Seed"), 0, 2**31 - 1, 42), help=tr("The same seed draws the same masks."), key="synthetic_seed_of_set"
+    )
     name = st.text_input(tr("Name of the new data set"), f"{source}-drawn", 60, key=f"synthetic_name_{source}")
     count = limit * per_face
     st.caption(

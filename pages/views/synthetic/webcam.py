@@ -14,7 +14,7 @@ from core.language import mark, number, tr, trn
 from core.synthetic.preview import make_portrait
 from core.vision.classes import CLASS_NAMES
 from core.vision.images import decode_image
-from pages.components.camera import camera_problem
+from pages.components.camera import CAMERA_PROBLEMS, camera_problem
 from pages.components.messages import close_popovers, plain, popover, why
 from pages.components.state import WEBCAM_SHOT, made_once
 from pages.views.synthetic.face import class_words, load_finder
@@ -66,9 +66,8 @@ def show_camera(name: str) -> None:
         if not label:
             return
     label = sample_label(label)
-    problem = camera_problem()
-    if problem:
-        st.warning(problem)
+    if problem := camera_problem():
+        st.warning(tr(CAMERA_PROBLEMS[problem]))
     # After a photo was saved, a new widget, ready for the next one.
     shot = st.camera_input(tr("Take a photo"), key=f"synthetic_camera_{st.session_state.get(SHOTS, 0)}", width=480)
     if not shot:

@@ -40,7 +40,7 @@ SETTINGS = {
     "min_face": mark("Smallest face"),
     "keep": mark("Keep"),
     "precision": mark("Precision"),
-    "imagenet_weights": mark("Imagenet weights"),
+    "imagenet_weights": mark("ImageNet weights"),
     "data": mark("Data"),
     "classes": mark("Classes"),
 }
