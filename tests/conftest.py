@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(name, "1")
+# Where a page breaks down, rich would colour the source of every function on the way to it: a second each.
+os.environ.setdefault("STREAMLIT_LOGGER_ENABLE_RICH", "false")
 # Tests deploy models and remove them: in a copy, so that the real ones stay as they are. This must be set before
 # anything of ours is imported.
 MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
@@ -68,6 +70,23 @@ def packages_scanned_once():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def pages_are_waited_for():
+    """Streamlit's test of a page asks every millisecond whether it is done, on the core that the page could use."""
+    from streamlit.testing.v1 import local_script_runner
+
+    ask = local_script_runner.require_widgets_deltas
+
+    def wait(runner: local_script_runner.LocalScriptRunner, timeout: float = 3) -> None:
+        runner._script_thread.join(timeout)
+        if not runner.script_stopped():
+            ask(runner, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "require_widgets_deltas", wait)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def memory_is_left_alone():
     """The app of a test looks through all that the tests hold, every few seconds."""
     from pages.components import memory
@@ -117,20 +136,34 @@ def server_url(tmp_path_factory):
         yield url
 
 
+@pytest.fixture(scope="module")
+def browser_with(playwright):
+    """A browser that was started with these flags; each starts once a file, and each test has a profile of its own."""
+    started = {}
+
+    def get(flags: list[str]):
+        if tuple(flags) not in started or not started[tuple(flags)].is_connected():
+            started[tuple(flags)] = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        return started[tuple(flags)]
+
+    yield get
+    for browser in started.values():
+        browser.close()
+
+
 @pytest.fixture
-def open_page(playwright, server_url):
-    browsers, refused = [], []
+def open_page(browser_with, server_url):
+    opened, refused = [], []
 
     def go(path: str, flags: list[str] = FLAGS):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        browsers.append(browser)
-        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page = browser_with(flags).new_page(viewport={"width": 1300, "height": 900})
+        opened.append(page)
         page.set_default_timeout(45_000)
         page.on("console", lambda message: "Content Security Policy" in message.text and refused.append(message.text))
         page.goto(f"{server_url}/{path}")
         return page
 
     yield go
-    for browser in browsers:
-        browser.close()
+    for page in opened:
+        page.context.close()
     assert not refused, "the headers of pages.components.server forbid what the app needs"
