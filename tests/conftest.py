@@ -136,34 +136,20 @@ def server_url(tmp_path_factory):
         yield url
 
 
-@pytest.fixture(scope="module")
-def browser_with(playwright):
-    """A browser that was started with these flags; each starts once a file, and each test has a profile of its own."""
-    started = {}
-
-    def get(flags: list[str]):
-        if tuple(flags) not in started or not started[tuple(flags)].is_connected():
-            started[tuple(flags)] = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        return started[tuple(flags)]
-
-    yield get
-    for browser in started.values():
-        browser.close()
-
-
 @pytest.fixture
-def open_page(browser_with, server_url):
-    opened, refused = [], []
+def open_page(playwright, server_url):
+    browsers, refused = [], []
 
     def go(path: str, flags: list[str] = FLAGS):
-        page = browser_with(flags).new_page(viewport={"width": 1300, "height": 900})
-        opened.append(page)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browsers.append(browser)
+        page = browser.new_page(viewport={"width": 1300, "height": 900})
         page.set_default_timeout(45_000)
         page.on("console", lambda message: "Content Security Policy" in message.text and refused.append(message.text))
         page.goto(f"{server_url}/{path}")
         return page
 
     yield go
-    for page in opened:
-        page.context.close()
+    for browser in browsers:
+        browser.close()
     assert not refused, "the headers of pages.components.server forbid what the app needs"
