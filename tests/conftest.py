@@ -35,11 +35,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, so that no process is left alone with one at the end; what opens pages is slow."""
-    rooms = ("train", "pages", "batch")
-    long = [ROOT / "tests" / room for room in rooms]
-    items.sort(key=lambda item: next((k for k, room in enumerate(long) if room in item.path.parents), len(long)))
+    tests = ROOT / "tests"
+    first = [tests / room for room in ("train", "pages/test_browser_training.py", "pages", "batch")]
+    opens_pages = {tests / "pages", tests / "batch"}
+    items.sort(
+        key=lambda item: next(
+            (k for k, room in enumerate(first) if room in (item.path, *item.path.parents)), len(first)
+        )
+    )
     for item in items:
-        if item.get_closest_marker("long") or not {long[1], long[2]}.isdisjoint(item.path.parents):
+        if item.get_closest_marker("long") or not opens_pages.isdisjoint(item.path.parents):
             item.add_marker("slow")
 
 
