@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(name, "1")
+# Where a page breaks down, rich would colour the source of every function on the way to it: a second each.
+os.environ.setdefault("STREAMLIT_LOGGER_ENABLE_RICH", "false")
 # Tests deploy models and remove them: in a copy, so that the real ones stay as they are. This must be set before
 # anything of ours is imported.
 MODELS_COPY = tempfile.TemporaryDirectory(prefix="mask-tests-")
@@ -33,11 +35,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, so that no process is left alone with one at the end; what opens pages is slow."""
-    rooms = ("train", "pages", "batch")
-    long = [ROOT / "tests" / room for room in rooms]
-    items.sort(key=lambda item: next((k for k, room in enumerate(long) if room in item.path.parents), len(long)))
+    tests = ROOT / "tests"
+    first = [tests / room for room in ("train", "pages/test_browser_training.py", "pages", "batch")]
+    opens_pages = {tests / "pages", tests / "batch"}
+    items.sort(
+        key=lambda item: next(
+            (k for k, room in enumerate(first) if room in (item.path, *item.path.parents)), len(first)
+        )
+    )
     for item in items:
-        if item.get_closest_marker("long") or not {long[1], long[2]}.isdisjoint(item.path.parents):
+        if item.get_closest_marker("long") or not opens_pages.isdisjoint(item.path.parents):
             item.add_marker("slow")
 
 
@@ -64,6 +71,23 @@ def packages_scanned_once():
         patch.setattr(
             manifest_scanner, "scan_component_manifests", functools.cache(manifest_scanner.scan_component_manifests)
         )
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pages_are_waited_for():
+    """Streamlit's test of a page asks every millisecond whether it is done, on the core that the page could use."""
+    from streamlit.testing.v1 import local_script_runner
+
+    ask = local_script_runner.require_widgets_deltas
+
+    def wait(runner: local_script_runner.LocalScriptRunner, timeout: float = 3) -> None:
+        runner._script_thread.join(timeout)
+        if not runner.script_stopped():
+            ask(runner, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "require_widgets_deltas", wait)
         yield
 
 

@@ -246,7 +246,7 @@ def test_impossible_splits_are_refused(samples, method, test, val, sentence):
         split_samples(samples, method, test, val, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_prajnasb_leaks_as_published(shared_data):
     samples = read_samples(shared_data / "prajnasb", 0.15)
     assert len(samples) == 1376

@@ -155,7 +155,10 @@ def test_what_is_hardly_a_face_is_ranked_but_not_shown(sample_set):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("use", "found", "right_of_two", "small", "alarms", "two", "three"),
-    [("photo", 0.98, 0.97, 0.78, 0.18, 0.89, 0.865), ("live", 0.965, 0.955, 0.82, 0.24, 0.88, 0.85)],
+    [
+        pytest.param("photo", 0.98, 0.97, 0.78, 0.18, 0.89, 0.865, marks=pytest.mark.long),
+        ("live", 0.965, 0.955, 0.82, 0.24, 0.88, 0.85),
+    ],
 )
 def test_the_shipped_detector_on_the_test_list(
     shared_data, tmp_path, use, found, right_of_two, small, alarms, two, three
