@@ -2,8 +2,8 @@
 
 A file of extra faces is an array of ``{"photo": stem, "xyxy": [x1, y1, x2, y2], "name": class name or null}``, boxes in
 pixels of the photo. A box without a name holds something that nobody can classify; it counts neither as hit nor as
-miss. One named ``no_face`` holds something that a detector took for a face: training shows it as background. An entry on
-an annotated box takes its place, unless a person has changed that face in the app: that is newer.
+miss. One named ``no_face`` holds what a detector took for a face: training shows it as background. An entry on an
+annotated box takes its place, unless a person has changed that face in the app: that is newer.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class ExtraFaces:
     xyxy: np.ndarray
     """(n, 4) float32, pixels of the photo."""
     class_id: np.ndarray
-    """(n,) int into ``CLASS_NAMES``; ``UNCLEAR`` for what counts neither as hit nor as miss, ``BACKGROUND`` for no face."""
+    """(n,) int into ``CLASS_NAMES``; ``UNCLEAR``: counts neither as hit nor as miss; ``BACKGROUND``: no face."""
 
     @property
     def no_face_xyxy(self) -> np.ndarray:
