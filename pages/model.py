@@ -131,7 +131,7 @@ part_of_the_app()
 st.title(tr("Model"))
 above = st.container()
 with st.popover(tr("Another method, model or preset"), icon=":material/tune:"):
-    method, settings = settings_form("photo", PHOTO_SETTINGS, st.container())
+    method, settings, _ = settings_form("photo", PHOTO_SETTINGS, st.container())
 follow_active_method()
 with above:
     show_active_model(method)

@@ -220,6 +220,7 @@ def test_the_live_page_classifies_the_camera_and_the_video_moves(open_page, came
     before = video_frames(page)
     page.get_by_text("Advanced").click()
     page.get_by_text("Mirror the video").click()
+    page.get_by_role("heading", level=1).scroll_into_view_if_needed()  # out of sight, a browser draws no video
     end = time.monotonic() + 4  # what the visitor sees is at most half a second old; the rest is the page
     while not left_is_darker(page):
         assert time.monotonic() < end, "the mirror does nothing, or the picture falls behind"
