@@ -94,7 +94,7 @@ class Limits:
         mark("It was stopped after {limit} minutes, which is as long as a training may take on this server."),
     )  # fmt: skip
     live_viewers: int = _limit(
-        4, (0, 1000), COUNT, "Live videos at the same time",
+        6, (0, 1000), COUNT, "Live videos at the same time",
         mark("All places for live video ({limit}) are taken; this page starts as soon as one is free."),
     )  # fmt: skip
     photos_at_once: int = _limit(
