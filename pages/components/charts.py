@@ -330,7 +330,11 @@ def group_sizes(sizes: np.ndarray) -> go.Figure:
 
 
 # Told apart in black and white; no two next to each other look alike when they are small.
-SYMBOLS = ("circle", "x", "diamond", "triangle-up", "square", "cross", "star", "triangle-down")
+SYMBOLS = (
+    *("circle-open", "x-thin-open", "diamond-open", "triangle-up-open"),
+    *("square-open", "cross-thin-open", "star-open", "triangle-down-open"),
+)
+"""Hollow and thin: of two copies with different labels, which lie on one spot, both are seen."""
 
 
 def points_by_kind(
@@ -353,13 +357,13 @@ def points_by_kind(
             x=xy[places, 0].round(3),
             y=xy[places, 1].round(3),
             mode="markers",
-            name=_text(f"{words}: {number(len(places), ',')}"),
+            name=_text(tr("{name}: {value}").format(name=words, value=number(len(places), ","))),
             marker={
                 "color": color,
                 "symbol": SYMBOLS[i % len(SYMBOLS)],
                 "size": 8,
-                "opacity": 0.8,
-                "line": {"width": 0.5, "color": "rgba(255, 255, 255, 0.5)"},
+                "opacity": 0.9,
+                "line": {"width": 2},
             },
             customdata=[[items[place]] for place in places],
             hovertemplate=f"%{{customdata[0]}}<extra>{_text(words)}</extra>",

@@ -29,7 +29,7 @@ def test_what_is_circled_on_the_map_is_relabelled_at_once(playwright, portrait, 
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
         page.set_default_timeout(60_000)
         page.goto(f"{url}/datasets?view=Map")
-        page.get_by_role("button", name="Look at the faces").click()
+        page.get_by_role("button", name="Compare the faces").click()
         points = page.locator(".scatterlayer .points path")
         wait_until(lambda: points.count() == 10, 90)
         page.reload()

@@ -101,7 +101,7 @@ def test_one_of_each_label_can_be_kept_where_labels_contradict(colors):
     (colors.folder / "without_mask/contradicts too.png").write_bytes(path.read_bytes())
     build_index(colors)
     app = open_page("Near-duplicates")
-    named(app.button, "Keep one of each label: exclude 1 more").click()
+    named(app.button, "Keep one of each label, exclude 1 copy").click()
     run(app)
     assert Edits.load(colors.folder).excluded == {"without_mask/contradicts.png"}
 
@@ -118,14 +118,15 @@ def test_the_part_of_the_split_stands_on_each_copy(server):
 
 def test_the_map_is_made_beside_the_page_and_there_after_a_reload(colors):
     app = open_page("Map")
-    assert "looks at 9 faces of this set, once" in texts(app) and not app.get("plotly_chart")
-    named(app.button, "Look at the faces").click()
+    assert "looks at 9 faces of this set, only once" in texts(app) and not app.get("plotly_chart")
+    named(app.button, "Compare the faces").click()
     app = finish(run(app), "data:features:colors")
     assert "may have a wrong label" in texts(app)
     drawn = figure(open_page("Map"))
     assert [trace["name"] for trace in drawn["data"]] == ["✓ Mask: 4", "✗ No mask: 5"]
     assert len({trace["marker"]["symbol"] for trace in drawn["data"]}) == 2
     assert drawn["layout"]["dragmode"] == "lasso"
+    assert all(trace["marker"]["symbol"].endswith("-open") for trace in drawn["data"]), "one beneath another is seen"
 
 
 def figure(app) -> dict:
@@ -160,10 +161,25 @@ def test_a_set_of_which_all_is_excluded_has_no_map(mapped):
     assert "Every image of this set is excluded" in texts(app) and not app.get("plotly_chart")
 
 
+def test_nothing_is_offered_for_a_set_of_two_faces(server):
+    for label in ("with_mask", "without_mask"):
+        path = server / f"data/few/{label}/0.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(encode_image(noise_picture(1), ".png"))
+    build_index(find_dataset("few"))
+    app = open_page("Map")
+    assert "A map needs at least three faces." in texts(app)
+    app = open_page("Near-duplicates")
+    assert "in 1 group.**" in texts(app) and "After a split at random" not in texts(app)
+    app = open_page("Gallery")
+    app.session_state[OPEN_IMAGE] = ("with_mask/0.png", 0)
+    assert "Compare the faces" not in [button.label for button in run(app).button]
+
+
 def test_the_map_by_what_the_model_says(mapped):
     app = open_page("Map", data_map_look="By what the model says")
     assert "First let the model classify the set" in texts(app)
-    assert [trace["name"] for trace in figure(app)["data"]] == ["Not known: 9"]
+    assert [trace["name"] for trace in figure(app)["data"]] == ["No prediction: 9"]
 
     class Classifier:
         card = SimpleNamespace(**{name: getattr(classifier_card(), name) for name in ("name", "sha256", "classes")},

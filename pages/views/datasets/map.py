@@ -29,6 +29,8 @@ from pages.views.datasets.tiles import face_tiles, styles_by_name
 
 BY_CLASS, BY_MODEL = LOOKS = (mark("By class"), mark("By what the model says"))
 MOST_SIMILAR = 12
+LEAST_FACES = 3
+"""With fewer there is nothing to compare."""
 
 
 def show_map(index: Index, predictions: LabelIssues | None) -> None:
@@ -38,10 +40,11 @@ def show_map(index: Index, predictions: LabelIssues | None) -> None:
     if card is None:
         return
     found = features_of_set(index, card.sha256)
-    if not _work(index):
+    working = _work(index)
+    if not working:
         _offer(index, found)
-    if len(found.faces) < 3:
-        if not found.left:
+    if len(found.faces) < LEAST_FACES:
+        if found.sampled < LEAST_FACES or not (found.left or working):
             st.info(tr("A map needs at least three faces."))
         return
     drawn = map_of(index, card.sha256)
@@ -50,16 +53,17 @@ def show_map(index: Index, predictions: LabelIssues | None) -> None:
         return
     st.markdown(
         tr(
-            "Each point is a face. The nearer two points are, the more alike the two faces look to the shipped "
-            "classifier, whatever their labels: **a point among those of another class may have a wrong label.** Drag "
-            "around some points to see them in the gallery, where many are relabelled at once."
+            "Each point is a face. Faces that look alike lie close together, whatever their labels: **a point among "
+            "those of another class may have a wrong label.** Draw a line around some points, by mouse or finger, to "
+            "see them in the gallery, where you can change many labels at once."
         )
     )
     _chart(index, predictions, drawn.faces, drawn.xy)
     sentences = [
         tr(
-            "The two axes have no unit. They are the directions in which the classifier's features differ most (PCA) "
-            "and hold {share} of all differences: what is near each other here may still differ in the rest."
+            "How much two faces look alike is measured by the classifier that comes with the app. The axes have no "
+            "unit: they are the two directions in which the faces differ most (PCA). They show {share} of all "
+            "differences, so faces that lie close together may still differ in other ways."
         ).format(share=number(drawn.share, ".0%"))
     ]
     if found.sampled < len(index.faces.items):
@@ -136,24 +140,21 @@ def _work(index: Index) -> bool:
 
 def _offer(index: Index, found: Features) -> None:
     """A button to look at the faces that nobody has looked at."""
-    if not found.left:
+    if not found.left or found.sampled < LEAST_FACES:
         return
     count = number(found.left, ",")
     words = trn("Add {count} face to the map", "Add {count} faces to the map", found.left).format(count=count)
     if found.left == found.sampled:
-        words = tr("Look at the faces")
+        words = tr("Compare the faces")
         st.markdown(
-            trn(
-                "The shipped classifier looks at {count} face of this set, once. Then there is a map of them, and to "
-                "each face the most similar ones are shown.",
-                "The shipped classifier looks at {count} faces of this set, once. Then there is a map of them, and to "
-                "each face the most similar ones are shown.",
-                found.left,
+            tr(
+                "The classifier that comes with the app looks at {count} faces of this set, only once. A map then "
+                "shows which of them look alike, and below each image you see the faces most similar to it."
             ).format(count=count)
         )
 
     def start() -> None:
-        server_jobs().start(_job(index), tr("Looking for similar faces"), partial(_find, index))
+        server_jobs().start(_job(index), tr("Comparing the faces"), partial(_find, index))
 
     st.button(words, icon=":material/scatter_plot:", type="primary", on_click=start)
 
@@ -204,7 +205,7 @@ def _by_model(predictions: LabelIssues | None, faces: np.ndarray) -> tuple[list[
     kinds = {
         "agrees": (tr("The model agrees"), CLASS_STYLES[WITH_MASK].color_hex),
         "differs": (tr("The model disagrees"), "#d55e00"),
-        "unknown": (tr("Not known"), NO_PREDICTION.color_hex),
+        "unknown": (tr("No prediction"), NO_PREDICTION.color_hex),
     }
     if predictions is None:
         return ["unknown"] * len(faces), kinds

@@ -36,27 +36,29 @@ def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
         return
     with st.spinner(tr("Splitting the set at random …")):
         lost = leak(index, index.dataset.name, index_fingerprint(index.dataset))
-    if index.pictures[0].whole:
-        words = tr(
-            "**{copies} of {images} images have a near-duplicate, in {groups} groups.** After a split at random, "
-            "{leaked} of {tested} test images would have a near-duplicate in the training part, and the accuracy "
-            "would look better than it is."
-        )
-    else:
-        words = tr(
-            "**{copies} of {images} images have a near-duplicate, in {groups} groups.** After a split at random, "
-            "{leaked} of {tested} test faces would have a near-duplicate of their image, or another face of it, in "
-            "the training part, and the accuracy would look better than it is."
-        )
-    st.markdown(
-        words.format(
+    sentences = [
+        trn(
+            "**{copies} of {images} images have a near-duplicate, in {count} group.**",
+            "**{copies} of {images} images have a near-duplicate, in {count} groups.**",
+            len(groups),
+        ).format(
             copies=number(sum(len(group.places) for group in groups), ","),
             images=number(len(index), ","),
-            groups=number(len(groups), ","),
-            leaked=number(lost.leaked, ","),
-            tested=number(lost.tested, ","),
+            count=number(len(groups), ","),
         )
-    )
+    ]
+    if lost.leaked:
+        words = tr(
+            "After a split at random, {leaked} of {tested} test images would have a near-duplicate in the training "
+            "part, and the accuracy would look better than it is."
+        )
+        if not index.pictures[0].whole:
+            words = tr(
+                "After a split at random, {leaked} of {tested} test faces would have a near-duplicate of their image, "
+                "or another face of it, in the training part, and the accuracy would look better than it is."
+            )
+        sentences.append(words.format(leaked=number(lost.leaked, ","), tested=number(lost.tested, ",")))
+    st.markdown(" ".join(sentences))
     split_choice(default_split(), set_default_split)
     _exclusion(index, groups)
     shown = groups[page_of(DUPLICATES_PAGE, len(groups), GROUPS_PER_PAGE, "groups")]
@@ -93,12 +95,12 @@ def _exclusion(index: Index, groups: Sequence[Copies]) -> None:
     if contradicting:
         st.warning(
             trn(
-                "In {count} group the labels contradict each other: one is wrong, or the images differ in just what "
-                "the label says. *Exclude copies* leaves it as it is. Choose the image to keep and press *Keep, "
-                "exclude its copies*, or correct the labels.",
-                "In {count} groups the labels contradict each other: one is wrong, or the images differ in just what "
-                "the label says. *Exclude copies* leaves them as they are. Choose the images to keep and press *Keep, "
-                "exclude its copies*, or correct the labels.",
+                "In {count} group the labels contradict each other: one is wrong, or the images really differ, as a "
+                "face with and without a drawn mask does. Correct the wrong label, or choose the image to keep and "
+                "press *Keep, exclude its copies*. If the images really differ, leave them as they are.",
+                "In {count} groups the labels contradict each other: one is wrong, or the images really differ, as a "
+                "face with and without a drawn mask does. Correct the wrong labels, or choose the image to keep and "
+                "press *Keep, exclude its copies*. Where the images really differ, leave them as they are.",
                 len(contradicting),
             ).format(count=number(len(contradicting), ",")),
             icon=":material/warning:",
@@ -118,14 +120,17 @@ def _exclusion(index: Index, groups: Sequence[Copies]) -> None:
         if more := len(copies_to_exclude(index, contradicting)):
             st.button(
                 trn(
-                    "Keep one of each label: exclude {count} more",
-                    "Keep one of each label: exclude {count} more",
+                    "Keep one of each label, exclude {count} copy",
+                    "Keep one of each label, exclude {count} copies",
                     more,
                 ).format(count=number(more, ",")),
                 icon=":material/rule:",
                 on_click=_exclude,
                 args=(index, True),
-                help=tr("In the groups whose labels contradict each other; all their labels are taken for right."),
+                help=tr(
+                    "For the groups whose labels contradict each other, if all their labels are right: one image of "
+                    "each label stays."
+                ),
             )
         if not any(group.is_open for group in groups):
             st.markdown(tr(":material/check_circle: At most one image of each group is kept."))
