@@ -27,8 +27,8 @@ MAX_ROWS_WITH_CROPS = 300
 # More counters than this make a page restless: then only those of classes that are seen are shown.
 MAX_COUNTERS = 8
 UNKNOWN_HELP = mark("Faces whose confidence is below the minimum in the settings.")
-# Where there is little room, on a phone or beside a picture, the words stand small below their numbers, in lines of their
-# own if need be: five counters in one row at 360 pixels.
+# Where there is little room, on a phone or beside a picture, the words stand small below their numbers, in lines of
+# their own if need be: five counters in one row at 360 pixels.
 COUNTERS_STYLE = """<span></span><style>
   .st-key-class_counts { container-type: inline-size; }
   .st-key-class_counts > :has(style) { display: none; }
