@@ -250,6 +250,8 @@ def test_everyone_is_counted_who_walks_towards_the_camera(open_page, tmp_path):
             page.wait_for_timeout(200)
 
     wait_for_faces(5)
+    # What keeps the video's place has the shape that the camera really gives.
+    page.locator(".st-key-live_stage[style*='640 / 480']").wait_for()
     assert set(counters(page)) == {"Mask", "No mask", "Worn incorrectly", "Not sure"}
     # A limit hides some, the page says so, and a click shows them again while the video runs on.
     slider = page.get_by_role("slider", name="Smallest face")
