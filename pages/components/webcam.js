@@ -1,5 +1,6 @@
 // Looks after the frame in which the webcam's video runs: hides what it shows in the place of a picture, tells why the
-// camera gives none, lets the choice of front or rear reach it, and shows the video alone on the screen.
+// camera gives none, lets the choice of front or rear reach it, gives the video's shape to what keeps its place, and shows
+// the video alone on the screen.
 const LOOK_MS = 500, SILENT_MS = 4000, ASK_MS = 3000, AGAIN_MS = 300, FACINGS = "mask-camera-facings";
 const PROBLEMS = { NotAllowedError: "refused", SecurityError: "refused", NotFoundError: "missing",
   OverconstrainedError: "missing", NotReadableError: "in_use", AbortError: "in_use" };
@@ -65,6 +66,8 @@ export default function ({ data, setStateValue, parentElement }) {
     const video = frame?.document.querySelector(VIDEO);
     const plays = Boolean(video?.srcObject && video.readyState > 1);
     button.hidden = !plays || !(video.requestFullscreen || video.webkitEnterFullscreen);
+    const stage = document.querySelector(".st-key-live_stage");
+    if (plays) stage?.style.setProperty("--video-ratio", `${video.videoWidth} / ${video.videoHeight}`);
     if (plays) now.waitsSince = 0;
     else if (now.played) now.waitsSince = Date.now();
     now.played = plays;

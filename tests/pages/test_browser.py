@@ -250,6 +250,8 @@ def test_everyone_is_counted_who_walks_towards_the_camera(open_page, tmp_path):
             page.wait_for_timeout(200)
 
     wait_for_faces(5)
+    # What keeps the video's place has the shape that the camera really gives.
+    page.locator(".st-key-live_stage[style*='640 / 480']").wait_for()
     assert set(counters(page)) == {"Mask", "No mask", "Worn incorrectly", "Not sure"}
     # A limit hides some, the page says so, and a click shows them again while the video runs on.
     slider = page.get_by_role("slider", name="Smallest face")
@@ -325,6 +327,20 @@ def test_plain_http_on_another_host_gets_a_sentence(open_page, server_url):
     page = open_page("", [*FLAGS, "--host-resolver-rules=MAP door.example.org 127.0.0.1"])
     page.goto(server_url.replace("127.0.0.1", "door.example.org") + "/live")
     page.get_by_text("only to secure pages").wait_for()
+
+
+def test_all_counters_are_in_one_row_on_a_phone(open_page, server_url):
+    page = open_page("")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for language, last in (("en", "Wear a mask well"), ("fr", "Masque bien porté")):
+        page.goto(f"{server_url}/?lang={language}")
+        page.locator("[data-testid=stMetric]").filter(has_text=last).get_by_text("40").wait_for()
+        counters = page.locator("[data-testid=stMetric]")
+        boxes = [each.bounding_box() for each in counters.all()]
+        assert len(boxes) == 5 and len({box["y"] for box in boxes}) == 1, (language, boxes)
+        cut_off = "each => each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0"
+        for words in counters.locator("*").all():
+            assert not words.evaluate(cut_off), (language, words.inner_text())
 
 
 def test_a_french_browser_gets_french_and_a_choice_of_language_is_kept(playwright, server_url):
