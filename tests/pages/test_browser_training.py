@@ -50,16 +50,22 @@ def start_quick_training(page, language: str = "en") -> None:
         page.get_by_role("button", name=tr("Start the training")).click()
 
 
-def test_the_way_to_a_training_is_the_same_in_french(playwright, tmp_path):
+@pytest.fixture
+def server_url(tmp_path):
+    """An app without data sets and runs for each test, also for one that is tried again."""
     with app_server({"MASK_DATA_DIR": str(tmp_path / "data"), "MASK_RUNS_DIR": str(tmp_path / "runs")}) as url:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1300, "height": 900}, locale="fr-FR")
-        page.set_default_timeout(90_000)
-        page.goto(url)
-        start_quick_training(page, "fr")
-        page.get_by_role("button", name="Arrêter").click()  # what comes then is the same as in English
-        page.get_by_role("button", name="Reprendre").wait_for()
-        browser.close()
+        yield url
+
+
+def test_the_way_to_a_training_is_the_same_in_french(playwright, server_url):
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    page = browser.new_page(viewport={"width": 1300, "height": 900}, locale="fr-FR")
+    page.set_default_timeout(90_000)
+    page.goto(server_url)
+    start_quick_training(page, "fr")
+    page.get_by_role("button", name="Arrêter").click()  # what comes then is the same as in English
+    page.get_by_role("button", name="Reprendre").wait_for()
+    browser.close()
 
 
 def test_from_the_start_page_to_a_deployed_model_and_back(open_page):
@@ -84,7 +90,8 @@ def test_from_the_start_page_to_a_deployed_model_and_back(open_page):
     assert settings.get_by_text("a classifier of your choice").count() == 0
     deploy(page)
     settings.get_by_text("a classifier of your choice").first.wait_for()
-    photo.get_by_text(re.compile(r"^(1 face: 1 (with|without) a mask|No face)")).first.wait_for()  # it learnt little
+    # It knows little: any answer will do.
+    photo.get_by_text(re.compile("^(1 face: 1 |No face)")).first.wait_for()
     page.get_by_role("button", name="Roll back").click()
     photo.get_by_text("1 face: 1 without a mask.").first.wait_for()
     settings.get_by_text("a classifier of your choice").first.wait_for(state="detached")
