@@ -78,6 +78,16 @@ def keep_picture(page, name: str) -> None:
         page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
 
+def choose(page, label: str, option: str) -> None:
+    """Choose in a list of a page as a person does: it closes by itself when the page changes meanwhile."""
+    end = time.monotonic() + 60
+    while not page.get_by_role("option", name=option).count():
+        assert time.monotonic() < end, f"{label} does not offer {option}"
+        page.get_by_role("combobox", name=label).click()
+        page.wait_for_timeout(1500)
+    page.get_by_role("option", name=option).first.click()
+
+
 def noise_picture(seed, size_wh=(80, 60)):
     """Blurred noise: every seed gives a picture that is no near-duplicate of another's."""
     pixels = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)

@@ -13,7 +13,7 @@ import pytest
 from core.synthetic.sample import sample_photo
 from core.vision.crops import resize
 from core.vision.images import encode_image
-from tests.helpers import CHROMIUM, FLAGS, keep_picture, server_process
+from tests.helpers import CHROMIUM, FLAGS, choose, keep_picture, server_process
 from tests.people import five_people
 
 pytestmark = pytest.mark.browser
@@ -265,12 +265,6 @@ def test_everyone_is_counted_who_walks_towards_the_camera(open_page, tmp_path):
     page.get_by_role("button", name="Stop").click()
 
 
-def choose(page, label: str, option: str) -> None:
-    page.locator("[data-testid=stSelectbox]").filter(has_text=label).locator("input").click()
-    page.get_by_role("option", name=option, exact=True).click()
-    wait_for_choice(page, label, option)
-
-
 def wait_for_choice(page, label: str, option: str) -> None:
     """Until the box shows it and no run of the page is going on."""
     box = page.locator("[data-testid=stSelectbox]").filter(has_text=label).locator("input")
@@ -286,12 +280,15 @@ def test_the_method_is_the_same_on_every_page_and_the_preset_is_the_pages_own(op
     page.get_by_text("No camera was found").wait_for()  # which moves what is below
     page.get_by_text("Advanced").click()
     choose(page, "Preset", "Fast")
+    wait_for_choice(page, "Preset", "Fast")
     choose(page, "Method", "Classic")
+    wait_for_choice(page, "Method", "Classic")
     page.get_by_role("link", name="Photo").click()
     page.get_by_role("heading", name="Photo").wait_for()
     page.get_by_text("Advanced").click()
     wait_for_choice(page, "Method", "Classic")
     choose(page, "Method", "Neural")
+    wait_for_choice(page, "Method", "Neural")
     wait_for_choice(page, "Preset", "Thorough")
     page.get_by_role("link", name="Live webcam").click()
     page.get_by_role("heading", name="Live webcam").wait_for()

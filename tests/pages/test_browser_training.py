@@ -2,28 +2,17 @@
 
 import os
 import re
-import time
 
 import pytest
 
 from core.language import tr, using
 from core.synthetic.sample import sample_photo
 from core.vision.images import encode_image
-from tests.helpers import CHROMIUM, FLAGS, SCREENSHOTS, app_server, keep_picture
+from tests.helpers import CHROMIUM, FLAGS, SCREENSHOTS, app_server, choose, keep_picture
 
 pytestmark = pytest.mark.browser
 
 NAME = "Quick, Demonstration"
-
-
-def choose(page, label: str, option: str) -> None:
-    """Choose in a list as a person does; it closes by itself when the page changes meanwhile."""
-    end = time.monotonic() + 60
-    while not page.get_by_role("option", name=option).count():
-        assert time.monotonic() < end, f"{label} does not offer {option}"
-        page.get_by_role("combobox", name=label).click()
-        page.wait_for_timeout(1500)
-    page.get_by_role("option", name=option).first.click()
 
 
 def deploy(page) -> None:

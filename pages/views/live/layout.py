@@ -15,7 +15,9 @@ def columns() -> tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator]:
         [data-testid=stElementContainer]:has(.live_layout) { display: none; }
         @media (min-width: 640px) {
           .st-key-live_page { display: grid; grid-template: auto 1fr / minmax(0, 3fr) minmax(0, 2fr); }
-          .st-key-live_page > :has(> .st-key-live_numbers) { grid-area: 1 / 2 / 3; }
+          .st-key-live_page > :has(> .st-key-live_picture) { grid-area: 1 / 1; }
+    .st-key-live_page > :has(> .st-key-live_numbers) { grid-area: 1 / 2 / 3; }
+    .st-key-live_page > :has(> .st-key-live_settings) { grid-area: 2 / 1; }
         }
         </style>"""
     )
