@@ -221,9 +221,16 @@ class Scorer:
 
 
 def _folder_of_copies() -> Path:
-    """Where the processes of this user keep their copies of the models; those of killed ones go with the next start."""
-    folder = Path(tempfile.gettempdir()) / f"mask-models-{getattr(os, 'getuid', int)()}"
+    """Where the processes of this user keep their copies of the models; those of killed ones go with the next start.
+
+    Raises:
+        ClusterError: somebody else made a folder of that name first, and could put other models there.
+    """
+    user = getattr(os, "getuid", int)()
+    folder = Path(tempfile.gettempdir()) / f"mask-models-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != user:
+        raise ClusterError(f"{folder} belongs to somebody else; delete it, or name another folder in TMPDIR.")
     return folder
 
 

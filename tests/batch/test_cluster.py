@@ -1,5 +1,6 @@
 """Photos through a Ray cluster; its nodes are processes of this computer."""
 
+import os
 import threading
 from collections import Counter
 from contextlib import closing
@@ -114,6 +115,15 @@ def test_a_shard_is_done_by_one_process_and_what_is_done_needs_no_cluster(photos
     assert done == {"shard": [0, 1], "photos": [4, 4]}
     summary = score_on_cluster([str(photos)], str(out), work, LOCAL, shard_photos=4)
     assert (summary.photos, len(summary.unreadable), summary.stats.faces) == (6, 2, 6)
+
+
+def test_a_folder_of_somebody_else_is_not_used_for_models(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "theirs").mkdir()
+    cluster._folder_of_copies().rmdir()
+    (tmp_path / f"mask-models-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    with pytest.raises(ClusterError, match="belongs to somebody else"):
+        cluster._folder_of_copies()
 
 
 def test_copies_of_models_go_with_their_process_and_those_of_a_killed_one_with_the_next(work, tmp_path, monkeypatch):
