@@ -5,7 +5,7 @@ import pytest
 
 from core.datasets.edits import Edits
 from core.synthetic.sample import sample_photo
-from tests.helpers import CHROMIUM, FLAGS, app_server, keep_picture, wait_until
+from tests.helpers import app_server, keep_picture, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -23,37 +23,40 @@ def portrait(tmp_path):
     return folder
 
 
-def test_what_is_circled_on_the_map_is_relabelled_at_once(playwright, portrait, tmp_path):
+@pytest.fixture
+def server_url(portrait, tmp_path):
     with app_server({"MASK_DATA_DIR": str(portrait.parent), "MASK_RUNS_DIR": str(tmp_path / "runs")}) as url:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        page.set_default_timeout(60_000)
-        page.goto(f"{url}/datasets?view=Map")
-        page.get_by_role("button", name="Compare the faces").click()
-        points = page.locator(".scatterlayer .points path")
-        wait_until(lambda: points.count() == 10, 90)
-        page.reload()
-        wait_until(lambda: points.count() == 10, 90)
-        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-        keep_picture(page, "map")
+        yield url
 
-        # A circle around all of them.
-        area = page.locator(".nsewdrag").first
-        area.scroll_into_view_if_needed()
-        box = area.bounding_box()
-        corners = [(0.002, 0.002), (0.998, 0.002), (0.998, 0.998), (0.002, 0.998), (0.002, 0.01)]
-        at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
-        page.mouse.move(*at[0])
-        page.mouse.down()
-        for corner in at[1:]:
-            page.mouse.move(*corner, steps=5)
-        page.mouse.up()
-        page.get_by_text("Only images with a point chosen on the map").wait_for()
-        tiles = page.locator(".pick")
-        wait_until(lambda: tiles.count() == 10, 60)
-        tiles.first.focus()
-        page.keyboard.press("a")
-        page.keyboard.press("1")
-        wait_until(lambda: len(Edits.load(portrait).labels) == 10, 60)
-        browser.close()
+
+def test_what_is_circled_on_the_map_is_relabelled_at_once(open_page, portrait):
+    page = open_page("datasets?view=Map")
+    page.set_viewport_size({"width": 1300, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.get_by_role("button", name="Compare the faces").click()
+    points = page.locator(".scatterlayer .points path")
+    wait_until(lambda: points.count() == 10, 90)
+    page.reload()
+    wait_until(lambda: points.count() == 10, 90)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    keep_picture(page, "map")
+
+    # A circle around all of them.
+    area = page.locator(".nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    corners = [(0.002, 0.002), (0.998, 0.002), (0.998, 0.998), (0.002, 0.998), (0.002, 0.01)]
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for corner in at[1:]:
+        page.mouse.move(*corner, steps=5)
+    page.mouse.up()
+    page.get_by_text("Only images with a point chosen on the map").wait_for()
+    tiles = page.locator(".pick")
+    wait_until(lambda: tiles.count() == 10, 60)
+    tiles.first.focus()
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    wait_until(lambda: len(Edits.load(portrait).labels) == 10, 60)
     assert set(Edits.load(portrait).labels.values()) == {"with_mask"}
