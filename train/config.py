@@ -297,10 +297,23 @@ class DetectorConfig:
         0.0, "share of whole photos shown as the app sees them, nothing pasted", low=0, high=1
     )
     draw_share: float = option(0.12, "share of bare faces that get a mask drawn on", low=0, high=1)
+    cage_share: float = option(0.0, "share of bare faces behind drawn bars, as of a helmet or a fence", low=0, high=1)
+    hard_share: float = option(
+        0.0,
+        "share of a photo's views that show a face which was missed, or what is none, if it has such",
+        low=0,
+        high=1,
+    )
+    hard_often: float = option(1.0, "how often photos with such places are drawn, as a factor", low=0, high=1000)
     learning_rate: float = option(1e-3, "highest rate of the new layers; falls to 0 along a cosine", low=0, high=10)
     base_share: float = option(0.3, "rate of the pretrained base, as a share of that", low=0, high=100)
     frozen_blocks: int = option(
         2, "the base's first blocks up to this one keep their weights; -1: none does", low=-1, high=16
+    )
+    norms: str = option(
+        "trained",
+        "normalisation: trained, or folded into the convolutions, three times as fast on a CPU (PyTorch, from --start)",
+        ("trained", "folded"),
     )
     warmup: int = option(300, "steps in which the rate rises", low=0, high=10_000_000)
     weight_decay: float = option(1e-4, "of AdamW", low=0, high=10)
@@ -331,7 +344,9 @@ class DetectorConfig:
             raise DataError(f"Face min is {self.face_min}; it must be at most face max, {self.face_max}.")
         if self.workers and not importlib.util.find_spec("torch"):
             raise DataError("Processes that make the windows need PyTorch; install it, or leave --workers out.")
-        if self.wrongly_often <= 0 or any(factor <= 0 for factor in self.factors.values()):
+        if self.norms == "folded" and not (self.start and importlib.util.find_spec("torch")):
+            raise DataError("Folded normalisation needs PyTorch and the weights of an earlier run (--start).")
+        if min(self.wrongly_often, self.hard_often) <= 0 or any(factor <= 0 for factor in self.factors.values()):
             raise DataError("How often photos are drawn must be above 0.")
 
     @property
@@ -350,6 +365,8 @@ class DetectorConfig:
             mosaic_share=self.mosaic_share,
             natural_share=self.natural_share,
             draw_share=self.draw_share,
+            cage_share=self.cage_share,
+            hard_share=self.hard_share,
         )
 
     def load_scenes(self) -> SceneSplit:

@@ -38,6 +38,8 @@ def main(config: DetectorConfig) -> None:
     choose_backend()
     from train.detector.trainer import DetectorTrainer
 
+    if config.norms == "folded":
+        from train.detector.folded import FoldedTrainer as DetectorTrainer
     trainer = DetectorTrainer(config, scenes, out)
     write_settings(out, settings)
     write_json(out / DATA, scenes.facts)

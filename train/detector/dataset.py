@@ -6,7 +6,7 @@ lens vary as in ``train.augment``.
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ class Scene:
     """(m, 5) float32: boxes of faces that nobody annotated, and how much their place counts as background, 0..1."""
     whole: bool
     """Whether this is a scene with its surroundings, not a face cut out of one."""
+    hard_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    """(k, 4) float32: faces that an earlier detector missed, and what a person saw to be none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,7 @@ class _Draft:
     ignored: np.ndarray
     in_val: bool | None
     """Whether a list names it for validation; ``None`` where its set has no list and a random share is taken."""
+    hard_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
 
 
 def _photo_draft(
@@ -169,6 +172,7 @@ def _photo_draft(
     extra = known.extra.get(stem)
     photo = add_extra(photo, extra)
     no_face = picture.no_face_xyxy if extra is None else np.vstack([picture.no_face_xyxy, extra.no_face_xyxy])
+    hard = np.vstack([_missed(photo.truth.xyxy, own), no_face])
     # No detector makes a face of what a person could not tell, or of what is none.
     own = own[~lies_on(own[:, :4], np.vstack([photo.ignored_xyxy, no_face]))]
     found = found[~lies_on(found[:, :4], no_face)]
@@ -180,7 +184,15 @@ def _photo_draft(
     else:
         boxes, class_id, ignored = _add_own(boxes, class_id, ignored, own, unannotated_counts)
     unsure = np.hstack([photo.ignored_xyxy, np.zeros((len(photo.ignored_xyxy), 1), np.float32)])
-    return _Draft(picture, dataset, boxes, class_id, np.vstack([ignored, unsure]), in_val)
+    return _Draft(picture, dataset, boxes, class_id, np.vstack([ignored, unsure]), in_val, hard)
+
+
+def _missed(xyxy: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Those of the boxes (n, 4) on which an earlier detector, with its finds (k, 8), is not sure of a face."""
+    if not len(own):  # none looked
+        return np.empty((0, 4), np.float32)
+    sure = own[own[:, 4] >= SURE_OWN_SCORE]
+    return xyxy[overlaps(xyxy, sure[:, :4]).max(axis=1, initial=0) < SAME_FACE_IOU]
 
 
 def _cut_out_draft(picture: Picture, dataset: str, found: np.ndarray) -> _Draft:
@@ -267,11 +279,11 @@ def _read_boxes(path: str) -> dict:
 
 def _load(draft: _Draft) -> Scene:
     photo, scale = fit_within(read_image(draft.picture.path), MAX_PHOTO_SIDE)
-    faces, ignored = (np.array(boxes, np.float32) for boxes in (draft.faces_xyxy, draft.ignored))
-    for boxes in (faces, ignored):
+    faces, ignored, hard = (np.array(boxes, np.float32) for boxes in (draft.faces_xyxy, draft.ignored, draft.hard_xyxy))
+    for boxes in (faces, ignored, hard):
         boxes[:, :4] *= scale
     class_id = np.asarray(draft.class_id, int)
-    return Scene(draft.picture.path, draft.dataset, photo, faces, class_id, ignored, not draft.picture.whole)
+    return Scene(draft.picture.path, draft.dataset, photo, faces, class_id, ignored, not draft.picture.whole, hard)
 
 
 Window = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -47,9 +47,19 @@ class WindowRecipe:
     """Share of the bare faces that get a mask drawn on."""
     hide_share: float = 0.06
     """Share of the faces, a part of which something hides; the label stays."""
+    cage_share: float = 0.0
+    """Share of the bare faces that are seen through bars, as of a helmet or a fence; they stay bare."""
+    hard_share: float = 0.0
+    """Share of the views that show one of a scene's hard places in place of any of its faces, if it has some."""
 
 
-def chances_of(scenes: list[Scene], cutout_share: float, factors: dict[str, float], wrongly_often: float) -> np.ndarray:
+def chances_of(
+    scenes: list[Scene],
+    cutout_share: float,
+    factors: dict[str, float],
+    wrongly_often: float,
+    hard_often: float = 1.0,
+) -> np.ndarray:
     """How often each scene is drawn, (n,), 1 in all: crowds more often than single faces.
 
     Args:
@@ -57,11 +67,13 @@ def chances_of(scenes: list[Scene], cutout_share: float, factors: dict[str, floa
         cutout_share: what cut-out faces get in all, if there are scenes of both kinds.
         factors: by the name of a data set's folder; 1 for those not named.
         wrongly_often: factor for scenes with a mask worn incorrectly.
+        hard_often: factor for scenes with hard places.
     """
     whole = np.array([scene.whole for scene in scenes])
     chances = np.array([math.sqrt(max(len(scene.faces_xyxy), 1)) for scene in scenes])
     chances *= [factors.get(Path(scene.dataset).name, 1.0) for scene in scenes]
     chances *= [wrongly_often if WORN_INCORRECTLY in scene.class_id else 1.0 for scene in scenes]
+    chances *= [hard_often if len(scene.hard_xyxy) else 1.0 for scene in scenes]
     if whole.any() and not whole.all():
         chances[whole] *= (1 - cutout_share) / chances[whole].sum()
         chances[~whole] *= cutout_share / chances[~whole].sum()
@@ -145,8 +157,11 @@ def _view(
         reach = size / zoom / 2
         center, place = rng.uniform(reach, np.maximum([width, height] - reach, reach)), size / 2
     else:
-        if len(scene.faces_xyxy) and rng.random() < 0.95:
-            box = scene.faces_xyxy[rng.integers(len(scene.faces_xyxy))]
+        shown = scene.faces_xyxy
+        if len(scene.hard_xyxy) and how.hard_share and rng.random() < how.hard_share:
+            shown = scene.hard_xyxy
+        if len(shown) and rng.random() < 0.95:
+            box = shown[rng.integers(len(shown))]
             face_side = float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 16)))
             center = (box[:2] + box[2:]) / 2
         else:
@@ -223,6 +238,8 @@ def _dress(
         inside = x1 > 1 and y1 > 1 and x2 < width - 1 and y2 < height - 1
         if class_id[i] == WITHOUT_MASK and inside and min(w, h) >= 16 and rng.random() < how.draw_share:
             picture, class_id[i] = _put_on(picture, box, rng)
+        elif class_id[i] == WITHOUT_MASK and min(w, h) >= 16 and how.cage_share and rng.random() < how.cage_share:
+            _draw_cage(picture, box, rng)
         elif min(w, h) >= 16 and rng.random() < how.hide_share:
             part_w, part_h = w * rng.uniform(0.2, 0.5), h * rng.uniform(0.2, 0.4)
             px, py = rng.uniform(x1, x2 - part_w), rng.uniform(y1, y2 - part_h)
@@ -231,6 +248,27 @@ def _dress(
             if patch.size:
                 patch[:] = rng.integers(0, 256, 3) if rng.random() < 0.5 else patch.mean(axis=(0, 1))
     return picture, class_id
+
+
+def _draw_cage(picture: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> None:
+    """Bars before a face, bent like those of a helmet or straight like a fence's, over its lower part or all of it."""
+    x1, y1, x2, y2 = box
+    w, h = x2 - x1, y2 - y1
+    top, bottom = y1 + h * rng.uniform(-0.1, 0.55), y2 + h * rng.uniform(-0.05, 0.15)
+    left, right = x1 - w * rng.uniform(-0.05, 0.2), x2 + w * rng.uniform(-0.05, 0.2)
+    bend = h * rng.uniform(-0.12, 0.2) * (rng.random() < 0.7)
+    along = np.linspace(-1, 1, 9)
+    lines = []
+    for y in np.linspace(top, bottom, rng.integers(2, 7)):
+        lines.append(np.stack([(left + right) / 2 + along * (right - left) / 2, y + bend * (1 - along**2)], axis=1))
+    for x in np.linspace(left, right, rng.integers(0, 7)):
+        lines.append(np.stack([np.full(9, x), (top + bottom) / 2 + along * (bottom - top) / 2 + bend / 2], axis=1))
+    dark, grey = int(rng.integers(5, 60)), int(rng.integers(60, 250))
+    color = (dark, dark, dark) if rng.random() < 0.5 else (grey, grey, grey)
+    if rng.random() < 0.2:
+        color = tuple(map(int, rng.integers(0, 256, 3)))
+    thickness = max(1, round(w * rng.uniform(0.02, 0.06)))
+    cv2.polylines(picture, [np.rint(line).astype(np.int32) for line in lines], False, color, thickness, cv2.LINE_AA)
 
 
 def _put_on(picture: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:

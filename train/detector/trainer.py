@@ -79,7 +79,9 @@ class DetectorTrainer:
             freeze_base(self.model, config.frozen_blocks)
             self._compile()
             self._average = [_numpy(v).copy() for v in self._variables()]
-        self._chances = chances_of(scenes.train, config.cutout_share, config.factors, config.wrongly_often)
+        self._chances = chances_of(
+            scenes.train, config.cutout_share, config.factors, config.wrongly_often, config.hard_often
+        )
 
     def run(self) -> None:
         """Train what is left of the epochs; afterwards ``best.keras`` and ``last.keras`` are there.
@@ -110,6 +112,11 @@ class DetectorTrainer:
         )
         self.model.compile(optimizer=optimizer, loss=total_loss, jit_compile=False)
 
+    def _step(self, pixels: np.ndarray | keras.KerasTensor, targets: np.ndarray | keras.KerasTensor) -> float:
+        """One step; its loss."""
+        with half_precision():
+            return float(self.model.train_on_batch(keras.ops.cast(pixels, "float32"), targets))
+
     def _variables(self) -> list:
         return self.model.trainable_variables + self.model.non_trainable_variables
 
@@ -117,8 +124,7 @@ class DetectorTrainer:
         config, started = self.config, time.monotonic()
         total = 0.0
         for step, (pixels, targets) in enumerate(self._batches(epoch), start=1):
-            with half_precision():
-                total += float(self.model.train_on_batch(keras.ops.cast(pixels, "float32"), targets))
+            total += self._step(pixels, targets)
             self._update_average((epoch - 1) * self.steps + step)
             if self.stopping:
                 raise Interrupted
@@ -189,14 +195,17 @@ class DetectorTrainer:
         for variable, value in zip(self._variables(), values, strict=True):
             variable.assign(value)
 
+    def _maps(self, canvas_rgb: np.ndarray) -> np.ndarray:
+        with half_precision():
+            return predict_maps(self.model, canvas_rgb)
+
     def _validate(self) -> dict:
         if not self.scenes.val:
             return {"val_loss": None, "val_map50_two_state": None, "val_map50_three_state": None}
         losses, evaluation = [], Evaluation()
         for scene in self.scenes.val:
             canvas, scale = letterbox(scene.photo_bgr, VAL_SIDE)
-            with half_precision():
-                maps = predict_maps(self.model, canvas)
+            maps = self._maps(canvas)
             ignored = np.hstack([scene.ignored[:, :4] * scale, scene.ignored[:, 4:]])
             target = encode(scene.faces_xyxy * scale, scene.class_id, ignored, canvas.shape[1::-1])
             losses.append(

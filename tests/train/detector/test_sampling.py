@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -199,6 +200,19 @@ def test_a_face_that_nobody_annotated_counts_little_as_background(tmp_path, foun
     assert scene.faces_xyxy.tolist() == [list(FACE_XYXY)]
     assert scene.ignored.tolist() == ([[*found[:4], UNANNOTATED_COUNTS]] if ignored else [])
     assert split.facts["train"][str(folder)]["unknown"] == int(ignored)
+
+
+def test_faces_that_an_earlier_detector_missed_and_what_is_none_are_hard_places(tmp_path):
+    other, fist = (100, 30, 140, 90), (5, 5, 35, 40)
+    folder = write_voc(tmp_path / "voc", {"a": [("without_mask", (101, 31, 140, 90)), *FACE], "b": FACE})
+    rows = [[*FACE_XYXY, 0.9, 0.8, 0.1, 0.1], [*other, 0.2, 0.1, 0.8, 0.1], [*fist, 0.8, 0.1, 0.8, 0.1]]
+    boxes = write_boxes(tmp_path / "boxes.json", {"voc/images/a.jpg": rows})
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "voc.json").write_text(json.dumps([{"photo": "a", "xyxy": fist, "name": "no_face"}]))
+    a, b = load_scenes([str(folder)], boxes, (), 0, 0, labels=str(tmp_path / "labels")).train
+    assert a.hard_xyxy.tolist() == [list(other), list(fist)]
+    assert len(a.faces_xyxy) == 2 and not len(a.ignored), "the fist is background in full"
+    assert not len(b.hard_xyxy), "nothing looked at this photo: nothing is known to be missed"
 
 
 def test_in_class_folders_the_main_face_gets_the_label_and_others_do_not_count(tmp_path):
@@ -526,6 +540,27 @@ def test_a_hidden_part_leaves_the_label(no_light, class_id):
     assert hidden > 5
 
 
+@pytest.mark.parametrize(("share", "seen"), [(0.0, False), (1.0, True)])
+def test_views_show_hard_places_as_often_as_asked(no_light, share, seen):
+    scene = dataclasses.replace(large_scene(), hard_xyxy=np.array([[100, 100, 160, 180]], np.float32))
+    scene.photo_bgr[130:150, 120:140] = 255
+    how = WindowRecipe(face_px=(20, 60), mosaic_share=0, draw_share=0, hide_share=0, hard_share=share)
+    drawn = windows([scene], how, 30)
+    near = [(picture > 250).all(axis=-1).any() for picture, *_ in drawn]
+    assert (sum(near) > 15) == seen
+    assert (sum(len(faces) > 0 for _, faces, *_ in drawn) > 15) != seen
+
+
+def test_a_face_behind_bars_stays_bare(no_light):
+    shares = []
+    for (picture, _, labels, _), (plain, *_) in dressed_and_plain(WITHOUT_MASK, 40, cage_share=1):
+        assert labels.tolist() == [WITHOUT_MASK]
+        shares.append((picture != plain).any(axis=-1).mean())
+    assert min(shares) > 0 and max(shares) < 0.25, "bars, no mask"
+    for (picture, *_), (plain, *_) in dressed_and_plain(WITH_MASK, 10, cage_share=1):
+        assert (picture == plain).all()
+
+
 def test_beyond_all_photos_lies_the_grey_of_the_detector(no_light):
     # One small photo, nothing to lay it over but itself: what neither covers is grey, as at the app's letterbox.
     scene = painted_scene((60, 40), [(20, 10, 40, 35)], [WITH_MASK])
@@ -555,6 +590,9 @@ def test_crowds_rare_predictions_and_chosen_sets_are_drawn_more_often():
     chances = chances_of(scenes, 0.2, {"drawn": 0.25}, 3.0)
     assert chances.sum() == pytest.approx(1)
     assert (chances / chances[0]).tolist() == pytest.approx([1, 2, 3, 0.75, 1])
+    scenes[4] = dataclasses.replace(scenes[4], hard_xyxy=np.ones((1, 4), np.float32))
+    chances = chances_of(scenes, 0.2, {}, 1.0, hard_often=1.5)
+    assert (chances / chances[0]).tolist() == pytest.approx([1, 2, 1, 1, 1.5])
 
 
 def test_cut_out_faces_get_their_share_whatever_else_is_set():

@@ -463,6 +463,7 @@ def test_unusable_data_are_refused_before_anything_is_written(detector_command, 
         pytest.param(["--epoch", "3"], "unrecognized", id="a mistyped option"),
         pytest.param(["--often", "a:2"], "write it as name=0.5", id="how often, in another way"),
         pytest.param(["--often", "a=0"], "above 0", id="never drawn"),
+        pytest.param(["--norms", "folded"], "needs PyTorch and the weights", id="folded from nothing"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(detector_command, capsys, settings, sentence):
@@ -507,7 +508,8 @@ def test_every_option_reaches_the_configuration(detector_command):
         "--data a --data b --out r --boxes b.json --redraw b --epochs 7 --windows 9 --batch-size 4 --side 128 "
         "--large-share 0.1 --cutout-share 0.3 --face-min 12 --face-max 99 --mosaic-share 0.4 --draw-share 0.2 "
         "--learning-rate 0.01 --base-share 0.5 --frozen-blocks -1 --warmup 5 --weight-decay 0.1 --average 0.9 --seed 9 "
-        "--val-share 0.05 --keep best --precision fp16 --imagenet-weights w.h5 --often a=0.5,b=2 --wrongly-often 3"
+        "--val-share 0.05 --keep best --precision fp16 --imagenet-weights w.h5 --often a=0.5,b=2 --wrongly-often 3 "
+        "--hard-share 0.3 --hard-often 1.5 --cage-share 0.06"
     )
     config = detector_command.parse_arguments(given.split())
     assert config.data == ("a", "b") and config.out == "r" and config.boxes == "b.json" and config.redraw == "b"
@@ -516,6 +518,7 @@ def test_every_option_reaches_the_configuration(detector_command):
     assert (config.learning_rate, config.weight_decay, config.frozen_blocks, config.seed) == (0.01, 0.1, -1, 9)
     assert (config.val_share, config.keep, config.precision) == (0.05, "best", "fp16")
     assert config.imagenet_weights == "w.h5"
-    assert config.factors == {"a": 0.5, "b": 2.0} and config.wrongly_often == 3
+    assert config.factors == {"a": 0.5, "b": 2.0} and (config.wrongly_often, config.hard_often) == (3, 1.5)
     recipe = config.recipe
     assert (recipe.face_px, recipe.mosaic_share, recipe.draw_share) == ((12, 99), 0.4, 0.2)
+    assert (recipe.hard_share, recipe.cage_share) == (0.3, 0.06)
