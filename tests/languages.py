@@ -52,6 +52,8 @@ def path_of(code: str) -> Path:
 
 
 def _as_bytes(catalog: Catalog) -> bytes:
+    for message in catalog:  # lines would change the order with every edit
+        message.locations = sorted({(name, 1) for name, _ in message.locations})
     file = io.BytesIO()
     write_po(file, catalog, width=120, sort_by_file=True, include_lineno=False, ignore_obsolete=True)
     # Without what would change with every run, and what is nobody's.

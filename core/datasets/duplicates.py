@@ -42,11 +42,18 @@ class Copies:
     """How many are not excluded."""
     by_label: tuple[np.ndarray, ...]
     """Those that are left, by their labels: of annotated images, by how many faces of each class they have."""
+    confirmed: bool = False
+    """Whether a person has confirmed or changed every label of those that are left."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether those that are left have different labels."""
+        return len(self.by_label) > 1
 
     @property
     def contradicts(self) -> bool:
-        """Whether those that are left have different labels."""
-        return len(self.by_label) > 1
+        """Whether their labels differ and nobody has said that all of them are right."""
+        return self.differs and not self.confirmed
 
     @property
     def is_open(self) -> bool:
@@ -66,7 +73,8 @@ def copies(index: "Index") -> list[Copies]:
         by_label: dict[tuple[str, ...], list[int]] = {}
         for place in left:
             by_label.setdefault(tuple(sorted(index.pictures[place].labels)), []).append(place)
-        groups.append(Copies(np.array(order, int), len(left), tuple(map(np.array, by_label.values()))))
+        confirmed = all(len(index.pictures[place].edited) == len(index.pictures[place].labels) for place in left)
+        groups.append(Copies(np.array(order, int), len(left), tuple(map(np.array, by_label.values())), confirmed))
     return sorted(groups, key=lambda group: (not group.contradicts, not group.is_open))  # stable: by size within
 
 

@@ -186,7 +186,10 @@ class Edits:
         """Of near-duplicates, keep ``others`` out of training and ``kept`` in it, as one step."""
         with self._alone():
             change = lambda item, old: old._replace(excluded=item not in kept)  # noqa: E731
-            self._change(mark("{name} excluded or kept"), [*others, *kept], change)
+            words = mark("{name} excluded")
+            if self.excluded.intersection(kept):  # one of them was excluded before
+                words = mark("{name}: which of these copies is kept")
+            self._change(words, [*others, *kept], change)
 
     @for_operators
     def add_faces(self, faces: Sequence[NewFace]) -> list[str]:

@@ -18,7 +18,7 @@ from core.jobs import Cancelled
 from core.vision.images import encode_image
 from pages.components.charts import chosen_points, points_by_kind
 from pages.components.state import FILTER, OPEN_IMAGE
-from pages.views.datasets.deciding import ALONE, decide
+from pages.views.datasets.deciding import ALONE, KEEP_ALL, decide
 from tests.helpers import noise_picture, write_voc
 from tests.pages.test_page_datasets import component, finish, named, open_page, run, texts, tiles
 
@@ -94,6 +94,20 @@ def test_a_person_decides_on_a_contradiction(colors):
     assert keep["words"] == "Keep, exclude its copies"
     named(app.button, "Exclude 1 copy").click()
     assert "At most one image of each group is kept" in texts(run(app))
+
+
+def test_a_person_says_that_labels_which_contradict_each_other_are_all_right(colors):
+    decide(open_index(colors), KEEP_ALL, ["without_mask/contradicts.png"])
+    assert Edits.load(colors.folder).labels == {
+        "with_mask/1.png": "with_mask",
+        "without_mask/contradicts.png": "without_mask",
+    }
+    app = open_page("Near-duplicates")
+    assert "contradict each other" not in texts(app)
+    assert "✓ 2 near-duplicates, somebody confirmed their labels" in [s["title"] for s in component(app)["sections"]]
+    assert KEEP_ALL in [action["id"] for action in component(app)["actions"]]
+    named(app.button, "Undo").click()
+    assert "In 1 group the labels contradict each other" in texts(run(app))
 
 
 def test_one_of_each_label_can_be_kept_where_labels_contradict(colors):

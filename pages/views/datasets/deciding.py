@@ -17,13 +17,14 @@ from pages.components.messages import plain, show_problem, tried
 from pages.components.state import UNDONE
 
 LABEL, UNSURE, REMOVE, KEEP, EXCLUDE, REVERT, UNDO = "label:", "unsure", "remove", "keep", "exclude", "revert", "undo"
-ALONE = "alone"
+ALONE, KEEP_ALL = "alone", "keep all"
 # A key for each of the first classes.
 MOST_KEYS = 9
 UNDO_IT = Action(UNDO, "z", mark("Undo"), "↶", always=True)
 OF_FACES = (Action(UNSURE, "u", NO_PREDICTION.english, NO_PREDICTION.sign), Action(REMOVE, "x", mark("No face")))
 OF_IMAGES = (Action(EXCLUDE, "x", mark("Exclude")), Action(REVERT, "o", mark("As in the files")))
 KEEP_ALONE = Action(ALONE, "k", mark("Keep, exclude its copies"))
+ALL_RIGHT = Action(KEEP_ALL, "r", mark("Labels of the group are right"))
 RIGHT = Action(KEEP, "k", mark("Label is right"))
 
 
@@ -74,6 +75,12 @@ def decide(index: Index, action: str, ids: Sequence[str], suggested: Mapping[str
     elif action == KEEP:
         labels = dict(zip(index.faces.items, index.faces.label.tolist(), strict=True))
         edits.confirm({item: labels[item] for item in items if item in labels})
+    elif action == KEEP_ALL:
+        now = index.with_edits()
+        group = {*items, *other_copies(now, items)}
+        keys = [now.pictures[place].key for place in now.faces.picture]
+        faces = zip(keys, now.faces.items, now.faces.label.tolist(), strict=True)
+        edits.confirm({item: label for key, item, label in faces if key in group})
     elif action in (UNSURE, REMOVE):
         classes = classes_to_give(index)
         faces = [

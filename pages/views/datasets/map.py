@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.datasets.features import Features, feature_card, features_of, find_features, most_similar
+from core.datasets.formats import DataError
 from core.datasets.index import Index
 from core.datasets.label_issues import LabelIssues
 from core.jobs import Report
@@ -18,7 +19,7 @@ from pages.components.faces import load_face_explainer
 from pages.components.figure import CHART
 from pages.components.gallery import show_tiles
 from pages.components.jobs import show_end_of_job, show_job
-from pages.components.messages import plain
+from pages.components.messages import plain, tried
 from pages.components.resources import server_jobs
 from pages.components.state import kept
 from pages.views.datasets.deciding import tell
@@ -99,12 +100,16 @@ def show_similar(index: Index, item: str, predictions: LabelIssues | None) -> No
     label = index.faces.label[face]
     others = int((index.faces.label[faces] != label).sum())
     words = trn(
-        "Of the {count} most similar face, {others} has another label than this one.",
+        "The most similar face has another label than this one.",
         "Of the {count} most similar faces, {others} have another label than this one.",
         len(faces),
     )
     if not others:
-        words = tr("The {count} most similar faces have the same label as this one.")
+        words = trn(
+            "The most similar face has the same label as this one.",
+            "The {count} most similar faces have the same label as this one.",
+            len(faces),
+        )
     show_tiles(
         "data_similar",
         [(words.format(count=number(len(faces)), others=number(others)), face_tiles(index, faces, predictions))],
@@ -179,7 +184,10 @@ def _chart(index: Index, predictions: LabelIssues | None, faces: np.ndarray, xy:
     key = f"data_map_{LOOKS.index(look)}"
     items = [index.faces.items[face] for face in faces]
 
+    @tried
     def chosen() -> None:
+        if not index.dataset.folder.is_dir():
+            raise DataError(tr("This data set is no longer there; load the page again."))
         known = set(items)
         if some := [item for item in chosen_points(st.session_state.get(key)) if item in known]:
             show_items(index, some)

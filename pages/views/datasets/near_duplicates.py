@@ -12,7 +12,16 @@ from core.language import number, tr, trn
 from pages.components.gallery import page_of, show_tiles
 from pages.components.messages import tried
 from pages.components.state import DUPLICATES_PAGE, NEIGHBOURS
-from pages.views.datasets.deciding import KEEP_ALONE, OF_IMAGES, actions_for, decide, other_actions, tell, undo_button
+from pages.views.datasets.deciding import (
+    ALL_RIGHT,
+    KEEP_ALONE,
+    OF_IMAGES,
+    actions_for,
+    decide,
+    other_actions,
+    tell,
+    undo_button,
+)
 from pages.views.datasets.filters import split_choice
 from pages.views.datasets.picture import open_image
 from pages.views.datasets.tiles import image_tiles
@@ -68,7 +77,9 @@ def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
         "data_groups",
         [(_title(group), image_tiles(index, group.places, predictions, parts=divided)) for group in shown],
         open_image,
-        actions=(actions_for if index.pictures[0].whole else other_actions)(*_first(index), KEEP_ALONE, *OF_IMAGES),
+        actions=(actions_for if index.pictures[0].whole else other_actions)(
+            *_first(index), KEEP_ALONE, ALL_RIGHT, *OF_IMAGES
+        ),
         on_act=lambda action, ids: decide(index, action, ids),
     )
 
@@ -82,6 +93,8 @@ def _title(group: Copies) -> str:
     count = number(len(group.places), ",")
     if group.contradicts:
         return "⚠ " + tr("{count} near-duplicates, their labels contradict each other").format(count=count)
+    if group.differs:
+        return "✓ " + tr("{count} near-duplicates, somebody confirmed their labels").format(count=count)
     if group.is_open:
         return tr("{count} near-duplicates").format(count=count)
     if group.left:
@@ -97,10 +110,12 @@ def _exclusion(index: Index, groups: Sequence[Copies]) -> None:
             trn(
                 "In {count} group the labels contradict each other: one is wrong, or the images really differ, as a "
                 "face with and without a drawn mask does. Correct the wrong label, or choose the image to keep and "
-                "press *Keep, exclude its copies*. If the images really differ, leave them as they are.",
+                "press *Keep, exclude its copies*. If the images really differ, choose one of them and press "
+                "*Labels of the group are right*.",
                 "In {count} groups the labels contradict each other: one is wrong, or the images really differ, as a "
                 "face with and without a drawn mask does. Correct the wrong labels, or choose the image to keep and "
-                "press *Keep, exclude its copies*. Where the images really differ, leave them as they are.",
+                "press *Keep, exclude its copies*. Where the images really differ, choose one of the group and press "
+                "*Labels of the group are right*.",
                 len(contradicting),
             ).format(count=number(len(contradicting), ",")),
             icon=":material/warning:",
