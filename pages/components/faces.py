@@ -20,6 +20,7 @@ from core.vision.pipeline import PIPELINES, Method, method_version
 from core.vision.stats import FrameStats, describe_hidden
 from pages.components.messages import plain
 from pages.components.state import choose_next, is_chosen_next
+from pages.components.style import use_style
 
 CROP_SIDE = 60
 # More rows than this make a page slow and help nobody; the downloads have them all.
@@ -89,26 +90,7 @@ def show_class_counts(stats: FrameStats, pipeline: Knows, mask_share: float | No
         share = "–" if mask_share is None else number(mask_share, ".0%")
         numbers.append((tr("Wear a mask well"), share, tr(SHARE_HELP)))
     with st.container(key="class_counts"):
-        # Where there is little room, on a phone or beside a picture, the words stand small below their numbers,
-        # in lines of their own if need be: five counters in one row at 360 pixels.
-        st.html(
-            """<span></span><style>
-            .st-key-class_counts { container-type: inline-size; }
-            .st-key-class_counts > :has(style) { display: none; }
-            @container (max-width: 36rem) {
-              .st-key-class_counters { display: grid; gap: 0.5rem 0.25rem;
-                grid-template-columns: repeat(auto-fit, minmax(3.9rem, 1fr)); }
-              .st-key-class_counters > * { width: auto; min-width: 0; }
-              .st-key-class_counters [data-testid=stMetric] > div { display: flex; flex-direction: column-reverse; }
-              .st-key-class_counters [data-testid=stMetricValue] { font-size: 1.4rem; }
-              .st-key-class_counters [data-testid=stMetricLabel] { display: block; line-height: 1.2; }
-              .st-key-class_counters [data-testid=stMetricLabel] > span { margin-left: 0.15rem; }
-              .st-key-class_counters [data-testid=stMetricLabel] div { display: inline; overflow: visible; }
-              .st-key-class_counters [data-testid=stMetricLabel] p { display: inline; overflow: visible;
-                font-size: 0.75rem; line-height: inherit; white-space: normal; overflow-wrap: anywhere; }
-            }
-          </style>"""
-        )
+        use_style("counters")
         with st.container(key="class_counters", horizontal=True, gap="medium"):
             for label, value, help in numbers:
                 st.metric(label, value, help=help, width="content")

@@ -24,7 +24,7 @@ const draw = (boxes, [width, height], large) => {
   return svg;
 };
 export default function ({ data, parentElement, setTriggerValue }) {
-  const { sections, large, clickable, leaves, words: say, done } = data;
+  const { sections, large, beside, clickable, leaves, words: say, done } = data;
   const everything = { id: "all", key: "a", words: say.all, always: true };
   const actions = data.actions.length ? [...data.actions, everything] : [];
   const root = parentElement.querySelector(".sections");
@@ -104,7 +104,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     event.stopPropagation(); // Streamlit has keys of its own
   };
-  root.className = large ? "sections large" : "sections";
+  root.className = large ? "sections large" : beside ? "sections beside" : "sections";
   const parts = sections.map(({ title, tiles }) => {
     const section = make("div", "section");
     if (title) section.append(make("h4", "", title));

@@ -123,6 +123,7 @@ def show_tiles(
     actions: Sequence[Action] = (),
     on_act: Callable[[str, list[str]], object] = lambda action, ids: None,
     leaves: bool = False,
+    beside: bool = False,
 ) -> None:
     """Tiles side by side, in sections with a title each.
 
@@ -136,6 +137,7 @@ def show_tiles(
             on what is chosen, or else on the tile that has the focus.
         on_act: called with an action's id and the ids of its tiles, before the page runs again.
         leaves: a tile goes once something was done with it.
+        beside: sections stand beside each other, each as wide as its tiles.
     """
     css, js = parts(__file__)
     known = {action.id for action in actions}, {tile.id for _, some in sections for tile in some}
@@ -156,6 +158,7 @@ def show_tiles(
         data={
             "sections": [{"title": title, "tiles": [tile.for_browser() for tile in some]} for title, some in sections],
             "large": large,
+            "beside": beside,
             "clickable": on_pick is not None,
             "actions": [action.for_browser() for action in actions],
             "leaves": leaves,

@@ -81,6 +81,7 @@ def show_near_duplicates(index: Index, predictions: LabelIssues | None) -> None:
             *_first(index), KEEP_ALONE, ALL_RIGHT, *OF_IMAGES
         ),
         on_act=lambda action, ids: decide(index, action, ids),
+        beside=True,
     )
 
 

@@ -20,6 +20,7 @@ from core.vision.pipeline import (
 )
 from pages.components.messages import plain
 from pages.components.state import made_once
+from pages.components.style import use_style
 
 ALT = mark("An example: a woman without a mask near the camera, two more with masks further away, each face in a box.")
 # A face is so wide, and a usual webcam sees so much from left to right.
@@ -40,20 +41,14 @@ def show_example(method: Method, pipeline: Pipeline, size_wh: tuple[int, int], h
         hidden: keep its place, but show nothing.
     """
     width, height = size_wh
-    # The video's frame is as high as the picture with 8 px above it and 45 px for the buttons below it. Streamlit puts
-    # a style that comes alone where its short messages are, and each of these would take its place. A camera may give
-    # another shape than it is asked for, which ``webcam.js`` tells once there is a picture.
-    st.html(f"""<span></span><style>
-      .st-key-live_stage {{ display: grid; grid-template-columns: minmax(0, 1fr); }}
-      .st-key-live_stage > * {{ grid-area: 1 / 1; width: 100%; }}
-      .st-key-live_stage > :has(iframe) {{ align-self: end; z-index: 1; }}
-      .st-key-live_stage > :has([data-testid=stImage]) {{ margin: 8px 0 45px; }}
-      .st-key-live_stage iframe {{ display: block; width: 100%; }}
-      .st-key-live_stage img {{ aspect-ratio: var(--video-ratio, {width} / {height}); object-fit: cover;
-        visibility: {"hidden" if hidden else "visible"}; }}
-      @media (orientation: portrait) and (pointer: coarse) {{
-        .st-key-live_stage img {{ aspect-ratio: var(--video-ratio, {height} / {width}); }} }}
-    </style>""")
+    use_style(
+        "live_example",
+        {
+            "example-ratio": f"{width} / {height}",
+            "example-turned": f"{height} / {width}",
+            "example-visibility": "hidden" if hidden else "visible",
+        },
+    )
 
     def make() -> np.ndarray:
         example = webcam_view((640, 640 * height // width))
