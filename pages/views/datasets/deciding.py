@@ -17,7 +17,7 @@ from pages.components.messages import plain, show_problem, tried
 from pages.components.state import UNDONE
 
 LABEL, UNSURE, REMOVE, KEEP, EXCLUDE, REVERT, UNDO = "label:", "unsure", "remove", "keep", "exclude", "revert", "undo"
-ALONE, KEEP_ALL = "alone", "keep all"
+ALONE, KEEP_ALL = "alone", "all-right"
 # A key for each of the first classes.
 MOST_KEYS = 9
 UNDO_IT = Action(UNDO, "z", mark("Undo"), "↶", always=True)
