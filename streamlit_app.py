@@ -10,6 +10,7 @@ from pages.components.language import choose_language
 from pages.components.memory import return_memory
 from pages.components.start import empty_trash_in_time, start_cameras, sweep_once
 from pages.components.state import IMAGES
+from pages.components.style import use_style
 from pages.components.uploads import watch_uploads
 
 # The video libraries tell of every connection attempt; what matters is shown on the page. Streamlit warns of threads
@@ -51,6 +52,8 @@ def main() -> None:
             for key in keys:
                 st.session_state.pop(key, None)
     access.show_login()
+    with st.sidebar:
+        use_style("app")
     watch_uploads()
     page.run()
 
