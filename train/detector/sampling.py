@@ -263,12 +263,12 @@ def _draw_cage(picture: np.ndarray, box: np.ndarray, rng: np.random.Generator) -
         lines.append(np.stack([(left + right) / 2 + along * (right - left) / 2, y + bend * (1 - along**2)], axis=1))
     for x in np.linspace(left, right, rng.integers(0, 7)):
         lines.append(np.stack([np.full(9, x), (top + bottom) / 2 + along * (bottom - top) / 2 + bend / 2], axis=1))
-    dark, grey = int(rng.integers(5, 60)), int(rng.integers(60, 250))
-    color = (dark, dark, dark) if rng.random() < 0.5 else (grey, grey, grey)
-    if rng.random() < 0.2:
-        color = tuple(map(int, rng.integers(0, 256, 3)))
+    grey = int(rng.integers(5, 60) if rng.random() < 0.5 else rng.integers(60, 250))
+    blue, green, red = map(int, rng.integers(0, 256, 3)) if rng.random() < 0.2 else (grey, grey, grey)
     thickness = max(1, round(w * rng.uniform(0.02, 0.06)))
-    cv2.polylines(picture, [np.rint(line).astype(np.int32) for line in lines], False, color, thickness, cv2.LINE_AA)
+    cv2.polylines(
+        picture, [np.rint(line).astype(np.int32) for line in lines], False, (blue, green, red), thickness, cv2.LINE_AA
+    )
 
 
 def _put_on(picture: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:

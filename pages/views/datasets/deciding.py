@@ -79,8 +79,8 @@ def decide(index: Index, action: str, ids: Sequence[str], suggested: Mapping[str
         now = index.with_edits()
         group = {*items, *other_copies(now, items)}
         keys = [now.pictures[place].key for place in now.faces.picture]
-        faces = zip(keys, now.faces.items, now.faces.label.tolist(), strict=True)
-        edits.confirm({item: label for key, item, label in faces if key in group})
+        labelled = zip(keys, now.faces.items, now.faces.label.tolist(), strict=True)
+        edits.confirm({item: label for key, item, label in labelled if key in group})
     elif action in (UNSURE, REMOVE):
         classes = classes_to_give(index)
         faces = [
