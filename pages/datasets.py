@@ -18,7 +18,7 @@ from core.datasets.index import build_index  # noqa: E402
 from core.datasets.spellings import likely_meanings  # noqa: E402
 from core.datasets.store import LAYOUTS, DataError, list_datasets  # noqa: E402
 from pages.components.jobs import show_end_of_job, show_job  # noqa: E402
-from pages.components.messages import plain, popover, why  # noqa: E402
+from pages.components.messages import plain, popover, show_problem, why  # noqa: E402
 from pages.components.resources import server_jobs  # noqa: E402
 from pages.components.state import (  # noqa: E402
     DATA_VIEW,
@@ -58,6 +58,7 @@ from pages.views.datasets.pictures import (  # noqa: E402
 imported = show_job(server_jobs(), "data:import")
 show_import(server_jobs(), imported)
 show_deleted(data_dir(), restore)
+show_problem()
 sets = {dataset.name: dataset for dataset in list_datasets()}
 if not sets:
     st.markdown(

@@ -312,7 +312,7 @@ class DetectorConfig:
     )
     norms: str = option(
         "trained",
-        "normalisation: trained, or folded into the convolutions, three times as fast on a CPU (PyTorch, from --start)",
+        "normalisation: trained, or folded into the convolutions (PyTorch, from --start): fast on CPUs without AVX-512",
         ("trained", "folded"),
     )
     warmup: int = option(300, "steps in which the rate rises", low=0, high=10_000_000)

@@ -43,7 +43,7 @@ class Copies:
     by_label: tuple[np.ndarray, ...]
     """Those that are left, by their labels: of annotated images, by how many faces of each class they have."""
     confirmed: bool = False
-    """Whether a person has confirmed or changed every label of those that are left."""
+    """Whether a person said of all that are left that their labels are right, whatever their copies have."""
 
     @property
     def differs(self) -> bool:
@@ -73,7 +73,7 @@ def copies(index: "Index") -> list[Copies]:
         by_label: dict[tuple[str, ...], list[int]] = {}
         for place in left:
             by_label.setdefault(tuple(sorted(index.pictures[place].labels)), []).append(place)
-        confirmed = all(len(index.pictures[place].edited) == len(index.pictures[place].labels) for place in left)
+        confirmed = all(index.pictures[place].confirmed for place in left)
         groups.append(Copies(np.array(order, int), len(left), tuple(map(np.array, by_label.values())), confirmed))
     return sorted(groups, key=lambda group: (not group.contradicts, not group.is_open))  # stable: by size within
 

@@ -35,6 +35,13 @@ class Change(NamedTuple):
     """Where the face is, in pixels of the picture, if it was added or moved."""
     removed: bool = False
     """There is no face: an annotation that a person removed, or a suggestion that was rejected."""
+    confirmed: str | None = None
+    """The labels (``joined``) of a picture whose near-duplicates have others, if a person said that all are right."""
+
+
+def joined(labels: Iterable[str]) -> str:
+    """The labels of a picture as one text, whatever their order."""
+    return "|".join(sorted(labels))
 
 
 class NewFace(NamedTuple):
@@ -69,6 +76,8 @@ class Edits:
     """Item to its box, of faces that were added or moved."""
     removed: set[str] = field(default_factory=set)
     """Items that are no face."""
+    confirmed: dict[str, str] = field(default_factory=dict)
+    """A picture's key to its labels when a person said that they are right, although near-duplicates have others."""
     history: list[dict] = field(default_factory=list)
     """Steps that can be undone, oldest first: ``what`` in English, ``told``: the parts of ``step_words``, and
     ``before``: item to the fields of its ``Change``."""
@@ -123,23 +132,25 @@ class Edits:
             # Earlier versions changed neither boxes nor faces.
             boxes = {str(item): _box(box) for item, box in data.get("boxes", {}).items()}
             removed = {str(item) for item in data.get("removed", ())}
+            confirmed = {str(item): str(labels) for item, labels in data.get("confirmed", {}).items()}
             if any(_number(item) >= FIRST_ADDED and item not in labels for item in boxes):
                 raise ValueError("a face without a label")
         except FileNotFoundError:
-            labels, excluded, boxes, removed, history = {}, set(), {}, set(), []
+            labels, excluded, boxes, removed, confirmed, history = {}, set(), {}, set(), {}, []
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             words = tr("{file}, which holds the edits of this set, is damaged; delete it.")
             raise DataError(words.format(file=self.path.name)) from None
         self.labels, self.excluded, self.history = labels, excluded, history
-        self.boxes, self.removed = boxes, removed
+        self.boxes, self.removed, self.confirmed = boxes, removed, confirmed
 
     def of(self, item: str) -> Change:
         """What was changed of this item."""
-        return Change(self.labels.get(item), item in self.excluded, self.boxes.get(item), item in self.removed)
+        sets = item in self.excluded, self.boxes.get(item), item in self.removed
+        return Change(self.labels.get(item), *sets, self.confirmed.get(item))
 
     def changed(self) -> set[str]:
         """All items of which something was changed."""
-        return {*self.labels, *self.excluded, *self.boxes, *self.removed}
+        return {*self.labels, *self.excluded, *self.boxes, *self.removed, *self.confirmed}
 
     def added(self) -> dict[str, list[str]]:
         """The faces that people added, by the key of their picture, in the order of their numbers."""
@@ -177,6 +188,13 @@ class Edits:
             self._change(words, list(labels), lambda item, old: old._replace(label=labels[item]))
 
     @for_operators
+    def confirm_copies(self, labels: Mapping[str, Iterable[str]]) -> None:
+        """The labels of these pictures, by their keys, are right, although they are near-duplicates; as one step."""
+        with self._alone():
+            words = mark("{name}: the labels are right")
+            self._change(words, list(labels), lambda key, old: old._replace(confirmed=joined(labels[key])))
+
+    @for_operators
     def exclude(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
         self._step(mark("{name} excluded"), items, lambda old: old._replace(excluded=True))
@@ -188,7 +206,7 @@ class Edits:
             change = lambda item, old: old._replace(excluded=item not in kept)  # noqa: E731
             words = mark("{name} excluded")
             if self.excluded.intersection(kept):  # one of them was excluded before
-                words = mark("{name}: which of these copies is kept")
+                words = mark("{name}: choice of the copy to keep")
             self._change(words, [*others, *kept], change)
 
     @for_operators
@@ -291,7 +309,11 @@ class Edits:
                 raise
 
     def _put(self, item: str, change: Change) -> None:
-        for kept, value in ((self.labels, change.label), (self.boxes, change.box)):
+        for kept, value in (
+            (self.labels, change.label),
+            (self.boxes, change.box),
+            (self.confirmed, change.confirmed),
+        ):
             if value is None:
                 kept.pop(item, None)
             else:
@@ -302,7 +324,7 @@ class Edits:
     def _save(self) -> None:
         del self.history[:-MAX_STEPS]
         edits = {"labels": self.labels, "aside": sorted(self.excluded), "history": self.history}
-        edits |= {"boxes": self.boxes, "removed": sorted(self.removed)}
+        edits |= {"boxes": self.boxes, "removed": sorted(self.removed), "confirmed": self.confirmed}
         write_json(self.path, {"set": self.set_id} | edits if self.set_id else edits)
 
 
@@ -332,12 +354,14 @@ def _box(raw: Sequence[float]) -> Box:
 
 def _change_of(raw: list) -> list:
     label, excluded, *rest = raw
-    box, removed = rest or (None, False)
+    box, removed, *more = rest or (None, False)
+    (confirmed,) = more or (None,)
     return [
         None if label is None else clean_label(label),
         bool(excluded),
         None if box is None else _box(box),
         bool(removed),
+        None if confirmed is None else str(confirmed),
     ]
 
 

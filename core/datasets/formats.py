@@ -94,6 +94,8 @@ class Picture:
     without a gap."""
     no_face_xyxy: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
     """(k, 4) float32: boxes of which a person said that there is no face."""
+    confirmed: bool = False
+    """Whether a person said that these labels are right, although near-duplicates have others."""
 
     def item(self, face: int) -> str:
         """What edits and samples call this face; ``face`` counts from 0 and is 0 in class folders."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from core.access import for_operators
 from core.config import allowed_dirs, cache_dir, data_dir
-from core.datasets.edits import Edits
+from core.datasets.edits import Edits, joined
 from core.datasets.formats import LAYOUTS, DataError, Picture, layout_of, walk
 from core.datasets.readers import read_layout
 from core.io import (
@@ -223,11 +223,13 @@ def _edited(picture: Picture, edits: Edits, added: list[str]) -> Picture:
     excluded = picture.key in edits.excluded
     if picture.whole:
         label = edits.labels.get(picture.key)
+        given = picture.labels if label is None else (label,)
         return replace(
             picture,
-            labels=picture.labels if label is None else (label,),
+            labels=given,
             excluded=excluded,
             edited=() if label is None else (0,),
+            confirmed=edits.confirmed.get(picture.key) == joined(given),
         )
     own = [picture.item(i) for i in range(len(picture.labels))]
     items, count = own + added, len(own)
@@ -241,9 +243,11 @@ def _edited(picture: Picture, edits: Edits, added: list[str]) -> Picture:
     def places(wanted: Callable[[int], bool]) -> tuple[int, ...]:
         return tuple(place for place, i in enumerate(kept) if wanted(i))
 
+    given = tuple(edits.labels.get(items[i], labels[i]) for i in kept)
     return replace(
         picture,
-        labels=tuple(edits.labels.get(items[i], labels[i]) for i in kept),
+        labels=given,
+        confirmed=edits.confirmed.get(picture.key) == joined(given),
         xyxy=xyxy[kept],
         excluded=excluded,
         excluded_faces=places(lambda i: items[i] in edits.excluded),

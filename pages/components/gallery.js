@@ -92,12 +92,23 @@ export default function ({ data, parentElement, setTriggerValue }) {
     root.last = id;
     marked();
   };
+  // The tile below or above, where titles of different heights may shift those beside each other.
+  const beyond = (at, way) => {
+    const places = all.map(({ tile }) => tile.getBoundingClientRect());
+    const own = places[at];
+    const past = ({ top, height }) => way * (top - own.top) > height / 2;
+    const next = Math.min(...places.filter(past).map(({ top }) => way * (top - own.top)));
+    const row = places.flatMap((place, i) => (past(place) && way * (place.top - own.top) < next + place.height / 2 ? [i] : []));
+    const far = (i) => Math.abs(places[i].left - own.left);
+    return row.length ? row.reduce((best, i) => (far(i) < far(best) ? i : best)) : at;
+  };
   const keys = (event) => {
     const at = all.findIndex(({ pick }) => pick === root.getRootNode().activeElement);
-    const row = at < 0 ? 1 : Math.max(1, all.filter(({ tile }) => tile.offsetTop === all[at].tile.offsetTop).length);
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row, Home: -all.length, End: all.length };
+    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -all.length, End: all.length };
     const action = actionOf(actions, event);
     if (at >= 0 && event.key in step) go(at + step[event.key]);
+    else if (at >= 0 && event.key === "ArrowDown") go(beyond(at, 1));
+    else if (at >= 0 && event.key === "ArrowUp") go(beyond(at, -1));
     else if (at >= 0 && event.key === " ") toggle(all[at].id, event.shiftKey);
     else if (action) run(action.id);
     else return;

@@ -79,7 +79,7 @@ def test_a_person_keeps_one_and_nothing_contradicts_any_more(doubles):
     first = copies(index.with_edits())
     assert not any(group.contradicts for group in first)
     assert edits.excluded == {"train/without_mask/g.png", "train/without_mask/h.png"}, "and the kept one is not"
-    assert edits.undo() == "3 images: which of these copies is kept" and edits.excluded == {"train/with_mask/f.png"}
+    assert edits.undo() == "3 images: choice of the copy to keep" and edits.excluded == {"train/with_mask/f.png"}
 
 
 def test_only_operators_exclude_copies(doubles, monkeypatch):

@@ -13,7 +13,7 @@ from core.datasets.features import feature_card, find_features
 from core.datasets.index import build_index, open_index
 from core.datasets.label_issues import classifier_card, find_issues
 from core.datasets.query import Filter
-from core.datasets.store import find_dataset
+from core.datasets.store import find_dataset, read_pictures
 from core.jobs import Cancelled
 from core.vision.images import encode_image
 from pages.components.charts import chosen_points, points_by_kind
@@ -98,16 +98,30 @@ def test_a_person_decides_on_a_contradiction(colors):
 
 def test_a_person_says_that_labels_which_contradict_each_other_are_all_right(colors):
     decide(open_index(colors), KEEP_ALL, ["without_mask/contradicts.png"])
-    assert Edits.load(colors.folder).labels == {
-        "with_mask/1.png": "with_mask",
-        "without_mask/contradicts.png": "without_mask",
-    }
+    edits = Edits.load(colors.folder)
+    assert edits.confirmed == {"with_mask/1.png": "with_mask", "without_mask/contradicts.png": "without_mask"}
+    assert not edits.labels and not any(picture.edited for picture in read_pictures(colors.folder))
     app = open_page("Near-duplicates")
     assert "contradict each other" not in texts(app)
-    assert "✓ 2 near-duplicates, somebody confirmed their labels" in [s["title"] for s in component(app)["sections"]]
+    assert "✓ 2 near-duplicates, their labels differ and were confirmed" in [
+        s["title"] for s in component(app)["sections"]
+    ]
     assert KEEP_ALL in [action["id"] for action in component(app)["actions"]]
-    named(app.button, "Undo").click()
-    assert "In 1 group the labels contradict each other" in texts(run(app))
+    edits.change_label("with_mask/1.png", "mask_weared_incorrect")
+    assert "In 1 group the labels contradict each other" in texts(open_page("Near-duplicates")), "another label now"
+    app = open_page("Near-duplicates")
+    for _ in range(2):
+        named(app.button, "Undo").click()
+        app = run(app)
+    assert "In 1 group the labels contradict each other" in texts(app) and not Edits.load(colors.folder).changed()
+
+
+def test_labels_that_a_person_changed_still_contradict_each_other(colors):
+    Edits.load(colors.folder).change_label(
+        [face for face in open_index(colors).faces.items if "with_mask/" in face], "a"
+    )
+    Edits.load(colors.folder).change_label("without_mask/contradicts.png", "b")
+    assert "In 1 group the labels contradict each other" in texts(open_page("Near-duplicates"))
 
 
 def test_one_of_each_label_can_be_kept_where_labels_contradict(colors):

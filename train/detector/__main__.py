@@ -39,6 +39,10 @@ def main(config: DetectorConfig) -> None:
     from train.detector.trainer import DetectorTrainer
 
     if config.norms == "folded":
+        import keras
+
+        if keras.backend.backend() != "torch":
+            raise DataError("Folded normalisation needs PyTorch; leave KERAS_BACKEND out.")
         from train.detector.folded import FoldedTrainer as DetectorTrainer
     trainer = DetectorTrainer(config, scenes, out)
     write_settings(out, settings)

@@ -101,12 +101,15 @@ def load_scenes(
     for folder in map(Path, folders):
         known = read_labels(labels, folder.name) if labels else Labels({}, None)
         trust = 1.0 if folder.name in redraw else TRUST_IN_FOUND
-        for picture in read_pictures(folder):
+        pictures = read_pictures(folder)
+        # Photos in which an earlier detector found nothing at all: where others have its finds, it looked at them too.
+        looked = any(len(row) == 8 for each in pictures for row in pseudo.get(picture_key(folder, each.path), []))
+        for picture in pictures:
             if picture.excluded:
                 continue
             found, own = _split_found(pseudo.get(picture_key(folder, picture.path), []))
             if not picture.whole:
-                drafts.append(_photo_draft(picture, str(folder), known, found, own, trust, unannotated_counts))
+                drafts.append(_photo_draft(picture, str(folder), known, found, own, looked, trust, unannotated_counts))
             elif not boxes_file:
                 raise DataError(
                     f"{folder} has no boxes; make some with `python -m train.detector.pseudo_boxes` and name --boxes."
@@ -163,16 +166,21 @@ def _photo_draft(
     known: Labels,
     found: np.ndarray,
     own: np.ndarray,
+    looked: bool,
     trust: float,
     unannotated_counts: float,
 ) -> _Draft:
-    """A photo with boxes, completed by labels and by what detectors found in it (``_split_found``)."""
+    """A photo with boxes, completed by labels and by what detectors found in it (``_split_found``).
+
+    ``looked`` says whether a detector of this project looked at it.
+    """
     photo = annotated_photo(picture)
     stem = picture.path.stem
     extra = known.extra.get(stem)
     photo = add_extra(photo, extra)
     no_face = picture.no_face_xyxy if extra is None else np.vstack([picture.no_face_xyxy, extra.no_face_xyxy])
-    hard = np.vstack([_missed(photo.truth.xyxy, own), no_face])
+    missed = _missed(photo.truth.xyxy, own) if looked else np.empty((0, 4), np.float32)
+    hard = np.vstack([missed, no_face])
     # No detector makes a face of what a person could not tell, or of what is none.
     own = own[~lies_on(own[:, :4], np.vstack([photo.ignored_xyxy, no_face]))]
     found = found[~lies_on(found[:, :4], no_face)]
@@ -189,8 +197,6 @@ def _photo_draft(
 
 def _missed(xyxy: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Those of the boxes (n, 4) on which an earlier detector, with its finds (k, 8), is not sure of a face."""
-    if not len(own):  # none looked
-        return np.empty((0, 4), np.float32)
     sure = own[own[:, 4] >= SURE_OWN_SCORE]
     return xyxy[overlaps(xyxy, sure[:, :4]).max(axis=1, initial=0) < SAME_FACE_IOU]
 

@@ -78,9 +78,7 @@ def decide(index: Index, action: str, ids: Sequence[str], suggested: Mapping[str
     elif action == KEEP_ALL:
         now = index.with_edits()
         group = {*items, *other_copies(now, items)}
-        keys = [now.pictures[place].key for place in now.faces.picture]
-        labelled = zip(keys, now.faces.items, now.faces.label.tolist(), strict=True)
-        edits.confirm({item: label for key, item, label in labelled if key in group})
+        edits.confirm_copies({each.key: each.labels for each in now.pictures if each.key in group})
     elif action in (UNSURE, REMOVE):
         classes = classes_to_give(index)
         faces = [

@@ -187,7 +187,7 @@ def _chart(index: Index, predictions: LabelIssues | None, faces: np.ndarray, xy:
     @tried
     def chosen() -> None:
         if not index.dataset.folder.is_dir():
-            raise DataError(tr("This data set is no longer there; load the page again."))
+            raise DataError(tr("This data set is no longer there."))
         known = set(items)
         if some := [item for item in chosen_points(st.session_state.get(key)) if item in known]:
             show_items(index, some)

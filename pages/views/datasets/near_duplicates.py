@@ -95,7 +95,7 @@ def _title(group: Copies) -> str:
     if group.contradicts:
         return "⚠ " + tr("{count} near-duplicates, their labels contradict each other").format(count=count)
     if group.differs:
-        return "✓ " + tr("{count} near-duplicates, somebody confirmed their labels").format(count=count)
+        return "✓ " + tr("{count} near-duplicates, their labels differ and were confirmed").format(count=count)
     if group.is_open:
         return tr("{count} near-duplicates").format(count=count)
     if group.left:
@@ -129,8 +129,9 @@ def _exclusion(index: Index, groups: Sequence[Copies]) -> None:
                 on_click=_exclude,
                 args=(index, False),
                 help=tr(
-                    "One image of each group stays: one of the set's own test part if there is one, else the largest. "
-                    "Training and evaluation leave out the others. The files stay."
+                    "One image of each group stays, or one of each label where differing labels were confirmed: one of "
+                    "the set's own test part if there is one, else the largest. Training and evaluation leave out the "
+                    "others. The files stay."
                 ),
             )
         if more := len(copies_to_exclude(index, contradicting)):
@@ -150,6 +151,8 @@ def _exclusion(index: Index, groups: Sequence[Copies]) -> None:
             )
         if not any(group.is_open for group in groups):
             st.markdown(tr(":material/check_circle: At most one image of each group is kept."))
+        elif not contradicting and not extra:
+            st.markdown(tr(":material/check_circle: One image of each label is kept in each group."))
         undo_button(Edits.load(index.dataset.folder))
 
 

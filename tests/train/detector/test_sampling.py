@@ -212,7 +212,9 @@ def test_faces_that_an_earlier_detector_missed_and_what_is_none_are_hard_places(
     a, b = load_scenes([str(folder)], boxes, (), 0, 0, labels=str(tmp_path / "labels")).train
     assert a.hard_xyxy.tolist() == [list(other), list(fist)]
     assert len(a.faces_xyxy) == 2 and not len(a.ignored), "the fist is background in full"
-    assert not len(b.hard_xyxy), "nothing looked at this photo: nothing is known to be missed"
+    assert b.hard_xyxy.tolist() == [list(FACE_XYXY)], "it found nothing in this photo"
+    boxes = write_boxes(tmp_path / "boxes.json", {"voc/images/a.jpg": [[*FACE_XYXY, 0.9]]})
+    assert not any(len(scene.hard_xyxy) for scene in load([folder], boxes).train), "only another detector looked"
 
 
 def test_in_class_folders_the_main_face_gets_the_label_and_others_do_not_count(tmp_path):
