@@ -8,6 +8,7 @@ variables, which are trained, averaged, saved and exported as always.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -125,8 +126,6 @@ class FoldedTrainer(DetectorTrainer):
         """Where the variables are."""
         return torch.as_tensor(array, device=self.model.trainable_variables[0].value.device)
 
-    @property
+    @cached_property
     def _network(self) -> FoldedNetwork:
-        if not hasattr(self, "_folded"):
-            self._folded = FoldedNetwork(self.model)
-        return self._folded
+        return FoldedNetwork(self.model)
