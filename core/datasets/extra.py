@@ -3,7 +3,8 @@
 A file of extra faces is an array of ``{"photo": stem, "xyxy": [x1, y1, x2, y2], "name": class name or null}``, boxes in
 pixels of the photo. A box without a name holds something that nobody can classify; it counts neither as hit nor as
 miss. One named ``no_face`` holds what a detector took for a face: training shows it as background. An entry on an
-annotated box takes its place, unless a person has changed that face in the app: that is newer.
+annotated box takes its place, unless a person has changed that face in the app: that is newer. Where the annotated box
+is too far off for that, around a whole head, say, ``"was": [x1, y1, x2, y2]`` tells which box the entry replaces.
 """
 
 import dataclasses
@@ -36,6 +37,8 @@ class ExtraFaces:
     """(n, 4) float32, pixels of the photo."""
     class_id: np.ndarray
     """(n,) int into ``CLASS_NAMES``; ``UNCLEAR``: counts neither as hit nor as miss; ``BACKGROUND``: no face."""
+    was_xyxy: np.ndarray
+    """(n, 4) float32, where annotated boxes are that these replace; the same as ``xyxy`` if the file names no other."""
 
     @property
     def no_face_xyxy(self) -> np.ndarray:
@@ -49,18 +52,20 @@ def read_extra(path: Path | str) -> dict[str, ExtraFaces]:
     Raises:
         DataError: the file cannot be read or has another form.
     """
-    rows: dict[str, list[tuple[list[float], int]]] = {}
+    rows: dict[str, list[tuple[list[float], int, list[float]]]] = {}
     try:
         for entry in load_json(path, list):
             xyxy = box_of(entry["xyxy"])
             name = entry["name"]
             class_id = UNCLEAR if name is None else BACKGROUND if name == NO_FACE else class_index(name)
-            rows.setdefault(str(entry["photo"]), []).append((xyxy, class_id))
+            was = box_of(entry["was"]) if "was" in entry else xyxy
+            rows.setdefault(str(entry["photo"]), []).append((xyxy, class_id, was))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(tr("The extra faces {file} cannot be read: {why}").format(file=path, why=error)) from None
+    columns = {photo: zip(*faces, strict=True) for photo, faces in rows.items()}
     return {
-        photo: ExtraFaces(np.array([box for box, _ in faces], np.float32), np.array([i for _, i in faces], int))
-        for photo, faces in rows.items()
+        photo: ExtraFaces(np.array(xyxy, np.float32), np.array(class_id, int), np.array(was, np.float32))
+        for photo, (xyxy, class_id, was) in columns.items()
     }
 
 
@@ -76,15 +81,16 @@ def add_extra(photo: AnnotatedPhoto, extra: ExtraFaces | None) -> AnnotatedPhoto
     """The photo with its annotations completed."""
     if extra is None:
         return photo
-    new = _is_elsewhere(extra.xyxy, photo.edited_xyxy)
+    new = _is_elsewhere(extra.xyxy, photo.edited_xyxy) & _is_elsewhere(extra.was_xyxy, photo.edited_xyxy)
     xyxy, class_id = extra.xyxy[new], extra.class_id[new]
-    kept = _is_elsewhere(photo.truth.xyxy, xyxy)
+    replaced = np.concatenate([xyxy, extra.was_xyxy[new]])
+    kept = _is_elsewhere(photo.truth.xyxy, replaced)
     named, unclear = class_id >= 0, class_id == UNCLEAR
     truth = make_detections(
         np.concatenate([photo.truth.xyxy[kept], xyxy[named]]),
         np.concatenate([photo.truth.class_id[kept], class_id[named]]),
     )
-    ignored = np.concatenate([photo.ignored_xyxy[_is_elsewhere(photo.ignored_xyxy, xyxy)], xyxy[unclear]])
+    ignored = np.concatenate([photo.ignored_xyxy[_is_elsewhere(photo.ignored_xyxy, replaced)], xyxy[unclear]])
     return dataclasses.replace(photo, truth=truth, ignored_xyxy=ignored)
 
 

@@ -24,7 +24,7 @@ from core.turns import Turns
 from core.video.alerts import Alert, AlertWatch
 from core.video.recent import RecentFaces
 from core.video.record import Keeper, Visit, as_stats
-from core.video.tracker import PersonTracker
+from core.video.tracker import MAX_UNSEEN_S, PersonTracker
 from core.video.zones import Place, PlaceCounter, PlaceCounts, draw_place
 from core.vision.annotate import annotate
 from core.vision.blur import blur_faces
@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 # Boxes older than this are not drawn, the picture has moved on; where faces are looked for rarely, than two such looks.
 MAX_BOX_AGE_S = 1.0
 # Without a new frame for this long the camera is gone, and the analysis thread ends; the next frame starts a new one.
-IDLE_S = 3.0
+# No sooner than people may be somebody else: a picture that stalls for some seconds must not count everybody anew.
+IDLE_S = MAX_UNSEEN_S
 # After an analysis all rest for this share of the time it took: pictures and their encoders need the processor too. The
 # more frames these must leave out, the longer the rest.
 REST_SHARE, MAX_REST_SHARE = 0.4, 12.0

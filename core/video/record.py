@@ -161,8 +161,9 @@ class Recorder:
             with self._condition:
                 self._error = failed
                 if failed is None:
-                    written = set(map(id, rows))  # of a full queue the oldest may have gone meanwhile
-                    self._waiting = deque((row for row in self._waiting if id(row) not in written), MAX_WAITING)
+                    for row in rows:  # of a full queue the oldest may have gone meanwhile
+                        if self._waiting and self._waiting[0] is row:
+                            self._waiting.popleft()
                     self._condition.notify_all()
                 else:
                     self._condition.wait_for(lambda: False, RETRY_S)

@@ -42,6 +42,12 @@ def write(path, rows):
         pytest.param([entry(FACE_XYXY, None)], [], [FACE_XYXY], id="a face that does not count"),
         pytest.param([entry(ELSEWHERE, "no_face")], [(FACE_XYXY, WITH_MASK)], [], id="a place without a face"),
         pytest.param([entry(FACE_XYXY, "no_face")], [], [], id="an annotation that is none"),
+        pytest.param(
+            [entry(ELSEWHERE, "with_mask") | {"was": FACE_XYXY}], [(ELSEWHERE, WITH_MASK)], [], id="a better box"
+        ),
+        pytest.param(
+            [entry(ELSEWHERE, None) | {"was": FACE_XYXY}], [], [ELSEWHERE], id="a better box that does not count"
+        ),
         pytest.param([entry(ELSEWHERE, "without_mask", "b")], [(FACE_XYXY, WITH_MASK)], [], id="of another photo"),
     ],
 )
@@ -62,6 +68,7 @@ def test_annotations_are_completed(tmp_path, rows, truth, ignored):
         pytest.param('[{"photo": "a", "xyxy": [1, 2, NaN, 4], "name": null}]', id="no number"),
         pytest.param('[{"photo": "a", "xyxy": [5, 2, 3, 4], "name": null}]', id="inside out"),
         pytest.param('[{"photo": "a", "xyxy": [1, 2, 3, 4], "name": "helmet"}]', id="unknown class"),
+        pytest.param('[{"photo": "a", "xyxy": [1, 2, 3, 4], "name": null, "was": [1]}]', id="no box before"),
     ],
 )
 def test_a_file_of_another_form_gets_one_sentence(tmp_path, text):

@@ -149,6 +149,14 @@ def test_the_thread_ends_when_frames_stop_coming(monkeypatch):
     wait_until(lambda: processor.stats.snapshot().analysed_frames >= 2)
 
 
+def test_a_picture_that_stalls_for_some_seconds_counts_nobody_twice(processor):
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().people.faces == 1)
+    processor._worker.join(3.2)
+    looked = processor.stats.snapshot().analysed_frames
+    wait_until(lambda: processor.recv(FRAME) is not None and processor.stats.snapshot().analysed_frames >= looked + 5)
+    assert processor.stats.snapshot().people.faces == 1
+
+
 def test_a_person_is_counted_once_and_what_they_wear_is_told_when_looks_agree(processor):
     processor.recv(FRAME)
     wait_until(lambda: processor.stats.snapshot().analysed_frames == 1)

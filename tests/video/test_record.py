@@ -85,6 +85,22 @@ def test_two_that_watch_the_same_minute_add_up():
     assert (only["watched_s"], only["average_with_mask"], only["entered_with_mask"]) == ("60.0", "1.0", "2")
 
 
+def test_the_same_row_given_again_while_it_is_written_is_written_again(monkeypatch):
+    row, recorder, write_row = visit(), Recorder(), Visit.write
+
+    def written(self, connection):
+        if not again:
+            again.append(True)
+            recorder.put(row)
+        write_row(self, connection)
+
+    again = []
+    monkeypatch.setattr(Visit, "write", written)
+    recorder.put(row)
+    assert recorder.flush()
+    assert sum(record.people_by_quarter(0, 1e10).values()) == 2
+
+
 def test_csv_has_a_row_a_person_and_starts_no_formula():
     write(visit(camera=record.camera_name("=1+1"), name="helmet"))
     text = record.people_csv(timezone(timedelta(hours=2)))
