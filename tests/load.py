@@ -4,7 +4,7 @@ Every viewer opens the Live page over Streamlit's websocket, as a browser does, 
 was encoded once beforehand and is sent as it is; what comes back is counted before decoding, so that the viewers cost
 little of the machine that they share with the app::
 
-    python -m tests.load --viewers 3 --seconds 30 [--json FILE]
+    python -m tests.load --viewers 3 --seconds 30 [--size 1280x720] [--json FILE]
     python -m tests.load --connects 100 [--json FILE]
 
 The delay from camera to screen is measured by the picture itself: the number of each frame is drawn into its lower left
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -50,24 +51,33 @@ PATIENCE_S = 60.0
 REST_S = 150.0
 
 
-def make_film(folder: Path, size_wh: tuple[int, int] = SIZE_WH, seconds: float = FILM_S) -> list[bytes]:
-    """People who walk past, in VP8, each frame with its number drawn in."""
+class Film(NamedTuple):
+    """What every viewer's camera sends."""
+
+    frames: list[bytes]
+    """In VP8, each with its number drawn in."""
+    size_wh: tuple[int, int]
+
+
+def make_film(folder: Path, size_wh: tuple[int, int] = SIZE_WH, seconds: float = FILM_S) -> Film:
+    """People who walk past; at 640×480 with 1.5 Mbit a second, larger ones with as many bits a pixel."""
     path = folder / "film.mp4"
     write_sample_film(path, people=2, seconds=seconds, size_wh=size_wh, fps=FPS)
+    bits = round(1_500_000 * size_wh[0] * size_wh[1] / (SIZE_WH[0] * SIZE_WH[1]))
     encoder = av.CodecContext.create("libvpx", "w")
     encoder.width, encoder.height = size_wh
-    encoder.pix_fmt, encoder.bit_rate, encoder.gop_size = "yuv420p", 1_500_000, KEYFRAME_EVERY
+    encoder.pix_fmt, encoder.bit_rate, encoder.gop_size = "yuv420p", bits, KEYFRAME_EVERY
     encoder.time_base = Fraction(1, FPS)
     encoder.options = {"cpu-used": "8", "deadline": "realtime", "lag-in-frames": "0"}
-    film = []
+    frames: list[bytes] = []
     with av.open(str(path)) as file:
         for i, decoded in enumerate(file.decode(video=0)):
             picture = decoded.to_ndarray(format="bgr24")
             draw_number(picture, i)
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv420p")
             frame.pts, frame.time_base = i, encoder.time_base
-            film += [bytes(packet) for packet in encoder.encode(frame)]
-    return film
+            frames += [bytes(packet) for packet in encoder.encode(frame)]
+    return Film(frames, size_wh)
 
 
 def draw_number(picture: np.ndarray, number: int) -> None:
@@ -77,9 +87,9 @@ def draw_number(picture: np.ndarray, number: int) -> None:
         picture[-BLOCK_PX:, k * BLOCK_PX : (k + 1) * BLOCK_PX] = 255 * bit
 
 
-def read_number(grey: np.ndarray) -> int | None:
-    """The number in a picture of any size; ``None`` if it cannot be read."""
-    block = BLOCK_PX * grey.shape[0] / SIZE_WH[1]
+def read_number(grey: np.ndarray, sent_height: int = SIZE_WH[1]) -> int | None:
+    """The number in a picture of any size, sent with such a height; ``None`` if it cannot be read."""
+    block = BLOCK_PX * grey.shape[0] / sent_height
     row = round(grey.shape[0] - block / 2)
     bits = [int(grey[row - 2 : row + 3, round((k + 0.5) * block)].mean() > 127) for k in range(BITS + 1)]
     if sum(bits[:-1]) % 2 != bits[-1]:
@@ -90,7 +100,7 @@ def read_number(grey: np.ndarray) -> int | None:
 class Camera(VideoStreamTrack):
     """Plays the film again and again, at its pace."""
 
-    def __init__(self, film: list[bytes]):
+    def __init__(self, film: Film):
         super().__init__()
         self.film, self.sent = film, 0
         self.sent_at: dict[int, float] = {}
@@ -100,9 +110,9 @@ class Camera(VideoStreamTrack):
         """The next frame, encoded, when its time has come."""
         self._started = self._started or time.monotonic()
         await asyncio.sleep(max(0.0, self._started + self.sent / FPS - time.monotonic()))
-        packet = av.Packet(self.film[self.sent % len(self.film)])
+        packet = av.Packet(self.film.frames[self.sent % len(self.film.frames)])
         packet.pts, packet.time_base = self.sent, Fraction(1, FPS)
-        self.sent_at[self.sent % len(self.film)] = time.monotonic()
+        self.sent_at[self.sent % len(self.film.frames)] = time.monotonic()
         self.sent += 1
         return packet
 
@@ -142,7 +152,7 @@ class Screen:
             return
         self.size_wh = frame.width, frame.height
         # The page shows a front camera as a mirror does.
-        number = read_number(frame.to_ndarray()[: frame.height, frame.width - 1 :: -1])
+        number = read_number(frame.to_ndarray()[: frame.height, frame.width - 1 :: -1], self.camera.film.size_wh[1])
         if number is not None and number in self.camera.sent_at:
             self.delays_s.append(at_s - self.camera.sent_at[number])
 
@@ -150,7 +160,7 @@ class Screen:
 class Viewer:
     """A visitor of the Live page: what Streamlit's and streamlit-webrtc's scripts do in a browser, as far as needed."""
 
-    def __init__(self, film: list[bytes]):
+    def __init__(self, film: Film):
         self.camera = Camera(film)
         self.screen = Screen(self.camera)
         self.texts: set[str] = set()
@@ -313,7 +323,7 @@ def app(viewers: int) -> Iterator[tuple[str, psutil.Process]]:
             yield url, server_process()
 
 
-async def watch(url: str, server: psutil.Process, film: list[bytes], viewers: int, seconds: float) -> dict:
+async def watch(url: str, server: psutil.Process, film: Film, viewers: int, seconds: float) -> dict:
     """So many viewers at once, for so long."""
     everybody = [Viewer(film) for _ in range(viewers)]
     for viewer in everybody:
@@ -349,7 +359,7 @@ async def watch(url: str, server: psutil.Process, film: list[bytes], viewers: in
     return {"viewers": report, **seen, **cores}
 
 
-async def come_and_go(url: str, film: list[bytes], times: int) -> None:
+async def come_and_go(url: str, film: Film, times: int) -> None:
     """One after another, every second one without goodbye."""
     for k in range(times):
         viewer = Viewer(film)
@@ -358,7 +368,7 @@ async def come_and_go(url: str, film: list[bytes], times: int) -> None:
         await viewer.leave(goodbye=k % 2 == 0)
 
 
-def connects(url: str, server: psutil.Process, film: list[bytes], times: int) -> dict:
+def connects(url: str, server: psutil.Process, film: Film, times: int) -> dict:
     """What so many connections leave behind."""
     asyncio.run(come_and_go(url, film, 4))  # models are loaded once and stay
     time.sleep(REST_S)
@@ -368,16 +378,22 @@ def connects(url: str, server: psutil.Process, film: list[bytes], times: int) ->
     return {"connects": times, **figures(start, look(server))}
 
 
+def _size_wh(text: str) -> tuple[int, int]:
+    width, height = map(int, text.split("x"))
+    return width, height
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--viewers", type=int, default=1, help="at once")
     parser.add_argument("--seconds", type=float, default=30, help="for which they are measured")
     parser.add_argument("--connects", type=int, default=0, help="come and go so many times instead")
+    parser.add_argument("--size", type=_size_wh, default=SIZE_WH, metavar="WxH", help="of the film, default 640x480")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        film = make_film(Path(folder))
+        film = make_film(Path(folder), given.size)
     with app(max(given.viewers, given.connects)) as (url, server):
         if given.connects:
             report = connects(url, server, film, given.connects)
