@@ -148,7 +148,7 @@ def open_page(playwright, server_url):
     def go(path: str, flags: list[str] = FLAGS):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         browsers.append(browser)
-        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
         page.set_default_timeout(45_000)
         page.on("console", lambda message: "Content Security Policy" in message.text and refused.append(message.text))
         page.goto(f"{server_url}/{path}")

@@ -226,6 +226,15 @@ def test_the_live_page_classifies_the_camera_and_the_video_moves(open_page, came
         assert time.monotonic() < end, "the mirror does nothing, or the picture falls behind"
         page.wait_for_timeout(100)
     assert video_frames(page) > before
+    # A second tab has a video of its own, and the first goes on when it is closed.
+    second = page.context.new_page()
+    second.goto(page.url)
+    start_camera(second)
+    second.close()
+    page.bring_to_front()
+    before = video_frames(page)
+    page.wait_for_timeout(1000)
+    assert video_frames(page) > before
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Press Start").wait_for()
 
