@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(name, "1")
+# What tests start would compile the app anew each time; files beside the code that git ignores keep that.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Where a page breaks down, rich would colour the source of every function on the way to it: a second each.
 os.environ.setdefault("STREAMLIT_LOGGER_ENABLE_RICH", "false")
 # Tests deploy models and remove them: in a copy, so that the real ones stay as they are. This must be set before
@@ -26,7 +28,7 @@ for each in (ROOT / "models").glob("mask-*"):
 shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
 
 from core.vision.litert import use_threads  # noqa: E402
-from tests.helpers import CHROMIUM, FLAGS, SHARED, app_server  # noqa: E402
+from tests.helpers import CHROMIUM, FLAGS, SHARED, empty_app  # noqa: E402
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     use_threads(1)
@@ -46,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long") or not opens_pages.isdisjoint(item.path.parents):
             item.add_marker("slow")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where only tests in a browser are wanted, files without any need not be imported, with all that they import."""
+    if config.option.markexpr != "browser" or collection_path.suffix != ".py":
+        return None
+    return b"mark.browser" not in collection_path.read_bytes() or None
 
 
 @pytest.fixture(autouse=True)
@@ -136,8 +145,7 @@ def playwright():
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory):
     """The app as a user starts it, on a free port, without data sets and runs, all of it shut down afterwards."""
-    home = tmp_path_factory.mktemp("home")
-    with app_server({"MASK_DATA_DIR": str(home / "data"), "MASK_RUNS_DIR": str(home / "runs")}) as url:
+    with empty_app(tmp_path_factory.mktemp("home")) as url:
         yield url
 
 

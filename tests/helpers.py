@@ -190,6 +190,11 @@ def app_server(
         server.wait(20)
 
 
+def empty_app(folder: Path) -> contextlib.AbstractContextManager[str]:
+    """The address of the app without data sets and runs; what it keeps is in this folder."""
+    return app_server({"MASK_DATA_DIR": str(folder / "data"), "MASK_RUNS_DIR": str(folder / "runs")})
+
+
 def server_process() -> psutil.Process:
     """The newest app that ``app_server`` started and that still runs."""
     running = []

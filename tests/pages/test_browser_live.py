@@ -8,7 +8,7 @@ import pytest
 from core.synthetic.sample import sample_photo
 from core.vision.crops import resize
 from core.vision.images import encode_image
-from tests.helpers import keep_picture
+from tests.helpers import empty_app, keep_picture
 from tests.pages.test_browser import FAKE_CAMERA, start_camera
 
 pytestmark = pytest.mark.browser
@@ -23,6 +23,13 @@ def film(tmp_path_factory):
     path = tmp_path_factory.mktemp("camera") / "two.mjpeg"
     path.write_bytes(encode_image(frame) * 20)
     return path
+
+
+@pytest.fixture
+def server_url(tmp_path):
+    """An app of its own: people of a try before this one would be on its record."""
+    with empty_app(tmp_path) as url:
+        yield url
 
 
 def unlike(page) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from core.datasets.edits import Edits
 from core.synthetic.sample import sample_photo
-from tests.helpers import app_server, keep_picture, wait_until
+from tests.helpers import empty_app, keep_picture, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ def portrait(tmp_path):
 
 @pytest.fixture
 def server_url(portrait, tmp_path):
-    with app_server({"MASK_DATA_DIR": str(portrait.parent), "MASK_RUNS_DIR": str(tmp_path / "runs")}) as url:
+    with empty_app(tmp_path) as url:
         yield url
 
 

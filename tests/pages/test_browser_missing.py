@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from core.datasets.edits import Edits
-from tests.helpers import app_server, keep_picture, voc_xml, wait_until
+from tests.helpers import empty_app, keep_picture, voc_xml, wait_until
 from tests.people import five_people
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,7 @@ def street(tmp_path):
 
 @pytest.fixture
 def server_url(street, tmp_path):
-    with app_server({"MASK_DATA_DIR": str(street.parent), "MASK_RUNS_DIR": str(tmp_path / "runs")}) as url:
+    with empty_app(tmp_path) as url:
         yield url
 
 

@@ -8,7 +8,7 @@ import pytest
 from core.language import tr, using
 from core.synthetic.sample import sample_photo
 from core.vision.images import encode_image
-from tests.helpers import CHROMIUM, FLAGS, SCREENSHOTS, app_server, choose, keep_picture
+from tests.helpers import CHROMIUM, FLAGS, SCREENSHOTS, choose, empty_app, keep_picture
 
 pytestmark = pytest.mark.browser
 
@@ -42,7 +42,7 @@ def start_quick_training(page, language: str = "en") -> None:
 @pytest.fixture
 def server_url(tmp_path):
     """An app without data sets and runs for each test, also for one that is tried again."""
-    with app_server({"MASK_DATA_DIR": str(tmp_path / "data"), "MASK_RUNS_DIR": str(tmp_path / "runs")}) as url:
+    with empty_app(tmp_path) as url:
         yield url
 
 

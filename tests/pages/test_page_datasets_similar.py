@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.datasets.edits import Edits
 from core.datasets.faces import read_samples
-from core.datasets.features import feature_card, find_features
+from core.datasets.features import feature_card, find_features, open_features
 from core.datasets.index import build_index, open_index
 from core.datasets.label_issues import classifier_card, find_issues
 from core.datasets.query import Filter
@@ -19,6 +19,7 @@ from core.vision.images import encode_image
 from pages.components.charts import chosen_points, points_by_kind
 from pages.components.state import FILTER, OPEN_IMAGE
 from pages.views.datasets.deciding import ALONE, KEEP_ALL, decide
+from pages.views.datasets.opened import map_of
 from tests.helpers import noise_picture, write_voc
 from tests.pages.test_page_datasets import component, finish, named, open_page, run, texts, tiles
 
@@ -175,6 +176,22 @@ def test_what_was_looked_at_before_a_stop_is_drawn_and_the_rest_offered(colors, 
     named(app.button, "Add 5 faces to the map").click()
     app = finish(run(app), "data:features:colors")
     assert sum(len(trace["customdata"]) for trace in figure(app)["data"]) == 9
+
+
+def test_faces_that_are_added_while_the_map_is_made_are_on_the_next_one(colors, monkeypatch):
+    looked_at = []
+
+    def added_meanwhile(index, model):
+        found = open_features(index, model)
+        if not looked_at:
+            looked_at.append(True)
+            find_features(index, StubNetwork(feature_card()))
+        return found
+
+    monkeypatch.setattr("pages.views.datasets.opened.open_features", added_meanwhile)
+    index, model = open_index(colors), feature_card().sha256
+    assert len(map_of(index, model).faces) == 0 and looked_at
+    assert len(map_of(index, model).faces) == 9
 
 
 @pytest.fixture

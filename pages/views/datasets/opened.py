@@ -164,8 +164,9 @@ def features_of_set(index: Index, model: str) -> Features:
 
 def map_of(index: Index, model: str) -> FaceMap:
     """The map of the faces that it has looked at by now."""
-    found = features_of_set(index, model)
-    return mapped(index, found, index.dataset.name, _features_stamp(index, model))
+    stamp = _features_stamp(index, model)  # for both: under a later one, a map of fewer faces would be kept
+    found = features(index, model, index.dataset.name, stamp)
+    return mapped(index, found, index.dataset.name, stamp)
 
 
 def _features_stamp(index: Index, model: str) -> tuple:

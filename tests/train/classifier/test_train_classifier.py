@@ -1,5 +1,7 @@
 """Real training on images made here: small, but every file of a run folder is written and read back."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -47,20 +49,21 @@ def faces_folder(tmp_path_factory):
     return folder
 
 
+def options(folder, out, *more):
+    return ["--data", str(folder), "--out", str(out), "--imagenet-weights", "none", *SETTINGS, *more]
+
+
 def command(folder, out, *more):
-    return [
-        *(sys.executable, "-m", "train.classifier", "--data", str(folder), "--out", str(out)),
-        *("--imagenet-weights", "none", *SETTINGS, *more),
-    ]
+    return [sys.executable, "-m", "train.classifier", *options(folder, out, *more)]
 
 
 def train(folder, out, *more):
     return subprocess.run(command(folder, out, *more), cwd=ROOT, capture_output=True, text=True)
 
 
-def train_here(out):
-    """The run of this folder, in this process: another one would take longer to import TensorFlow than for the rest."""
-    main(parse_arguments(["--run", str(out)]))
+def train_here(*given):
+    """Train in this process: another one would take longer to import TensorFlow than for the rest."""
+    main(parse_arguments([*map(str, given)]))
 
 
 def epochs_written(out):
@@ -71,9 +74,9 @@ def epochs_written(out):
 @pytest.fixture(scope="module")
 def finished_run(faces_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "small"
-    done = train(faces_folder, out)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out, done.stdout
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        train_here(*options(faces_folder, out))
+    return out, printed.getvalue()
 
 
 def test_a_run_folder_holds_what_it_promises(finished_run):
@@ -205,7 +208,7 @@ def test_a_kill_between_weights_and_other_files_loses_nothing(finished_run, tmp_
     for name in ("best.keras", "metrics.jsonl", "model.keras", "model.tflite", "report.json", "card.json"):
         if name != "best.keras" or state["best_epoch"] == 4:
             (out / name).unlink()
-    train_here(out)
+    train_here("--run", out)
     assert epochs_written(out) == [1, 2, 3, 4]
     assert (out / "card.json").is_file() and read_state(out / "best.keras")["epochs_done"] == state["best_epoch"]
 
@@ -218,7 +221,7 @@ def test_a_run_does_not_go_on_with_other_pictures(finished_run, faces_folder, tm
     config = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps(config | {"data": [str(folder)]}))
     with pytest.raises(DataError, match="images have changed"):
-        train_here(out)
+        train_here("--run", out)
 
 
 def test_wrong_weights_do_not_block_the_run_folder(faces_folder, tmp_path):
