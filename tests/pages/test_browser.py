@@ -359,9 +359,13 @@ def test_the_parts_of_a_page_are_one_row_on_a_phone_and_the_chosen_one_is_in_sig
     assert len({button.bounding_box()["y"] for button in buttons.all()}) == 1 and buttons.count() == 4
     assert row.evaluate("row => row.scrollWidth > row.clientWidth && row.scrollLeft > 0")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    row.evaluate("row => row.scrollTo(0, 0)")  # free to be pushed back
-    page.wait_for_timeout(500)
-    assert row.evaluate("row => row.scrollLeft") == 0
+    pushed_back = """async row => {
+        await Promise.all(row.getAnimations({ subtree: true }).map((each) => each.finished));
+        row.scrollTo(0, 0);
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+        return row.scrollLeft;
+    }"""
+    assert row.evaluate(pushed_back) == 0, "it is free once the chosen one was in sight"
     buttons.first.click()
     in_sight("Nouvel entraînement")
 
