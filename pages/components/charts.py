@@ -199,7 +199,7 @@ def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float,
     _layout(figure, tr("People over time; click to jump there"), 300, x=tr("Seconds"), y=tr("People"))
     share: dict = {"overlaying": "y", "side": "right", "range": [-3, 103], "fixedrange": True, "showgrid": False}
     share |= {"tickmode": "array", "tickvals": [0, 50, 100]}
-    share["title"] = {"text": tr("Share in %")}
+    share["title"] = {"text": tr("Share in %"), "font": {"size": 12}}
     figure.update_layout(barmode="stack", bargap=0, showlegend=True, yaxis2=share)
     figure.update_yaxes(rangemode="tozero", tickformat="d", selector={"anchor": "x"})
     return figure
