@@ -184,14 +184,15 @@ with head:
         show_neighbours(keys, names[chosen.key], chosen.key)
 detector = getattr(pipeline, "detector", None)
 views = [RESULTS, *([HEAT_MAP] if detector else []), METHODS]
-view = switch.segmented_control(
-    *(tr("Show"), views),
-    default=RESULTS,
-    format_func=tr,
-    required=True,
-    label_visibility="collapsed",
-    key="photo_view",
-)
+with switch.container(key="views_photo"):  # one row on a phone: app.css
+    view = st.segmented_control(
+        *(tr("Show"), views),
+        default=RESULTS,
+        format_func=tr,
+        required=True,
+        label_visibility="collapsed",
+        key="photo_view",
+    )
 try:
     image = photo_set.image(chosen)
     if view == METHODS:

@@ -1,5 +1,6 @@
 """Texts in the visitor's language: every one is looked up, and every language has it."""
 
+import re
 import string
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
@@ -145,6 +146,12 @@ def test_every_text_has_a_translation_with_the_same_fields(code):
             assert set(fields(text)) <= set(fields(ids[-1])), (ids, text)
             assert several or fields(text) == fields(ids[0]), (ids, text)
     assert {message.id for message in catalog} == {message.id for message in texts()}, "python -m tests.languages"
+
+
+def test_french_signs_never_begin_a_line():
+    for message in catalog_of("fr"):
+        for text in message.string if isinstance(message.string, tuple) else (message.string,):
+            assert not re.search(r" [:;!?»](?!\w)|« ", text), text  # ":blue[…]" is a colour
 
 
 def test_every_text_that_people_read_is_looked_up():

@@ -18,7 +18,19 @@ from core.io import folder_lock, load_json, read_json, write_json
 from core.language import ENGLISH, mark, number, tr, trn, using
 
 MAX_STEPS = 500
-NOW = mark("{name} is now {label}")
+# What a step did, of the items' name and a label.
+NOW, ADDED = mark("{name} is now {label}"), mark("{name} added as {label}")
+RIGHT, ALL_RIGHT = mark("{name}: the label is right"), mark("{name}: the labels are right")
+EXCLUDED, CHOICE = mark("{name} excluded"), mark("{name}: choice of the copy to keep")
+NO_FACE, NO_FACES, NOT_SURE = mark("{name} is no face"), mark("{name} are no faces"), mark("{name} not sure")
+MOVED, REMOVED, REVERTED = mark("{name} moved"), mark("{name} removed"), mark("{name} as it was")
+FORMS = (NOW, ADDED, RIGHT, ALL_RIGHT, EXCLUDED, CHOICE, NO_FACE, NO_FACES, NOT_SURE, MOVED, REMOVED, REVERTED)
+FORMER = {
+    "{name} excluded or kept": CHOICE,
+    "{name}: which of these copies is kept": CHOICE,
+    "{name} set aside": EXCLUDED,
+}
+"""What earlier versions wrote, and what is said today."""
 FIRST_ADDED = 1_000_000
 """Number of the first face that a person added to a picture: no annotation file holds so many."""
 
@@ -184,29 +196,26 @@ class Edits:
     def confirm(self, labels: dict[str, str]) -> None:
         """These items' labels are right, as one step: nobody needs to doubt them again."""
         with self._alone():
-            words = mark("{name}: the label is right")
-            self._change(words, list(labels), lambda item, old: old._replace(label=labels[item]))
+            self._change(RIGHT, list(labels), lambda item, old: old._replace(label=labels[item]))
 
     @for_operators
     def confirm_copies(self, labels: Mapping[str, Iterable[str]]) -> None:
         """The labels of these pictures, by their keys, are right, although they are near-duplicates; as one step."""
         with self._alone():
-            words = mark("{name}: the labels are right")
-            self._change(words, list(labels), lambda key, old: old._replace(confirmed=joined(labels[key])))
+            self._change(ALL_RIGHT, list(labels), lambda key, old: old._replace(confirmed=joined(labels[key])))
 
     @for_operators
     def exclude(self, items: str | Iterable[str]) -> None:
         """Keep one or several items out of training, as one step."""
-        self._step(mark("{name} excluded"), items, lambda old: old._replace(excluded=True))
+        self._step(EXCLUDED, items, lambda old: old._replace(excluded=True))
 
     @for_operators
     def keep_alone(self, kept: Sequence[str], others: Sequence[str]) -> None:
         """Of near-duplicates, keep ``others`` out of training and ``kept`` in it, as one step."""
         with self._alone():
             change = lambda item, old: old._replace(excluded=item not in kept)  # noqa: E731
-            words = mark("{name} excluded")
-            if self.excluded.intersection(kept):  # one of them was excluded before
-                words = mark("{name}: choice of the copy to keep")
+            # With the other word if one of them was excluded before.
+            words = CHOICE if self.excluded.intersection(kept) else EXCLUDED
             self._change(words, [*others, *kept], change)
 
     @for_operators
@@ -231,11 +240,11 @@ class Edits:
                 numbers[face.picture] = number + 1
                 items.append(f"{face.picture}#{number}")
             labels = sorted({change.label for change in changes if change.label})
-            words = mark("{name} added as {label}")
+            words = ADDED
             if all(face.removed for face in faces):
-                words = mark("{name} is no face") if len(faces) == 1 else mark("{name} are no faces")
+                words = NO_FACE if len(faces) == 1 else NO_FACES
             elif all(face.excluded for face in faces):
-                words = mark("{name} not sure")
+                words = NOT_SURE
             new = dict(zip(items, changes, strict=True))
             self._change(words, items, lambda item, old: new[item], label=" or ".join(labels))
             return items
@@ -251,17 +260,17 @@ class Edits:
             box = _box(box)
         except ValueError:
             raise DataError(tr("Draw a larger box.")) from None
-        self._step(mark("{name} moved"), item, lambda old: old._replace(box=box))
+        self._step(MOVED, item, lambda old: old._replace(box=box))
 
     @for_operators
     def remove(self, items: str | Iterable[str]) -> None:
         """One or several items are no faces, as one step."""
-        self._step(mark("{name} removed"), items, lambda old: old._replace(removed=True))
+        self._step(REMOVED, items, lambda old: old._replace(removed=True))
 
     @for_operators
     def revert(self, items: str | Iterable[str]) -> None:
         """One or several items as they were in the files, as one step; faces that were added are gone."""
-        self._step(mark("{name} as it was"), items, lambda old: Change())
+        self._step(REVERTED, items, lambda old: Change())
 
     @for_operators
     def undo(self) -> str | None:
@@ -366,18 +375,31 @@ def _change_of(raw: list) -> list:
 
 
 def step_words(step: Mapping) -> str:
-    """What a step of the history was, in the language of now; in English, if an earlier version took it."""
-    if "told" not in step:
-        return str(step["what"])
-    form, label = step["told"]
+    """What a step of the history was, in the language of now; as an earlier version wrote it, if nobody knows that."""
     names = list(step["before"])
+    form, label = step.get("told") or _parts_of(str(step["what"]), names)
+    form = FORMER.get(form, form)
+    if form not in FORMS or not names:
+        return str(step["what"])
     name = names[0]
     if len(names) > 1:
         count = trn("{count} image", "{count} images", len(names))
         if all("#" in item for item in names):
             count = trn("{count} face", "{count} faces", len(names))
         name = count.format(count=number(len(names)))
-    return tr(form).replace("{name}", name).replace("{label}", label)
+    return tr(form).format(name=name, label=label)
+
+
+def _parts_of(what: str, items: Sequence[str]) -> tuple[str, str]:
+    """The form and the label of a step of which an earlier version kept only the words; empty if nobody knows them."""
+    kind = "faces" if all("#" in item for item in items) else "images"
+    name = items[0] if len(items) == 1 else f"{len(items)} {kind}"
+    rest = what.removeprefix(name)
+    for form in (*FORMS, *FORMER):
+        words, takes_label, _ = form.removeprefix("{name}").partition("{label}")
+        if rest == words or (takes_label and rest.startswith(words)):
+            return form, rest[len(words) :]
+    return "", ""
 
 
 def _steps(raw: list) -> list[dict]:

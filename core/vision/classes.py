@@ -128,6 +128,22 @@ def contrast(a_rgb: tuple[int, int, int], b_rgb: tuple[int, int, int]) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def set_off(color_rgb: tuple[int, int, int], ground_rgb: tuple[int, int, int], least: float) -> tuple[int, int, int]:
+    """The colour itself, or mixed with black or white until its ``contrast`` to the ground is as high as this.
+
+    >>> set_off((0, 122, 82), (255, 255, 255), 4.5), set_off((255, 190, 30), (255, 255, 255), 3)
+    ((0, 122, 82), (189, 141, 22))
+    """
+    target = max((0, 0, 0), (255, 255, 255), key=lambda end: contrast(end, ground_rgb))
+    mixed = color_rgb
+    for percent in range(0, 101, 2):
+        red, green, blue = (round(c + (end - c) * percent / 100) for c, end in zip(color_rgb, target, strict=True))
+        mixed = red, green, blue
+        if contrast(mixed, ground_rgb) >= least:
+            break
+    return mixed
+
+
 def _luminance(rgb: tuple[int, int, int]) -> float:
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -16,7 +16,7 @@ from core.io import is_number
 from core.language import day, mark, number, tr
 from core.video.record import share_interval
 from core.video.zones import Place, Point
-from core.vision.classes import CLASS_NAMES, CLASS_STYLES, NO_PREDICTION, WITH_MASK, styles_of
+from core.vision.classes import CLASS_NAMES, CLASS_STYLES, NO_PREDICTION, WITH_MASK, set_off, styles_of
 from core.vision.images import encode_image
 from core.vision.stats import FrameStats
 
@@ -24,6 +24,8 @@ BAR = CLASS_STYLES[WITH_MASK].color_hex
 # Okabe and Ito: told apart with every kind of colour vision.
 CURVE_COLORS = (BAR, "#d55e00", "#0072b2", "#8a8a8a")
 WEEK_COLORS = ("#9fb4ad", BAR)
+LIGHT, DARK = ((255, 255, 255), 3.5), ((14, 18, 17), 5.5)
+"""Ground of pages, and the least contrast of thin marks to it: more on dark ground, where they look thinner."""
 MOST_NAMES = 7
 """Below bars: as many as a phone has room for, and a week has days."""
 
@@ -154,12 +156,13 @@ def weeks_side_by_side(weeks: Mapping[str, Sequence[int]], of: str = mark("Peopl
     return figure
 
 
-def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float) -> go.Figure:
+def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float, dark: bool = False) -> go.Figure:
     """Faces at each moment of a video as bars, a colour per class, with the share that wears a mask as a line.
 
     Args:
         moments: seconds and what is seen then.
         step_s: from one moment to the next.
+        dark: whether the page is.
     """
     figure, times = go.Figure(), [at_s for at_s, _ in moments]
     classes = moments[-1][1].classes if moments else ()
@@ -188,7 +191,7 @@ def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float)
             yaxis="y2",
             mode="lines+markers",
             marker={"size": 5},
-            line={"color": "#1f2a27", "width": 2},
+            line={"color": "#e8ecea" if dark else "#1f2a27", "width": 2},
             name=tr("Share with a mask"),
             customdata=[[at_s] for at_s in times],
             hovertemplate=tr("%{customdata[0]:.1f} s: %{y:.0f}% with a mask") + "<extra></extra>",
@@ -196,7 +199,7 @@ def people_over_time(moments: Sequence[tuple[float, FrameStats]], step_s: float)
     _layout(figure, tr("People over time; click to jump there"), 300, x=tr("Seconds"), y=tr("People"))
     share: dict = {"overlaying": "y", "side": "right", "range": [-3, 103], "fixedrange": True, "showgrid": False}
     share |= {"tickmode": "array", "tickvals": [0, 50, 100]}
-    share["title"] = {"text": tr("Share in %")}
+    share["title"] = {"text": tr("Share in %"), "font": {"size": 12}}
     figure.update_layout(barmode="stack", bargap=0, showlegend=True, yaxis2=share)
     figure.update_yaxes(rangemode="tozero", tickformat="d", selector={"anchor": "x"})
     return figure
@@ -338,15 +341,20 @@ SYMBOLS = (
 
 
 def points_by_kind(
-    xy: np.ndarray, kinds: Sequence[str], looks: Mapping[str, tuple[str, str]], items: Sequence[str]
+    xy: np.ndarray,
+    kinds: Sequence[str],
+    looks: Mapping[str, tuple[str, tuple[int, int, int]]],
+    items: Sequence[str],
+    dark: bool = False,
 ) -> go.Figure:
     """Points of a plane without units, each kind with a colour and a shape of its own; they can be circled.
 
     Args:
         xy: (n, 2).
         kinds: n of them, keys of ``looks``.
-        looks: words and colour of each kind, in the legend's order.
+        looks: words and colour (RGB, 0..255) of each kind, in the legend's order.
         items: what each point stands for, n of them; told by ``chosen_points``, and when the pointer is on it.
+        dark: whether the page is; colours that would be dim there come lighter, on a light one darker.
     """
     figure, of_kind = go.Figure(), np.array(kinds, str)
     for i, (kind, (words, color)) in enumerate(looks.items()):
@@ -359,10 +367,10 @@ def points_by_kind(
             mode="markers",
             name=_text(tr("{name}: {value}").format(name=words, value=number(len(places), ","))),
             marker={
-                "color": color,
+                "color": _set_off(color, dark),
                 "symbol": SYMBOLS[i % len(SYMBOLS)],
-                "size": 8,
-                "opacity": 0.9,
+                "size": 9,
+                "opacity": 1,
                 "line": {"width": 2},
             },
             customdata=[[items[place]] for place in places],
@@ -821,6 +829,10 @@ def _points(lines: Sequence[dict], name: str) -> list[tuple[float, float]]:
     """(epoch, value) of the lines that have a finite value of that name."""
     values = [(line.get("epoch"), line.get(name)) for line in lines]
     return [(float(x), float(y)) for x, y in values if is_number(x) and is_number(y)]
+
+
+def _set_off(color_rgb: tuple[int, int, int], dark: bool) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*set_off(color_rgb, *(DARK if dark else LIGHT)))
 
 
 def _text(words: str) -> str:

@@ -22,6 +22,11 @@ def show_figure(figure: go.Figure, key: str | None = None, place: Any = st, alt:
     place.plotly_chart(figure, key=key, config=CHART, alt=alt or described(figure))
 
 
+def on_dark() -> bool:
+    """Whether the visitor's pages are dark."""
+    return st.context.theme.type == "dark"
+
+
 def described(figure: go.Figure) -> str:
     """What a chart shows, in words.
 

@@ -57,7 +57,7 @@ def show_end_of_job(status: JobStatus | None, jobs: Jobs | None = None, for_all:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         if status.state == "failed":
-            words = tr("{name}: {words}").format(name=plain(status.title), words=plain(status.error))
+            words = f"**{plain(status.title)}.** {plain(status.error)}"
             st.error(words, width="stretch")
         else:
             st.info(tr("{title}: stopped.").format(title=plain(status.title)), width="stretch")

@@ -161,18 +161,21 @@ def is_chosen_next(key: str) -> bool:
 def view_switch(key: str, views: Sequence[str], first: str | None = None) -> str:
     """A row of buttons for the parts of a page; the one shown survives a change of page and a reload.
 
+    Where they do not fit, on a phone, ``app.css`` lets the row be pushed sideways.
+
     Args:
         key: of the widget, and its name in the address.
         views: what they are called in English, as the address says; shown in the visitor's language.
         first: chosen at the first visit; the first of them if left out.
     """
-    view = st.segmented_control(
-        *(tr("View"), views),
-        format_func=tr,
-        required=True,
-        label_visibility="collapsed",
-        **kept_in_address(key, views, first),
-    )
+    with st.container(key=f"views_{key}"):
+        view = st.segmented_control(
+            *(tr("View"), views),
+            format_func=tr,
+            required=True,
+            label_visibility="collapsed",
+            **kept_in_address(key, views, first),
+        )
     remember(key, view)
     return view
 

@@ -13,6 +13,7 @@ from core.vision.stats import describe_film
 from core.vision.tables import UNKNOWN
 from pages.components.compat import page_part
 from pages.components.faces import show_class_counts
+from pages.components.figure import on_dark
 from pages.components.messages import plain
 from pages.components.server import address, own_cookie
 from pages.components.state import VIDEO_JUMP
@@ -57,7 +58,7 @@ def show_video(shelf: Shelf, me: str, video: Video) -> None:
     with chart:
         from pages.components.charts import people_over_time
 
-        figure = people_over_time(result.moments, MOMENT_S)
+        figure = people_over_time(result.moments, MOMENT_S, on_dark())
         click_chart(figure, f"video_chart_{video.key}", lambda moment: _jump(video, moment[0]))
         words = tr("{count} of {total} frames analysed.")
         st.caption(words.format(count=number(result.looks, ","), total=number(result.frames, ",")))

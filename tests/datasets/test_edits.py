@@ -85,6 +85,36 @@ def test_a_step_is_told_in_the_language_of_who_reads_it_and_kept_in_english(fold
         assert step_words({"what": "of an earlier version", "before": {}}) == "of an earlier version"
 
 
+@pytest.mark.parametrize(
+    ("items", "what", "told", "words"),
+    [
+        (["a.jpg", "b.jpg"], "2 images excluded or kept", ["{name} excluded or kept", ""],
+         "2 images\N{NO-BREAK SPACE}: choix de la copie à garder"),
+        (["a.jpg"], "a.jpg: which of these copies is kept", ["{name}: which of these copies is kept", ""],
+         "a.jpg\N{NO-BREAK SPACE}: choix de la copie à garder"),
+        (["a.jpg", "b.jpg"], "2 images excluded or kept", None,
+         "2 images\N{NO-BREAK SPACE}: choix de la copie à garder"),
+        (["a.jpg#1", "a.jpg#2"], "2 faces is now {name}", None, "2 visages\N{NO-BREAK SPACE}: désormais {name}"),
+        (["{label}.jpg"], "{label}.jpg is now a b", None, "{label}.jpg\N{NO-BREAK SPACE}: désormais a b"),
+        (["a.jpg"], "a.jpg set aside", None, "a.jpg\N{NO-BREAK SPACE}: mise à l’écart"),
+        (["a.jpg"], "a.jpg did what nobody knows", None, "a.jpg did what nobody knows"),
+        (["a.jpg"], "b.jpg excluded", None, "b.jpg excluded"),
+        ([], "0 images excluded", ["{name} excluded", ""], "0 images excluded"),
+    ],
+)  # fmt: skip
+def test_steps_of_earlier_versions_are_told_in_french_and_kept_as_they_were(folder, items, what, told, words):
+    edits = Edits.load(folder)
+    edits.exclude("with_mask/000.jpg")
+    data = json.loads(edits.path.read_text())
+    step = {"what": what, "before": {item: [None, False] for item in items}} | ({"told": told} if told else {})
+    edits.path.write_text(json.dumps(data | {"history": [step]}))
+    (read,) = Edits.load(folder).history
+    with using("fr"):
+        assert step_words(read) == words
+    edits.exclude("with_mask/001.jpg")
+    assert json.loads(edits.path.read_text())["history"][0]["what"] == what
+
+
 def test_two_visitors_do_not_overwrite_each_other(folder):
     first, second = Edits.load(folder), Edits.load(folder)
     first.exclude("with_mask/000.jpg")

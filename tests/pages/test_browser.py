@@ -349,6 +349,36 @@ def test_all_counters_are_in_one_row_on_a_phone(open_page, server_url):
             assert not words.evaluate(cut_off), (language, words.inner_text())
 
 
+def test_the_parts_of_a_page_are_one_row_on_a_phone_and_the_chosen_one_is_in_sight(open_page, server_url):
+    page = open_page("")
+    page.set_viewport_size({"width": 390, "height": 844})
+    row = page.locator(".st-key-views_part [role=radiogroup]")
+
+    def in_sight(words: str) -> None:
+        chosen = row.locator("[data-selected=true]").filter(has_text=words)
+        chosen.wait_for()
+        end = time.monotonic() + 10
+        while not 0 <= (box := chosen.bounding_box())["x"] <= 390 - box["width"]:
+            assert time.monotonic() < end, box
+            page.wait_for_timeout(100)
+
+    page.goto(f"{server_url}/training?lang=fr&part=Import%20a%20model")
+    in_sight("Importer un modèle")
+    buttons = row.locator("button")
+    assert len({button.bounding_box()["y"] for button in buttons.all()}) == 1 and buttons.count() == 4
+    assert row.evaluate("row => row.scrollWidth > row.clientWidth && row.scrollLeft > 0")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    pushed_back = """async row => {
+        await Promise.all(row.getAnimations({ subtree: true }).map((each) => each.finished));
+        row.scrollTo(0, 0);
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+        return row.scrollLeft;
+    }"""
+    assert row.evaluate(pushed_back) == 0, "it is free once the chosen one was in sight"
+    buttons.first.click()
+    in_sight("Nouvel entraînement")
+
+
 def test_a_french_browser_gets_french_and_a_choice_of_language_is_kept(playwright, server_url):
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     try:

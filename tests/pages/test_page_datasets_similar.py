@@ -13,8 +13,9 @@ from core.datasets.features import feature_card, find_features, open_features
 from core.datasets.index import build_index, open_index
 from core.datasets.label_issues import classifier_card, find_issues
 from core.datasets.query import Filter
-from core.datasets.store import find_dataset, read_pictures
+from core.datasets.store import delete_dataset, find_dataset, read_pictures
 from core.jobs import Cancelled
+from core.vision.classes import CLASS_STYLES, PALETTE_RGB, contrast
 from core.vision.images import encode_image
 from pages.components.charts import chosen_points, points_by_kind
 from pages.components.state import FILTER, OPEN_IMAGE
@@ -284,5 +285,62 @@ def test_faces_of_annotated_sets_open_as_faces(server):
 
 
 def test_points_of_a_kind_that_nothing_has_are_not_drawn():
-    drawn = points_by_kind(np.zeros((2, 2)), ["a", "a"], {"a": ("<A>", "#000000"), "b": ("B", "#ffffff")}, ["x", "y"])
+    drawn = points_by_kind(
+        np.zeros((2, 2)), ["a", "a"], {"a": ("<A>", (0, 0, 0)), "b": ("B", (255, 255, 255))}, ["x", "y"]
+    )
     assert [trace.name for trace in drawn.data] == ["&lt;A>: 2"] and drawn.data[0].customdata == (["x"], ["y"])
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_points_of_every_colour_stand_out_from_the_page(dark):
+    kinds = {str(i): (str(i), color) for i, color in enumerate((*(s.color_rgb for s in CLASS_STYLES), *PALETTE_RGB))}
+    drawn = points_by_kind(np.zeros((len(kinds), 2)), list(kinds), kinds, list(kinds), dark)
+    ground, least = ((14, 18, 17), 5.5) if dark else ((255, 255, 255), 3.5)
+    for trace in drawn.data:
+        color = tuple(bytes.fromhex(trace.marker.color[1:]))
+        assert contrast(color, ground) >= least, (trace.name, trace.marker.color)
+    assert len({trace.marker.symbol for trace in drawn.data[:8]}) == 8, "told apart without colours"
+
+
+def test_the_map_of_a_dark_page_has_lighter_points(mapped, monkeypatch):
+    colors = {}
+    for dark in (False, True):
+        monkeypatch.setattr("pages.views.datasets.map.on_dark", lambda dark=dark: dark)
+        colors[dark] = [trace["marker"]["color"] for trace in figure(open_page("Map"))["data"]]
+    assert colors[False] == [style.color_hex for style in CLASS_STYLES[:2]] and colors[True] != colors[False]
+
+
+def test_a_map_circled_after_its_set_was_deleted_gets_a_sentence(mapped, monkeypatch):
+    def circled(figure, key, on_select, **options):
+        delete_dataset("colors")
+        st.session_state[key] = {"selection": {"points": [{"customdata": ["with_mask/0.png"]}]}}
+        on_select()
+
+    monkeypatch.setattr("pages.views.datasets.map.st.plotly_chart", circled)
+    app = open_page("Map")
+    assert FILTER not in app.session_state
+    app = run(app)
+    assert "This data set is no longer there." in texts(app).replace("\\", "") and not app.exception
+    assert "There is no data set on this server yet" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("without_mask", "The most similar face has another label than this one."),
+        ("with_mask", "The most similar face has the same label as this one."),
+    ],
+)
+def test_exactly_one_similar_face_is_told_in_the_singular(server, label, words):
+    for name, seed in (("with_mask/0", 0), ("with_mask/copy", 0), (f"{label}/other", 5)):
+        path = server / f"data/three/{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_image(noise_picture(seed), ".png"))
+    dataset = find_dataset("three")
+    build_index(dataset)
+    find_features(open_index(dataset), StubNetwork(feature_card()))
+    app = open_page("Gallery")
+    app.session_state[OPEN_IMAGE] = ("with_mask/0.png", 0)
+    app = run(app)
+    last = component(app, len(app.get("bidi_component")) - 1)["sections"][0]
+    assert last["title"] == words and [tile["id"] for tile in last["tiles"]] == [f"{label}/other.png"]

@@ -16,7 +16,7 @@ from core.vision.classifier import DEFAULT_CLASSIFIER
 from core.vision.explain import load_explainer
 from core.vision.model_card import ModelCard, ModelError
 from pages.components.faces import load_face_explainer
-from pages.components.figure import CHART
+from pages.components.figure import CHART, on_dark
 from pages.components.gallery import show_tiles
 from pages.components.jobs import show_end_of_job, show_job
 from pages.components.messages import plain, tried
@@ -29,6 +29,8 @@ from pages.views.datasets.picture import close_image, open_image
 from pages.views.datasets.tiles import face_tiles, styles_by_name
 
 BY_CLASS, BY_MODEL = LOOKS = (mark("By class"), mark("By what the model says"))
+Look = tuple[str, tuple[int, int, int]]
+"""Words and colour (RGB, 0..255) of a kind of points."""
 MOST_SIMILAR = 12
 LEAST_FACES = 3
 """With fewer there is nothing to compare."""
@@ -193,7 +195,7 @@ def _chart(index: Index, predictions: LabelIssues | None, faces: np.ndarray, xy:
             show_items(index, some)
 
     st.plotly_chart(
-        points_by_kind(xy, kinds, order, items),
+        points_by_kind(xy, kinds, order, items, on_dark()),
         key=key,
         on_select=chosen,
         selection_mode="lasso",
@@ -202,18 +204,18 @@ def _chart(index: Index, predictions: LabelIssues | None, faces: np.ndarray, xy:
     )
 
 
-def _by_class(index: Index, faces: np.ndarray) -> tuple[list[str], dict[str, tuple[str, str]]]:
+def _by_class(index: Index, faces: np.ndarray) -> tuple[list[str], dict[str, Look]]:
     """What kind each face is, and the words and the colour of each kind."""
     styles = styles_by_name(index)
     labels = index.faces.label[faces].tolist()
-    return labels, {name: (f"{style.sign} {style.words}", style.color_hex) for name, style in styles.items()}
+    return labels, {name: (f"{style.sign} {style.words}", style.color_rgb) for name, style in styles.items()}
 
 
-def _by_model(predictions: LabelIssues | None, faces: np.ndarray) -> tuple[list[str], dict[str, tuple[str, str]]]:
+def _by_model(predictions: LabelIssues | None, faces: np.ndarray) -> tuple[list[str], dict[str, Look]]:
     kinds = {
-        "agrees": (tr("The model agrees"), CLASS_STYLES[WITH_MASK].color_hex),
-        "differs": (tr("The model disagrees"), "#d55e00"),
-        "unknown": (tr("No prediction"), NO_PREDICTION.color_hex),
+        "agrees": (tr("The model agrees"), CLASS_STYLES[WITH_MASK].color_rgb),
+        "differs": (tr("The model disagrees"), (213, 94, 0)),
+        "unknown": (tr("No prediction"), NO_PREDICTION.color_rgb),
     }
     if predictions is None:
         return ["unknown"] * len(faces), kinds
