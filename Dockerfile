@@ -18,6 +18,8 @@ COPY core core
 COPY train train
 COPY pages pages
 COPY locale locale
+# Packages are compiled by pip; without this, every process would compile the app's own code anew.
+RUN python -m compileall -q core train pages
 # The app installs models here and notes which one is active.
 COPY --chown=app:app models models
 
