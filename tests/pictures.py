@@ -95,6 +95,7 @@ def training(page: Page, url: str, name: Callable[[str], Path]) -> None:
     page.goto(f"{url}/datasets")
     page.get_by_role("radio", name=tr("Gallery")).click()
     page.get_by_role("radio", name=tr("Gallery"), checked=True).wait_for()
+    page.locator(".pick img").first.wait_for()
     keep(page, name("data"))
 
 
