@@ -10,6 +10,7 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +26,16 @@ from train.detector.operating_points import AnnotatedFrame, choose_scores, look_
 from train.detector.sampling import draw_window
 from train.run_folder import BEST, CARD, KERAS_MODEL, LAST, MODEL, REPORT, WEIGHTS, read_state
 
+if TYPE_CHECKING:
+    import keras
+
 CALIBRATION_WINDOWS, CALIBRATION_SIDE = 300, 320
+# In 8 bits, these layers of the base lose most: what goes in is small and their weights are large. With them in 32 bits
+# small faces are found as with the whole network in 32 bits, in the same time (docs/detector.md).
+EXACT = (
+    *("bn_Conv1", "expanded_conv_depthwise_BN", "expanded_conv_project_BN", "block_1_", "block_2_"),
+    *("block_4_depthwise_BN", "block_5_depthwise_BN"),
+)
 
 
 def finish(out: Path) -> dict:
@@ -36,9 +46,7 @@ def finish(out: Path) -> dict:
     """
     import keras
 
-    from train.detector.network import HEADS
     from train.detector.trainer import load_averaged, mix_weights, write_weights
-    from train.export.litert import export_litert
 
     config, scenes = read_run(out)
     if config.keep == "best":
@@ -49,14 +57,7 @@ def finish(out: Path) -> dict:
         mix_weights(model, config.mix_with, config.mix_share)
     write_atomic(out / KERAS_MODEL, lambda path: model.save(path))
     write_weights(model, out / WEIGHTS)
-    rng = np.random.default_rng(config.seed)
-    windows = [
-        draw_window(scenes.train, int(rng.integers(len(scenes.train))), CALIBRATION_SIDE, config.recipe, rng)[0]
-        for _ in range(min(CALIBRATION_WINDOWS, 4 * len(scenes.train)))
-    ]
-    heads = keras.Model(model.input, [model.get_layer(name).output for name in HEADS])
-    export_litert(heads, out / MODEL, config.precision, np.stack(windows)[..., ::-1])
-
+    export(model, scenes, config, out / MODEL)
     card = ModelCard(
         name=out.name,
         file=MODEL,
@@ -82,35 +83,60 @@ def finish(out: Path) -> dict:
             "left out, as in the photos it was trained on. Nose, mouth or chin uncovered counts as worn incorrectly."
         ),
     )
-    # Data sets whose boxes were redrawn show mostly drawn masks, which are easier to classify than those of the street.
-    redrawn = config.redraw.split(",")
-    validation = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
-    frames = _frames(validation)
-    detector = MaskDetector(card, out / MODEL)
-    # Only a calibrated score says which faces are doubtful.
-    calibration = calibrate(
-        {preset: look_at(frames, detector, dataclasses.replace(how, again=0)) for preset, how in PRESETS.items()}
-    )
-    card = dataclasses.replace(card, calibration=calibration)
-    detector = MaskDetector(card, out / MODEL)
-    face_scores, tiny_face_scores, facts = choose_scores(look_at_all(frames, detector))
-    facts |= {
-        "photos": len(frames),
-        "verdict_calibration_error": prediction_calibration_error(look_at(frames, detector, DEFAULT_PRESET)),
-    }
+    card = settled(card, out / MODEL, scenes, config)
     report = {
         "epoch": read_state(out / LAST)["epochs_done"]
         if config.keep == "last"
         else read_state(out / LAST)["best_epoch"],
         "data": scenes.facts,
-        "calibration": calibration,
-        "face_scores": face_scores,
-        "validation": facts,
+        "calibration": card.calibration,
+        "face_scores": card.face_scores,
+        "validation": card.scores["validation"],
     }
     write_json(out / REPORT, report)
-    card = dataclasses.replace(card, face_scores=face_scores, tiny_face_scores=tiny_face_scores)
-    dataclasses.replace(card, scores={"validation": facts}).save(out / CARD)
+    card.save(out / CARD)
     return report
+
+
+def export(model: "keras.Model", scenes: SceneSplit, config: DetectorConfig, path: Path) -> None:
+    """Write the network as a LiteRT file; windows of the training photos tell the range of each tensor."""
+    from train.detector.network import HEADS
+    from train.export.litert import export_litert
+
+    rng = np.random.default_rng(config.seed)
+    windows = [
+        draw_window(scenes.train, int(rng.integers(len(scenes.train))), CALIBRATION_SIDE, config.recipe, rng)[0]
+        for _ in range(min(CALIBRATION_WINDOWS, 4 * len(scenes.train)))
+    ]
+    heads = type(model)(model.input, [model.get_layer(name).output for name in HEADS])
+    export_litert(heads, path, config.precision, np.stack(windows)[..., ::-1], EXACT)
+
+
+def settled(card: ModelCard, path: Path, scenes: SceneSplit, config: DetectorConfig) -> ModelCard:
+    """The card of an exported network with its calibration and the scores from which faces are shown.
+
+    Both are fitted on the validation photos, and so are the figures that the card gets.
+    """
+    # Data sets whose boxes were redrawn show mostly drawn masks, which are easier to classify than those of the street.
+    redrawn = config.redraw.split(",")
+    validation = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
+    frames = _frames(validation)
+    neutral = {"center_scale": 1.0, "center_offset": 0.0, "temperature": 1.0}
+    detector = MaskDetector(dataclasses.replace(card, calibration=neutral), path)
+    # Only a calibrated score says which faces are doubtful.
+    calibration = calibrate(
+        {preset: look_at(frames, detector, dataclasses.replace(how, again=0)) for preset, how in PRESETS.items()}
+    )
+    card = dataclasses.replace(card, calibration=calibration)
+    detector = MaskDetector(card, path)
+    face_scores, tiny_face_scores, facts = choose_scores(look_at_all(frames, detector))
+    facts |= {
+        "photos": len(frames),
+        "verdict_calibration_error": prediction_calibration_error(look_at(frames, detector, DEFAULT_PRESET)),
+    }
+    return dataclasses.replace(
+        card, face_scores=face_scores, tiny_face_scores=tiny_face_scores, scores={"validation": facts}
+    )
 
 
 def read_run(out: Path) -> tuple[DetectorConfig, SceneSplit]:

@@ -1,7 +1,8 @@
 """A trained Keras model as a LiteRT file."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,9 @@ PRECISIONS = ("int8", "fp16", "float32")
 AT_ONCE = 2
 
 
-def export_litert(model: keras.Model, path: Path | str, precision: str, calibration_rgb: np.ndarray) -> None:
+def export_litert(
+    model: keras.Model, path: Path | str, precision: str, calibration_rgb: np.ndarray, exact: Sequence[str] = ()
+) -> None:
     """Convert and write a model whose input is RGB pixels 0..255.
 
     Args:
@@ -25,6 +28,7 @@ def export_litert(model: keras.Model, path: Path | str, precision: str, calibrat
         precision: ``int8`` takes uint8 pixels and computes in 8 bits (Jacob et al. 2018), ``fp16`` stores half
             precision, ``float32`` changes nothing. Outputs are float32 always.
         calibration_rgb: (n, size, size, 3) uint8, typical inputs from which ``int8`` learns the range of each tensor.
+        exact: with ``int8``, layers that compute in 32 bits all the same, by parts of their names.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; possible are {', '.join(PRECISIONS)}.")
@@ -40,12 +44,34 @@ def export_litert(model: keras.Model, path: Path | str, precision: str, calibrat
             converter.inference_input_type = tf.uint8
             converter.inference_output_type = tf.float32
 
-    data = litert_bytes(model, settle)
+    partly = precision == "int8" and exact
+    data = _partly_quantized(model, settle, exact) if partly else litert_bytes(model, settle)
     write_atomic(path, lambda temporary: temporary.write_bytes(data))
 
 
 def litert_bytes(model: keras.Model, settle: Callable[[ModuleType, Any], None] | None = None) -> bytes:
     """The model as a LiteRT file in memory, in 32 bits unless ``settle(tensorflow, converter)`` says otherwise."""
+    with _quiet():
+        return _converter(model, settle).convert()
+
+
+def _partly_quantized(model: keras.Model, settle: Callable[[ModuleType, Any], None], exact: Sequence[str]) -> bytes:
+    """As ``litert_bytes``, where layers with such names stay in 32 bits."""
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    tensors = Interpreter(model_content=litert_bytes(model)).get_tensor_details()
+    left = sorted({tensor["name"] for tensor in tensors if any(part in tensor["name"] for part in exact)})
+    with _quiet():
+        quantizer = tf.lite.experimental.QuantizationDebugger(
+            converter=_converter(model, settle),
+            debug_dataset=lambda: iter(()),
+            debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=left),
+        )
+        return quantizer.get_nondebug_quantized_model()
+
+
+def _converter(model: keras.Model, settle: Callable[[ModuleType, Any], None] | None) -> Any:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -54,14 +80,20 @@ def litert_bytes(model: keras.Model, settle: Callable[[ModuleType, Any], None] |
     # Converted as it is, the function fails at run time; with its weights as constants it works, and is made five
     # times as fast as by way of a SavedModel.
     frozen = convert_variables_to_constants_v2(function)
-    absl = logging.getLogger("absl")  # it recommends the way that fails
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    if settle:
+        settle(tf, converter)
+    return converter
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice of the converter to go the way that fails."""
+    absl = logging.getLogger("absl")
     level = absl.level
     absl.setLevel(logging.ERROR)
     try:
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-        if settle:
-            settle(tf, converter)
-        return converter.convert()
+        yield
     finally:
         absl.setLevel(level)
 
