@@ -59,6 +59,14 @@ def test_annotations_are_completed(tmp_path, rows, truth, ignored):
     assert photo.truth.class_id.tolist() == [WITH_MASK], "what was read is not changed"
 
 
+def test_what_a_person_changed_is_newer_than_a_better_box(tmp_path):
+    truth = make_detections([FACE_XYXY], [WITH_MASK])
+    photo = AnnotatedPhoto(tmp_path / "a.jpg", truth, edited_xyxy=truth.xyxy)
+    rows = [entry(ELSEWHERE, "without_mask") | {"was": FACE_XYXY}]
+    done = add_extra(photo, read_extra(write(tmp_path / "extra.json", rows))["a"])
+    assert done.truth.xyxy.tolist() == [FACE_XYXY] and done.truth.class_id.tolist() == [WITH_MASK]
+
+
 @pytest.mark.parametrize(
     "text",
     [

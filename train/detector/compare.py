@@ -21,6 +21,7 @@ from train.detector.operating_points import (
     CANDIDATES,
     CURVE_AT,
     AnnotatedFrame,
+    at_limits,
     figures,
     look_at,
     read_validation,
@@ -120,10 +121,7 @@ def _print_row(name: str, photos: list[AnnotatedFrame], detector: MaskDetector, 
     seen = look_at(photos, detector, preset)
     rows = [figures(seen, score) for score in CANDIDATES]
     alarms = np.array([row["false_alarms_per_photo"] for row in rows])
-    cells = []
-    for key in COLUMNS.values():
-        rates = np.array([row[key] for row in rows])
-        cells.append(", ".join(f"{rates[alarms <= limit].max(initial=0):.1%}" for limit in CURVE_AT))
+    cells = [at_limits(alarms, np.array([row[key] for row in rows])) for key in COLUMNS.values()]
     print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

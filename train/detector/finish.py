@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import keras
 
 CALIBRATION_WINDOWS, CALIBRATION_SIDE = 300, 320
+NEUTRAL = {"center_scale": 1.0, "center_offset": 0.0, "temperature": 1.0}
+"""The calibration of a card before there is one."""
 # In 8 bits, these layers of the base lose most: what goes in is small and their weights are large. With them in 32 bits
 # small faces are found as with the whole network in 32 bits, in the same time (docs/detector.md).
 EXACT = (
@@ -68,7 +70,7 @@ def finish(out: Path) -> dict:
         output="centers",
         kind="detector",
         face_scores={use: 0.3 for use in USES},
-        calibration={"center_scale": 1.0, "center_offset": 0.0, "temperature": 1.0},
+        calibration=NEUTRAL,
         precision=config.precision,
         data=_data_facts(scenes),
         training={
@@ -121,8 +123,7 @@ def settled(card: ModelCard, path: Path, scenes: SceneSplit, config: DetectorCon
     redrawn = config.redraw.split(",")
     validation = [s for s in scenes.val if Path(s.dataset).name not in redrawn] or scenes.val or scenes.train
     frames = _frames(validation)
-    neutral = {"center_scale": 1.0, "center_offset": 0.0, "temperature": 1.0}
-    detector = MaskDetector(dataclasses.replace(card, calibration=neutral), path)
+    detector = MaskDetector(dataclasses.replace(card, calibration=NEUTRAL), path)
     # Only a calibrated score says which faces are doubtful.
     calibration = calibrate(
         {preset: look_at(frames, detector, dataclasses.replace(how, again=0)) for preset, how in PRESETS.items()}

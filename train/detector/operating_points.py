@@ -215,6 +215,11 @@ def curve(seen: list[Seen]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([row["false_alarms_per_photo"] for row in rows]), np.array([row["found"] for row in rows])
 
 
+def at_limits(alarms: np.ndarray, rates: np.ndarray) -> str:
+    """The best rate at each limit of ``CURVE_AT``, in words, of false alarms per photo and rates in 0..1, (c,) each."""
+    return ", ".join(f"{rates[alarms <= limit].max(initial=0):.1%}" for limit in CURVE_AT)
+
+
 def draw(curves: dict[str, tuple[np.ndarray, np.ndarray]], points: dict[str, tuple[float, float]], path: Path) -> None:
     """Recall over false alarms as a picture, SVG or PNG; needs the package kaleido and a Chrome."""
     import plotly.graph_objects as go
@@ -276,7 +281,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     print("\nRecall at false alarms a photo of " + ", ".join(f"{limit:g}" for limit in CURVE_AT))
     for name, (alarms, recall) in curves.items():
-        print(f"  {name}: " + ", ".join(f"{recall[alarms <= limit].max(initial=0):.1%}" for limit in CURVE_AT))
+        print(f"  {name}: {at_limits(alarms, recall)}")
     if given.draw:
         draw(curves, points, given.draw)
 

@@ -28,7 +28,8 @@ def export_litert(
         precision: ``int8`` takes uint8 pixels and computes in 8 bits (Jacob et al. 2018), ``fp16`` stores half
             precision, ``float32`` changes nothing. Outputs are float32 always.
         calibration_rgb: (n, size, size, 3) uint8, typical inputs from which ``int8`` learns the range of each tensor.
-        exact: with ``int8``, layers that compute in 32 bits all the same, by parts of their names.
+        exact: with ``int8``, layers that compute in 32 bits all the same, by parts of their names; pixels are then
+            float32, 0..255.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; possible are {', '.join(PRECISIONS)}.")
