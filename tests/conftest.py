@@ -26,6 +26,7 @@ os.environ["MASK_MODELS_DIR"] = str(Path(MODELS_COPY.name) / "models")
 for each in (ROOT / "models").glob("mask-*"):
     shutil.copy(each, os.environ["MASK_MODELS_DIR"])
 shutil.copytree(ROOT / "models" / "scores", Path(os.environ["MASK_MODELS_DIR"]) / "scores")
+SHIPPED = {path.name for path in Path(os.environ["MASK_MODELS_DIR"]).iterdir()}
 
 from core.vision.litert import use_threads  # noqa: E402
 from tests.helpers import CHROMIUM, FLAGS, SHARED, empty_app  # noqa: E402
@@ -61,6 +62,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def usual_method():
     """Every test starts with the method that is in use at first."""
     (Path(os.environ["MASK_MODELS_DIR"]) / "in_use.json").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shipped_models_alone():
+    """Every file of tests starts with the models that we ship, whichever file ran before and installed others."""
+    folder = Path(os.environ["MASK_MODELS_DIR"])
+    yield
+    left = {path.name for path in folder.iterdir()}
+    assert left >= SHIPPED, f"a test removed {sorted(SHIPPED - left)} for all tests after it"
+    for name in left - SHIPPED - {".lock"}:
+        (folder / name).unlink()
 
 
 @pytest.fixture(autouse=True)
