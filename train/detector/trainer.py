@@ -29,7 +29,7 @@ from train.detector.dataset import SceneSplit
 from train.detector.loss import detector_loss, split_outputs
 from train.detector.network import TwoRateAdamW, build_detector, freeze_base
 from train.detector.sampling import chances_of, draw_window
-from train.detector.targets import encode
+from train.detector.targets import UNKNOWN, encode
 from train.run_folder import BEST, LAST, Interrupted, read_state, write_checkpoint, write_metrics
 
 # Keras' files are zip archives; this member more holds the averaged weights.
@@ -216,7 +216,10 @@ class DetectorTrainer:
                 )
             )
             found = detections(maps, scale, scene.photo_bgr.shape[1::-1])
-            evaluation.update(found, make_detections(scene.faces_xyxy, scene.class_id), 0)
+            known = scene.class_id != UNKNOWN
+            truth = make_detections(scene.faces_xyxy[known], scene.class_id[known])
+            unsure = np.vstack([scene.faces_xyxy[~known], scene.ignored[:, :4]])
+            evaluation.update(found, truth, 0, ignored_xyxy=unsure)
         result = evaluation.compute()
         return {
             "val_loss": float(np.mean(losses)),
