@@ -52,17 +52,12 @@ def read_network(path: Path) -> "keras.Model":
     Raises:
         ValueError: the file is missing, broken, or of another network.
     """
-    from train.detector.network import build_detector
-    from train.detector.trainer import load_averaged, read_weights
+    from train.detector.trainer import load_averaged, load_weights
 
     try:
-        if path.suffix == ".keras":
-            return load_averaged(path)
-        model = build_detector(None)
-        read_weights(model, path)
+        return load_averaged(path) if path.suffix == ".keras" else load_weights(path)
     except (OSError, KeyError) as error:
         raise ValueError(f"The weights {path} cannot be read: {error}") from None
-    return model
 
 
 def maps_of(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:

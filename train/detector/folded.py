@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from train.detector.network import BatchNorm, Double
+from train.detector.network import BatchNorm, DepthToSpace, Double
 from train.detector.trainer import DetectorTrainer, total_loss
 
 Node = tuple[keras.Layer, list[int], int]
@@ -62,6 +62,10 @@ def _run(layer: keras.Layer, norm: BatchNorm | None, x: torch.Tensor, *more: tor
             return x * layer.scale + layer.offset
         case Double():
             return functional.interpolate(x, scale_factor=2, mode="nearest")
+        case DepthToSpace():
+            n, c, h, w = x.shape
+            by_channel = x.reshape(n, 4, c // 4, h, w).transpose(1, 2).reshape(n, c, h, w)  # as PyTorch orders them
+            return functional.pixel_shuffle(by_channel, 2)
     raise TypeError(f"no way to run the layer {layer.name}")
 
 

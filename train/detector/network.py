@@ -3,19 +3,24 @@
 One pass gives, for every fourth pixel of the picture, how much it looks like the centre of a face (Zhou et al. 2019,
 Objects as Points), how far it is to the four edges of that face's box (Tian et al. 2019, FCOS), and how the mask is
 worn. Features come from MobileNetV2 (Sandler et al. 2018) at strides 32, 16, 8 and 4 and are brought together from
-coarse to fine (Lin et al. 2017, Feature Pyramid Networks), with depthwise convolutions to stay light.
+coarse to fine (Lin et al. 2017, Feature Pyramid Networks), twice: in a wide neck of depthwise convolutions, and in a
+narrow one of the shape of CenterFace (Xu et al. 2020), whose weights ``train.detector.centerface`` puts there.
 """
 
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from core.vision.classes import CLASS_NAMES
 
 # Outputs of MobileNetV2 at strides 32, 16, 8 and 4, and the neck's channels there.
 TAPS = (("block_16_project_BN", 128), ("block_12_add", 96), ("block_5_add", 80), ("block_2_add", 64))
+NARROW = 24
+"""Channels of the narrow neck."""
+STRIDES = (32, 16, 8, 4)
 HEADS = {"center": 1, "edges": 4, "state": len(CLASS_NAMES)}
 # Starting point of the outputs: faces are rare (1 cell in 100), and of medium size.
 CENTER_BIAS, EDGE_BIAS = -4.6, 1.6
@@ -50,23 +55,55 @@ class BatchNorm(layers.BatchNormalization):
         return outputs.permute(0, 2, 3, 1)
 
 
+def _depth_to_space(x: keras.KerasTensor) -> keras.KerasTensor:
+    """(n, h, w, 4c) to (n, 2h, 2w, c): c channels each for upper left, upper right, lower left, lower right."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # One operation that knows no sizes, so that the exported model can be resized.
+        return tf.nn.depth_to_space(x, 2)
+    n, h, w, c = ops.shape(x)
+    parts = ops.transpose(ops.reshape(x, (n, h, w, 2, 2, c // 4)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(parts, (n, 2 * h, 2 * w, c // 4))
+
+
+@keras.saving.register_keras_serializable("mask")
+class DepthToSpace(layers.Layer):
+    """Twice the height and width from a quarter of the channels; works for any size, after export too."""
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """(n, h, w, 4c) to (n, 2h, 2w, c)."""
+        return _depth_to_space(x)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As ``call`` says."""
+        n, h, w, c = shape
+        return n, h and 2 * h, w and 2 * w, c and c // 4
+
+
 @keras.saving.register_keras_serializable("mask")
 class Double(layers.Layer):
     """Twice the height and width, each cell repeated; works for any size, after export too."""
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """(n, h, w, c) to (n, 2h, 2w, c)."""
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            # One operation that knows no sizes, so that the exported model can be resized.
-            return tf.nn.depth_to_space(ops.concatenate([x] * 4, axis=-1), 2)
-        return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
+        return _depth_to_space(ops.concatenate([x] * 4, axis=-1))
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """As ``call`` says."""
         n, h, w, c = shape
         return n, h and 2 * h, w and 2 * w, c
+
+
+@keras.saving.register_keras_serializable("mask")
+class FromUpperLeft(keras.initializers.Initializer):
+    """A depthwise 3×3 kernel that takes over the upper left neighbour."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
+        """(3, 3, c, 1)."""
+        kernel = np.zeros(shape, np.float32)
+        kernel[0, 0] = 1
+        return ops.convert_to_tensor(kernel, dtype)
 
 
 def _norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -83,11 +120,49 @@ def _separable(x: keras.KerasTensor, channels: int, name: str, kernel: int = 3) 
     return layers.ReLU(6.0, name=f"{name}_relu")(_linear(x, channels, name))
 
 
-def build_detector(imagenet_weights: str | Path | None = "imagenet") -> keras.Model:
+def _wide_neck(features: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Features of strides 32, 16, 8 and 4 to one map (n, h/4, w/4, 64)."""
+    neck = None
+    for feature, (_, channels), stride in zip(features, TAPS, STRIDES, strict=True):
+        merged = _linear(feature, channels, f"lateral{stride}")
+        if neck is not None:
+            finer = Double(name=f"double{stride}")(_linear(neck, channels, f"reduce{stride}"))
+            merged = layers.Add(name=f"add{stride}")([merged, finer])
+        merged = layers.ReLU(6.0, name=f"lateral{stride}_relu")(merged)
+        neck = _separable(merged, channels, f"neck{stride}", kernel=5 if stride == 32 else 3)
+        if stride == 32:
+            neck = _separable(neck, channels, f"context{stride}", kernel=5)
+    return _separable(neck, 64, "head")
+
+
+def _narrow_neck(features: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Features of strides 32, 16, 8 and 4 to one map (n, h/4, w/4, 24), as CenterFace brings them together.
+
+    Its weights were trained in PyTorch, whose convolutions of stride 2 begin one pixel further up and to the left than
+    Keras' do. At each stride that adds up to one cell less one pixel, so each feature is taken from its upper left
+    neighbour, and the whole is one pixel off.
+    """
+    neck = None
+    for feature, stride in zip(features, STRIDES, strict=True):
+        lateral = layers.ReLU(6.0, name=f"narrow{stride}_relu")(_linear(feature, NARROW, f"narrow{stride}"))
+        merged = layers.DepthwiseConv2D(
+            3, padding="same", use_bias=False, depthwise_initializer=FromUpperLeft(), name=f"narrow{stride}_shift"
+        )(lateral)
+        if neck is not None:
+            finer = DepthToSpace(name=f"narrow{stride}_finer")(_linear(neck, 4 * NARROW, f"narrow{stride}_up"))
+            finer = layers.ReLU(6.0, name=f"narrow{stride}_up_relu")(finer)
+            merged = layers.Add(name=f"narrow{stride}_add")([merged, finer])
+        neck = merged
+    last = layers.Conv2D(NARROW, 3, padding="same", use_bias=False, name="narrow_last")(neck)
+    return layers.ReLU(6.0, name="narrow_last_relu")(_norm(last, "narrow_last"))
+
+
+def build_detector(imagenet_weights: str | Path | None = "imagenet", narrow: bool = True) -> keras.Model:
     """The network for pictures of any size whose sides are multiples of 32.
 
     Args:
         imagenet_weights: ``imagenet`` downloads them, a path reads them, ``None`` starts from random numbers.
+        narrow: with the narrow neck, which the shipped network and its forerunners lack.
 
     Returns:
         A model from (n, h, w, 3) RGB 0..255 to (n, h/4, w/4, 8) float32: logit of a face's centre, logarithm of the
@@ -106,17 +181,10 @@ def build_detector(imagenet_weights: str | Path | None = "imagenet") -> keras.Mo
     taps = keras.Model(base.input, [base.get_layer(name).output for name, _ in TAPS], name="base")
     pixels = keras.Input((None, None, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="scaling")(pixels)
-    neck = None
-    for feature, (_, channels), stride in zip(taps(x), TAPS, (32, 16, 8, 4), strict=True):
-        merged = _linear(feature, channels, f"lateral{stride}")
-        if neck is not None:
-            finer = Double(name=f"double{stride}")(_linear(neck, channels, f"reduce{stride}"))
-            merged = layers.Add(name=f"add{stride}")([merged, finer])
-        merged = layers.ReLU(6.0, name=f"lateral{stride}_relu")(merged)
-        neck = _separable(merged, channels, f"neck{stride}", kernel=5 if stride == 32 else 3)
-        if stride == 32:
-            neck = _separable(neck, channels, f"context{stride}", kernel=5)
-    neck = _separable(neck, 64, "head")
+    features = taps(x)
+    neck = _wide_neck(features)
+    if narrow:
+        neck = layers.Concatenate(name="necks")([_narrow_neck(features), neck])
     biases = {"center": CENTER_BIAS, "edges": EDGE_BIAS, "state": 0.0}
     outputs = [
         layers.Conv2D(

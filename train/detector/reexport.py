@@ -31,12 +31,10 @@ def reexport(config: DetectorConfig) -> None:
         raise DataError(f"There are no weights {config.start!r}; name them with --start.")
     card = load_card(models_dir() / f"{DEFAULT_DETECTOR}.json")
     scenes, out = config.load_scenes(), Path(config.out)
-    from train.detector.network import build_detector
-    from train.detector.trainer import read_weights, write_weights
+    from train.detector.trainer import load_weights, write_weights
 
-    model = build_detector(None)
     try:
-        read_weights(model, config.start)
+        model = load_weights(config.start)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"The weights {config.start!r} cannot be read: {error}") from None
     out.mkdir(parents=True, exist_ok=True)

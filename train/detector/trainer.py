@@ -69,9 +69,7 @@ class DetectorTrainer:
         else:
             weights = None if config.imagenet_weights == "none" else config.imagenet_weights
             try:
-                self.model = build_detector(None if config.start else weights)
-                if config.start:
-                    read_weights(self.model, config.start)
+                self.model = load_weights(config.start) if config.start else build_detector(weights)
             except (OSError, ValueError, KeyError) as error:
                 raise DataError(
                     f"The weights {config.start or weights!r} cannot be read or downloaded: {error}"
@@ -318,6 +316,20 @@ def read_weights(model: keras.Model, path: Path | str) -> None:
             raise ValueError(f"{path} holds {len(arrays.files)} arrays, expected {len(variables)}.")
         for i, variable in enumerate(variables):
             variable.assign(arrays[f"arr_{i}"].astype(np.float32))
+
+
+def load_weights(path: Path | str) -> keras.Model:
+    """The network whose weights ``write_weights`` wrote: with a narrow neck, or without as it was before.
+
+    Raises:
+        OSError, ValueError, KeyError: the file is missing, broken, or of another network.
+    """
+    model = build_detector(None, narrow=False)
+    with np.load(path, allow_pickle=False) as arrays:
+        if len(arrays.files) != len(_all_variables(model)):
+            model = build_detector(None)
+    read_weights(model, path)
+    return model
 
 
 def mix_weights(model: keras.Model, path: Path | str, share: float) -> None:
