@@ -120,7 +120,7 @@ def take_over_wide_neck(model: "keras.Model", wide: "keras.Model", photos: list[
 
     laterals = [f"lateral{stride}" for stride in STRIDES]
     for layer in wide.layers:
-        if layer.name.startswith(("reduce", "neck", "context", "head")) and layer.weights and layer.name != "necks":
+        if layer.name.startswith(("reduce", "neck", "context", "head")) and layer.weights:
             model.get_layer(layer.name).set_weights(layer.get_weights())
     for new, old, lateral in zip(*_features(model, wide, photos), laterals, strict=True):
         ones = np.hstack([new, np.ones((len(new), 1), np.float32)])
@@ -196,6 +196,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", action="append", default=[], type=Path, metavar="DIR", help="photos for the fit")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="where to write the weights")
     given = parser.parse_args(arguments)
+    if given.wide and not given.data:
+        parser.error("--wide needs photos with boxes for the fit; name them with --data.")
     kernels = read_centerface(given.model)
     choose_backend()
     from train.detector.network import build_detector

